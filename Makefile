@@ -1,0 +1,54 @@
+# Everything a machine lacks is installed and started by `make setup`, which `make demo` and `make test` run first.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup base build demo demo-clean test lint format golden clean
+
+SOURCES := $(shell find src templates policies scripts -type f 2>/dev/null) package.json $(wildcard tsconfig*.json)
+# npm writes this file at the end of every install.
+INSTALLED := node_modules/.package-lock.json
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install and start what this machine lacks: Docker Engine, cosign, docker-registry
+	@scripts/setup
+
+base: setup
+	@scripts/base
+
+$(INSTALLED): package-lock.json
+	@echo "installing npm packages (npm ci)"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+dist/cli/main.js: $(INSTALLED) $(SOURCES)
+	@echo "building dist/ (npm run build)"
+	@npm run --silent build
+	@touch $@
+
+build: dist/cli/main.js ## build dist/
+
+demo: setup base build ## from nothing to a sealed image, a run of it and its replay, in .demo/
+	@scripts/demo
+
+demo-clean: ## stop and remove what the demo made
+	@scripts/demo-clean
+
+test: setup base build ## lint and run every test, with a real engine, registry and cosign
+	@npm run --silent lint
+	@scripts/test
+
+lint: $(INSTALLED) ## check types, code and format
+	@npm run --silent lint
+
+format: $(INSTALLED) ## format the code
+	@npm run --silent format
+
+golden: setup base build ## write the golden files anew
+	@npm run --silent golden
+
+clean: ## remove dist/ and .cache/ (the assembled base image)
+	rm -rf dist .cache

@@ -1,0 +1,57 @@
+import type { Readable } from 'node:stream';
+import { extract } from 'tar-stream';
+import type { RootfsFindings } from '../../model/base.js';
+import type { Owner } from '../../model/record.js';
+import type { DockerClient } from './client.js';
+import { ownerLabels } from './owner-labels.js';
+
+const CREATE_MS = 30_000;
+const EXPORT_MS = 5 * 60_000;
+
+/**
+ * Looks through an image's file system by exporting a container that is never started: nothing of the image runs. It
+ * carries the owner's labels, so that recovery removes it when this process is killed.
+ */
+export async function scanRootfs(
+  { docker, call }: DockerClient,
+  imageId: string,
+  owner: Owner,
+): Promise<RootfsFindings> {
+  const container = await call('create', CREATE_MS, () =>
+    docker.createContainer({
+      Image: imageId,
+      Entrypoint: ['/never-started'],
+      Cmd: [],
+      Labels: ownerLabels('scan', owner),
+      HostConfig: { NetworkMode: 'none' },
+    }),
+  );
+  try {
+    return await call('export', EXPORT_MS, async () => readFindings((await container.export()) as Readable));
+  } finally {
+    await call('remove', CREATE_MS, () => container.remove({ force: true, v: true }));
+  }
+}
+
+/** Folders the runtime mounts over, and those sjs puts its layer into: a link there would lead elsewhere. */
+const MUST_BE_PLAIN = new Set(['dev', 'proc', 'sys', 'tmp', 'app', 'out', '.sjs']);
+
+/** Reads the findings from a tar of a root file system. Pure but for the stream. */
+export async function readFindings(tar: Readable): Promise<RootfsFindings> {
+  const setuidFiles: string[] = [];
+  const worldWritableFolders: string[] = [];
+  const notPlainFolders: string[] = [];
+  const entries = extract();
+  tar.on('error', (error) => entries.destroy(error));
+  tar.pipe(entries as unknown as NodeJS.WritableStream);
+  for await (const entry of entries) {
+    const { name, type, mode } = entry.header;
+    const path = name.replace(/^\.?\//, '').replace(/\/$/, '');
+    if (type === 'file' && (mode & 0o6000) !== 0) setuidFiles.push(`/${path}`);
+    if (type === 'directory' && (mode & 0o002) !== 0 && (mode & 0o1000) === 0)
+      worldWritableFolders.push(`/${path}`);
+    if (MUST_BE_PLAIN.has(path) && type !== 'directory') notPlainFolders.push(`/${path}`);
+    entry.resume();
+  }
+  return { setuidFiles, worldWritableFolders, notPlainFolders };
+}

@@ -1,0 +1,155 @@
+import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
+import { formatRepository } from '../model/reference.js';
+import type { RootfsFindings, VerifiedBase } from '../model/base.js';
+import type { LoadedSandbox } from '../model/sandbox.js';
+import type { Owner } from '../ports/engine.js';
+import type { RecordStore } from '../ports/record-store.js';
+import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
+import { writeLock } from '../stages/lock/lock-file.js';
+import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
+import { checkSeal } from '../stages/seal/check-seal.js';
+import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
+
+/** What a build needs of the world. */
+export interface BuildTools extends PrepareTools {
+  readonly store: RecordStore;
+  readonly owner: () => Promise<Owner>;
+}
+
+/** What a build made, or found made. */
+export interface BuildResult {
+  readonly tag: string;
+  readonly seal: string;
+  /** Digest over everything that went in. */
+  readonly inputs: string;
+  readonly imageId: string;
+  readonly base: {
+    readonly image: string;
+    readonly version: string | null;
+    /** The digest that is signed: what `cosign verify` by hand takes. */
+    readonly digest: string;
+    readonly manifestDigest: string;
+    readonly signer: string;
+  };
+  /** True when the same inputs were sealed before and nothing was built. */
+  readonly cached: boolean;
+  readonly name: string;
+  readonly version: string | null;
+  readonly sandboxDigest: string;
+  readonly lockChanged: boolean;
+  /** Files that look like secrets and stayed out. */
+  readonly withheld: readonly string[];
+}
+
+/**
+ * The pipeline up to the seal (SPEC §5). The index entry comes first, the lock second, the tag last: whatever is cut
+ * short in between is built again, and never half sealed.
+ */
+export async function buildSandbox(
+  loaded: LoadedSandbox,
+  options: LockOptions,
+  tools: BuildTools,
+  signal?: AbortSignal,
+): Promise<BuildResult> {
+  const prepared = await prepareBuild(loaded, options, tools, signal);
+  const known = await findSealed(prepared, tools, signal);
+  const entry = known ?? (await buildAndSeal(prepared, tools, signal));
+  if (prepared.lockChanges.length > 0) await writeLock(loaded.directory, prepared.lock);
+  if (!known) await tools.images.tag(entry.imageId, entry.tag, signal);
+  return {
+    tag: entry.tag,
+    seal: entry.seal,
+    inputs: entry.inputs,
+    imageId: entry.imageId,
+    base: {
+      image: formatRepository(prepared.base.repository),
+      version: prepared.base.signedVersion,
+      digest: prepared.base.digest,
+      manifestDigest: prepared.base.manifestDigest,
+      signer: prepared.base.signature.keyFingerprint,
+    },
+    cached: known !== null,
+    name: entry.name,
+    version: entry.version,
+    sandboxDigest: loaded.digest,
+    lockChanged: prepared.lockChanges.length > 0,
+    withheld: prepared.tree.withheld,
+  };
+}
+
+/** The entry of an earlier build of the same inputs, if the engine still has its image unchanged under its tag. */
+async function findSealed(
+  { inputs }: PreparedBuild,
+  tools: BuildTools,
+  signal?: AbortSignal,
+): Promise<IndexEntry | null> {
+  const entry = await tools.store.findImageByInputs(inputs);
+  if (!entry) return null;
+  const image = await tools.images.inspect(entry.tag, signal);
+  if (!image || computeSeal(image) !== entry.seal) return null;
+  return checkSeal(image, entry).entry;
+}
+
+async function buildAndSeal(
+  prepared: PreparedBuild,
+  tools: BuildTools,
+  signal?: AbortSignal,
+): Promise<IndexEntry> {
+  const { base, loaded, rendered, context, inputs } = prepared;
+  const environment: BuildEnvironment = {
+    images: tools.images,
+    credentials: () => tools.registry.credentials(base.repository.registry, signal),
+    onProgress: (message) => tools.reporter.debug(message),
+    signal,
+  };
+  tools.reporter.step(
+    'build',
+    `${loaded.sandbox.name} over ${formatRepository(base.repository)}@${base.manifestDigest}`,
+  );
+  const baseImage = await fetchBase(base, environment);
+  checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
+  const image = await buildImage(context, environment);
+  try {
+    checkBuiltImage(image, base, rendered.expectedConfig);
+    const seal = computeSeal(image);
+    tools.reporter.step('seal', seal);
+    const { name, version } = loaded.sandbox;
+    const entry: IndexEntry = {
+      formatVersion: FORMAT_VERSION,
+      seal,
+      tag: formatTag(name, version, seal),
+      name,
+      version,
+      imageId: image.imageId,
+      inputs,
+      base: {
+        image: formatRepository(base.repository),
+        digest: base.digest,
+        manifestDigest: base.manifestDigest,
+        version: base.signedVersion,
+      },
+      createdAt: new Date(tools.clock.now()).toISOString(),
+    };
+    checkSeal(image, entry);
+    await tools.store.saveImage(entry);
+    return entry;
+  } catch (error) {
+    if (image.tags.length === 0) await tools.images.remove(image.imageId).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A base's file system is looked through once: its digest names the same bytes for ever. */
+async function findingsOf(
+  base: VerifiedBase,
+  imageId: string,
+  tools: BuildTools,
+  signal?: AbortSignal,
+): Promise<RootfsFindings> {
+  const known = await tools.store.readCache('rootfs', base.manifestDigest);
+  if (known) return known as RootfsFindings;
+  tools.reporter.step('inspect', 'the file system of the base, once');
+  const findings = await tools.images.scanRootfs(imageId, await tools.owner(), signal);
+  await tools.store.writeCache('rootfs', base.manifestDigest, findings);
+  return findings;
+}

@@ -1,0 +1,99 @@
+import { SjsError } from '../errors.js';
+import type { Policy } from '../model/policy.js';
+import type { Engine } from '../ports/engine.js';
+import type { RecordStore } from '../ports/record-store.js';
+import type { SignatureVerifier } from '../ports/signature-verifier.js';
+
+/** One thing sjs needs, and how it stands. */
+export interface MachineCheck {
+  readonly name: string;
+  readonly status: 'ok' | 'warning' | 'failed';
+  readonly message: string;
+  /** How to mend it; null when there is nothing to mend. */
+  readonly next: string | null;
+}
+
+/** What this machine has and lacks. */
+export interface DoctorReport {
+  /** True when nothing failed. */
+  readonly isReady: boolean;
+  readonly checks: readonly MachineCheck[];
+}
+
+/** What there is to check. Each is made only when asked for, and may fail. */
+export interface Machine {
+  readonly engine: () => Promise<Engine>;
+  readonly verifier: () => Promise<SignatureVerifier>;
+  readonly loadPolicy: () => Promise<Policy>;
+  readonly store: () => Promise<RecordStore>;
+  readonly nodeVersion: string;
+  readonly home: string;
+}
+
+/** Checks engine, controls, cosign, policy and state, all at once; a failure is part of the report, never thrown. */
+export async function checkMachine(machine: Machine, signal?: AbortSignal): Promise<DoctorReport> {
+  const groups = await Promise.all([
+    Promise.resolve([ok('node', `Node ${machine.nodeVersion}`)]),
+    attempt('engine', () => checkEngine(machine, signal)),
+    attempt('cosign', async () => [
+      ok('cosign', `cosign ${await (await machine.verifier()).version(signal)}`),
+    ]),
+    attempt('policy', () => checkPolicy(machine)),
+    attempt('state', async () => {
+      await (await machine.store()).listOpen();
+      return [ok('state', `records and images are kept in ${machine.home}`)];
+    }),
+  ]);
+  const checks = groups.flat();
+  return { isReady: checks.every((check) => check.status !== 'failed'), checks };
+}
+
+const ok = (name: string, message: string): MachineCheck => ({ name, status: 'ok', message, next: null });
+
+async function attempt(name: string, check: () => Promise<MachineCheck[]>): Promise<MachineCheck[]> {
+  try {
+    return await check();
+  } catch (error) {
+    const next = error instanceof SjsError ? (error.next ?? null) : null;
+    return [
+      { name, status: 'failed', message: error instanceof Error ? error.message : String(error), next },
+    ];
+  }
+}
+
+async function checkEngine(machine: Machine, signal?: AbortSignal): Promise<MachineCheck[]> {
+  const facts = await (await machine.engine()).probe(signal);
+  return [
+    ok(
+      'engine',
+      `${facts.name} ${facts.version}, ${facts.runtime} ${facts.runtimeVersion ?? 'of unknown version'}, kernel ${facts.kernel ?? 'unknown'}`,
+    ),
+    ...facts.warnings.map((message): MachineCheck => ({
+      name: 'engine',
+      status: 'warning',
+      message,
+      next: null,
+    })),
+    ...facts.missingControls.map(({ control, reason }): MachineCheck => ({
+      name: `control ${control}`,
+      status: 'failed',
+      message: reason,
+      next: 'runs are refused until the engine can enforce it',
+    })),
+  ];
+}
+
+async function checkPolicy(machine: Machine): Promise<MachineCheck[]> {
+  const policy = await machine.loadPolicy();
+  const files = policy.layers.map((layer) => layer.file).join(', ');
+  if (policy.layers.some((layer) => layer.origin === 'operator' && (layer.bases?.length ?? 0) > 0))
+    return [ok('policy', files)];
+  return [
+    {
+      name: 'policy',
+      status: 'warning',
+      message: `no policy trusts a base yet (${files})`,
+      next: 'mirror and sign one: sjs base import <ref> <target> --sign-key KEY --trust',
+    },
+  ];
+}

@@ -1,0 +1,106 @@
+import { SjsError } from '../errors.js';
+import { isDigest } from '../model/digest.js';
+import { LABEL_PREFIX, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
+import type { ImageStore } from '../ports/image-store.js';
+import type { RecordStore } from '../ports/record-store.js';
+import { checkSeal } from '../stages/seal/check-seal.js';
+
+/** What a target's form says it is (SPEC §7): never what happens to exist. */
+export type TargetForm = 'stdin' | 'path' | 'tag' | 'seal' | 'name';
+
+/** The form of a target given on the command line. */
+export function targetForm(target: string): TargetForm {
+  if (target === '-') return 'stdin';
+  if (target.startsWith('sjs/')) return 'tag';
+  if (
+    target.includes('/') ||
+    target.startsWith('.') ||
+    /\.(?:js|mjs|cjs|ts|json|ya?ml|wasm|py)$/.test(target)
+  )
+    return 'path';
+  if (/^(?:sha256:[0-9a-f]{7,64}|[0-9a-f]{7,64})$/.test(target)) return 'seal';
+  return target.includes(':') ? 'tag' : 'name';
+}
+
+/** What finding a target needs. */
+export interface TargetTools {
+  readonly store: RecordStore;
+  readonly images: ImageStore;
+}
+
+/**
+ * The index entry a tag, seal (at least seven digits) or name means; a name means the newest seal built under it.
+ * @throws SjsError `TARGET_NOT_FOUND`, `TARGET_AMBIGUOUS` with the candidates; `SEAL_UNTRUSTED` for an image that
+ * claims to be sealed but was not sealed here; `NOT_YET` for paths and stdin.
+ */
+export async function findEntry(
+  target: string,
+  tools: TargetTools,
+  signal?: AbortSignal,
+): Promise<IndexEntry> {
+  const form = targetForm(target);
+  if (form === 'path' || form === 'stdin') {
+    throw new SjsError(
+      'NOT_YET',
+      `${form === 'path' ? `running the path ${target}` : 'running code from stdin'} is not possible yet`,
+      {
+        next:
+          form === 'path'
+            ? `build it first: sjs build ${target}, then run the tag it prints`
+            : 'put the code into a folder and use sjs init and sjs build',
+      },
+    );
+  }
+  const entries = await tools.store.listImages();
+  const found = entries.filter((entry) => matches(entry, target, form));
+  if (form === 'name') {
+    const newest = [...found].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
+    if (newest) return newest;
+  }
+  if (found.length === 1 && found[0]) return found[0];
+  if (found.length > 1) {
+    throw new SjsError(
+      'TARGET_AMBIGUOUS',
+      `${target} means ${found.length} sealed images: ${found.map((entry) => entry.tag).join(', ')}`,
+      {
+        next: 'give more digits of the seal, or the tag',
+      },
+    );
+  }
+  if (form === 'tag') await refuseForeign(target, tools.images, signal);
+  throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
+    next: 'sjs images lists what was built here; sjs build makes one',
+  });
+}
+
+function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {
+  if (form === 'tag') return entry.tag === target || entry.tag === `sjs/${target}`;
+  if (form === 'name') return entry.name === target;
+  return isDigest(target)
+    ? entry.seal === target
+    : entry.seal.startsWith(target.startsWith('sha256:') ? target : `sha256:${target}`);
+}
+
+/** Labels claim, they never grant: an image with our labels that we did not seal needs a trusted signature. */
+async function refuseForeign(target: string, images: ImageStore, signal?: AbortSignal): Promise<void> {
+  const image = await images.inspect(target, signal).catch(() => null);
+  if (!image || !Object.keys(image.config.Labels ?? {}).some((label) => label.startsWith(LABEL_PREFIX)))
+    return;
+  throw new SjsError(
+    'SEAL_UNTRUSTED',
+    `${target} carries the labels of a sealed image, but was not sealed here and has no trusted signature`,
+    {
+      next: 'build it here from its sandbox.yaml with sjs build',
+    },
+  );
+}
+
+/** The sealed image a target means, its seal computed anew from the engine and compared. */
+export async function findSealedImage(
+  target: string,
+  tools: TargetTools,
+  signal?: AbortSignal,
+): Promise<SealedImage> {
+  const entry = await findEntry(target, tools, signal);
+  return checkSeal(await tools.images.inspect(entry.tag, signal), entry);
+}

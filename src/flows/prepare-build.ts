@@ -1,0 +1,173 @@
+import type { VerifiedBase } from '../model/base.js';
+import type { Lock } from '../model/lock.js';
+import type { Policy } from '../model/policy.js';
+import { formatRepository } from '../model/reference.js';
+import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
+import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
+import { sha256 } from '../model/digest.js';
+import type { Clock } from '../ports/clock.js';
+import type { ImageStore } from '../ports/image-store.js';
+import type { Registry } from '../ports/registry.js';
+import type { Reporter } from '../ports/reporter.js';
+import type { SignatureVerifier } from '../ports/signature-verifier.js';
+import { SjsError } from '../errors.js';
+import { collectSource } from '../stages/collect/collect-source.js';
+import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
+import { inputsDigest } from '../stages/build/build-image.js';
+import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
+import { checkSandbox } from '../stages/policy/check-sandbox.js';
+import {
+  defaultBase,
+  defaultResources,
+  effectiveLimits,
+  isDenied,
+} from '../stages/policy/effective-policy.js';
+import { trustRequirement } from '../stages/policy/trust-requirement.js';
+import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
+import { SECRETS_PRELOAD } from '../stages/render/node-command.js';
+import { resolveBase } from '../stages/resolve/resolve-base.js';
+import { verifyBase } from '../stages/verify/verify-base.js';
+import type { Digest } from '../model/digest.js';
+
+/** Files that ship with sjs and become part of what is sealed. */
+export interface BuildAssets {
+  readonly template: string;
+  readonly seccompProfile: string;
+  readonly secretsPreload: Uint8Array;
+}
+
+/** What preparing a build needs of the world. */
+export interface PrepareTools {
+  readonly registry: Registry;
+  readonly verifier: SignatureVerifier;
+  readonly images: ImageStore;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  readonly assets: () => Promise<BuildAssets>;
+  /** The policy in force for a folder. */
+  readonly loadPolicy: (directory: string) => Promise<Policy>;
+  /** Folders a source may not contain, or be. */
+  readonly forbiddenSources: { readonly containing: readonly string[]; readonly being: readonly string[] };
+}
+
+/** How the lock is treated. */
+export interface LockOptions {
+  /** Refuse when the lock would change. */
+  readonly frozen: boolean;
+  /** Resolve anew instead of using the lock. */
+  readonly update: boolean;
+}
+
+/** Everything about a build that is decided before the engine builds. */
+export interface PreparedBuild {
+  readonly loaded: LoadedSandbox;
+  readonly policy: Policy;
+  readonly base: VerifiedBase;
+  readonly resources: Resources;
+  readonly tree: SourceTree;
+  readonly rendered: RenderedImage;
+  readonly context: PackedContext;
+  readonly inputs: Digest;
+  readonly lock: Lock;
+  readonly lockChanges: readonly LockChange[];
+}
+
+/**
+ * Load, policy, resolve, verify, collect, render, pack: all but the build itself. What does not depend on each other
+ * runs at once.
+ */
+export async function prepareBuild(
+  loaded: LoadedSandbox,
+  options: LockOptions,
+  tools: PrepareTools,
+  signal?: AbortSignal,
+): Promise<PreparedBuild> {
+  const { sandbox, directory } = loaded;
+  const policy = await tools.loadPolicy(directory);
+  const resources: Resources = { ...DEFAULT_RESOURCES, ...defaultResources(policy), ...sandbox.resources };
+  checkSandbox(policy, loaded, resources);
+  const request = baseRequestOf(loaded, policy);
+  const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
+  // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
+  const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
+  collecting.catch(() => undefined);
+  const assets = tools.assets();
+  assets.catch(() => undefined);
+  const [platform, lock] = await Promise.all([tools.images.platform(signal), readLock(directory)]);
+
+  tools.reporter.step(
+    'resolve',
+    `${request.image} ${'version' in request ? request.version : request.digest}`,
+  );
+  const resolved = await resolveBase(request, platform, tools.registry, lock, options, signal);
+  const repository = formatRepository(resolved.repository);
+  if ([resolved.digest, resolved.manifestDigest].some((digest) => isDenied(policy, digest))) {
+    throw new SjsError(
+      'BASE_DENIED',
+      `${repository}@${resolved.digest} is on the policy's list of denied digests`,
+      {
+        next: 'use another version of the base',
+      },
+    );
+  }
+  tools.reporter.step(
+    'verify',
+    `${repository}@${resolved.digest}${resolved.version === null ? '' : ` (${resolved.version})`}`,
+  );
+  const base = await verifyBase(
+    resolved,
+    trustRequirement(policy, repository),
+    tools.verifier,
+    tools.clock,
+    signal,
+  );
+
+  const { template, seccompProfile, secretsPreload } = await assets;
+  const newLock = createLock(base, { name: sandbox.language, digest: sha256(template) }, lock);
+  const lockChanges = compareLocks(lock, newLock);
+  if (options.frozen && lockChanges.length > 0) {
+    throw new SjsError(
+      'LOCK_OUTDATED',
+      `${lockPath(directory)} does not fit: ${lockChanges.map((change) => change.field).join(', ')} would change`,
+      {
+        location: { file: lockPath(directory) },
+        next: 'run sjs lock, review the change and commit it',
+      },
+    );
+  }
+  const tree = await collecting;
+  tools.reporter.step('pack', `${tree.entries.length} files and folders from ${tree.root}`);
+  if (tree.withheld.length > 0) {
+    tools.reporter.warn(
+      `left out because they look like secrets: ${tree.withheld.join(', ')} (name one with !path in .sjsignore to include it)`,
+    );
+  }
+  const rendered = renderDockerfile(template, sandbox, base, resources, sha256(seccompProfile));
+  const context = await packContext({
+    dockerfile: rendered.dockerfile,
+    tree,
+    files: rendered.needsSecretsPreload ? { [SECRETS_PRELOAD]: secretsPreload } : {},
+    folders: rendered.needsOut ? ['/out'] : [],
+  });
+  return {
+    loaded,
+    policy,
+    base,
+    resources,
+    tree,
+    rendered,
+    context,
+    inputs: inputsDigest(base, context),
+    lock: newLock,
+    lockChanges,
+  };
+}
+
+function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
+  const request = loaded.sandbox.base ?? defaultBase(policy);
+  if (request) return request;
+  throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base, and no policy has defaults.base`, {
+    location: { file: loaded.file, ...loaded.locate('spec'), path: 'spec.base' },
+    next: 'mirror and sign one with sjs base import <ref> <target> --sign-key … --trust, or state spec.base',
+  });
+}

@@ -1,0 +1,68 @@
+import type { Policy } from '../model/policy.js';
+import { DEFAULT_RETENTION } from '../model/policy.js';
+import { isFinished } from '../model/record.js';
+import { LABELS } from '../model/sealed-image.js';
+import type { Clock } from '../ports/clock.js';
+import type { ImageStore } from '../ports/image-store.js';
+import type { RecordStore } from '../ports/record-store.js';
+
+/** What was removed. */
+export interface PruneResult {
+  /** Ids of records that retention has outlived. */
+  readonly records: readonly string[];
+  /** Contents that no record refers to. */
+  readonly contents: { readonly count: number; readonly bytes: number };
+  /** Sealed images that no record refers to and that are older than retention, and half-built ones. */
+  readonly images: readonly string[];
+}
+
+/** What pruning needs of the world. */
+export interface PruneTools {
+  readonly store: RecordStore;
+  readonly images: ImageStore;
+  readonly clock: Clock;
+  readonly loadPolicy: () => Promise<Policy>;
+}
+
+/** Removes what retention has outlived: the strictest layer's age and size count. Running runs are never touched. */
+export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<PruneResult> {
+  const policy = await tools.loadPolicy();
+  const ageMs = Math.min(...policy.layers.map((layer) => layer.retention.ageMs ?? DEFAULT_RETENTION.ageMs));
+  const limitBytes = Math.min(
+    ...policy.layers.map((layer) => layer.retention.bytes ?? DEFAULT_RETENTION.bytes),
+  );
+  const oldest = tools.clock.now() - ageMs;
+
+  const removed: string[] = [];
+  const usedSeals = new Set<string>();
+  let keptBytes = 0;
+  for (const record of await tools.store.listRecords({})) {
+    const bytes = [record.stdin, record.stdout, record.stderr, ...record.artifacts].reduce(
+      (sum, part) => sum + (part?.bytes ?? 0),
+      0,
+    );
+    if (isFinished(record) && (Date.parse(record.createdAt) < oldest || keptBytes + bytes > limitBytes)) {
+      await tools.store.removeRecord(record.id);
+      removed.push(record.id);
+    } else {
+      keptBytes += bytes;
+      usedSeals.add(record.seal);
+    }
+  }
+
+  const entries = await tools.store.listImages();
+  const images: string[] = [];
+  for (const entry of entries) {
+    if (usedSeals.has(entry.seal) || Date.parse(entry.createdAt) >= oldest) continue;
+    await tools.images.remove(entry.tag, signal);
+    await tools.store.removeImage(entry.seal);
+    images.push(entry.tag);
+  }
+  const indexed = new Set(entries.map((entry) => entry.imageId));
+  for (const image of await tools.images.listLabelled(LABELS.format, signal)) {
+    if (image.tags.length > 0 || indexed.has(image.imageId)) continue;
+    await tools.images.remove(image.imageId, signal);
+    images.push(image.imageId);
+  }
+  return { records: removed, contents: await tools.store.pruneBlobs(), images };
+}

@@ -1,0 +1,108 @@
+import { Readable } from 'node:stream';
+import { SjsError } from '../errors.js';
+import { isFinished, type ReplayVerdict, type RunRecord } from '../model/record.js';
+import type { RunRequest } from '../model/run-plan.js';
+import type { RunSignals } from '../ports/engine.js';
+import { compareRuns } from '../stages/compare/compare-runs.js';
+import { planRun } from '../stages/plan/plan-run.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { findEntry, findSealedImage } from './find-target.js';
+import { executeRun, requireControls, type RunOutput, type RunTools } from './run-sandbox.js';
+
+/** A replay: both records and the verdict. */
+export interface ReplayResult {
+  readonly original: RunRecord;
+  readonly replay: RunRecord;
+  readonly verdict: ReplayVerdict;
+}
+
+/**
+ * Runs again what a record says, with the same seal, arguments, environment, stdin and effective limits, and compares.
+ * @param target a run id (or at least six characters of it), or a tag, seal or name: then its newest finished run
+ * @param secrets values of the secrets the first run had; compared with their fingerprints
+ * @throws SjsError `RUN_NOT_FOUND`, `RUN_UNFINISHED`, `REPLAY_INPUT_MISSING`, and what a run throws
+ */
+export async function replayRun(
+  target: string,
+  secrets: Readonly<Record<string, string>>,
+  output: Omit<RunOutput, 'stdin'>,
+  signals: RunSignals,
+  tools: RunTools,
+): Promise<ReplayResult> {
+  const original = await findRun(target, tools);
+  if (!isFinished(original) || original.startedAt === null) {
+    throw new SjsError(
+      'RUN_UNFINISHED',
+      `run ${original.id} is ${original.state}: it never ended on its own and cannot be replayed`,
+      {
+        next: 'choose a finished run from sjs runs',
+      },
+    );
+  }
+  await checkInputs(original, secrets, tools);
+  const [sealed, policy, facts, profile] = await Promise.all([
+    findSealedImage(original.seal, tools, signals.abort),
+    tools.loadPolicy(),
+    tools.engine.probe(signals.abort),
+    tools.seccompProfile(),
+  ]);
+  checkSealedPlan(policy, sealed.labels);
+  const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
+  const plan = planRun(sealed, request, profile);
+  const stdin = original.stdin ? tools.store.openBlob(original.stdin.digest) : null;
+  const replay = await executeRun(
+    { sealed, plan, request, policy, facts: requireControls(facts), replayOf: original.id },
+    { ...output, stdin: stdin && original.stdin?.bytes === 0 ? Readable.from([]) : stdin },
+    signals,
+    tools,
+  );
+  return { original, replay, verdict: compareRuns(original, replay) };
+}
+
+async function findRun(target: string, tools: RunTools): Promise<RunRecord> {
+  if (/^[0-9A-HJKMNP-TV-Z]{6,26}$/i.test(target)) {
+    try {
+      return await tools.store.findRecord(target);
+    } catch (error) {
+      if (!(error instanceof SjsError) || error.code !== 'RUN_NOT_FOUND') throw error;
+      // Seven and more hex digits can also be a seal.
+      if (target.length === 26) throw error;
+    }
+  }
+  const entry = await findEntry(target, tools);
+  const runs = await tools.store.listRecords({ seal: entry.seal });
+  const newest = runs.find((run) => isFinished(run) && run.startedAt !== null && run.replayOf === null);
+  if (newest) return newest;
+  throw new SjsError('RUN_NOT_FOUND', `there is no finished run of ${entry.tag}`, {
+    next: `run it first: sjs run ${entry.tag}`,
+  });
+}
+
+async function checkInputs(
+  original: RunRecord,
+  secrets: Readonly<Record<string, string>>,
+  tools: RunTools,
+): Promise<void> {
+  if (original.stdin?.truncated) {
+    throw new SjsError('REPLAY_INPUT_MISSING', `run ${original.id} read more from stdin than is kept`, {
+      next: 'only runs with at most 64Mi of stdin can be replayed',
+    });
+  }
+  if (original.stdin && !(await tools.store.hasBlob(original.stdin.digest))) {
+    throw new SjsError('REPLAY_INPUT_MISSING', `what run ${original.id} read from stdin is no longer kept`, {
+      next: 'choose another run',
+    });
+  }
+  for (const [name, fingerprint] of Object.entries(original.secrets)) {
+    const value = secrets[name];
+    const missing = value === undefined;
+    if (!missing && (await tools.store.fingerprint(`${name}\0${value}`)) === fingerprint) continue;
+    throw new SjsError(
+      'REPLAY_INPUT_MISSING',
+      `the secret ${name} ${missing ? 'is not given' : `is not the one that run ${original.id} had`}`,
+      {
+        next: `give the same value with --secret ${name}`,
+      },
+    );
+  }
+}

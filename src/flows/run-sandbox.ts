@@ -1,0 +1,191 @@
+import type { Readable } from 'node:stream';
+import { SjsError } from '../errors.js';
+import type { Policy } from '../model/policy.js';
+import type { ArtifactRecord, RunRecord } from '../model/record.js';
+import type { RunPlan, RunRequest } from '../model/run-plan.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import type { Clock } from '../ports/clock.js';
+import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
+import type { BlobWriter, RecordStore } from '../ports/record-store.js';
+import type { Reporter } from '../ports/reporter.js';
+import { planRun } from '../stages/plan/plan-run.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
+
+/** What a run needs of the world. */
+export interface RunTools extends TargetTools {
+  readonly engine: Engine;
+  readonly store: RecordStore;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  readonly owner: () => Promise<Owner>;
+  readonly createId: () => string;
+  readonly sjsVersion: string;
+  readonly seccompProfile: () => Promise<string>;
+  /** The operator's policy; a sealed image has no repository around it. */
+  readonly loadPolicy: () => Promise<Policy>;
+}
+
+/** Where a run's bytes go while it runs, beside its record. A throw (a closed pipe) ends the run. */
+export interface RunOutput {
+  readonly stdin: Readable | null;
+  readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
+  readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
+  readonly onArtifact?: (path: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
+}
+
+/** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
+export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
+
+/**
+ * Runs a sealed image: seal check, policy check, record, engine, record. Returns the finished record; what the code
+ * did is in its `state` and `exitCode`, and never an exception.
+ * @throws SjsError when nothing ran: `TARGET_*`, `SEAL_*`, `POLICY_VIOLATION`, `RIGHTS_WIDENED`, `SECRET_*`,
+ * `CONTROL_MISSING`, `ENGINE_*`. With the error of an engine that failed in the middle, the record says so too.
+ */
+export async function runSandbox(
+  target: string,
+  request: RunRequest,
+  output: RunOutput,
+  signals: RunSignals,
+  tools: RunTools,
+): Promise<RunRecord> {
+  const policyLoading = tools.loadPolicy();
+  const probing = tools.engine.probe(signals.abort);
+  const profile = tools.seccompProfile();
+  for (const pending of [policyLoading, probing, profile]) pending.catch(() => undefined);
+  const sealed = await findSealedImage(target, tools, signals.abort);
+  const policy = await policyLoading;
+  checkSealedPlan(policy, sealed.labels);
+  const plan = planRun(sealed, request, await profile);
+  const facts = requireControls(await probing);
+  return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
+}
+
+/** A control that the engine cannot enforce is refused before a container exists. */
+export function requireControls(facts: EngineFacts): EngineFacts {
+  if (facts.missingControls.length === 0) return facts;
+  const list = facts.missingControls.map(({ control, reason }) => `${control} (${reason})`).join(', ');
+  throw new SjsError('CONTROL_MISSING', `${facts.name} ${facts.version} cannot enforce ${list}`, {
+    next: 'sjs doctor says what this machine lacks and how to mend it',
+  });
+}
+
+/** Everything decided about one run. */
+export interface DecidedRun {
+  readonly sealed: SealedImage;
+  readonly plan: RunPlan;
+  readonly request: RunRequest;
+  readonly policy: Policy;
+  readonly facts: EngineFacts;
+  readonly replayOf: string | null;
+}
+
+/** Writes the record, runs, finishes the record. Shared by run and replay. */
+export async function executeRun(
+  run: DecidedRun,
+  output: RunOutput,
+  signals: RunSignals,
+  tools: RunTools,
+): Promise<RunRecord> {
+  const { store } = tools;
+  const id = tools.createId();
+  const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
+  let record = startRecord({
+    id,
+    owner,
+    sealed: run.sealed,
+    plan: run.plan,
+    env: run.request.env,
+    secrets,
+    engine: run.facts,
+    policyDigest: run.policy.digest,
+    sjsVersion: tools.sjsVersion,
+    createdAt: tools.clock.now(),
+    replayOf: run.replayOf,
+  });
+  await store.saveRecord(record);
+  const [stdout, stderr, stdin] = await Promise.all([
+    store.createBlob(),
+    store.createBlob(),
+    output.stdin ? store.createBlob() : null,
+  ]);
+  const blobs = [stdout, stderr, ...(stdin ? [stdin] : [])];
+  const artifacts: ArtifactRecord[] = [];
+  const skipped: { path: string; reason: string }[] = [];
+  const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
+  const streams: RunStreams = {
+    stdin: kept?.stream ?? null,
+    onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), output.onStdout(chunk)])),
+    onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), output.onStderr(chunk)])),
+    onArtifact: async (path, _bytes, content) =>
+      void artifacts.push(await keepArtifact(path, content, store, output)),
+    onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
+    onStarted: () => undefined,
+  };
+  try {
+    const outcome = await tools.engine.run(id, owner, run.plan, streams, signals);
+    const stream = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
+    const [out, err, input] = await Promise.all([
+      stream(stdout, outcome.truncated.stdout),
+      stream(stderr, outcome.truncated.stderr),
+      stdin && kept ? stream(stdin, kept.truncated()) : null,
+    ]);
+    record = finishRecord(record, outcome, {
+      stdin: input,
+      stdout: out,
+      stderr: err,
+      artifacts,
+      skippedArtifacts: skipped,
+    });
+    await store.saveRecord(record);
+    return record;
+  } catch (error) {
+    await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
+    await store.saveRecord(failRecord(record, error, tools.clock.now()));
+    throw error;
+  }
+}
+
+async function fingerprintAll(
+  secrets: Readonly<Record<string, string>>,
+  store: RecordStore,
+): Promise<Record<string, string>> {
+  const entries = Object.entries(secrets).map(
+    async ([name, value]) => [name, await store.fingerprint(`${name}\0${value}`)] as const,
+  );
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** Passes stdin on and keeps what the program was given, up to a bound. */
+function keepStdin(source: Readable, blob: BlobWriter): { stream: Readable; truncated: () => boolean } {
+  let truncated = false;
+  const stream = source.compose(async function* (chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      const room = STDIN_KEPT_BYTES - blob.bytes;
+      if (chunk.length > room) truncated = true;
+      if (room > 0) await blob.write(chunk.subarray(0, room));
+      yield chunk;
+    }
+  }) as Readable;
+  return { stream, truncated: () => truncated };
+}
+
+async function keepArtifact(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  store: RecordStore,
+  output: RunOutput,
+): Promise<ArtifactRecord> {
+  const blob = await store.createBlob();
+  try {
+    for await (const chunk of content) await blob.write(chunk);
+    const { digest, bytes } = await blob.commit();
+    await output.onArtifact?.(path, store.openBlob(digest));
+    return { path, digest, bytes };
+  } catch (error) {
+    await blob.discard();
+    throw error;
+  }
+}

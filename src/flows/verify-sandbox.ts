@@ -1,0 +1,95 @@
+import type { VerifiedBase } from '../model/base.js';
+import type { Policy } from '../model/policy.js';
+import { formatRepository } from '../model/reference.js';
+import type { BaseRequest } from '../model/sandbox.js';
+import { SjsError } from '../errors.js';
+import type { Clock } from '../ports/clock.js';
+import type { ImageStore } from '../ports/image-store.js';
+import type { Registry } from '../ports/registry.js';
+import type { SignatureVerifier } from '../ports/signature-verifier.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { isDenied } from '../stages/policy/effective-policy.js';
+import { trustRequirement } from '../stages/policy/trust-requirement.js';
+import { resolveBase } from '../stages/resolve/resolve-base.js';
+import { verifyBase } from '../stages/verify/verify-base.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
+
+/** What verifying needs of the world. */
+export interface VerifyTools {
+  readonly registry: Registry;
+  readonly verifier: SignatureVerifier;
+  readonly images: ImageStore;
+  readonly clock: Clock;
+  readonly loadPolicy: () => Promise<Policy>;
+}
+
+/** Resolves and verifies a base as a build would. Throws what those stages throw. */
+export async function verifyBaseRequest(
+  request: BaseRequest,
+  tools: VerifyTools,
+  signal?: AbortSignal,
+): Promise<VerifiedBase> {
+  const [policy, platform] = await Promise.all([tools.loadPolicy(), tools.images.platform(signal)]);
+  const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
+  const repository = formatRepository(resolved.repository);
+  if ([resolved.digest, resolved.manifestDigest].some((digest) => isDenied(policy, digest))) {
+    throw new SjsError(
+      'BASE_DENIED',
+      `${repository}@${resolved.digest} is on the policy's list of denied digests`,
+      {
+        next: 'use another version of the base',
+      },
+    );
+  }
+  return verifyBase(resolved, trustRequirement(policy, repository), tools.verifier, tools.clock, signal);
+}
+
+/** The links of a sealed image's chain, each checked anew. */
+export interface SealVerification {
+  readonly tag: string;
+  readonly seal: string;
+  readonly imageId: string;
+  readonly base: {
+    readonly image: string;
+    readonly digest: string;
+    readonly version: string | null;
+    readonly signer: string;
+    readonly trustedBy: string;
+  };
+}
+
+/**
+ * Checks a sealed image from end to end: its seal against the engine, its rights against the policy, its base's
+ * signature against the registry, and that the base is the one its label names.
+ */
+export async function verifySealedImage(
+  target: string,
+  tools: VerifyTools & TargetTools,
+  signal?: AbortSignal,
+): Promise<SealVerification> {
+  const sealed = await findSealedImage(target, tools, signal);
+  checkSealedPlan(await tools.loadPolicy(), sealed.labels);
+  const { base } = sealed.entry;
+  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, tools, signal);
+  if (verified.manifestDigest !== sealed.labels.baseDigest) {
+    throw new SjsError(
+      'SEAL_MISMATCH',
+      `${sealed.entry.tag} was sealed over ${sealed.labels.baseDigest}, but ${base.image}@${base.digest} is ${verified.manifestDigest}`,
+      {
+        next: 'build it again with sjs build',
+      },
+    );
+  }
+  return {
+    tag: sealed.entry.tag,
+    seal: sealed.entry.seal,
+    imageId: sealed.image.imageId,
+    base: {
+      image: base.image,
+      digest: base.digest,
+      version: verified.signedVersion,
+      signer: verified.signature.keyFingerprint,
+      trustedBy: verified.signature.rule,
+    },
+  };
+}

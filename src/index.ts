@@ -1,0 +1,43 @@
+/**
+ * The library: everything the command line does, typed. `createSjs()` gives an instance with its own state folder and
+ * policy; the functions below use one made from the environment.
+ */
+import { createSjs } from './sjs.js';
+
+export { createSjs } from './sjs.js';
+export type * from './sjs.js';
+export { SjsError, ERROR_CODES } from './errors.js';
+export type { ErrorCode, ErrorKind, Problem, SjsErrorDetails, SourceLocation } from './errors.js';
+export type { Digest } from './model/digest.js';
+export type * from './model/base.js';
+export type * from './model/lock.js';
+export type * from './model/policy.js';
+export type * from './model/record.js';
+export type * from './model/run-plan.js';
+export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox } from './model/sandbox.js';
+export type { ImageFacts, IndexEntry, SealedImage, SealedLabels } from './model/sealed-image.js';
+export type { Reporter } from './ports/reporter.js';
+
+/** The instance that the environment describes. */
+const sjs = createSjs();
+
+export const {
+  loadSandbox,
+  validate,
+  plan,
+  build,
+  lock,
+  run,
+  replay,
+  listRuns,
+  findRun,
+  readContent,
+  listImages,
+  inspectImage,
+  verifyImage,
+  importBase,
+  verifyBase,
+  explainPolicy,
+  doctor,
+  prune,
+} = sjs;

@@ -1,0 +1,87 @@
+import type { SourceLocation } from '../errors.js';
+import type { Digest } from './digest.js';
+import type { BaseRequest, Permissions, Resources } from './sandbox.js';
+
+/** A cosign public key the operator trusts, with the dates between which signatures by it count. */
+export interface TrustedKey {
+  /** PEM text of the public key. */
+  readonly publicKey: string;
+  /** RFC 3339; null without a bound. Compared with the time of the check. */
+  readonly notBefore: string | null;
+  readonly notAfter: string | null;
+}
+
+/** Which bases one policy layer trusts, and how their signature must verify. */
+export interface BaseRule {
+  /** Repository pattern: `*` matches within one path component, `**` any number of them. */
+  readonly repository: string;
+  /** Further patterns under which the same images may be fetched; the signed repository stays the one above. */
+  readonly mirrors: readonly string[];
+  readonly keys: readonly TrustedKey[];
+  /** Annotations that must be signed, besides `version` and `repository`. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly transparencyLog: 'required' | 'none';
+  /** Official images carry setuid files; without this a base that has any is refused. */
+  readonly allowSetuidFiles: boolean;
+  readonly location: SourceLocation;
+}
+
+/** Upper bounds; absent means the layer has no opinion. */
+export type PolicyLimits = Partial<
+  Resources & { readonly tmpBytes: number; readonly outBytes: number; readonly sourceBytes: number }
+>;
+
+/** What a sandbox may declare at all; absent means the layer has no opinion. */
+export interface PolicyAllow {
+  readonly network?: readonly 'none'[];
+  readonly runtimes?: readonly 'runc'[];
+  /** Secret names or patterns with `*`. */
+  readonly secrets?: readonly string[];
+  readonly permissions?: readonly (keyof Permissions)[];
+}
+
+/** Version floors; a floor not set is a warning only. */
+export interface PolicyFloors {
+  readonly engine?: string;
+  readonly runc?: string;
+  readonly cosign?: string;
+}
+
+/** One file, or one shipped profile, as it was read. */
+export interface PolicyLayer {
+  /** `operator` layers grant trust; `profile` ships with sjs; `repository` layers only tighten. */
+  readonly origin: 'operator' | 'profile' | 'repository';
+  /** Absolute path, for messages. */
+  readonly file: string;
+  readonly extends: 'restricted' | 'networked' | 'browser' | null;
+  /** Operator layers only. */
+  readonly defaults: { readonly base?: BaseRequest; readonly resources?: Partial<Resources> };
+  /** Absent when the layer does not state `bases`. */
+  readonly bases?: readonly BaseRule[];
+  readonly deniedDigests: readonly Digest[];
+  readonly limits: PolicyLimits;
+  readonly allow: PolicyAllow;
+  readonly floors: PolicyFloors;
+  readonly retention: { readonly ageMs?: number; readonly bytes?: number };
+  /** Where a dotted path of this layer stands, for "the line in the policy that refuses it". */
+  readonly locate: (path: string) => SourceLocation;
+}
+
+/** All layers that apply together. They are kept apart so that every refusal can name its line. */
+export interface Policy {
+  /** Operator layers first, then the profile, then the repository's. At least the profile is there. */
+  readonly layers: readonly PolicyLayer[];
+  /** Digest over the bytes of all layers, kept in records. */
+  readonly digest: Digest;
+}
+
+/** How much is kept when no layer says (SPEC §4): 30 days, 5 GiB. */
+export const DEFAULT_RETENTION = { ageMs: 30 * 24 * 3_600_000, bytes: 5 * 1024 ** 3 } as const;
+
+/** The rules under which one repository's base must verify: every layer that states `bases` contributes one list. */
+export interface TrustRequirement {
+  /** The resolved repository, `registry/path`. */
+  readonly repository: string;
+  /** For each layer with an opinion, the rules of it that match; a signature must satisfy one rule of each. */
+  readonly alternatives: readonly (readonly BaseRule[])[];
+}

@@ -1,0 +1,117 @@
+import type { Digest } from './digest.js';
+import type { Resources } from './sandbox.js';
+
+/** How a run stands or ended. Comes from the engine and sjs's own clock, never from what the code said. */
+export type RunState =
+  | 'created'
+  | 'running'
+  | 'succeeded'
+  | 'failed'
+  | 'timed-out'
+  | 'out-of-memory'
+  | 'output-limit'
+  | 'killed'
+  | 'interrupted'
+  | 'refused';
+
+/** Content kept by its digest. `truncated`: there was more than the limit let through. */
+export interface StreamRecord {
+  readonly digest: Digest;
+  readonly bytes: number;
+  readonly truncated: boolean;
+}
+
+/** One regular file that the program left in /out. */
+export interface ArtifactRecord {
+  /** Path below /out, `/`-separated. */
+  readonly path: string;
+  readonly digest: Digest;
+  readonly bytes: number;
+}
+
+/** Proof of which process started a run. Boot, pid and start time together never repeat. */
+export interface Owner {
+  readonly bootId: string;
+  readonly pid: number;
+  /** Clock ticks after boot at which the process started (`/proc/<pid>/stat`, field 22), or an equivalent. */
+  readonly startTime: string;
+  /** The SJS_HOME that keeps the record: only its own commands recover or remove what the run left. */
+  readonly home: string;
+}
+
+/** Which engine ran it. */
+export interface EngineRecord {
+  readonly name: string;
+  readonly version: string;
+  readonly runtime: string;
+  readonly runtimeVersion: string | null;
+  readonly kernel: string | null;
+  readonly warnings: readonly string[];
+}
+
+/** One execution, and what is kept of it (SPEC §8). Times are RFC 3339 in UTC. */
+export interface RunRecord {
+  readonly formatVersion: 1;
+  /** ULID. */
+  readonly id: string;
+  readonly tag: string;
+  readonly seal: Digest;
+  readonly state: RunState;
+  readonly exitCode: number | null;
+  /** `SIGKILL`, `SIGSEGV`, … when a signal ended the program. */
+  readonly signal: string | null;
+  readonly oomKilled: boolean | null;
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly durationMs: number | null;
+  /** The arguments the program got. */
+  readonly args: readonly string[];
+  /** Environment the run added to the sealed one. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Name of each secret with its keyed fingerprint; values are never kept. */
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly stdin: StreamRecord | null;
+  readonly stdout: StreamRecord | null;
+  readonly stderr: StreamRecord | null;
+  readonly artifacts: readonly ArtifactRecord[];
+  /** What /out held beside regular files, or that could not be read: path and why. */
+  readonly skippedArtifacts: readonly { readonly path: string; readonly reason: string }[];
+  /** The effective limits. */
+  readonly limits: Resources;
+  readonly usage: { readonly cpuMs: number; readonly peakMemoryBytes: number } | null;
+  readonly network: { readonly mode: 'none'; readonly connections: readonly never[] };
+  readonly engine: EngineRecord;
+  readonly seccompDigest: Digest;
+  readonly policyDigest: Digest;
+  readonly sjsVersion: string;
+  /** The process that started it; recovery leaves runs of living owners alone. */
+  readonly owner: Owner;
+  /** The run this one replays. */
+  readonly replayOf: string | null;
+  /** Why a run was refused or could not be finished; null otherwise. */
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+/** Whether the run is over. */
+export function isFinished(record: Pick<RunRecord, 'state'>): boolean {
+  return record.state !== 'created' && record.state !== 'running';
+}
+
+/** One difference between a run and its replay. */
+export interface Difference {
+  /** `state`, `exitCode`, `stdout`, `stderr`, `artifacts/<path>`, … */
+  readonly field: string;
+  readonly expected: unknown;
+  readonly actual: unknown;
+}
+
+/** The verdict of a replay. */
+export interface ReplayVerdict {
+  readonly reproduced: boolean;
+  readonly differences: readonly Difference[];
+  /** What changed around the run: engine, kernel, profile, sjs version. Never a reason for `reproduced: false`. */
+  readonly environment: readonly Difference[];
+  /** Fields that could not be compared, each with the reason. */
+  readonly notCompared: readonly { readonly field: string; readonly reason: string }[];
+}

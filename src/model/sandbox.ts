@@ -1,0 +1,136 @@
+import type { Digest } from './digest.js';
+
+/** Rights that Node's permission model can grant. A layer, never the boundary. */
+export interface Permissions {
+  readonly childProcess: boolean;
+  readonly worker: boolean;
+  readonly addons: boolean;
+  readonly wasi: boolean;
+}
+
+/** Upper bounds of one run, each with its unit in its name. */
+export interface Resources {
+  /** Thousandths of a CPU. */
+  readonly milliCpu: number;
+  /** Memory and swap together, with /tmp and /out charged to it. */
+  readonly memoryBytes: number;
+  /** Processes and threads. */
+  readonly pids: number;
+  /** Open files a process. */
+  readonly files: number;
+  /** Wall time from the start of the container. */
+  readonly timeoutMs: number;
+  /** stdout and stderr together. */
+  readonly outputBytes: number;
+}
+
+/** What the author may write to. Sizes in bytes; `outBytes` is null when /out is not declared. */
+export interface Filesystem {
+  readonly tmpBytes: number;
+  readonly outBytes: number | null;
+}
+
+/** The base as sandbox.yaml (or the policy's defaults) asks for it: a semver range over tags, or a pin. */
+export type BaseRequest =
+  { readonly image: string; readonly version: string } | { readonly image: string; readonly digest: Digest };
+
+/** A validated `sandbox.yaml`: every default filled in, every unit resolved. */
+export interface Sandbox {
+  readonly name: string;
+  readonly version: string | null;
+  readonly language: 'node';
+  /** Null: the operator's `defaults.base` decides. */
+  readonly base: BaseRequest | null;
+  /** File or folder as written, relative to the sandbox.yaml. */
+  readonly source: string;
+  readonly exclude: readonly string[];
+  /** The full argument list. With `entrypoint` it is `['node', entrypoint]`. */
+  readonly command: readonly string[];
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly secrets: readonly string[];
+  readonly permissions: Permissions;
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly filesystem: Filesystem;
+  readonly network: { readonly mode: 'none' };
+  /** Limits the file states; the rest come from the policy's `defaults` and then {@link DEFAULT_RESOURCES}. */
+  readonly resources: Partial<Resources>;
+  readonly runtime: 'runc';
+}
+
+/** The defaults of SPEC §3. */
+export const DEFAULT_RESOURCES: Resources = {
+  milliCpu: 1000,
+  memoryBytes: 256 * 1024 ** 2,
+  pids: 64,
+  files: 1024,
+  timeoutMs: 30_000,
+  outputBytes: 1024 ** 2,
+};
+
+/** The defaults of SPEC §3. */
+export const DEFAULT_PERMISSIONS: Permissions = {
+  childProcess: false,
+  worker: false,
+  addons: false,
+  wasi: false,
+};
+
+/** The default user, above every uid that hosts hand out to people. */
+export const DEFAULT_USER = { uid: 65532, gid: 65532 } as const;
+
+/** Users below this are refused: they may exist on the host (ATTACKS K01). */
+export const LOWEST_UID = 10_000;
+
+/** The default size of /tmp. */
+export const DEFAULT_TMP_BYTES = 64 * 1024 ** 2;
+
+/** Inodes of /tmp and of /out; each costs about 1 KiB of kernel memory (ATTACKS d). */
+export const TMPFS_INODES = 4096;
+
+/** The loaded file: its value, and where each key stands in it. */
+export interface LoadedSandbox {
+  /** Absolute path of the sandbox.yaml. */
+  readonly file: string;
+  /** Absolute path of its folder: `source` is relative to it. */
+  readonly directory: string;
+  /** Digest of the bytes that were parsed; the file is read once a command. */
+  readonly digest: Digest;
+  readonly sandbox: Sandbox;
+  /** Line and column of a dotted path (`spec.resources.memory`), or of its nearest parent in the file. */
+  readonly locate: (path: string) => { readonly line: number; readonly column: number };
+  /** The printed excerpt of the file at that path, with a caret. */
+  readonly excerpt: (path: string) => string;
+}
+
+/** Environment names an author or a run may not set: they steer the loader, the runtime or sjs itself. */
+const RESERVED_ENV =
+  /^(?:PATH|HOME|HOSTNAME|IFS|ENV|BASH_ENV|BASH_FUNC_.*|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|MALLOC_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|NODE_REPL_.*|NODE_V8_COVERAGE|NODE_ICU_DATA|NODE_CHANNEL_.*|NODE_REDIRECT_WARNINGS|NODE_COMPILE_CACHE|NODE_USE_ENV_PROXY|NODE_PENDING_.*|NODE_TLS_REJECT_UNAUTHORIZED|NODE_DEBUG|NODE_DEBUG_NATIVE|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|UV_.*|SJS_.*)$/;
+
+/** Whether the environment name is reserved (ATTACKS C13). Letter case does not matter. */
+export function isReservedEnv(name: string): boolean {
+  return RESERVED_ENV.test(name.toUpperCase());
+}
+
+/** An environment name that a POSIX shell could also set. */
+export function isEnvName(name: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name);
+}
+
+// C0 and C1 controls, line and paragraph separators, bidi controls, zero-width marks, the byte order mark.
+// eslint-disable-next-line no-control-regex
+const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\p{Surrogate}/u;
+
+/** Whether the text has characters that could mislead a reader or break out of a line (ATTACKS C17, T01). */
+export function hasUnprintable(text: string): boolean {
+  return UNPRINTABLE.test(text);
+}
+
+/** The text with every unprintable character written as `\\u202e`, safe to show. */
+export function escapeUnprintable(text: string): string {
+  return text.replace(
+    new RegExp(UNPRINTABLE.source, 'gu'),
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

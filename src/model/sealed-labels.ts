@@ -1,0 +1,95 @@
+import { SjsError } from '../errors.js';
+import { canonicalJson } from './canonical-json.js';
+import { isDigest } from './digest.js';
+import type { SealedPlan } from './run-plan.js';
+import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
+
+/** The labels of a sealed image as Docker stores them. */
+export function encodeLabels(labels: SealedLabels): Record<string, string> {
+  return {
+    [LABELS.format]: String(labels.formatVersion),
+    [LABELS.name]: labels.name,
+    ...(labels.version !== null && { [LABELS.version]: labels.version }),
+    [LABELS.baseDigest]: labels.baseDigest,
+    ...(labels.baseVersion !== null && { [LABELS.baseVersion]: labels.baseVersion }),
+    [LABELS.plan]: canonicalJson(labels.plan),
+  };
+}
+
+/**
+ * What an image's labels say, every field checked for its type: they may come from anybody.
+ * @throws SjsError `SEAL_REFUSED` naming the label.
+ */
+export function decodeLabels(labels: Readonly<Record<string, string>>): SealedLabels {
+  const refuse = (label: string, why: string): SjsError =>
+    new SjsError('SEAL_REFUSED', `label ${label} ${why}`, { next: 'build the sandbox with sjs build' });
+  const formatVersion = Number(labels[LABELS.format]);
+  if (formatVersion !== FORMAT_VERSION) {
+    throw refuse(
+      LABELS.format,
+      `is ${labels[LABELS.format] ?? 'absent'}; this sjs knows format ${FORMAT_VERSION}`,
+    );
+  }
+  const name = labels[LABELS.name];
+  if (name === undefined || !/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+    throw refuse(LABELS.name, 'is not a name');
+  const baseDigest = labels[LABELS.baseDigest];
+  if (!isDigest(baseDigest)) throw refuse(LABELS.baseDigest, 'is not a digest');
+  const plan = parsePlan(labels[LABELS.plan] ?? '');
+  if (plan === undefined) throw refuse(LABELS.plan, 'is not a run plan that this sjs understands');
+  return {
+    formatVersion,
+    name,
+    version: labels[LABELS.version] ?? null,
+    baseDigest,
+    baseVersion: labels[LABELS.baseVersion] ?? null,
+    plan,
+  };
+}
+
+type Shape = { readonly [key: string]: Shape } | ((value: unknown) => boolean);
+
+const positive = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+const positiveOrNull = (value: unknown): boolean => value === null || positive(value);
+const flag = (value: unknown): boolean => typeof value === 'boolean';
+
+/** The plan's exact shape: a missing field would be a missing limit, an unknown one a right nobody checks. */
+const PLAN: Shape = {
+  secrets: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
+  permissions: { childProcess: flag, worker: flag, addons: flag, wasi: flag },
+  resources: {
+    milliCpu: positive,
+    memoryBytes: positive,
+    pids: positive,
+    files: positive,
+    timeoutMs: positive,
+    outputBytes: positive,
+  },
+  filesystem: { tmpBytes: positive, tmpInodes: positive, outBytes: positiveOrNull, outInodes: positive },
+  network: { mode: (value) => value === 'none' },
+  runtime: (value) => value === 'runc',
+  seccompDigest: isDigest,
+};
+
+function parsePlan(text: string): SealedPlan | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return matches(PLAN, value) ? (value as SealedPlan) : undefined;
+}
+
+function matches(shape: Shape, value: unknown): boolean {
+  if (typeof shape === 'function') return shape(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const keys = Object.keys(shape);
+  return (
+    Object.keys(value).length === keys.length &&
+    keys.every(
+      (key) =>
+        Object.hasOwn(value, key) && matches(shape[key] as Shape, (value as Record<string, unknown>)[key]),
+    )
+  );
+}

@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream';
+import type { EngineRecord, Owner } from '../model/record.js';
+import type { Control, RunPlan } from '../model/run-plan.js';
+
+/** What an engine is, and which controls it can enforce on this machine. */
+export interface EngineFacts extends EngineRecord {
+  /** Controls it cannot enforce, each with the reason. A run that needs one is refused before a container exists. */
+  readonly missingControls: readonly { readonly control: Control; readonly reason: string }[];
+}
+
+/** Where a run's bytes come from and go to. */
+export interface RunStreams {
+  /** Null: the program sees the end of input at once. */
+  readonly stdin: Readable | null;
+  /** Called in order; the engine waits for the promise before it reads on. A throw ends the run. */
+  readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
+  readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
+  /** Each regular file of /out, after the program is dead. The content must be read to its end. */
+  readonly onArtifact: (path: string, bytes: number, content: AsyncIterable<Uint8Array>) => Promise<void>;
+  readonly onSkippedArtifact: (path: string, reason: string) => void;
+  /** Called once, when the container runs. */
+  readonly onStarted: () => void;
+}
+
+/** Why a run ended, by the engine's word and sjs's clock. */
+export type RunEnd = 'exited' | 'timed-out' | 'output-limit' | 'interrupted' | 'killed';
+
+/** How one run ended. */
+export interface RunOutcome {
+  readonly end: RunEnd;
+  readonly exitCode: number | null;
+  readonly oomKilled: boolean;
+  /** RFC 3339, by the engine's clock; null when it never started. */
+  readonly startedAt: string | null;
+  readonly finishedAt: string;
+  /** By sjs's monotonic clock; by the engine's times for a run found again. */
+  readonly durationMs: number;
+  /** Whether output was cut at the limit. */
+  readonly truncated: { readonly stdout: boolean; readonly stderr: boolean };
+  readonly usage: { readonly cpuMs: number; readonly peakMemoryBytes: number } | null;
+}
+
+/** A run whose sjs is gone and whose container still exists. */
+export interface AbandonedRun {
+  readonly runId: string;
+  readonly owner: Owner;
+}
+
+/** What executes a sealed image. */
+export interface Engine {
+  /** Asks the engine what it is and can do. `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`. */
+  probe(signal?: AbortSignal): Promise<EngineFacts>;
+  /**
+   * Carries the plan out and leaves nothing behind, however it ends.
+   * `interrupt` yields the names of signals to pass to the program (`SIGINT`, …); after the first terminating one the
+   * program has a grace period, after the second it is killed.
+   * @throws `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`, `ENGINE_FAILED`, `CONTAINER_LOST`, `SEAL_IMAGE_MISSING`.
+   */
+  run(
+    runId: string,
+    owner: Owner,
+    plan: RunPlan,
+    streams: RunStreams,
+    signals: RunSignals,
+  ): Promise<RunOutcome>;
+  /** Runs of this SJS_HOME that still have a container, volume or collector. */
+  listRuns(home: string, signal?: AbortSignal): Promise<readonly AbandonedRun[]>;
+  /**
+   * Finishes a run whose sjs is gone: waits for its end or its deadline, then hands over output (from the engine's
+   * log) and outcome, and removes what it left. Null when nothing of it exists any more.
+   */
+  recover(
+    run: AbandonedRun,
+    limits: { readonly timeoutMs: number; readonly outputBytes: number },
+    streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+    signal?: AbortSignal,
+  ): Promise<RunOutcome | null>;
+}
+
+/** Signals on their way to the program. */
+export interface RunSignals {
+  /** Registers the receiver; returns how to unregister. */
+  subscribe(listener: (signal: NodeJS.Signals) => void): () => void;
+  /** Aborts the run: the program is killed and everything removed. */
+  readonly abort?: AbortSignal;
+}
+
+export type { Owner };

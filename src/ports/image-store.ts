@@ -1,0 +1,40 @@
+import type { Readable } from 'node:stream';
+import type { Platform, RootfsFindings } from '../model/base.js';
+import type { DigestReference } from '../model/reference.js';
+import type { ImageFacts } from '../model/sealed-image.js';
+import type { Owner } from './engine.js';
+import type { RegistryCredentials } from './registry.js';
+
+/**
+ * The engine's images and its builder. Every call fails with `ENGINE_UNREACHABLE` or `ENGINE_TIMEOUT` when the engine
+ * is not there or silent.
+ */
+export interface ImageStore {
+  /** The platform the engine runs natively, in OCI's words. */
+  platform(signal?: AbortSignal): Promise<Platform>;
+  /** What the engine says of an image, by its id, tag or `repository@digest`; null when it has none. Never pulls. */
+  inspect(reference: string, signal?: AbortSignal): Promise<ImageFacts | null>;
+  /** Makes the engine hold exactly this digest. Does nothing when it does already. */
+  pull(
+    reference: DigestReference,
+    credentials: RegistryCredentials | null,
+    onProgress: (message: string) => void,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /**
+   * Builds the context (an uncompressed tar with a `Dockerfile` at its root) with BuildKit and returns the image's id.
+   * A stream that ends is no success: an in-band error, a broken stream, bad JSON or a missing id is `BUILD_FAILED`.
+   */
+  build(context: Readable, onProgress: (message: string) => void, signal?: AbortSignal): Promise<string>;
+  /** Points a tag at an image. */
+  tag(imageId: string, tag: string, signal?: AbortSignal): Promise<void>;
+  /** Removes a tag, or an untagged image by id. Does nothing when there is none. */
+  remove(reference: string, signal?: AbortSignal): Promise<void>;
+  /** Images that carry the label, tagged or not. */
+  listLabelled(
+    label: string,
+    signal?: AbortSignal,
+  ): Promise<readonly { imageId: string; tags: readonly string[]; sizeBytes: number }[]>;
+  /** Looks through an image's file system without running anything of it. */
+  scanRootfs(imageId: string, owner: Owner, signal?: AbortSignal): Promise<RootfsFindings>;
+}

@@ -1,0 +1,63 @@
+import type { Readable } from 'node:stream';
+import type { Digest } from '../model/digest.js';
+import type { RunRecord, StreamRecord } from '../model/record.js';
+import type { IndexEntry } from '../model/sealed-image.js';
+
+/** Content on its way into the store; kept under its digest when committed, gone when not. */
+export interface BlobWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Bytes written so far. */
+  readonly bytes: number;
+  /** Durable and named by its digest; once, however often the same content comes. */
+  commit(): Promise<{ readonly digest: Digest; readonly bytes: number }>;
+  discard(): Promise<void>;
+}
+
+/**
+ * What sjs keeps under SJS_HOME. Every write is complete or absent after a power cut. `STORE_FAILED` with the path
+ * when the disk refuses, `DISK_FULL` when it is full, `STORE_INVALID` for what is not readable.
+ */
+export interface RecordStore {
+  /** Absolute path of SJS_HOME. */
+  readonly home: string;
+  /** Writes or replaces one record. */
+  saveRecord(record: RunRecord): Promise<void>;
+  /** The record by full id or unique prefix of at least 6; `RUN_NOT_FOUND`, `TARGET_AMBIGUOUS`. */
+  findRecord(idOrPrefix: string): Promise<RunRecord>;
+  /** Newest first, at most `limit`; unreadable files are reported to `onInvalid` and passed over. */
+  listRecords(query: RecordQuery): Promise<readonly RunRecord[]>;
+  /** Ids of records in state created or running: what recovery has to look at. Cheap when there are none. */
+  listOpen(): Promise<readonly string[]>;
+  /** Removes a record; its contents go with `pruneBlobs`. */
+  removeRecord(id: string): Promise<void>;
+
+  /** A writer for content. */
+  createBlob(): Promise<BlobWriter>;
+  /** Content by digest; `STORE_INVALID` when it is gone. The bytes are checked against the digest while reading. */
+  openBlob(digest: Digest): Readable;
+  hasBlob(digest: Digest): Promise<boolean>;
+  /** Removes contents that no record refers to; returns how many and how large. */
+  pruneBlobs(): Promise<{ readonly count: number; readonly bytes: number }>;
+
+  /** Enters a seal in the index. */
+  saveImage(entry: IndexEntry): Promise<void>;
+  listImages(): Promise<readonly IndexEntry[]>;
+  findImageBySeal(seal: Digest): Promise<IndexEntry | null>;
+  findImageByInputs(inputs: Digest): Promise<IndexEntry | null>;
+  removeImage(seal: Digest): Promise<void>;
+
+  /** HMAC-SHA256 of the value under a key that only this SJS_HOME has, as hex. */
+  fingerprint(value: string): Promise<string>;
+  /** A cached finding about immutable content, keyed by what it was computed from; null when there is none. */
+  readCache(kind: string, key: Digest): Promise<unknown>;
+  writeCache(kind: string, key: Digest, value: unknown): Promise<void>;
+}
+
+/** Which records to list. */
+export interface RecordQuery {
+  readonly limit?: number;
+  readonly seal?: Digest;
+  readonly onInvalid?: (path: string) => void;
+}
+
+export type { RunRecord, StreamRecord };

@@ -1,0 +1,75 @@
+import type { VerifiedBase } from '../../model/base.js';
+import { canonicalJson } from '../../model/canonical-json.js';
+import { sha256, type Digest } from '../../model/digest.js';
+import { FORMAT_VERSION, type ImageFacts } from '../../model/sealed-image.js';
+import { SjsError } from '../../errors.js';
+import type { ImageStore } from '../../ports/image-store.js';
+import type { RegistryCredentials } from '../../ports/registry.js';
+
+/** The part of a packed context that a build needs. */
+interface Context {
+  readonly digest: Digest;
+  open(): import('node:stream').Readable;
+}
+
+/** Digest over everything that goes into a build: equal inputs give an equal seal, so they need no second build. */
+export function inputsDigest(base: VerifiedBase, context: Pick<Context, 'digest'>): Digest {
+  return sha256(
+    canonicalJson({
+      formatVersion: FORMAT_VERSION,
+      platform: base.platform,
+      base: base.manifestDigest,
+      context: context.digest,
+    }),
+  );
+}
+
+/** Who to tell, what to stop by, and how to log in. */
+export interface BuildEnvironment {
+  readonly images: ImageStore;
+  readonly credentials: () => Promise<RegistryCredentials | null>;
+  readonly onProgress: (message: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Makes the engine hold the verified base, by the digest that was verified, and its layers are those verified. */
+export async function fetchBase(
+  base: VerifiedBase,
+  { images, credentials, onProgress, signal }: BuildEnvironment,
+): Promise<ImageFacts> {
+  const reference = { ...base.repository, digest: base.manifestDigest };
+  const name = `${base.repository.registry}/${base.repository.path}@${base.manifestDigest}`;
+  let found = await images.inspect(name, signal);
+  if (!found) {
+    await images.pull(reference, await credentials(), onProgress, signal);
+    found = await images.inspect(name, signal);
+  }
+  if (!found || canonicalJson(found.diffIds) !== canonicalJson(base.diffIds)) {
+    throw new SjsError(
+      'BASE_DIGEST_MISMATCH',
+      `the engine's ${name} does not have the layers that were verified`,
+      {
+        next: `remove it with docker image rm ${name} and build again`,
+      },
+    );
+  }
+  return found;
+}
+
+/**
+ * Builds the context over the base that the engine holds and returns what it made, read back from the engine.
+ * @throws SjsError `BUILD_FAILED`, `BUILD_TIMEOUT`, `SOURCE_CHANGED`.
+ */
+export async function buildImage(
+  context: Context,
+  { images, onProgress, signal }: BuildEnvironment,
+): Promise<ImageFacts> {
+  const imageId = await images.build(context.open(), onProgress, signal);
+  const image = await images.inspect(imageId, signal);
+  if (!image) {
+    throw new SjsError('BUILD_FAILED', `the engine said it built ${imageId} and does not have it`, {
+      next: 'build again',
+    });
+  }
+  return image;
+}

@@ -1,0 +1,63 @@
+import dockerignoreModule, { type Ignore } from '@balena/dockerignore';
+import { SjsError } from '../../errors.js';
+
+// The package is CommonJS; under NodeNext its types show the module object instead of the function.
+const dockerignore = dockerignoreModule as unknown as (options: { ignorecase: boolean }) => Ignore;
+
+/** Decides which paths of a source stay out of the image. */
+export interface IgnoreRules {
+  /** The author does not want it in. */
+  excludes(path: string): boolean;
+  /** It looks like a secret, and nobody named it. */
+  withholds(path: string): boolean;
+  /** Some pattern begins with `!`: an excluded folder may hold files that stay in. */
+  readonly hasExceptions: boolean;
+}
+
+/** What sjs itself writes or reads beside the source, and what git keeps: never code. */
+const NEVER_CODE = ['sandbox.yaml', 'sandbox.yml', 'sandbox.lock', '.sjsignore', '.sjs'];
+
+/** Names under which secrets usually lie (ATTACKS P14). Folders count with everything below them. */
+const SECRET =
+  /(?:^|\/)(?:\.env(?:\.[^/]*)?|\.npmrc|\.yarnrc\.yml|\.netrc|\.git-credentials|\.pypirc|\.pgpass|\.htpasswd|id_(?:rsa|dsa|ecdsa|ed25519)|\.aws|\.ssh|\.gnupg|\.kube|\.azure|\.docker|[^/]*\.(?:pem|key|p12|pfx|jks|keystore|kdbx))(?:\/|$)/i;
+
+/**
+ * The rules of `.sjsignore` and `spec.exclude`, with Docker's semantics (`**`, `!`, anchored at the source). A line
+ * `!path` without wildcards names a file, and a named file is not withheld.
+ * @throws SjsError `SANDBOX_INVALID` for a pattern that cannot be read.
+ */
+export function createIgnoreRules(ignoreFile: string, exclude: readonly string[]): IgnoreRules {
+  const patterns = [...ignoreFile.split(/\r?\n/), ...exclude].filter(
+    (line) => line.trim() !== '' && !line.startsWith('#'),
+  );
+  const named = new Set(
+    patterns
+      .filter((line) => /^![^*?[\]]+$/.test(line))
+      .map((line) =>
+        line
+          .slice(1)
+          .replace(/^\.?\//, '')
+          .replace(/\/$/, ''),
+      ),
+  );
+  const matcher = dockerignore({ ignorecase: false });
+  try {
+    matcher.add(patterns);
+    matcher.ignores('probe');
+  } catch (cause) {
+    throw new SjsError('SANDBOX_INVALID', `an exclude pattern of the sandbox cannot be read`, {
+      cause,
+      next: 'write patterns as in .dockerignore: **/*.test.js, docs, !docs/keep.md',
+    });
+  }
+  return {
+    excludes: (path) =>
+      NEVER_CODE.includes(path) ||
+      path === '.git' ||
+      path.endsWith('/.git') ||
+      (matcher.ignores(path) && !named.has(path)),
+    withholds: (path) =>
+      SECRET.test(path) && !named.has(path) && ![...named].some((name) => name.startsWith(`${path}/`)),
+    hasExceptions: patterns.some((line) => line.startsWith('!')),
+  };
+}

@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, SjsError } from '../../errors.js';
+import type { VerifiedBase } from '../../model/base.js';
+import { canonicalJson } from '../../model/canonical-json.js';
+import { isDigest, type Digest } from '../../model/digest.js';
+import { flattenLeaves } from '../../model/flatten.js';
+import type { Lock } from '../../model/lock.js';
+import { formatRepository } from '../../model/reference.js';
+import { FORMAT_VERSION } from '../../model/sealed-image.js';
+
+const LARGEST = 1024 * 1024;
+
+/** Path of the lock beside a sandbox.yaml. */
+export function lockPath(directory: string): string {
+  return join(directory, 'sandbox.lock');
+}
+
+/**
+ * The lock of a folder, or null when there is none.
+ * @throws SjsError `LOCK_INVALID` for one that cannot be understood: it is never ignored.
+ */
+export async function readLock(directory: string): Promise<Lock | null> {
+  const file = lockPath(directory);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return null;
+    throw new SjsError('LOCK_INVALID', `${file} cannot be read`, {
+      cause,
+      next: 'restore it from git, or remove it and run sjs lock',
+    });
+  }
+  const lock = text.length > LARGEST ? undefined : parseLock(text);
+  if (!lock) {
+    throw new SjsError('LOCK_INVALID', `${file} is not a lock of this sjs (lockVersion 1)`, {
+      location: { file },
+      next: 'restore it from git, or remove it and run sjs lock',
+    });
+  }
+  return lock;
+}
+
+function parseLock(text: string): Lock | undefined {
+  try {
+    const lock = JSON.parse(text) as Partial<Lock> | null;
+    const base = lock?.base as Partial<Lock['base']> | undefined;
+    const valid =
+      lock?.lockVersion === 1 &&
+      typeof lock.formatVersion === 'number' &&
+      typeof base?.image === 'string' &&
+      (base.version === null || typeof base.version === 'string') &&
+      isDigest(base.digest) &&
+      isDigest(base.signer) &&
+      typeof base.manifests === 'object' &&
+      Object.values(base.manifests ?? {}).every(isDigest) &&
+      isDigest(lock.template?.digest) &&
+      Array.isArray(lock.packages) &&
+      lock.packages.length === 0;
+    return valid ? (lock as Lock) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The lock that a verified base and a template lead to. Other platforms' digests of the same base are kept. */
+export function createLock(base: VerifiedBase, template: Lock['template'], previous: Lock | null): Lock {
+  const { os, architecture, variant } = base.platform;
+  const platform = [os, architecture, variant].filter(Boolean).join('/');
+  const same = previous?.base.digest === base.digest;
+  return {
+    lockVersion: 1,
+    formatVersion: FORMAT_VERSION,
+    base: {
+      image: formatRepository(base.repository),
+      version: base.signedVersion,
+      digest: base.digest,
+      manifests: sortKeys({ ...(same && previous.base.manifests), [platform]: base.manifestDigest }),
+      signer: base.signature.keyFingerprint,
+    },
+    template,
+    packages: [],
+  };
+}
+
+const sortKeys = (value: Record<string, Digest>): Record<string, Digest> =>
+  Object.fromEntries(Object.entries(value).sort());
+
+/** One thing in which two locks differ. */
+export interface LockChange {
+  readonly field: string;
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+/** What writing the new lock would change, field by field; empty when nothing. */
+export function compareLocks(previous: Lock | null, next: Lock): readonly LockChange[] {
+  const before = flattenLeaves(previous ?? {});
+  const after = flattenLeaves(next);
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((field) => canonicalJson(before.get(field) ?? null) !== canonicalJson(after.get(field) ?? null))
+    .map((field) => ({ field, from: before.get(field) ?? null, to: after.get(field) ?? null }));
+}
+
+/** Writes the lock, whole or not at all. */
+export async function writeLock(directory: string, lock: Lock): Promise<void> {
+  const file = lockPath(directory);
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    const handle = await open(temporary, 'wx', 0o644);
+    try {
+      await handle.writeFile(`${JSON.stringify(lock, null, 2)}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (cause) {
+    await unlink(temporary).catch(() => undefined);
+    throw new SjsError(isErrno(cause, 'ENOSPC') ? 'DISK_FULL' : 'STORE_FAILED', `${file} cannot be written`, {
+      cause,
+      next: 'make the folder of sandbox.yaml writable: the lock belongs beside it',
+    });
+  }
+}

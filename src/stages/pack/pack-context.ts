@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pack as packTree, type PackOptions } from 'tar-fs';
+import { pack as createPack, type Pack } from 'tar-stream';
+import { SjsError } from '../../errors.js';
+import type { Digest } from '../../model/digest.js';
+import type { SourceTree } from '../../model/source-tree.js';
+import { createTreeFs } from './tree-fs.js';
+
+type Header = Parameters<Pack['entry']>[0];
+
+/** Everything that goes into a build context. */
+export interface ContextParts {
+  readonly dockerfile: string;
+  readonly tree: SourceTree;
+  /** sjs's own files in the image, by absolute path in it. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Empty folders in the image, as `/out`. */
+  readonly folders: readonly string[];
+}
+
+/** A build context: an uncompressed tar, the same bytes for the same parts on every machine. */
+export interface PackedContext {
+  /** sha256 of the tar. */
+  readonly digest: Digest;
+  readonly bytes: number;
+  /** The tar as a stream. Fails with `SOURCE_CHANGED` when it is no longer the tar that was digested. */
+  open(): Readable;
+}
+
+/**
+ * Packs a context twice at most: once to digest it, once to send it. Owner 0, times 0, modes 0644 or 0755, sorted.
+ * The image's file system lies below `layer/`, so that one COPY brings it in with the times given here (FACTS).
+ * @throws SjsError `SOURCE_CHANGED`, `SOURCE_UNREADABLE`.
+ */
+export async function packContext(parts: ContextParts): Promise<PackedContext> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of streamTar(parts)) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  const digest: Digest = `sha256:${hash.digest('hex')}`;
+  return { digest, bytes, open: () => Readable.from(streamSame(parts, digest), { objectMode: false }) };
+}
+
+async function* streamSame(parts: ContextParts, expected: Digest): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256');
+  for await (const chunk of streamTar(parts)) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (`sha256:${hash.digest('hex')}` !== expected) {
+    throw new SjsError('SOURCE_CHANGED', 'the source changed while it was sent to the engine', {
+      next: 'build again when nothing writes to the source',
+    });
+  }
+}
+
+async function* streamTar(parts: ContextParts): AsyncGenerator<Uint8Array> {
+  const pack = createPack();
+  void writeEntries(pack, parts).catch((error: unknown) => pack.destroy(error as Error));
+  yield* pack as unknown as AsyncIterable<Uint8Array>;
+}
+
+async function writeEntries(pack: Pack, parts: ContextParts): Promise<void> {
+  const add = (name: string, content: Uint8Array | null): Promise<void> =>
+    new Promise((done, fail) => {
+      const header = content === null ? folder(name) : { ...plain(name), size: content.length, mode: 0o644 };
+      const settle = (error?: Error | null): void => (error ? fail(error) : done());
+      if (content === null) pack.entry(header, settle);
+      else pack.entry(header, Buffer.from(content), settle);
+    });
+  await add('Dockerfile', Buffer.from(parts.dockerfile));
+  await add('layer', null);
+  for (const name of foldersOf(parts)) await add(`layer${name}`, null);
+  for (const [name, content] of Object.entries(parts.files).sort()) await add(`layer${name}`, content);
+  // Not from the header: tar-fs masks modes with the umask of the process.
+  const executables = new Set(
+    parts.tree.entries.flatMap((e) => (e.kind === 'file' && e.executable ? [e.path] : [])),
+  );
+  const options: PackOptions & { fs: unknown; sort: boolean } = {
+    fs: createTreeFs(parts.tree),
+    sort: true,
+    strict: true,
+    pack: pack as never,
+    map: (header) => Object.assign(header, normalize(header as Header, executables)),
+  };
+  packTree(parts.tree.root, options);
+}
+
+function foldersOf(parts: ContextParts): string[] {
+  const ofFiles = Object.keys(parts.files).map((name) => name.slice(0, name.lastIndexOf('/')));
+  return [...new Set([...ofFiles, ...parts.folders])].filter((name) => name !== '').sort();
+}
+
+function normalize(header: Header, executables: ReadonlySet<string>): Header {
+  const name = header.name === '.' ? 'layer/app' : `layer/app/${header.name}`;
+  if (header.type === 'directory') return folder(name);
+  if (header.type === 'symlink') return { ...plain(name), type: 'symlink', mode: 0o777 };
+  return {
+    ...plain(name),
+    type: 'file',
+    size: header.size ?? 0,
+    mode: executables.has(header.name) ? 0o755 : 0o644,
+  };
+}
+
+const plain = (name: string): Header => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(0) });
+const folder = (name: string): Header => ({ ...plain(name), type: 'directory', mode: 0o755 });

@@ -1,0 +1,113 @@
+import { constants, type Stats } from 'node:fs';
+import { open, readlink, type FileHandle } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { Readable } from 'node:stream';
+import { isErrno, SjsError } from '../../errors.js';
+import type { SourceEntry, SourceTree } from '../../model/source-tree.js';
+
+type Callback<T> = (error: Error | null, value?: T) => void;
+type FileEntry = Extract<SourceEntry, { kind: 'file' }>;
+
+/** The calls that tar-fs makes on a file system. */
+export interface TreeFs {
+  lstat(path: string, callback: Callback<Partial<Stats>>): void;
+  readdir(path: string, callback: Callback<string[]>): void;
+  readlink(path: string, callback: Callback<string>): void;
+  createReadStream(path: string): Readable;
+}
+
+/**
+ * A file system for tar-fs that shows the collected tree and nothing else. Only contents come from the disk, and only
+ * from the very files that were collected: tar-fs by itself opens by name, and would follow a link that somebody put
+ * there in between (ATTACKS P03, P04).
+ */
+export function createTreeFs(tree: SourceTree): TreeFs {
+  const entries = new Map<string, SourceEntry>(tree.entries.map((entry) => [entry.path, entry]));
+  const children = new Map<string, string[]>([['', []]]);
+  for (const { path, kind } of tree.entries) {
+    const slash = path.lastIndexOf('/');
+    children.get(slash < 0 ? '' : path.slice(0, slash))?.push(path.slice(slash + 1));
+    if (kind === 'folder') children.set(path, []);
+  }
+  const find = (path: string): SourceEntry | undefined => entries.get(relative(tree.root, path));
+  return {
+    lstat: (path, callback) => callback(null, describe(find(path))),
+    readdir: (path, callback) => callback(null, [...(children.get(relative(tree.root, path)) ?? [])]),
+    readlink: (path, callback) => {
+      const entry = find(path);
+      callback(null, entry?.kind === 'symlink' ? entry.target : '');
+    },
+    createReadStream: (path) => {
+      const entry = find(path);
+      if (entry?.kind !== 'file') throw new SjsError('INTERNAL', `${path} is not a file of the source`);
+      return Readable.from(readCollected(tree.root, entry), { objectMode: false });
+    },
+  };
+}
+
+/** The source's root itself has no entry: it is a folder. */
+function describe(entry: SourceEntry | undefined): Partial<Stats> {
+  const kind = entry?.kind ?? 'folder';
+  return {
+    mode: 0,
+    size: entry?.kind === 'file' ? entry.bytes : 0,
+    isSocket: () => false,
+    isFile: () => kind === 'file',
+    isDirectory: () => kind === 'folder',
+    isSymbolicLink: () => kind === 'symlink',
+  };
+}
+
+async function* readCollected(root: string, entry: FileEntry): AsyncGenerator<Uint8Array> {
+  const handle = await openCollected(root, entry);
+  try {
+    let position = 0;
+    // One byte more than expected is asked for, to see that the file has not grown.
+    while (position <= entry.bytes) {
+      const buffer = Buffer.allocUnsafe(Math.min(entry.bytes - position + 1, 256 * 1024));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead === 0) break;
+      position += bytesRead;
+      if (position > entry.bytes) break;
+      yield buffer.subarray(0, bytesRead);
+    }
+    if (position !== entry.bytes) throw changed(entry, 'changed its size');
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openCollected(root: string, entry: FileEntry): Promise<FileHandle> {
+  const path = join(root, entry.path);
+  let handle: FileHandle;
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (cause) {
+    if (isErrno(cause, 'EACCES', 'EPERM', 'EIO')) {
+      throw new SjsError('SOURCE_UNREADABLE', `${entry.path} cannot be read: ${cause.code}`, {
+        cause,
+        next: 'make it readable, or exclude it with .sjsignore',
+      });
+    }
+    throw changed(entry, 'was replaced', cause);
+  }
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile() || stats.dev !== entry.device || stats.ino !== entry.inode)
+      throw changed(entry, 'was replaced');
+    if (process.platform === 'linux' && (await readlink(`/proc/self/fd/${handle.fd}`)) !== path) {
+      throw changed(entry, 'was reached through a link');
+    }
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+function changed(entry: SourceEntry, how: string, cause?: unknown): SjsError {
+  return new SjsError('SOURCE_CHANGED', `${entry.path} ${how} while the source was packed`, {
+    cause,
+    next: 'build again when nothing writes to the source',
+  });
+}

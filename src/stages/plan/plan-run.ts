@@ -1,0 +1,138 @@
+import { SjsError } from '../../errors.js';
+import { sha256 } from '../../model/digest.js';
+import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import type { RunPlan, RunRequest } from '../../model/run-plan.js';
+import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
+import type { SealedImage } from '../../model/sealed-image.js';
+
+/** Whether the command carries the preload that reads secrets ahead of stdin. */
+const PRELOAD_FLAG = '--require=/.sjs/secrets-preload.cjs';
+
+/**
+ * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
+ * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
+ * @throws SjsError `RIGHTS_WIDENED`, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_REFUSED`.
+ */
+export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile: string): RunPlan {
+  const { labels, image, entry } = sealed;
+  const { plan } = labels;
+  if (sha256(seccompProfile) !== plan.seccompDigest) {
+    throw new SjsError(
+      'SEAL_REFUSED',
+      `${entry.tag} was sealed with another seccomp profile (${plan.seccompDigest}) than this sjs has`,
+      {
+        next: 'use the sjs that sealed it, or build it again',
+      },
+    );
+  }
+  checkEnv(request.env);
+  checkSecrets(plan.secrets, request.secrets);
+  const config = image.config;
+  const environment = splitEnv(config.Env ?? []);
+  return {
+    seal: entry.seal,
+    imageId: image.imageId,
+    user: config.User ?? '',
+    command: config.Entrypoint ?? [],
+    args: request.args ?? config.Cmd ?? [],
+    workingDirectory: config.WorkingDir ?? '/',
+    env: { ...environment.set, ...request.env },
+    unsetEnv: environment.unset,
+    secrets: request.secrets,
+    expectsSecrets: config.Entrypoint?.includes(PRELOAD_FLAG) ?? false,
+    resources: tighten(plan.resources, request.limits),
+    filesystem: plan.filesystem,
+    network: plan.network,
+    runtime: plan.runtime,
+    seccompProfile,
+  } as RunPlan;
+}
+
+/** Names that steer the loader are emptied in the image; a run does not even have them empty. */
+function splitEnv(env: readonly string[]): {
+  readonly set: Record<string, string>;
+  readonly unset: readonly string[];
+} {
+  const set: Record<string, string> = {};
+  const unset: string[] = [];
+  for (const entry of env) {
+    const name = entry.slice(0, entry.indexOf('='));
+    if (isReservedEnv(name) && name !== 'PATH' && name !== 'HOME') unset.push(name);
+    else set[name] = entry.slice(name.length + 1);
+  }
+  return { set, unset };
+}
+
+const SHOW: Record<keyof Resources, (value: number) => string> = {
+  milliCpu: formatCpu,
+  memoryBytes: formatBytes,
+  pids: String,
+  files: String,
+  timeoutMs: formatDuration,
+  outputBytes: formatBytes,
+};
+
+const NAMES: Record<keyof Resources, string> = {
+  milliCpu: 'cpu',
+  memoryBytes: 'memory',
+  pids: 'pids',
+  files: 'files',
+  timeoutMs: 'timeout',
+  outputBytes: 'output',
+};
+
+function tighten(sealed: Resources, asked: Partial<Resources>): Resources {
+  const limits: Record<keyof Resources, number> = { ...sealed };
+  for (const [key, value] of Object.entries(asked) as [keyof Resources, number][]) {
+    if (value > sealed[key]) {
+      throw new SjsError(
+        'RIGHTS_WIDENED',
+        `--${NAMES[key]} ${SHOW[key](value)} is more than the sealed ${SHOW[key](sealed[key])}`,
+        {
+          next: `ask for at most ${SHOW[key](sealed[key])}, or raise spec.resources.${NAMES[key]} in sandbox.yaml and build again`,
+        },
+      );
+    }
+    limits[key] = value;
+  }
+  return limits;
+}
+
+function checkEnv(env: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(env)) {
+    const why = !isEnvName(name)
+      ? 'is not a name'
+      : isReservedEnv(name)
+        ? 'steers the loader, the runtime or sjs'
+        : value.includes('\0') || hasUnprintable(value.replace(/[\n\t]/g, ''))
+          ? 'has control characters in its value'
+          : undefined;
+    if (why) {
+      throw new SjsError(
+        'ENV_REFUSED',
+        `the environment variable ${JSON.stringify(name)} cannot be set: it ${why}`,
+        {
+          next: 'choose another name, or pass the value on stdin',
+        },
+      );
+    }
+  }
+}
+
+function checkSecrets(declared: readonly string[], given: Readonly<Record<string, string>>): void {
+  const undeclared = Object.keys(given).filter((name) => !declared.includes(name));
+  if (undeclared.length > 0) {
+    throw new SjsError('SECRET_UNDECLARED', `the sandbox declares no secret ${undeclared.join(', ')}`, {
+      next:
+        declared.length > 0
+          ? `it declares ${declared.join(', ')}`
+          : 'declare it under spec.secrets and build again',
+    });
+  }
+  const missing = declared.filter((name) => !Object.hasOwn(given, name));
+  if (missing.length > 0) {
+    throw new SjsError('SECRET_MISSING', `the sandbox needs a value for the secret ${missing.join(', ')}`, {
+      next: `give it with --secret ${missing[0]} (taken from your environment) or --secret ${missing[0]}=@FILE`,
+    });
+  }
+}

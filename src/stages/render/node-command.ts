@@ -1,0 +1,56 @@
+import semver from 'semver';
+import { SjsError } from '../../errors.js';
+import type { Sandbox } from '../../model/sandbox.js';
+
+/** Where the preload lies in an image that declares secrets. */
+export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
+
+const MIB = 1024 ** 2;
+
+/**
+ * The argument list that starts the program. A command that begins with `node` gets Node's permission model, the heap
+ * limit at the memory limit (so that the kernel ends what grows too large) and, with secrets, the preload.
+ * @param nodeVersion version of the base, or null when nobody says: then Node 24's flags are used
+ * @throws SjsError `SANDBOX_INVALID` for secrets with another command; `BASE_CONFIG_REFUSED` below Node 20.
+ */
+export function nodeCommand(
+  sandbox: Sandbox,
+  memoryBytes: number,
+  nodeVersion: string | null,
+): readonly string[] {
+  const [program, ...rest] = sandbox.command;
+  if (program !== 'node') {
+    if (sandbox.secrets.length > 0) {
+      throw new SjsError('SANDBOX_INVALID', `secrets need a command that begins with node, not ${program}`, {
+        next: 'use spec.entrypoint, or remove spec.secrets',
+      });
+    }
+    return sandbox.command;
+  }
+  return [
+    'node',
+    ...permissionFlags(sandbox, nodeVersion),
+    `--max-old-space-size=${Math.max(1, Math.floor(memoryBytes / MIB))}`,
+    ...(sandbox.secrets.length > 0 ? [`--require=${SECRETS_PRELOAD}`] : []),
+    ...rest,
+  ];
+}
+
+function permissionFlags({ permissions, filesystem }: Sandbox, version: string | null): string[] {
+  if (version !== null && semver.lt(version, '20.0.0')) {
+    throw new SjsError('BASE_CONFIG_REFUSED', `the base has Node ${version}, which has no permission model`, {
+      next: 'use a base with Node 20 or later',
+    });
+  }
+  const stable = version === null || semver.satisfies(version, '^22.13.0 || >=23.5.0');
+  return [
+    stable ? '--permission' : '--experimental-permission',
+    '--allow-fs-read=*',
+    '--allow-fs-write=/tmp',
+    ...(filesystem.outBytes === null ? [] : ['--allow-fs-write=/out']),
+    ...(permissions.childProcess ? ['--allow-child-process'] : []),
+    ...(permissions.worker ? ['--allow-worker'] : []),
+    ...(permissions.addons ? ['--allow-addons'] : []),
+    ...(permissions.wasi ? ['--allow-wasi'] : []),
+  ];
+}

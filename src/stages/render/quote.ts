@@ -1,0 +1,42 @@
+import { SjsError } from '../../errors.js';
+import { escapeUnprintable, hasUnprintable } from '../../model/sandbox.js';
+
+/** BuildKit refuses lines of 64 KiB. */
+const LONGEST_LINE = 60_000;
+
+/**
+ * A value as one double-quoted word of a Dockerfile, which the builder turns back into exactly the value: backslash,
+ * quote and dollar are escaped, line breaks and other controls refused.
+ * @throws SjsError `TEMPLATE_VALUE`.
+ */
+export function quoteWord(value: string): string {
+  checkValue(value);
+  return `"${value.replace(/[\\"$]/g, '\\$&')}"`;
+}
+
+/** A list of values in Dockerfile's JSON form, which the builder does not expand. */
+export function quoteJson(values: readonly string[]): string {
+  for (const value of values) checkValue(value);
+  return JSON.stringify(values);
+}
+
+function checkValue(value: string): void {
+  if (hasUnprintable(value)) {
+    throw new SjsError(
+      'TEMPLATE_VALUE',
+      `the value "${escapeUnprintable(value.slice(0, 80))}" has characters that cannot stand in a Dockerfile`,
+      {
+        next: 'remove line breaks and other control characters',
+      },
+    );
+  }
+  if (value.length > LONGEST_LINE) {
+    throw new SjsError(
+      'TEMPLATE_VALUE',
+      `a value of ${value.length} characters cannot stand in a Dockerfile; ${LONGEST_LINE} can`,
+      {
+        next: 'pass long values on stdin or as a file of the source',
+      },
+    );
+  }
+}

@@ -1,0 +1,103 @@
+import type { VerifiedBase } from '../../model/base.js';
+import { formatReference } from '../../model/reference.js';
+import { isReservedEnv, TMPFS_INODES, type Resources, type Sandbox } from '../../model/sandbox.js';
+import { encodeLabels } from '../../model/sealed-labels.js';
+import type { SealedPlan } from '../../model/run-plan.js';
+import { FORMAT_VERSION, type SealedLabels } from '../../model/sealed-image.js';
+import type { Digest } from '../../model/digest.js';
+import type { RuntimeConfig } from '../../model/runtime-config.js';
+import { fillTemplate } from './fill-template.js';
+import { nodeCommand, SECRETS_PRELOAD } from './node-command.js';
+import { quoteJson, quoteWord } from './quote.js';
+
+/** What a sandbox becomes over a verified base. */
+export interface RenderedImage {
+  readonly dockerfile: string;
+  readonly labels: SealedLabels;
+  /** The runtime config that the built image must have; what inspect shows is compared with it. */
+  readonly expectedConfig: RuntimeConfig;
+  /** Whether the secrets preload belongs into the image. */
+  readonly needsSecretsPreload: boolean;
+  /** Whether /out belongs into the image. */
+  readonly needsOut: boolean;
+}
+
+/**
+ * Renders the Dockerfile and the config that must come of it. Environment that the base sets and that steers the
+ * loader or the runtime is emptied; its health check and stop signal are replaced.
+ * @throws SjsError `TEMPLATE_VALUE`, `TEMPLATE_INVALID`, `SANDBOX_INVALID`.
+ */
+export function renderDockerfile(
+  template: string,
+  sandbox: Sandbox,
+  base: VerifiedBase,
+  resources: Resources,
+  seccompDigest: Digest,
+): RenderedImage {
+  const plan = planOf(sandbox, resources, seccompDigest);
+  const labels: SealedLabels = {
+    formatVersion: FORMAT_VERSION,
+    name: sandbox.name,
+    version: sandbox.version,
+    baseDigest: base.manifestDigest,
+    baseVersion: base.signedVersion,
+    plan,
+  };
+  const env = mergeEnv(base.config.Env ?? [], sandbox.env);
+  const encoded = encodeLabels(labels);
+  const user = `${sandbox.user.uid}:${sandbox.user.gid}`;
+  const entrypoint = nodeCommand(sandbox, resources.memoryBytes, base.signedVersion);
+  const dockerfile = fillTemplate(template, {
+    base: formatReference({ ...base.repository, digest: base.manifestDigest }),
+    env: Object.entries(env.set).map(([name, value]) => `${name}=${quoteWord(value)}`),
+    labels: Object.entries(encoded).map(([name, value]) => `${name}=${quoteWord(value)}`),
+    user,
+    entrypoint: quoteJson(entrypoint),
+    cmd: quoteJson(sandbox.args),
+  });
+  return {
+    dockerfile,
+    labels,
+    expectedConfig: {
+      User: user,
+      Env: env.all,
+      Entrypoint: entrypoint,
+      ...(sandbox.args.length > 0 && { Cmd: sandbox.args }),
+      WorkingDir: '/app',
+      Labels: { ...base.config.Labels, ...encoded },
+      ...(base.config.ExposedPorts && { ExposedPorts: base.config.ExposedPorts }),
+      ...(base.config.Shell && { Shell: base.config.Shell }),
+      Healthcheck: { Test: ['NONE'] },
+      StopSignal: 'SIGTERM',
+      // BuildKit sets it for every ENTRYPOINT in JSON form.
+      ArgsEscaped: true,
+    },
+    needsSecretsPreload: entrypoint.includes(`--require=${SECRETS_PRELOAD}`),
+    needsOut: sandbox.filesystem.outBytes !== null,
+  };
+}
+
+function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): SealedPlan {
+  return {
+    secrets: sandbox.secrets,
+    permissions: sandbox.permissions,
+    resources,
+    filesystem: { ...sandbox.filesystem, tmpInodes: TMPFS_INODES, outInodes: TMPFS_INODES },
+    network: sandbox.network,
+    runtime: sandbox.runtime,
+    seccompDigest,
+  };
+}
+
+/** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
+function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {
+  const inherited = new Map(
+    base.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
+  );
+  const emptied = [...inherited.keys()].filter(
+    (name) => isReservedEnv(name) && name !== 'PATH' && name !== 'HOME',
+  );
+  const set = { ...Object.fromEntries(emptied.map((name) => [name, ''])), HOME: '/tmp', ...own };
+  const all = new Map([...inherited, ...Object.entries(set)]);
+  return { set, all: [...all].map(([name, value]) => `${name}=${value}`) };
+}

@@ -1,0 +1,24 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Stops the tests' registry and removes what the tests made: folders, and images that only they have. */
+export default function tearDown() {
+  const { directory, registry } = JSON.parse(process.env.SJS_TEST_WORLD);
+  execFileSync('scripts/registry', ['--stop', join(directory, 'registry')]);
+  const images = execFileSync(
+    'docker',
+    ['images', '--no-trunc', '--format', '{{.Repository}}@{{.Digest}} {{.Repository}}:{{.Tag}}'],
+    { encoding: 'utf8' },
+  );
+  for (const line of images.split('\n').filter((line) => line.startsWith(registry))) {
+    for (const reference of line.split(' ').filter((one) => !one.includes('<none>'))) {
+      try {
+        execFileSync('docker', ['image', 'rm', reference], { stdio: 'ignore' });
+      } catch {
+        // An image that something else still stands on goes with that.
+      }
+    }
+  }
+  rmSync(directory, { recursive: true, force: true });
+}
