@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help setup base build demo demo-clean test lint format golden clean
 
-SOURCES := $(shell find src templates policies scripts -type f 2>/dev/null) package.json $(wildcard tsconfig*.json)
+SOURCES := $(shell find src templates policies scripts/*.mjs -type f 2>/dev/null) package.json $(wildcard tsconfig*.json)
 # npm writes this file at the end of every install.
 INSTALLED := node_modules/.package-lock.json
 

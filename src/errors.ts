@@ -157,7 +157,7 @@ export class SjsError extends Error {
   }
 }
 
-/** True for errors of node:fs and node:net with that `code`. */
+/** True for errors of node:fs and node:net with one of the codes. By shape: they may come from another realm. */
 export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+  return typeof error === 'object' && error !== null && 'code' in error && codes.includes(String(error.code));
 }

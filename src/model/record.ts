@@ -1,18 +1,25 @@
 import type { Digest } from './digest.js';
 import type { Resources } from './sandbox.js';
 
+/** Version of the record's format. Records of older formats stay readable and are never rewritten. */
+export const RECORD_FORMAT_VERSION = 1;
+
+/** The states of a run. */
+export const RUN_STATES = [
+  'created',
+  'running',
+  'succeeded',
+  'failed',
+  'timed-out',
+  'out-of-memory',
+  'output-limit',
+  'killed',
+  'interrupted',
+  'refused',
+] as const;
+
 /** How a run stands or ended. Comes from the engine and sjs's own clock, never from what the code said. */
-export type RunState =
-  | 'created'
-  | 'running'
-  | 'succeeded'
-  | 'failed'
-  | 'timed-out'
-  | 'out-of-memory'
-  | 'output-limit'
-  | 'killed'
-  | 'interrupted'
-  | 'refused';
+export type RunState = (typeof RUN_STATES)[number];
 
 /** Content kept by its digest. `truncated`: there was more than the limit let through. */
 export interface StreamRecord {
@@ -58,7 +65,10 @@ export interface RunRecord {
   readonly seal: Digest;
   readonly state: RunState;
   readonly exitCode: number | null;
-  /** `SIGKILL`, `SIGSEGV`, … when a signal ended the program. */
+  /**
+   * The signal that sjs or the engine ended the program with: `SIGKILL` for a limit, the passed-on one for an
+   * interrupted run. Null for what ended by itself: exit code 137 can be a number that the program chose.
+   */
   readonly signal: string | null;
   readonly oomKilled: boolean | null;
   readonly createdAt: string;

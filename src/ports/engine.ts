@@ -30,6 +30,8 @@ export interface RunOutcome {
   readonly end: RunEnd;
   readonly exitCode: number | null;
   readonly oomKilled: boolean;
+  /** For an interrupted run: the first terminating signal that was passed on. */
+  readonly interruptedBy?: NodeJS.Signals | null;
   /** RFC 3339, by the engine's clock; null when it never started. */
   readonly startedAt: string | null;
   readonly finishedAt: string;

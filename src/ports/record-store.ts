@@ -36,12 +36,16 @@ export interface RecordStore {
   /** Content by digest; `STORE_INVALID` when it is gone. The bytes are checked against the digest while reading. */
   openBlob(digest: Digest): Readable;
   hasBlob(digest: Digest): Promise<boolean>;
-  /** Removes contents that no record refers to; returns how many and how large. */
+  /**
+   * Removes contents that no record refers to; returns how many and how large. What is younger than an hour or than
+   * the oldest open run stays: its record may still be on the way.
+   */
   pruneBlobs(): Promise<{ readonly count: number; readonly bytes: number }>;
 
   /** Enters a seal in the index. */
   saveImage(entry: IndexEntry): Promise<void>;
-  listImages(): Promise<readonly IndexEntry[]>;
+  /** Newest first; unreadable files are reported to `onInvalid` and passed over. */
+  listImages(onInvalid?: (path: string) => void): Promise<readonly IndexEntry[]>;
   findImageBySeal(seal: Digest): Promise<IndexEntry | null>;
   findImageByInputs(inputs: Digest): Promise<IndexEntry | null>;
   removeImage(seal: Digest): Promise<void>;
@@ -51,12 +55,17 @@ export interface RecordStore {
   /** A cached finding about immutable content, keyed by what it was computed from; null when there is none. */
   readCache(kind: string, key: Digest): Promise<unknown>;
   writeCache(kind: string, key: Digest, value: unknown): Promise<void>;
+
+  /** Removes half-written files of processes that are gone; returns how many. For recovery. */
+  removeStaleTemp(): Promise<number>;
 }
 
 /** Which records to list. */
 export interface RecordQuery {
   readonly limit?: number;
   readonly seal?: Digest;
+  /** Which records count. With a limit, reading stops as soon as it is reached. */
+  readonly where?: (record: RunRecord) => boolean;
   readonly onInvalid?: (path: string) => void;
 }
 

@@ -210,7 +210,9 @@ class Walk {
   }
 
   private async addLink(path: string): Promise<void> {
-    const target = await readlink(join(this.root, path));
+    const target = await readlink(join(this.root, path)).catch((cause: unknown) => {
+      throw asUnreadable(cause, path);
+    });
     if (hasUnprintable(target)) {
       throw new SjsError(
         'SOURCE_NAME',
@@ -248,7 +250,7 @@ class Walk {
 }
 
 function asUnreadable(cause: unknown, path: string): unknown {
-  if (isErrno(cause, 'ENOENT')) {
+  if (isErrno(cause, 'ENOENT', 'EINVAL')) {
     return new SjsError('SOURCE_CHANGED', `${path} went away while the source was read`, {
       cause,
       next: 'build again',

@@ -1,0 +1,83 @@
+import { SjsError } from '../../errors.js';
+import { findProgram } from './find-program.js';
+
+/** One program to run to its end. Never a shell. */
+export interface ProgramCall {
+  /** Name to find in `path`, or an absolute path. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** The whole environment of the program: nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Where to look for the program. */
+  readonly path: string;
+  /** Text for stdin; without it stdin is empty. */
+  readonly input?: string;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a program ended. Text is UTF-8, whole unless `tooMuchOutput`. */
+export interface ProgramResult {
+  /** Null when it was killed or never started. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+  /** It is not in `path`, or not executable. */
+  readonly missing: boolean;
+  readonly tooMuchOutput: boolean;
+}
+
+/** Most that a program may print, per stream, in characters (ATTACKS B18). */
+const MAX_OUTPUT = 8 * 1024 ** 2;
+
+/**
+ * Runs a program and returns how it ended; a bad end is a result, not an error. On time-out, on too much output and on
+ * abort the program and all that it started are killed.
+ * @throws SjsError `ABORTED` when the signal fires.
+ */
+export async function runProgram(call: ProgramCall): Promise<ProgramResult> {
+  const failed = { exitCode: null, stdout: '', stderr: '', timedOut: false, tooMuchOutput: false };
+  const [file, { execa }] = await Promise.all([findProgram(call.program, call.path), import('execa')]);
+  if (call.signal?.aborted) throw aborted(call.program, call.signal);
+  if (file === null) return { ...failed, missing: true };
+
+  const child = execa(file, call.args, {
+    env: { ...call.env },
+    extendEnv: false,
+    ...(call.input === undefined ? { stdin: 'ignore' as const } : { input: call.input }),
+    timeout: call.timeoutMs,
+    maxBuffer: MAX_OUTPUT,
+    killSignal: 'SIGKILL',
+    ...(call.signal && { cancelSignal: call.signal }),
+    // A process group of its own, so that what the program started dies with it, and no terminal to ask at.
+    detached: true,
+    reject: false,
+    stripFinalNewline: false,
+  });
+  const result = await child;
+  if (child.pid !== undefined && (result.timedOut || result.isMaxBuffer || result.isCanceled)) {
+    killGroup(child.pid);
+  }
+  if (result.isCanceled) throw aborted(call.program, call.signal);
+  return {
+    exitCode: result.exitCode ?? null,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    timedOut: result.timedOut,
+    missing: child.pid === undefined,
+    tooMuchOutput: result.isMaxBuffer,
+  };
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // Nothing of the group is left.
+  }
+}
+
+function aborted(program: string, signal: AbortSignal | undefined): SjsError {
+  return new SjsError('ABORTED', `${program} was interrupted`, { cause: signal?.reason });
+}

@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { link, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { isErrno } from '../../errors.js';
+import { hexOf, isDigest, type Digest } from '../../model/digest.js';
+import type { Clock } from '../../ports/clock.js';
+import type { BlobWriter } from '../../ports/record-store.js';
+import type { HomeFolder } from './home-folder.js';
+import { describeStoreError, invalidFile } from './store-error.js';
+import { createTempName } from './temp-name.js';
+
+const FOLDER = 'blobs/sha256';
+const HOUR_MS = 3_600_000;
+
+/** Contents in `blobs/sha256/<hex>`. */
+export class BlobFiles {
+  private readonly home: HomeFolder;
+  private readonly clock: Pick<Clock, 'now'>;
+
+  constructor(home: HomeFolder, clock: Pick<Clock, 'now'>) {
+    this.home = home;
+    this.clock = clock;
+  }
+
+  async create(): Promise<BlobWriter> {
+    const { home, clock } = this;
+    const { path, handle } = await home.openTemp();
+    const hash = createHash('sha256');
+    let bytes = 0;
+    let done = false;
+    // Writes queue up, so that a caller who does not wait cannot mix their order.
+    let last: Promise<unknown> = Promise.resolve();
+    const close = async (): Promise<void> => {
+      done = true;
+      await last.catch(() => undefined);
+      await handle.close();
+    };
+    const discard = async (): Promise<void> => {
+      if (!done) await close();
+      await rm(path, { force: true });
+    };
+    return {
+      get bytes() {
+        return bytes;
+      },
+      write(chunk) {
+        if (done) return Promise.reject(new Error('the content is already committed or discarded'));
+        hash.update(chunk);
+        bytes += chunk.length;
+        last = last.then(() => handle.writeFile(chunk));
+        return (last as Promise<void>).catch((cause: unknown) => {
+          throw describeStoreError(cause, 'written', path);
+        });
+      },
+      async commit() {
+        try {
+          await last;
+          // The age that prune looks at counts from here, not from the last byte written.
+          const now = clock.now() / 1000;
+          await handle.utimes(now, now);
+          await handle.sync();
+          await close();
+        } catch (cause) {
+          await discard().catch(() => undefined);
+          throw describeStoreError(cause, 'written', path);
+        }
+        const hex = hash.digest('hex');
+        // Over what is there already: the same bytes, made young again, so that no concurrent prune takes them.
+        await home.publish(path, FOLDER, hex);
+        return { digest: `sha256:${hex}`, bytes };
+      },
+      discard,
+    };
+  }
+
+  open(digest: Digest): Readable {
+    return Readable.from(this.read(digest), { objectMode: false });
+  }
+
+  private async *read(digest: Digest): AsyncGenerator<Buffer> {
+    const path = this.path(digest);
+    const hash = createHash('sha256');
+    try {
+      await this.home.check();
+      const handle = await open(path, 'r');
+      for await (const chunk of handle.createReadStream({ highWaterMark: 256 * 1024 })) {
+        hash.update(chunk as Buffer);
+        yield chunk as Buffer;
+      }
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) throw invalidFile(path, 'is gone', 'sjs prune removes what has outlived its time');
+      throw describeStoreError(cause, 'read', path);
+    }
+    if (hash.digest('hex') !== hexOf(digest)) {
+      throw invalidFile(path, 'does not have the content its name promises', 'check the disk, and remove the file');
+    }
+  }
+
+  async has(digest: Digest): Promise<boolean> {
+    await this.home.check();
+    return (await stat(this.path(digest)).catch(() => null))?.isFile() ?? false;
+  }
+
+  /** Removes blobs that are not in `kept` and were last committed before `cutoffMs`. */
+  async prune(kept: ReadonlySet<string>, cutoffMs: number): Promise<{ count: number; bytes: number }> {
+    let count = 0;
+    let bytes = 0;
+    for (const name of await this.home.list(FOLDER)) {
+      if (kept.has(name) || !/^[0-9a-f]{64}$/.test(name)) continue;
+      const removed = await this.removeOlder(name, cutoffMs);
+      if (removed === null) continue;
+      count += 1;
+      bytes += removed;
+    }
+    return { count, bytes };
+  }
+
+  /**
+   * Takes the file away first and looks at its age then: a run that commits the same content in between either comes
+   * before, and the file is young and put back, or after, and makes its own.
+   */
+  private async removeOlder(name: string, cutoffMs: number): Promise<number | null> {
+    const path = this.home.at(FOLDER, name);
+    try {
+      if ((await stat(path)).mtimeMs >= cutoffMs) return null;
+      const aside = join(await this.home.makeFolder('tmp'), await createTempName());
+      await rename(path, aside);
+      const found = await stat(aside);
+      const young = found.mtimeMs >= cutoffMs;
+      if (young) {
+        await link(aside, path).catch((error: unknown) => {
+          if (!isErrno(error, 'EEXIST')) throw error;
+        });
+      }
+      await unlink(aside);
+      return young ? null : found.size;
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return null;
+      throw describeStoreError(cause, 'removed', path);
+    }
+  }
+
+  private path(digest: Digest): string {
+    if (!isDigest(digest)) throw invalidFile(JSON.stringify(digest), 'is not a digest');
+    return this.home.at(FOLDER, hexOf(digest));
+  }
+}
+
+/** What was committed after this may belong to a record that is still on its way. */
+export function pruneCutoff(nowMs: number, oldestOpenMs: number | null): number {
+  return Math.min(nowMs - HOUR_MS, oldestOpenMs ?? Infinity);
+}

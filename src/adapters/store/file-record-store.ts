@@ -1,0 +1,69 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { systemClock, type Clock } from '../../ports/clock.js';
+import type { RecordStore } from '../../ports/record-store.js';
+import { timeOfUlid } from '../../model/ulid.js';
+import { BlobFiles, pruneCutoff } from './blobs.js';
+import { HomeFolder } from './home-folder.js';
+import { CacheFiles, ImageFiles } from './images.js';
+import { RecordFiles } from './records.js';
+import { invalidFile } from './store-error.js';
+
+const KEY_BYTES = 32;
+
+/**
+ * The store in plain files under an absolute SJS_HOME, which is made when first written to (folders 0700, files 0600).
+ * Every call fails with `STORE_FAILED` when the folder belongs to another user or others can write to it.
+ * @param path absolute
+ * @param clock for the age of contents
+ */
+export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = systemClock): RecordStore {
+  const home = new HomeFolder(path);
+  const records = new RecordFiles(home);
+  const blobs = new BlobFiles(home, clock);
+  const images = new ImageFiles(home);
+  const cache = new CacheFiles(home);
+  return {
+    home: home.path,
+    saveRecord: (record) => records.save(record),
+    findRecord: (idOrPrefix) => records.find(idOrPrefix),
+    listRecords: (query) => records.list(query),
+    listOpen: () => records.listOpen(),
+    removeRecord: (id) => records.remove(id),
+    createBlob: () => blobs.create(),
+    openBlob: (digest) => blobs.open(digest),
+    hasBlob: (digest) => blobs.has(digest),
+    pruneBlobs: async () => {
+      const now = clock.now();
+      await home.removeStaleTemp(now);
+      const open = await records.listOpen();
+      const oldest = open.length > 0 ? Math.min(...open.map(timeOfUlid)) : null;
+      return blobs.prune(await records.listDigests(), pruneCutoff(now, oldest));
+    },
+    saveImage: (entry) => images.save(entry),
+    listImages: (onInvalid) => images.list(onInvalid),
+    findImageBySeal: (seal) => images.findBySeal(seal),
+    findImageByInputs: (inputs) => images.findByInputs(inputs),
+    removeImage: (seal) => images.remove(seal),
+    fingerprint: async (value) =>
+      createHmac('sha256', await readKey(home)).update(value).digest('hex'),
+    readCache: (kind, key) => cache.read(kind, key),
+    writeCache: (kind, key, value) => cache.write(kind, key, value),
+    removeStaleTemp: () => home.removeStaleTemp(clock.now()),
+  };
+}
+
+/** The key of this home, made by whoever needs it first. */
+async function readKey(home: HomeFolder): Promise<Buffer> {
+  await home.check();
+  const found = await home.read('', 'key');
+  if (!found) await home.write('', 'key', randomBytes(KEY_BYTES), 'keep');
+  const key = found ?? (await home.read('', 'key'));
+  if (key?.length !== KEY_BYTES) {
+    throw invalidFile(
+      home.at('key'),
+      `has ${key?.length ?? 0} bytes instead of ${KEY_BYTES}`,
+      'restore it from a backup; without it, runs with secrets cannot be replayed (then remove the file)',
+    );
+  }
+  return key;
+}

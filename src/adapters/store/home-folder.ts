@@ -1,0 +1,169 @@
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, isAbsolute, join } from 'node:path';
+import { isErrno, SjsError } from '../../errors.js';
+import { describeStoreError } from './store-error.js';
+import { createTempName, judgeTempOwner } from './temp-name.js';
+
+const DAY_MS = 24 * 3_600_000;
+
+/** SJS_HOME as a place for files that are complete or absent, whenever the power goes. */
+export class HomeFolder {
+  readonly path: string;
+
+  /** @param path absolute; made when first written to. `STORE_FAILED` for a relative one. */
+  constructor(path: string) {
+    if (!isAbsolute(path)) {
+      throw new SjsError('STORE_FAILED', `SJS_HOME is ${JSON.stringify(path)}, which is not an absolute path`, {
+        next: 'set SJS_HOME to an absolute path',
+      });
+    }
+    this.path = path;
+  }
+
+  /** Path below the home. */
+  at(...parts: string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  /** Refuses a home that somebody else owns or can write to: what is kept there would prove nothing. */
+  async check(): Promise<void> {
+    const found = await stat(this.path).catch((cause: unknown) => {
+      if (isErrno(cause, 'ENOENT')) return null;
+      throw describeStoreError(cause, 'read', this.path);
+    });
+    if (!found) return;
+    const uid = process.getuid?.();
+    const why = !found.isDirectory()
+      ? 'is not a folder'
+      : uid !== undefined && found.uid !== uid
+        ? `belongs to user ${found.uid}, and sjs runs as ${uid}`
+        : process.platform !== 'win32' && (found.mode & 0o022) !== 0
+          ? `can be written by others (mode ${(found.mode & 0o777).toString(8).padStart(4, '0')})`
+          : undefined;
+    if (!why) return;
+    throw new SjsError('STORE_FAILED', `SJS_HOME ${this.path} ${why}`, {
+      next:
+        uid === 0 && found.uid !== 0
+          ? 'run sjs as the owner of the folder, or set SJS_HOME to one of your own'
+          : why.startsWith('can be')
+            ? `chmod go-w ${this.path}`
+            : 'set SJS_HOME to a folder of your own',
+    });
+  }
+
+  /** Makes a folder below the home, durably, with access for its owner alone. */
+  async makeFolder(...parts: string[]): Promise<string> {
+    await this.check();
+    const folder = this.at(...parts);
+    try {
+      const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+      for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
+        await syncFolder(dirname(made));
+      }
+      return folder;
+    } catch (cause) {
+      throw describeStoreError(cause, 'written', folder);
+    }
+  }
+
+  /** A new file in `tmp/`, open for writing, named so that its owner can be told. */
+  async openTemp(): Promise<{ readonly path: string; readonly handle: FileHandle }> {
+    const path = join(await this.makeFolder('tmp'), await createTempName());
+    try {
+      return { path, handle: await open(path, 'wx', 0o600) };
+    } catch (cause) {
+      throw describeStoreError(cause, 'written', path);
+    }
+  }
+
+  /**
+   * Gives a temporary file, already on disk, its name, durably. `link` instead of `rename` keeps what is there already.
+   */
+  async publish(temp: string, folder: string, name: string, how: 'replace' | 'keep' = 'replace'): Promise<void> {
+    const directory = await this.makeFolder(folder);
+    const path = join(directory, name);
+    try {
+      if (how === 'replace') await rename(temp, path);
+      else await link(temp, path).finally(() => unlink(temp));
+      await syncFolder(directory);
+    } catch (cause) {
+      await rm(temp, { force: true }).catch(() => undefined);
+      if (how === 'keep' && isErrno(cause, 'EEXIST')) return;
+      throw describeStoreError(cause, 'written', path);
+    }
+  }
+
+  /** Writes one file, whole or not at all. */
+  async write(folder: string, name: string, data: string | Uint8Array, how?: 'replace' | 'keep'): Promise<void> {
+    const { path, handle } = await this.openTemp();
+    try {
+      try {
+        await handle.writeFile(data);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    } catch (cause) {
+      await rm(path, { force: true }).catch(() => undefined);
+      throw describeStoreError(cause, 'written', this.at(folder, name));
+    }
+    await this.publish(path, folder, name, how);
+  }
+
+  /** The bytes of a file, or null when there is none. */
+  async read(folder: string, name: string): Promise<Buffer | null> {
+    const path = this.at(folder, name);
+    try {
+      return await readFile(path);
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return null;
+      throw describeStoreError(cause, 'read', path);
+    }
+  }
+
+  /** Names in a folder, in no order; none when it is not there yet. */
+  async list(folder: string): Promise<string[]> {
+    await this.check();
+    try {
+      return await readdir(this.at(folder));
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return [];
+      throw describeStoreError(cause, 'read', this.at(folder));
+    }
+  }
+
+  /** Removes a file; nothing to do when there is none. */
+  async remove(folder: string, name: string): Promise<void> {
+    const path = this.at(folder, name);
+    await unlink(path).catch((cause: unknown) => {
+      if (!isErrno(cause, 'ENOENT')) throw describeStoreError(cause, 'removed', path);
+    });
+  }
+
+  /** Removes temporary files whose process is gone (of another boot or machine: older than a day); says how many. */
+  async removeStaleTemp(nowMs: number): Promise<number> {
+    let removed = 0;
+    for (const name of await this.list('tmp')) {
+      const owner = await judgeTempOwner(name);
+      if (owner === 'alive') continue;
+      const found = await stat(this.at('tmp', name)).catch(() => null);
+      if (!found || (owner === 'unknown' && nowMs - found.mtimeMs < DAY_MS)) continue;
+      await this.remove('tmp', name);
+      removed += 1;
+    }
+    return removed;
+  }
+}
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some file systems have no such call for folders; there is nothing better to do on them.
+    if (!isErrno(error, 'EINVAL', 'ENOTSUP')) throw error;
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,138 @@
+import { SjsError } from '../../errors.js';
+import { hexOf, isDigest, type Digest } from '../../model/digest.js';
+import { FORMAT_VERSION, type IndexEntry } from '../../model/sealed-image.js';
+import type { HomeFolder } from './home-folder.js';
+import { checkFormat, parseObject } from './record-shape.js';
+import { describeStoreError, invalidFile } from './store-error.js';
+
+const IMAGES = 'images';
+const INPUTS = 'inputs';
+
+/** The index of seals: `images/<seal>.json`, and the same entry under `inputs/<inputs>.json`. */
+export class ImageFiles {
+  private readonly home: HomeFolder;
+
+  constructor(home: HomeFolder) {
+    this.home = home;
+  }
+
+  async save(entry: IndexEntry): Promise<void> {
+    const text = `${JSON.stringify(entry, null, 2)}\n`;
+    await this.home.write(IMAGES, fileName(entry.seal), text);
+    await this.home.write(INPUTS, fileName(entry.inputs), text);
+  }
+
+  async list(onInvalid?: (path: string) => void): Promise<readonly IndexEntry[]> {
+    const names = (await this.home.list(IMAGES)).filter((name) => /^[0-9a-f]{64}\.json$/.test(name));
+    const entries = await Promise.all(
+      names.map((name) =>
+        this.read(IMAGES, `sha256:${name.slice(0, 64)}`).catch((error: unknown) => {
+          if (!(error instanceof SjsError) || error.code !== 'STORE_INVALID') throw error;
+          onInvalid?.(this.home.at(IMAGES, name));
+          return null;
+        }),
+      ),
+    );
+    return entries
+      .filter((entry) => entry !== null)
+      .sort((a, b) => (a.createdAt === b.createdAt ? 0 : a.createdAt < b.createdAt ? 1 : -1));
+  }
+
+  async findBySeal(seal: Digest): Promise<IndexEntry | null> {
+    const entry = await this.read(IMAGES, seal);
+    if (entry && entry.seal !== seal) throw invalid(this.home.at(IMAGES, fileName(seal)), 'seal');
+    return entry;
+  }
+
+  /** A lookup that cannot be read is no answer: the build that follows writes it anew. */
+  async findByInputs(inputs: Digest): Promise<IndexEntry | null> {
+    const entry = await this.read(INPUTS, inputs).catch((error: unknown) => {
+      if (error instanceof SjsError && error.code === 'STORE_INVALID') return null;
+      throw error;
+    });
+    return entry?.inputs === inputs && (await this.findBySeal(entry.seal)) ? entry : null;
+  }
+
+  async remove(seal: Digest): Promise<void> {
+    await this.home.check();
+    const entry = await this.read(IMAGES, seal).catch(() => null);
+    await this.home.remove(IMAGES, fileName(seal));
+    if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));
+  }
+
+  private async read(folder: string, key: Digest): Promise<IndexEntry | null> {
+    await this.home.check();
+    const path = this.home.at(folder, fileName(key));
+    const content = await this.home.read(folder, fileName(key));
+    if (!content) return null;
+    const value = parseObject(content.toString(), path);
+    checkFormat(value, FORMAT_VERSION, path);
+    return checkEntry(value, path);
+  }
+}
+
+const text = (value: unknown): boolean => typeof value === 'string';
+const textOrNull = (value: unknown): boolean => value === null || text(value);
+
+function checkEntry(value: Record<string, unknown>, path: string): IndexEntry {
+  const base = (value.base ?? {}) as Record<string, unknown>;
+  const checks: [string, boolean][] = [
+    ['seal', isDigest(value.seal)],
+    ['tag', text(value.tag)],
+    ['name', text(value.name)],
+    ['version', textOrNull(value.version)],
+    ['imageId', text(value.imageId)],
+    ['inputs', isDigest(value.inputs)],
+    ['base.image', text(base.image)],
+    ['base.digest', isDigest(base.digest)],
+    ['base.manifestDigest', isDigest(base.manifestDigest)],
+    ['base.version', textOrNull(base.version)],
+    ['createdAt', text(value.createdAt)],
+  ];
+  const wrong = checks.find(([, good]) => !good)?.[0];
+  if (wrong !== undefined) throw invalid(path, wrong);
+  return value as unknown as IndexEntry;
+}
+
+function invalid(path: string, field: string): SjsError {
+  return invalidFile(
+    path,
+    `is not an entry of the index: its ${field} is missing or wrong`,
+    'remove the file and build the sandbox again',
+  );
+}
+
+function fileName(key: Digest): string {
+  if (!isDigest(key)) throw invalidFile(JSON.stringify(key), 'is not a digest');
+  return `${hexOf(key)}.json`;
+}
+
+/** Findings about immutable content in `cache/<kind>/<hex>.json`. What cannot be read was never found. */
+export class CacheFiles {
+  private readonly home: HomeFolder;
+
+  constructor(home: HomeFolder) {
+    this.home = home;
+  }
+
+  async read(kind: string, key: Digest): Promise<unknown> {
+    await this.home.check();
+    const content = await this.home.read(cacheFolder(kind), fileName(key));
+    try {
+      return content && (JSON.parse(content.toString()) as unknown);
+    } catch {
+      return null;
+    }
+  }
+
+  async write(kind: string, key: Digest, value: unknown): Promise<void> {
+    await this.home.write(cacheFolder(kind), fileName(key), JSON.stringify(value));
+  }
+}
+
+function cacheFolder(kind: string): string {
+  if (!/^[a-z0-9-]{1,64}$/.test(kind)) {
+    throw describeStoreError(new Error(`${JSON.stringify(kind)} is no kind of cache`), 'read', 'cache');
+  }
+  return `cache/${kind}`;
+}

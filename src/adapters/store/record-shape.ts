@@ -1,0 +1,111 @@
+import { isDigest } from '../../model/digest.js';
+import { RECORD_FORMAT_VERSION, RUN_STATES, type RunRecord } from '../../model/record.js';
+import { isUlid } from '../../model/ulid.js';
+import { invalidFile } from './store-error.js';
+
+type Check = (value: unknown) => boolean;
+
+const text: Check = (value) => typeof value === 'string';
+const count: Check = (value) => typeof value === 'number' && value >= 0;
+const flag: Check = (value) => typeof value === 'boolean';
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
+const listOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const mapOf =
+  (check: Check): Check =>
+  (value) =>
+    isObject(value) && Object.values(value).every(check);
+const shape =
+  (checks: Readonly<Record<string, Check>>): Check =>
+  (value) =>
+    isObject(value) && Object.entries(checks).every(([key, check]) => check(value[key]));
+
+const stream = orNull(shape({ digest: isDigest, bytes: count, truncated: flag }));
+
+/** What format 1 has. Fields beyond these are left alone: they may be younger than this sjs and do no harm. */
+const FIELDS: Readonly<Record<string, Check>> = {
+  id: isUlid,
+  tag: text,
+  seal: isDigest,
+  state: (value) => RUN_STATES.includes(value as RunRecord['state']),
+  exitCode: orNull(count),
+  signal: orNull(text),
+  oomKilled: orNull(flag),
+  createdAt: text,
+  startedAt: orNull(text),
+  finishedAt: orNull(text),
+  durationMs: orNull(count),
+  args: listOf(text),
+  env: mapOf(text),
+  secrets: mapOf(text),
+  stdin: stream,
+  stdout: stream,
+  stderr: stream,
+  artifacts: listOf(shape({ path: text, digest: isDigest, bytes: count })),
+  skippedArtifacts: listOf(shape({ path: text, reason: text })),
+  limits: mapOf(count),
+  usage: orNull(shape({ cpuMs: count, peakMemoryBytes: count })),
+  network: shape({ mode: text, connections: Array.isArray }),
+  engine: shape({
+    name: text,
+    version: text,
+    runtime: text,
+    runtimeVersion: orNull(text),
+    kernel: orNull(text),
+    warnings: listOf(text),
+  }),
+  seccompDigest: isDigest,
+  policyDigest: isDigest,
+  sjsVersion: text,
+  owner: shape({ bootId: text, pid: count, startTime: text, home: text }),
+  replayOf: orNull(isUlid),
+  error: orNull(shape({ code: text, message: text })),
+};
+
+/**
+ * The record in a file's text.
+ * @throws SjsError `STORE_INVALID` naming the path: not JSON, of a newer format, of another id, or not a record.
+ */
+export function parseRecord(content: string, path: string, id: string): RunRecord {
+  const value = parseObject(content, path);
+  checkFormat(value, RECORD_FORMAT_VERSION, path);
+  const wrong = Object.entries(FIELDS).find(([key, check]) => !check(value[key]))?.[0];
+  if (wrong !== undefined) throw invalidFile(path, `is not a record: its ${wrong} is missing or wrong`);
+  if (value.id !== id) throw invalidFile(path, `holds the record of another run`);
+  return value as unknown as RunRecord;
+}
+
+/** The JSON object in a file's text. `STORE_INVALID` when there is none. */
+export function parseObject(content: string, path: string): Record<string, unknown> {
+  if (content.trim() === '') throw invalidFile(path, 'is empty');
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch {
+    throw invalidFile(path, 'is not JSON');
+  }
+  if (!isObject(value)) throw invalidFile(path, 'is not a JSON object');
+  return value;
+}
+
+/** Refuses a format newer than `known`. Older ones stay readable. */
+export function checkFormat(value: Record<string, unknown>, known: number, path: string): void {
+  const version = value.formatVersion;
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) {
+    throw invalidFile(path, 'states no format version');
+  }
+  if (version > known) {
+    throw invalidFile(
+      path,
+      `is of format ${version}; this sjs reads up to format ${known}`,
+      'use the newer sjs that wrote it, or another SJS_HOME',
+    );
+  }
+}

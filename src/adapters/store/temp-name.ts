@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, readlink } from 'node:fs/promises';
+import { sha256, shortDigest } from '../../model/digest.js';
+
+/**
+ * Names of files on their way into the store say who writes them: `<boot>-<pid>-<start>-<random>`. Boot covers the pid
+ * namespace too, so that a store shared between machines or containers never takes a foreign process for a dead one.
+ */
+const NAME = /^([0-9a-f]{12})-([0-9]+)-([0-9]+)-[0-9a-f]{12}$/;
+
+let own: Promise<string> | undefined;
+
+/** A fresh name for a temporary file of this process. */
+export async function createTempName(): Promise<string> {
+  own ??= Promise.all([readBoot(), readStartTime(process.pid)]).then(
+    ([boot, start]) => `${boot}-${process.pid}-${start ?? '0'}`,
+  );
+  return `${await own}-${randomBytes(6).toString('hex')}`;
+}
+
+/**
+ * Whether the process that made the name is proven dead. `unknown` when it is of another boot or machine, or when the
+ * name is none of ours.
+ */
+export async function judgeTempOwner(name: string): Promise<'alive' | 'dead' | 'unknown'> {
+  const match = NAME.exec(name);
+  if (!match || match[1] !== (await readBoot())) return 'unknown';
+  const start = await readStartTime(Number(match[2]));
+  return start === match[3] ? 'alive' : 'dead';
+}
+
+async function readBoot(): Promise<string> {
+  const [boot, namespace] = await Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+    readlink('/proc/self/ns/pid').catch(() => ''),
+  ]);
+  return shortDigest(sha256(`${boot}${namespace}`));
+}
+
+/** Field 22 of the process's stat; null when there is no such process. '0' where the machine has no /proc. */
+async function readStartTime(pid: number): Promise<string | null> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // The command name before the last parenthesis may hold anything.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return process.platform === 'linux' || !isRunning(pid) ? null : '0';
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,65 @@
+import { dirname } from 'node:path';
+import type { VerifiedBase } from '../../src/model/base.js';
+import { sha256 } from '../../src/model/digest.js';
+import {
+  DEFAULT_PERMISSIONS,
+  DEFAULT_TMP_BYTES,
+  DEFAULT_USER,
+  type LoadedSandbox,
+  type Sandbox,
+} from '../../src/model/sandbox.js';
+
+/** A sandbox with every default, as the load stage would make it. */
+export function makeSandbox(overrides: Partial<Sandbox> = {}): Sandbox {
+  return {
+    name: 'job',
+    version: '1.0.0',
+    language: 'node',
+    base: null,
+    source: '.',
+    exclude: [],
+    command: ['node', '/app/index.js'],
+    args: [],
+    env: {},
+    secrets: [],
+    permissions: DEFAULT_PERMISSIONS,
+    user: DEFAULT_USER,
+    filesystem: { tmpBytes: DEFAULT_TMP_BYTES, outBytes: null },
+    network: { mode: 'none' },
+    resources: {},
+    runtime: 'runc',
+    ...overrides,
+  };
+}
+
+/** The same as if it had been read from a file. */
+export function makeLoaded(file: string, overrides: Partial<Sandbox> = {}): LoadedSandbox {
+  return {
+    file,
+    directory: dirname(file),
+    digest: sha256(''),
+    sandbox: makeSandbox(overrides),
+    locate: () => ({ line: 1, column: 1 }),
+    excerpt: () => '',
+  };
+}
+
+/** A base as if cosign had verified it: for the stages behind verify, which have no other way to get one. */
+export function makeBase(overrides: Partial<VerifiedBase> = {}): VerifiedBase {
+  const fields = {
+    repository: { registry: 'registry.example.com', path: 'base/node' },
+    version: '24.1.0',
+    digest: sha256('index'),
+    indexDigest: sha256('index'),
+    manifestDigest: sha256('manifest'),
+    platform: { os: 'linux', architecture: 'amd64' },
+    config: { Env: ['PATH=/usr/bin:/bin'] },
+    diffIds: [sha256('layer')],
+    compressedBytes: 1,
+    signature: { keyFingerprint: sha256('key'), annotations: {}, rule: 'policy.yaml:3' },
+    signedVersion: '24.1.0',
+    allowSetuidFiles: false,
+    ...overrides,
+  };
+  return fields as unknown as VerifiedBase;
+}

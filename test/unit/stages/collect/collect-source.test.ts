@@ -1,0 +1,208 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import type { Sandbox } from '../../../../src/model/sandbox.js';
+import { collectSource, type CollectLimits } from '../../../../src/stages/collect/collect-source.js';
+import { makeLoaded } from '../../../support/sandbox.js';
+import { cleanFolders, makeFolder } from '../../../support/world.js';
+
+cleanFolders();
+
+const limits: CollectLimits = { maxBytes: 1024 ** 2, forbidden: { containing: [], being: [] } };
+
+const collect = (folder: string, sandbox: Partial<Sandbox> = {}, overrides: Partial<CollectLimits> = {}) =>
+  collectSource(makeLoaded(join(folder, 'sandbox.yaml'), sandbox), { ...limits, ...overrides });
+
+const paths = async (folder: string, sandbox: Partial<Sandbox> = {}) =>
+  (await collect(folder, sandbox)).entries.map((entry) => entry.path);
+
+describe('what goes in', () => {
+  test('everything but what sjs and git write themselves, sorted by code unit', async () => {
+    const folder = await makeFolder({
+      'sandbox.yaml': '',
+      'sandbox.lock': '',
+      '.sjsignore': '',
+      '.git/config': '',
+      '.sjs/policy.yaml': '',
+      'lib/.git/HEAD': '',
+      'b.js': '',
+      'B.js2': '',
+      'lib/a.js': '',
+      'lib/sandbox.yaml': '',
+    });
+    expect(await paths(folder)).toEqual(['B.js2', 'b.js', 'lib', 'lib/a.js', 'lib/sandbox.yaml']);
+  });
+
+  test('a single file is its own source', async () => {
+    const folder = await makeFolder({ 'one.js': 'x', 'two.js': 'y' });
+    expect(await paths(folder, { source: 'one.js' })).toEqual(['one.js']);
+  });
+
+  test('exclude and .sjsignore leave out as .dockerignore does, with exceptions', async () => {
+    const folder = await makeFolder({
+      '.sjsignore': '# no\ndocs\n!docs/keep.md\n',
+      'docs/a.md': '',
+      'docs/keep.md': '',
+      'x.test.js': '',
+      'x.js': '',
+    });
+    expect(await paths(folder, { exclude: ['**/*.test.js'] })).toEqual(['docs', 'docs/keep.md', 'x.js']);
+  });
+
+  test.each([
+    '.env',
+    '.env.local',
+    '.npmrc',
+    'id_rsa',
+    'deep/.aws/credentials',
+    '.docker/config.json',
+    'tls/server.pem',
+    'a.KEY',
+    '.ssh/config',
+    '.git-credentials',
+  ])('P14: %s stays out and is listed, unless it is named', async (name) => {
+    const folder = await makeFolder({ 'index.js': '', [name]: 'secret' });
+    const tree = await collect(folder);
+    expect(tree.entries.map((entry) => entry.path)).not.toContain(name);
+    expect(tree.withheld.some((path) => name === path || name.startsWith(`${path}/`))).toBe(true);
+    const named = await collect(folder, { exclude: [`!${name}`] });
+    expect(named.entries.map((entry) => entry.path)).toContain(name);
+    expect(named.withheld).toEqual([]);
+  });
+
+  test('links inside the tree are kept as links; execute bits are seen', async () => {
+    const folder = await makeFolder({ 'run.sh': '', 'lib/x.js': '' });
+    chmodSync(join(folder, 'run.sh'), 0o4755);
+    symlinkSync('../run.sh', join(folder, 'lib/link'));
+    const { entries } = await collect(folder);
+    expect(entries).toContainEqual({ kind: 'symlink', path: 'lib/link', target: '../run.sh' });
+    expect(entries).toContainEqual(expect.objectContaining({ path: 'run.sh', executable: true }));
+  });
+});
+
+describe('what is refused, with the name', () => {
+  const refused = (
+    folder: string,
+    code: string,
+    words: string | RegExp,
+    sandbox: Partial<Sandbox> = {},
+    overrides: Partial<CollectLimits> = {},
+  ) =>
+    expect(collect(folder, sandbox, overrides)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(words),
+    });
+
+  test.each([
+    ['P01 absolute', 'x', '/etc/shadow', /x -> \/etc\/shadow is absolute/],
+    ['P02 leaving', 'x', '../../.ssh/id_rsa', /leaves the source/],
+    ['P02 to the root', 'x', '/', /absolute/],
+    ['P02 loop', 'x', 'x', /never ends/],
+    ['leaving through itself', 'x', 'a/../../y', /leaves the source/],
+  ])('%s link', async (_name, link, target, words) => {
+    const folder = await makeFolder({ 'a/f': '' });
+    symlinkSync(target, join(folder, link));
+    await refused(folder, 'SOURCE_LINK', words);
+  });
+
+  test('P02: chains and loops of links end, and leave nowhere', async () => {
+    const folder = await makeFolder({ 'deep/f': '' });
+    symlinkSync('b', join(folder, 'a'));
+    symlinkSync('deep/../..', join(folder, 'b'));
+    await refused(folder, 'SOURCE_LINK', /leaves the source/);
+    const loop = await makeFolder({});
+    symlinkSync('two', join(loop, 'one'));
+    symlinkSync('one', join(loop, 'two'));
+    await refused(loop, 'SOURCE_LINK', /never ends/);
+  });
+
+  test('a link through a folder link that only looks as if it stayed inside', async () => {
+    const folder = await makeFolder({ 'a/f': '', 'p/q/f': '' });
+    symlinkSync('../../a', join(folder, 'p/q/s'));
+    symlinkSync('s/../../x', join(folder, 'p/q/l'));
+    await refused(folder, 'SOURCE_LINK', /leaves the source/);
+  });
+
+  test('hard links to outside; those inside are files', async () => {
+    const [folder, outside] = [await makeFolder({ a: 'x' }), await makeFolder({ secret: 's' })];
+    linkSync(join(folder, 'a'), join(folder, 'b'));
+    expect(await paths(folder)).toEqual(['a', 'b']);
+    linkSync(join(outside, 'secret'), join(folder, 'c'));
+    await refused(folder, 'SOURCE_LINK', /c has 1 more hard links outside/);
+  });
+
+  test('P06: pipes and sockets, without opening them', async () => {
+    const pipe = await makeFolder({});
+    execFileSync('mkfifo', [join(pipe, 'pipe')]);
+    await refused(pipe, 'SOURCE_SPECIAL_FILE', /pipe/);
+    const socket = await makeFolder({});
+    const server = createServer().listen(join(socket, 's'));
+    await refused(socket, 'SOURCE_SPECIAL_FILE', /s is a device/);
+    server.close();
+  });
+
+  test('P07: a file of 1 TiB, by its size alone', async () => {
+    const folder = await makeFolder({ big: '' });
+    truncateSync(join(folder, 'big'), 1024 ** 4);
+    await refused(folder, 'SOURCE_TOO_LARGE', /larger than 1Mi: passed at big \(1024Gi\)/);
+  });
+
+  test('P08: too deep, too long, too many', async () => {
+    const deep = await makeFolder({});
+    mkdirSync(join(deep, 'd/'.repeat(70)), { recursive: true });
+    await refused(deep, 'SOURCE_TOO_DEEP', /64 folders deep/);
+    const long = await makeFolder({});
+    mkdirSync(join(long, `${'n'.repeat(200)}/`.repeat(6)), { recursive: true });
+    await refused(long, 'SOURCE_NAME', /longer than 1024 bytes/);
+  });
+
+  test.each(['a\nb', 'a\u001b[31m', 'a\u202eb', 'a\\b'])('P09: the name %j', async (name) => {
+    const folder = await makeFolder({});
+    writeFileSync(join(folder, name), '');
+    const error = await collect(folder).catch((caught: unknown) => caught as Error);
+    expect(error).toMatchObject({ code: 'SOURCE_NAME' });
+    // eslint-disable-next-line no-control-regex
+    expect((error as Error).message).not.toMatch(/[\u0000-\u001f\u202e]/);
+  });
+
+  test('P09: a name that is not UTF-8', async () => {
+    const folder = await makeFolder({});
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0xfe])]), '');
+    await refused(folder, 'SOURCE_NAME', /not UTF-8: "\\xff\\xfe"/);
+  });
+
+  test('P09: names that differ only in case or Unicode form', async () => {
+    await refused(await makeFolder({ 'a.js': '', 'A.js': '' }), 'SOURCE_COLLISION', /A.js and a.js/);
+    await refused(await makeFolder({ '\u00e9': '', 'e\u0301': '' }), 'SOURCE_COLLISION', /differ only/);
+  });
+
+  test('P16: the root, the home folder, and what contains the state of sjs', async () => {
+    const folder = await makeFolder({ 'state/x': '' });
+    await refused(
+      folder,
+      'SOURCE_ROOT',
+      /contains .*state/,
+      {},
+      { forbidden: { containing: [join(folder, 'state')], being: [] } },
+    );
+    await refused(
+      folder,
+      'SOURCE_ROOT',
+      /as a whole/,
+      {},
+      { forbidden: { containing: [], being: [folder] } },
+    );
+    await expect(collectSource(makeLoaded('/sandbox.yaml'), limits)).rejects.toMatchObject({
+      code: 'SOURCE_ROOT',
+    });
+  });
+
+  test('a source that is not there, or leads outside through a link', async () => {
+    const folder = await makeFolder({});
+    await refused(folder, 'SOURCE_NOT_FOUND', /nowhere does not exist/, { source: 'nowhere' });
+    symlinkSync('/etc', join(folder, 'etc'));
+    await refused(folder, 'SOURCE_OUTSIDE', /leads outside/, { source: 'etc' });
+  });
+});

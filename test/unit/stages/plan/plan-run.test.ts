@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { sha256 } from '../../../../src/model/digest.js';
+import type { RunRequest } from '../../../../src/model/run-plan.js';
+import { DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
+import { computeSeal } from '../../../../src/model/sealed-image.js';
+import { planRun } from '../../../../src/stages/plan/plan-run.js';
+import { renderDockerfile } from '../../../../src/stages/render/render-dockerfile.js';
+import { checkSeal } from '../../../../src/stages/seal/check-seal.js';
+import { makeBase, makeSandbox } from '../../../support/sandbox.js';
+
+const PROFILE = '{}';
+const REQUEST: RunRequest = { args: null, env: {}, secrets: {}, limits: {} };
+
+function sealed(
+  sandbox: Partial<Sandbox> = {},
+  baseEnv: readonly string[] = ['PATH=/bin', 'LD_PRELOAD=/evil'],
+) {
+  const base = makeBase({ config: { Env: baseEnv } });
+  const { expectedConfig } = renderDockerfile(
+    readFileSync('templates/node.Dockerfile', 'utf8'),
+    makeSandbox(sandbox),
+    base,
+    DEFAULT_RESOURCES,
+    sha256(PROFILE),
+  );
+  const image = {
+    imageId: 'sha256:1',
+    platform: base.platform,
+    diffIds: [...base.diffIds, sha256('a')],
+    config: expectedConfig,
+    unknownConfigFields: [],
+    tags: [],
+    sizeBytes: 1,
+  };
+  const entry = {
+    formatVersion: 1,
+    seal: computeSeal(image),
+    tag: 'sjs/job:1',
+    name: 'job',
+    version: '1.0.0',
+    imageId: 'sha256:1',
+    inputs: sha256('i'),
+    base: { image: 'x/y', digest: base.digest, manifestDigest: base.manifestDigest, version: null },
+    createdAt: '2026-01-01T00:00:00Z',
+  };
+  return checkSeal(image, entry);
+}
+
+test('takes everything from the seal, and unsets what the image had to empty', () => {
+  const plan = planRun(sealed({ args: ['a'], env: { TZ: 'UTC' } }), REQUEST, PROFILE);
+  expect(plan).toMatchObject({
+    user: '65532:65532',
+    args: ['a'],
+    workingDirectory: '/app',
+    env: { PATH: '/bin', HOME: '/tmp', TZ: 'UTC' },
+    unsetEnv: ['LD_PRELOAD'],
+    resources: DEFAULT_RESOURCES,
+    network: { mode: 'none' },
+    expectsSecrets: false,
+    seccompProfile: PROFILE,
+  });
+});
+
+test('arguments of the run take the place of the sealed ones', () => {
+  expect(planRun(sealed({ args: ['a'] }), { ...REQUEST, args: [] }, PROFILE).args).toEqual([]);
+});
+
+describe('limits', () => {
+  test('tighten', () => {
+    const plan = planRun(
+      sealed(),
+      { ...REQUEST, limits: { memoryBytes: 64 * 1024 ** 2, timeoutMs: 1000 } },
+      PROFILE,
+    );
+    expect(plan.resources).toEqual({ ...DEFAULT_RESOURCES, memoryBytes: 64 * 1024 ** 2, timeoutMs: 1000 });
+  });
+
+  test.each([
+    ['memoryBytes', '--memory'],
+    ['milliCpu', '--cpu'],
+    ['pids', '--pids'],
+    ['files', '--files'],
+    ['timeoutMs', '--timeout'],
+    ['outputBytes', '--output'],
+  ] as const)('%s never widens', (key, flag) => {
+    const limits = { [key]: DEFAULT_RESOURCES[key] + 1 };
+    expect(() => planRun(sealed(), { ...REQUEST, limits }, PROFILE)).toThrow(
+      expect.objectContaining({
+        code: 'RIGHTS_WIDENED',
+        message: expect.stringContaining(flag),
+        next: expect.stringContaining('sandbox.yaml'),
+      }),
+    );
+  });
+});
+
+describe('environment', () => {
+  test.each([
+    'NODE_OPTIONS',
+    'node_options',
+    'LD_PRELOAD',
+    'PATH',
+    'SJS_X',
+    'HOME',
+    'A=B',
+    '',
+    'X\n',
+    '1A',
+    'GLIBC_TUNABLES',
+  ])('%j is refused', (name) => {
+    expect(() => planRun(sealed(), { ...REQUEST, env: { [name]: 'x' } }, PROFILE)).toThrow(
+      expect.objectContaining({ code: 'ENV_REFUSED' }),
+    );
+  });
+
+  test('other names are taken, line breaks in values too', () => {
+    expect(planRun(sealed(), { ...REQUEST, env: { PEM: 'a\nb' } }, PROFILE).env).toMatchObject({
+      PEM: 'a\nb',
+    });
+    expect(() => planRun(sealed(), { ...REQUEST, env: { X: 'a\0b' } }, PROFILE)).toThrow(
+      expect.objectContaining({ code: 'ENV_REFUSED' }),
+    );
+  });
+});
+
+test('secrets must be declared and given', () => {
+  const image = sealed({ secrets: ['TOKEN'] });
+  expect(planRun(image, { ...REQUEST, secrets: { TOKEN: 's' } }, PROFILE)).toMatchObject({
+    expectsSecrets: true,
+    secrets: { TOKEN: 's' },
+  });
+  expect(() => planRun(image, REQUEST, PROFILE)).toThrow(expect.objectContaining({ code: 'SECRET_MISSING' }));
+  expect(() => planRun(sealed(), { ...REQUEST, secrets: { TOKEN: 's' } }, PROFILE)).toThrow(
+    expect.objectContaining({ code: 'SECRET_UNDECLARED' }),
+  );
+});
+
+test('another seccomp profile than the sealed one is refused', () => {
+  expect(() => planRun(sealed(), REQUEST, '{"defaultAction":"SCMP_ACT_ALLOW"}')).toThrow(
+    expect.objectContaining({ code: 'SEAL_REFUSED' }),
+  );
+});
