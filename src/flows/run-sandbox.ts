@@ -114,6 +114,7 @@ export async function executeRun(
   const blobs = [stdout, stderr, ...(stdin ? [stdin] : [])];
   const artifacts: ArtifactRecord[] = [];
   const skipped: { path: string; reason: string }[] = [];
+  let saving: Promise<void> = Promise.resolve();
   const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
   const streams: RunStreams = {
     stdin: kept?.stream ?? null,
@@ -122,10 +123,18 @@ export async function executeRun(
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
-    onStarted: () => undefined,
+    onStarted: () => {
+      const running: RunRecord = {
+        ...record,
+        state: 'running',
+        startedAt: new Date(tools.clock.now()).toISOString(),
+      };
+      saving = store.saveRecord(running).catch((error: unknown) => tools.reporter.debug(String(error)));
+    },
   };
   try {
     const outcome = await tools.engine.run(id, owner, run.plan, streams, signals);
+    await saving;
     const stream = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
     const [out, err, input] = await Promise.all([
       stream(stdout, outcome.truncated.stdout),
@@ -142,6 +151,7 @@ export async function executeRun(
     await store.saveRecord(record);
     return record;
   } catch (error) {
+    await saving;
     await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
     await store.saveRecord(failRecord(record, error, tools.clock.now()));
     throw error;

@@ -13,8 +13,8 @@ export interface VerifyRequest {
 export interface VerifiedPayload {
   /** The digest that was signed; equal to the digest asked about, or the call would have failed. */
   readonly digest: Digest;
-  /** `docker-reference` of the payload: where the signer says the image lives. */
-  readonly dockerReference: string;
+  /** `docker-reference` of the payload: where the signer says the image lives; null when it is not signed (cosign 3). */
+  readonly dockerReference: string | null;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
@@ -25,8 +25,9 @@ export interface SignatureVerifier {
   /**
    * The payloads that verify; never empty.
    * @throws `BASE_UNVERIFIED` when nothing is signed, `BASE_KEY_MISMATCH` when there are signatures but none by this
-   * key, `COSIGN_INVALID_ANSWER` when the answer is empty, unreadable or about another digest, `COSIGN_TIMEOUT`,
-   * `COSIGN_MISSING`, `REGISTRY_UNREACHABLE`.
+   * key, `BASE_DIGEST_MISMATCH` when the signature there is of another image, `COSIGN_INVALID_ANSWER` when the answer is
+   * empty, unreadable or about another digest, `COSIGN_TIMEOUT`, `COSIGN_MISSING`, `COSIGN_UNSUPPORTED`,
+   * `BASE_NOT_FOUND`, `REGISTRY_UNREACHABLE`, `REGISTRY_UNAUTHORIZED`.
    */
   verify(request: VerifyRequest, signal?: AbortSignal): Promise<readonly VerifiedPayload[]>;
   /** Signs a digest with the key file, with the annotations signed too. `COSIGN_FAILED` with cosign's words. */

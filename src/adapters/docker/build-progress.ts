@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
+import { cleanWords } from './engine-error.js';
 
 /** One line of the engine's progress. */
 interface ProgressMessage {
@@ -66,7 +67,7 @@ async function readMessages(
       throw fail('the engine answered something that is not JSON', cause);
     }
     const error = message.errorDetail?.message ?? message.error;
-    if (error !== undefined) throw fail(error.replace(/[^\x20-\x7e\n]/g, '?').slice(0, 2000));
+    if (error !== undefined) throw fail(cleanWords(error));
     onMessage(message);
   };
   try {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
 import { isDigest } from '../../model/digest.js';
 import { formatReference } from '../../model/reference.js';
@@ -7,10 +8,9 @@ import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { readBuild, readPull } from './build-progress.js';
-import type { DockerClient } from './client.js';
+import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { scanRootfs } from './scan-rootfs.js';
 
-const CALL_MS = 10_000;
 const PULL_MS = 10 * 60_000;
 const BUILD_MS = 10 * 60_000;
 
@@ -18,63 +18,89 @@ const BUILD_MS = 10 * 60_000;
 export function createDockerImageStore(client: DockerClient): ImageStore {
   const { docker, call } = client;
   return {
-    platform: async () => {
-      const version = await call('version', CALL_MS, () => docker.version());
+    platform: async (signal) => {
+      const version = await call('ask for its version', CALL_MS, () => docker.version(), signal);
       return { os: version.Os, architecture: version.Arch };
     },
 
-    inspect: async (reference) => {
-      const found = await call('inspect image', CALL_MS, () => orNull(docker.getImage(reference).inspect()));
+    inspect: async (reference, signal) => {
+      const found = await call(
+        'inspect an image',
+        CALL_MS,
+        () => orNull(docker.getImage(reference).inspect()),
+        signal,
+      );
       return found && describeImage(found as unknown as InspectedImage);
     },
 
-    pull: async (reference, credentials, onProgress) => {
+    pull: async (reference, credentials, onProgress, signal) => {
       const name = formatReference(reference);
-      await call('pull', PULL_MS, async () => {
-        const stream = await docker.pull(
-          name,
-          credentials ? { authconfig: toAuthConfig(credentials, reference.registry) } : {},
-        );
-        await readPull(stream as Readable, name, onProgress);
-      });
+      const pull = async (abortSignal: AbortSignal): Promise<void> => {
+        const authconfig = credentials ? toAuthConfig(credentials, reference.registry) : undefined;
+        const stream = (await docker.pull(name, {
+          abortSignal,
+          ...(authconfig && { authconfig }),
+        })) as unknown as Readable;
+        await readPull(stream, name, onProgress);
+      };
+      await call(`pull ${name}`, PULL_MS, pull, signal);
     },
 
-    build: async (context, onProgress, signal) =>
-      call('build', BUILD_MS, async () => {
-        const stream = await docker.buildImage(context, {
+    build: async (context, onProgress, signal) => {
+      const build = async (abortSignal: AbortSignal): Promise<string> => {
+        const options = {
           version: '2',
           networkmode: 'none',
           buildargs: { SOURCE_DATE_EPOCH: '0' },
-          abortSignal: signal,
-        } as never);
-        return readBuild(stream as Readable, onProgress);
-      }).finally(() => context.destroy()),
+          abortSignal,
+        } as const;
+        return readBuild((await docker.buildImage(context, options)) as Readable, onProgress);
+      };
+      try {
+        return await call('build', BUILD_MS, build, signal);
+      } catch (error) {
+        if (context.errored) throw context.errored;
+        if (!(error instanceof SjsError) || error.code !== 'ENGINE_TIMEOUT') throw error;
+        throw new SjsError('BUILD_TIMEOUT', `the build did not end within ${BUILD_MS / 60_000} minutes`, {
+          cause: error,
+          next: 'build again; if it stays so, sjs doctor says what the engine lacks',
+        });
+      } finally {
+        context.destroy();
+      }
+    },
 
-    tag: async (imageId, tag) => {
+    tag: async (imageId, tag, signal) => {
       const colon = tag.lastIndexOf(':');
-      await call('tag', CALL_MS, () =>
-        docker.getImage(imageId).tag({ repo: tag.slice(0, colon), tag: tag.slice(colon + 1) }),
+      const target = { repo: tag.slice(0, colon), tag: tag.slice(colon + 1) };
+      await call(
+        `tag ${tag}`,
+        CALL_MS,
+        (abortSignal) => docker.getImage(imageId).tag({ ...target, abortSignal }),
+        signal,
       );
     },
 
-    remove: async (reference) => {
-      await call('remove image', CALL_MS, () =>
-        orNull(docker.getImage(reference).remove({ noprune: false })),
+    remove: async (reference, signal) => {
+      await call(
+        `remove ${reference}`,
+        SLOW_CALL_MS,
+        (abortSignal) => orNull(docker.getImage(reference).remove({ abortSignal })),
+        signal,
       );
     },
 
-    listLabelled: async (label) => {
-      const images = await call('list images', CALL_MS, () =>
-        docker.listImages({ filters: { label: [label] } }),
-      );
-      return images.map((image) => ({
+    listLabelled: async (label, signal) => {
+      const list = (abortSignal: AbortSignal) =>
+        docker.listImages({ filters: { label: [label] }, abortSignal });
+      return (await call('list images', CALL_MS, list, signal)).map((image) => ({
         imageId: image.Id,
         tags: (image.RepoTags ?? []).filter((tag) => tag !== '<none>:<none>'),
         sizeBytes: image.Size,
       }));
     },
 
-    scanRootfs: (imageId, owner) => scanRootfs(client, imageId, owner),
+    scanRootfs: (imageId, owner, signal) => scanRootfs(client, imageId, owner, signal),
   };
 }
 

@@ -2,10 +2,9 @@ import type { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
 import type { RootfsFindings } from '../../model/base.js';
 import type { Owner } from '../../model/record.js';
-import type { DockerClient } from './client.js';
+import { SLOW_CALL_MS, type DockerClient } from './client.js';
 import { ownerLabels } from './owner-labels.js';
 
-const CREATE_MS = 30_000;
 const EXPORT_MS = 5 * 60_000;
 
 /**
@@ -16,20 +15,28 @@ export async function scanRootfs(
   { docker, call }: DockerClient,
   imageId: string,
   owner: Owner,
+  signal?: AbortSignal,
 ): Promise<RootfsFindings> {
-  const container = await call('create', CREATE_MS, () =>
-    docker.createContainer({
-      Image: imageId,
-      Entrypoint: ['/never-started'],
-      Cmd: [],
-      Labels: ownerLabels('scan', owner),
-      HostConfig: { NetworkMode: 'none' },
-    }),
+  const container = await call(
+    'create a container to look into',
+    SLOW_CALL_MS,
+    (abortSignal) =>
+      docker.createContainer({
+        abortSignal,
+        Image: imageId,
+        Entrypoint: ['/never-started'],
+        Cmd: [],
+        Labels: ownerLabels('scan', owner),
+        HostConfig: { NetworkMode: 'none' },
+      }),
+    signal,
   );
   try {
-    return await call('export', EXPORT_MS, async () => readFindings((await container.export()) as Readable));
+    const read = async (abortSignal: AbortSignal) =>
+      readFindings((await container.export({ abortSignal })) as Readable);
+    return await call('export the base', EXPORT_MS, read, signal);
   } finally {
-    await call('remove', CREATE_MS, () => container.remove({ force: true, v: true }));
+    await call('remove a container', SLOW_CALL_MS, () => container.remove({ force: true, v: true }));
   }
 }
 

@@ -1,0 +1,106 @@
+import { SjsError } from '../../errors.js';
+import { formatReference, type DigestReference } from '../../model/reference.js';
+import { escapeUnprintable } from '../../model/sandbox.js';
+import type { ProgramResult } from '../process/run-program.js';
+
+/** cosign's own exit codes (its cmd/cosign/errors/exit_codes.go, 2.0 on). */
+const NO_SIGNATURE = 10;
+const NO_IMAGE = 11;
+const NO_MATCHING_SIGNATURE = 12;
+const NO_CERTIFICATE = 13;
+
+const SIGN_IT = 'sign it with sjs base import --sign-key …, or trust another signer in the policy';
+
+/** Why there is no answer at all, or null when there is one. */
+export function explainNoAnswer(result: ProgramResult, timeoutMs: number): SjsError | null {
+  if (result.missing) {
+    return new SjsError('COSIGN_MISSING', 'cosign is not in PATH', {
+      next: 'install it: sudo apt-get install cosign (Debian 13, Ubuntu 25.04), or run make setup',
+    });
+  }
+  if (result.timedOut) {
+    return new SjsError('COSIGN_TIMEOUT', `cosign did not answer within ${timeoutMs / 1000} s`, {
+      next: 'check the way to the registry and, where the policy requires the transparency log, to Sigstore',
+    });
+  }
+  if (result.tooMuchOutput) return cosignInvalid('cosign prints without end', 'more than 8 MiB');
+  return null;
+}
+
+/** cosign said something that cannot be believed. */
+export function cosignInvalid(message: string, cause: string): SjsError {
+  return new SjsError('COSIGN_INVALID_ANSWER', message, {
+    cause: cleanText(cause),
+    next: 'check which program cosign in PATH is (command -v cosign), and install it anew',
+  });
+}
+
+/** What a failed `cosign verify` means. Exit 1 is "refused, reason unknown": never a pass, never tried again. */
+export function explainFailedVerify(result: ProgramResult, reference: DigestReference): SjsError {
+  const words = lastWords(result.stderr);
+  const name = formatReference(reference);
+  const error = (code: ConstructorParameters<typeof SjsError>[0], message: string, next: string): SjsError =>
+    new SjsError(code, message, { cause: `cosign: ${words}`, next });
+
+  if (result.exitCode === NO_SIGNATURE) return error('BASE_UNVERIFIED', `${name} has no signature`, SIGN_IT);
+  if (result.exitCode === NO_IMAGE) {
+    return error('BASE_NOT_FOUND', `${name} does not exist`, 'check the reference, or import the base anew');
+  }
+  if (/invalid or missing digest in claim|artifact digest does not match/.test(words)) {
+    return error('BASE_DIGEST_MISMATCH', `the signature at ${name} is of another image`, SIGN_IT);
+  }
+  if (/transparency log|rekor|\btuf\b|trusted root|inclusion proof|signed entry timestamp/i.test(words)) {
+    return error(
+      'BASE_UNVERIFIED',
+      `${name} cannot be checked against the transparency log`,
+      'run cosign initialize where Sigstore can be reached, or state transparencyLog: none for your own key',
+    );
+  }
+  if (
+    result.exitCode === NO_MATCHING_SIGNATURE ||
+    /signatures do not match threshold|invalid signature/.test(words)
+  ) {
+    return error('BASE_KEY_MISMATCH', `${name} is signed, but not by the trusted key`, SIGN_IT);
+  }
+  if (result.exitCode === NO_CERTIFICATE) {
+    return error('BASE_UNVERIFIED', `the signature of ${name} has no certificate`, SIGN_IT);
+  }
+  if (/status code 40[13]|UNAUTHORIZED|DENIED|authentication required/.test(words)) {
+    return error(
+      'REGISTRY_UNAUTHORIZED',
+      `${reference.registry} does not let cosign read ${name}`,
+      `log in with docker login ${reference.registry}`,
+    );
+  }
+  if (
+    /dial tcp|connection re|no such host|i\/o timeout|TLS handshake|x509:|EOF|status code (?:429|5\d\d)|deadline/.test(
+      words,
+    )
+  ) {
+    return error(
+      'REGISTRY_UNREACHABLE',
+      `cosign cannot reach ${reference.registry}`,
+      'check the registry, and try again',
+    );
+  }
+  return error('BASE_UNVERIFIED', `cosign refuses ${name} (exit ${result.exitCode})`, 'see what cosign says');
+}
+
+/** What a failed `cosign sign` or `public-key` means. */
+export function explainFailedCommand(result: ProgramResult, message: string): SjsError {
+  const words = lastWords(result.stderr);
+  const next = /decrypt/.test(words)
+    ? 'give the password of the key in COSIGN_PASSWORD'
+    : /no such file/.test(words)
+      ? 'check the path of the key file; cosign generate-key-pair makes one'
+      : 'see what cosign says';
+  return new SjsError('COSIGN_FAILED', message, { cause: `cosign: ${words}`, next });
+}
+
+/** The last `Error:` line without its prefix, fit for a terminal. */
+function lastWords(stderr: string): string {
+  const line = stderr.split('\n').findLast((text) => text.startsWith('Error: ')) ?? stderr.trim();
+  return cleanText(line.replace(/^Error: /, ''));
+}
+
+const cleanText = (text: string): string => escapeUnprintable(text.trim().slice(0, 1000));

@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { SjsError } from '../../errors.js';
+import { isLoopback } from '../../model/loopback.js';
+import { formatReference, type DigestReference } from '../../model/reference.js';
+import type { SignatureVerifier, VerifyRequest } from '../../ports/signature-verifier.js';
+import { runProgram, type ProgramResult } from '../process/run-program.js';
+import { explainFailedCommand, explainFailedVerify, explainNoAnswer } from './cosign-errors.js';
+import { detectVersion, isThirdGeneration } from './cosign-version.js';
+import { readPayloads } from './read-payloads.js';
+import { withSigningConfig } from './signing-config.js';
+
+/** What cosign takes from the machine. */
+export interface CosignOptions {
+  /** The operator's environment: `PATH`, `DOCKER_CONFIG`, `COSIGN_PASSWORD`; nothing else of it reaches cosign. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The user's home folder: Docker's credentials and cosign's trust root lie there. */
+  readonly home: string;
+  /** Milliseconds one call may take; default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Runs cosign with the fixed part of its environment and the given rest. */
+export type RunCosign = (
+  args: readonly string[],
+  signal?: AbortSignal,
+  env?: Readonly<Record<string, string>>,
+) => Promise<ProgramResult>;
+
+/** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
+const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
+
+/** Signatures by the `cosign` program in PATH, versions 2.5 to 3. Nothing is started before the first call. */
+export function createCosignVerifier(options: CosignOptions): SignatureVerifier {
+  const passedOn = Object.fromEntries(
+    PASSED_ON.flatMap((name) => (options.env[name] ? [[name, options.env[name]]] : [])),
+  );
+  const timeoutMs = options.timeoutMs ?? 30_000;
+  const path = options.env['PATH'] ?? '';
+  const run: RunCosign = async (args, signal, env = {}) => {
+    const result = await runProgram({
+      program: 'cosign',
+      args,
+      path,
+      env: { ...passedOn, HOME: options.home, ...env },
+      timeoutMs,
+      signal,
+    });
+    const failure = explainNoAnswer(result, timeoutMs);
+    if (failure) throw failure;
+    return result;
+  };
+  // An empty password too must be said: without it cosign asks a terminal.
+  const password = { COSIGN_PASSWORD: options.env['COSIGN_PASSWORD'] ?? '' };
+  let known: Promise<string> | undefined;
+  const version = (signal?: AbortSignal): Promise<string> => {
+    known ??= detectVersion(run, path, signal).catch((error: unknown) => {
+      known = undefined;
+      throw error;
+    });
+    return known;
+  };
+
+  return {
+    version,
+    async verify(request, signal) {
+      const [, result] = await Promise.all([
+        version(signal),
+        run(verifyArguments(request), signal, { SJS_COSIGN_PUBLIC_KEY: request.publicKey }),
+      ]);
+      if (result.exitCode !== 0) throw explainFailedVerify(result, request.reference);
+      return readPayloads(result.stdout, request.reference);
+    },
+    async sign(reference, keyFile, annotations, signal) {
+      const annotated = Object.entries(annotations).flatMap(([name, value]) => ['-a', `${name}=${value}`]);
+      const common = ['--key', checkKeyFile(keyFile), '--yes', ...registryFlags(reference), ...annotated];
+      const target = formatReference(reference);
+      const result = isThirdGeneration(await version(signal))
+        ? await withSigningConfig((flags) => run(['sign', ...common, ...flags, target], signal, password))
+        : await run(['sign', ...common, '--tlog-upload=false', target], signal, password);
+      if (result.exitCode !== 0) throw explainFailedCommand(result, `cosign did not sign ${target}`);
+    },
+    async publicKey(keyFile, signal) {
+      await version(signal);
+      const result = await run(['public-key', '--key', checkKeyFile(keyFile)], signal, password);
+      if (result.exitCode !== 0 || !/^-----BEGIN PUBLIC KEY-----\n/.test(result.stdout)) {
+        throw explainFailedCommand(result, `cosign gives no public key for ${keyFile}`);
+      }
+      return result.stdout;
+    },
+  };
+}
+
+/** The argument list of `cosign verify`: nothing in it but reference, log and loopback ever differs (ATTACKS B08). */
+export function verifyArguments({ reference, transparencyLog }: VerifyRequest): readonly string[] {
+  return [
+    'verify',
+    '--key',
+    'env://SJS_COSIGN_PUBLIC_KEY',
+    '--output',
+    'json',
+    ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
+    ...registryFlags(reference),
+    formatReference(reference),
+  ];
+}
+
+function registryFlags({ registry }: DigestReference): readonly string[] {
+  return isLoopback(registry) ? ['--allow-insecure-registry'] : [];
+}
+
+/** A file and nothing else: cosign also takes URLs, key services and the environment under `--key`. */
+function checkKeyFile(keyFile: string): string {
+  if (keyFile !== '' && !keyFile.includes('://')) return join(keyFile);
+  throw new SjsError('USAGE', `${JSON.stringify(keyFile)} is not a key file`, {
+    next: 'make a key with cosign generate-key-pair and give the path of the .key file',
+  });
+}

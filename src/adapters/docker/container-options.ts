@@ -1,0 +1,175 @@
+import type { ContainerCreateOptions } from 'dockerode';
+import type { Owner } from '../../model/record.js';
+import type { RunPlan } from '../../model/run-plan.js';
+import { SjsError } from '../../errors.js';
+import { outName, ownerLabels, RUN_LABELS } from './owner-labels.js';
+
+/** Tells the preload that a frame with secrets stands ahead of stdin. Holds no secret. */
+export const SECRETS_MARKER = 'SJS_SECRETS=frame';
+
+const MIB = 1024 ** 2;
+
+/** What a sandbox and its collector have in common: the hardening that no plan can change (ATTACKS c). */
+type CommonHost = NonNullable<ContainerCreateOptions['HostConfig']> & { readonly CgroupnsMode: 'private' };
+
+/**
+ * The create options of a run's sandbox: every setting of ATTACKS (c), none of them left to the engine's defaults.
+ * Pure; a golden test compares the whole object.
+ */
+export function sandboxOptions(runId: string, owner: Owner, plan: RunPlan): ContainerCreateOptions {
+  const { resources, filesystem } = plan;
+  const [first, ...rest] = plan.command.length > 0 ? plan.command : plan.args;
+  if (first === undefined) throw new SjsError('INTERNAL', 'the run plan has no command');
+  const entrypoint = plan.command.length > 0 ? [...plan.command] : [first];
+  const cpuSeconds = Math.ceil((resources.timeoutMs / 1000) * (resources.milliCpu / 1000)) + 5;
+  return {
+    ...commonOptions(plan),
+    Entrypoint: entrypoint,
+    Cmd: plan.command.length > 0 ? [...plan.args] : rest,
+    WorkingDir: plan.workingDirectory,
+    Env: [
+      ...Object.entries(plan.env).map(([name, value]) => `${name}=${value}`),
+      ...(plan.expectsSecrets ? [SECRETS_MARKER] : []),
+      // Without `=` the engine drops the variable that the image sets.
+      ...plan.unsetEnv,
+    ],
+    Labels: { ...ownerLabels(runId, owner), [RUN_LABELS.timeoutMs]: String(resources.timeoutMs) },
+    HostConfig: {
+      ...commonHost(plan),
+      Tmpfs: {
+        '/tmp': `rw,noexec,nosuid,nodev,size=${filesystem.tmpBytes},nr_inodes=${filesystem.tmpInodes},mode=1777`,
+      },
+      Mounts: filesystem.outBytes === null ? [] : [outMount(runId, 'writable')],
+      Memory: resources.memoryBytes,
+      MemorySwap: resources.memoryBytes,
+      NanoCpus: resources.milliCpu * 1_000_000,
+      PidsLimit: resources.pids,
+      Ulimits: ulimits({
+        files: resources.files,
+        cpuSeconds,
+        fileBytes: Math.max(64 * MIB, filesystem.tmpBytes, filesystem.outBytes ?? 0),
+      }),
+      LogConfig: logConfig(resources.outputBytes),
+    },
+  };
+}
+
+/**
+ * The create options of the collector: the sandbox's own image and user (so that it may read what the program wrote),
+ * our script instead of the author's command, /out read-only and small limits of its own.
+ */
+export function collectorOptions(
+  runId: string,
+  owner: Owner,
+  plan: RunPlan,
+  script: string,
+): ContainerCreateOptions {
+  const { PATH, ...others } = plan.env;
+  return {
+    ...commonOptions(plan),
+    Entrypoint: ['node', '-e', script],
+    Cmd: [],
+    WorkingDir: '/',
+    Env: [...(PATH === undefined ? [] : [`PATH=${PATH}`]), ...Object.keys(others), ...plan.unsetEnv],
+    Labels: ownerLabels(runId, owner),
+    HostConfig: {
+      ...commonHost(plan),
+      Tmpfs: {},
+      Mounts: [outMount(runId, 'read-only')],
+      Memory: 128 * MIB,
+      MemorySwap: 128 * MIB,
+      NanoCpus: 1_000_000_000,
+      PidsLimit: 32,
+      Ulimits: ulimits({ files: 256, cpuSeconds: 120, fileBytes: 0 }),
+      LogConfig: { Type: 'none', Config: {} },
+    },
+  };
+}
+
+function commonOptions(plan: RunPlan): ContainerCreateOptions {
+  return {
+    Image: plan.imageId,
+    User: plan.user,
+    Hostname: 'sandbox',
+    Domainname: '',
+    Tty: false,
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    Healthcheck: { Test: ['NONE'] },
+    // `docker stop` by the operator then ends it at once, and never with a signal that the image chose.
+    StopSignal: 'SIGKILL',
+  };
+}
+
+function commonHost(plan: RunPlan): CommonHost {
+  return {
+    Privileged: false,
+    CapAdd: [],
+    CapDrop: ['ALL'],
+    GroupAdd: [],
+    SecurityOpt: ['no-new-privileges=true', `seccomp=${plan.seccompProfile}`],
+    ReadonlyRootfs: true,
+    Binds: [],
+    VolumesFrom: [],
+    IpcMode: 'none',
+    PidMode: '',
+    UTSMode: '',
+    UsernsMode: '',
+    CgroupnsMode: 'private',
+    Runtime: plan.runtime,
+    NetworkMode: plan.network.mode,
+    PortBindings: {},
+    PublishAllPorts: false,
+    Dns: ['127.0.0.1'],
+    DnsSearch: ['.'],
+    DnsOptions: [],
+    ExtraHosts: [],
+    Links: [],
+    OomKillDisable: false,
+    // The sandbox dies before the engine and before sjs when the machine runs out of memory.
+    OomScoreAdj: 500,
+    Devices: [],
+    DeviceRequests: [],
+    DeviceCgroupRules: [],
+    Sysctls: {},
+    RestartPolicy: { Name: 'no', MaximumRetryCount: 0 },
+    AutoRemove: false,
+    Init: true,
+  };
+}
+
+function outMount(runId: string, access: 'writable' | 'read-only') {
+  return {
+    Type: 'volume' as const,
+    Source: outName(runId),
+    Target: '/out',
+    ReadOnly: access === 'read-only',
+    VolumeOptions: { NoCopy: true, Labels: {}, DriverConfig: { Name: '', Options: {} } },
+  };
+}
+
+function ulimits(limits: { files: number; cpuSeconds: number; fileBytes: number }) {
+  const same = (Name: string, value: number) => ({ Name, Soft: value, Hard: value });
+  return [
+    same('nofile', limits.files),
+    // With a core_pattern that is a pipe the kernel ignores 0; 1 aborts the dump (ATTACKS F08).
+    same('core', 1),
+    same('memlock', 64 * 1024),
+    same('msgqueue', 0),
+    same('fsize', limits.fileBytes),
+    // Ends what spins even when neither sjs nor the reaper is left.
+    same('cpu', limits.cpuSeconds),
+  ];
+}
+
+/**
+ * A log from which the output of a run can be read again when its sjs was killed. The driver spends up to 26 bytes on
+ * an empty line that is one byte of output, hence the factor; beyond two files of that size the oldest is dropped.
+ */
+function logConfig(outputBytes: number) {
+  const bytes = 28 * outputBytes + 64 * 1024;
+  return { Type: 'local', Config: { 'max-size': `${bytes}b`, 'max-file': '2', compress: 'false' } };
+}

@@ -1,0 +1,106 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RunEnd, RunSignals } from '../../ports/engine.js';
+import { CALL_MS, type DockerClient } from './client.js';
+import { statusOf } from './engine-error.js';
+
+/** How long a program may take to end after the first interrupt. */
+const GRACE_MS = 2_000;
+const KILL_RETRIES = 3;
+
+const INTERRUPTS = new Set<NodeJS.Signals>(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']);
+const FORWARDED = new Set<NodeJS.Signals>(['SIGUSR1', 'SIGUSR2']);
+
+/** Ends a run for a reason, and knows which reason it was. */
+export interface Ending {
+  /** Why sjs ended the run; null when it did not. */
+  readonly reason: Exclude<RunEnd, 'exited' | 'killed'> | null;
+  /** Whether a SIGKILL of sjs met the running container. */
+  readonly didKill: boolean;
+  /** The container runs: the deadline begins, and signals that came before are passed on. */
+  begin(timeoutMs: number): void;
+  /** Kills for this reason; the first reason stands. */
+  kill(reason: NonNullable<Ending['reason']>): void;
+  /** Stops timers and signals. */
+  close(): void;
+  /** Rejects when the engine could not kill the container. Never fulfilled. */
+  readonly failed: Promise<never>;
+}
+
+/** Watches over the end of one container: deadline, output limit, interrupts, abort. */
+export function watchEnding(client: DockerClient, name: string, signals: RunSignals): Ending {
+  const timers = new Set<NodeJS.Timeout>();
+  const early: NodeJS.Signals[] = [];
+  let reason: Ending['reason'] = null;
+  let didKill = false;
+  let isKilling = false;
+  let isRunning = false;
+  let fail: (error: unknown) => void = () => undefined;
+  const failed = new Promise<never>((_resolve, reject) => (fail = reject));
+  failed.catch(() => undefined);
+
+  const after = (ms: number, act: () => void): void => {
+    // setTimeout takes at most 2^31 - 1 ms; longer ones would fire at once.
+    timers.add(setTimeout(act, Math.min(ms, 2 ** 31 - 1)));
+  };
+  const send = async (signal: NodeJS.Signals): Promise<boolean> => {
+    try {
+      await client.call(`send ${signal}`, CALL_MS, (abortSignal) =>
+        client.docker.getContainer(name).kill({ signal, abortSignal }),
+      );
+      return true;
+    } catch (error) {
+      // Not running any more, or gone: the wait says so.
+      if ([404, 409].includes(statusOf(error) ?? 0)) return false;
+      throw error;
+    }
+  };
+  const killNow = async (): Promise<void> => {
+    if (isKilling) return;
+    isKilling = true;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        didKill = (await send('SIGKILL')) || didKill;
+        return;
+      } catch (error) {
+        if (attempt === KILL_RETRIES) return fail(error);
+        await delay(200);
+      }
+    }
+  };
+  const receive = (signal: NodeJS.Signals): void => {
+    if (!isRunning) {
+      early.push(signal);
+    } else if (INTERRUPTS.has(signal)) {
+      if (reason !== null) return void killNow();
+      reason = 'interrupted';
+      send(signal).catch(() => void killNow());
+      after(GRACE_MS, () => void killNow());
+    } else if (FORWARDED.has(signal)) {
+      send(signal).catch(() => undefined);
+    }
+  };
+  const unsubscribe = signals.subscribe(receive);
+  const ending = {
+    get reason() {
+      return reason;
+    },
+    get didKill() {
+      return didKill;
+    },
+    begin(timeoutMs: number) {
+      isRunning = true;
+      after(timeoutMs, () => ending.kill('timed-out'));
+      early.forEach(receive);
+    },
+    kill(why: NonNullable<Ending['reason']>) {
+      reason ??= why;
+      void killNow();
+    },
+    close() {
+      timers.forEach((timer) => clearTimeout(timer));
+      unsubscribe();
+    },
+    failed,
+  };
+  return ending;
+}

@@ -1,0 +1,60 @@
+import type { RunEnd, RunOutcome } from '../../ports/engine.js';
+
+/** The fields of a container's `State` in inspect that are read. */
+export interface ContainerState {
+  readonly Status: string;
+  readonly Running: boolean;
+  readonly OOMKilled: boolean;
+  readonly ExitCode: number;
+  readonly StartedAt: string;
+  readonly FinishedAt: string;
+}
+
+const KILLED = 128 + 9;
+
+/** Whether the end of this container asks for a look into the engine's events: SIGKILL, and nobody known sent it. */
+export function isUnexplainedKill(state: ContainerState, reason: RunEnd | null): boolean {
+  return reason === null && state.ExitCode === KILLED && !state.OOMKilled;
+}
+
+/**
+ * Why a run ended. sjs's own reason counts only when its signal met the container alive: a program that ended by
+ * itself in the moment of the deadline has ended by itself.
+ */
+export function decideEnd(
+  state: ContainerState,
+  own: { readonly reason: RunEnd | null; readonly didKill: boolean },
+  killedByOthers: boolean,
+): RunEnd {
+  if (own.reason === 'timed-out') return own.didKill && state.ExitCode === KILLED ? 'timed-out' : 'exited';
+  if (own.reason !== null) return own.reason;
+  return killedByOthers && isUnexplainedKill(state, null) ? 'killed' : 'exited';
+}
+
+/** The outcome in the port's words. */
+export function toOutcome(
+  state: ContainerState,
+  end: RunEnd,
+  measured: Pick<RunOutcome, 'durationMs' | 'truncated' | 'usage'>,
+): RunOutcome {
+  return {
+    end,
+    exitCode: state.ExitCode,
+    oomKilled: state.OOMKilled,
+    startedAt: toTime(state.StartedAt),
+    finishedAt: toTime(state.FinishedAt) ?? new Date().toISOString(),
+    ...measured,
+  };
+}
+
+/** RFC 3339 with milliseconds in UTC; null for Go's zero time, which the engine writes for "never". */
+export function toTime(text: string): string | null {
+  const time = Date.parse(text);
+  return Number.isNaN(time) || text.startsWith('0001-') ? null : new Date(time).toISOString();
+}
+
+/** Milliseconds between the engine's two times, never negative. */
+export function engineDuration(state: ContainerState): number {
+  const [start, end] = [toTime(state.StartedAt), toTime(state.FinishedAt)];
+  return start === null || end === null ? 0 : Math.max(0, Date.parse(end) - Date.parse(start));
+}

@@ -1,0 +1,105 @@
+// The reaper process: ends what outlives its deadline when the sjs that started it is gone. Started by reaper.ts.
+import { readFileSync } from 'node:fs';
+import { request, type RequestOptions } from 'node:http';
+import { request as requestTls } from 'node:https';
+import type { ReaperTask } from './reaper.js';
+
+/** A container that was created and does not start within this time never will: its sjs is gone. */
+const NEVER_STARTED_MS = 10_000;
+const POLL_MS = 250;
+const CALL_MS = 5_000;
+/** How long an engine that does not answer is asked again, beyond the run's own time. */
+const PATIENCE_MS = 10 * 60_000;
+
+interface Answer {
+  readonly status: number;
+  /** The engine's clock, milliseconds since the epoch. */
+  readonly date: number;
+  readonly body: string;
+}
+
+const task = JSON.parse(process.argv[2] ?? '') as ReaperTask;
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function call(method: string, path: string): Promise<Answer> {
+  const { endpoint } = task;
+  const options: RequestOptions = {
+    method,
+    path,
+    agent: false,
+    timeout: CALL_MS,
+    headers: { Host: 'docker' },
+  };
+  return new Promise((resolve, reject) => {
+    const onResponse = (response: import('node:http').IncomingMessage): void => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const date = Date.parse(response.headers.date ?? '') || Date.now();
+        resolve({ status: response.statusCode ?? 0, date, body: Buffer.concat(chunks).toString('utf8') });
+      });
+    };
+    const sending =
+      endpoint.kind === 'unix'
+        ? request({ ...options, socketPath: endpoint.socketPath }, onResponse)
+        : requestTls(
+            {
+              ...options,
+              host: endpoint.host,
+              port: endpoint.port,
+              ca: readFileSync(endpoint.caFile),
+              cert: readFileSync(endpoint.certFile),
+              key: readFileSync(endpoint.keyFile),
+            },
+            onResponse,
+          );
+    sending.on('timeout', () => sending.destroy(new Error('timeout')));
+    sending.on('error', reject);
+    sending.end();
+  });
+}
+
+type State = { readonly kind: 'absent' | 'created' | 'ended' } | { readonly kind: 'running'; leftMs: number };
+
+async function look(): Promise<State> {
+  const { status, date, body } = await call('GET', `/containers/${task.sandbox}/json`);
+  if (status === 404) return { kind: 'absent' };
+  if (status !== 200) throw new Error(`inspect: ${status}`);
+  const { State } = JSON.parse(body) as { State: { Status: string; StartedAt: string } };
+  if (State.Status === 'created') return { kind: 'created' };
+  if (!['running', 'paused', 'restarting'].includes(State.Status)) return { kind: 'ended' };
+  const age = date - Date.parse(State.StartedAt);
+  return { kind: 'running', leftMs: Math.min(task.timeoutMs, task.timeoutMs - age) };
+}
+
+async function removeAll(): Promise<void> {
+  await call('DELETE', `/containers/${task.sandbox}?force=1&v=1`);
+  await call('DELETE', `/containers/${task.out}?force=1&v=1`);
+  await call('DELETE', `/volumes/${task.out}`);
+}
+
+async function reap(): Promise<void> {
+  const begin = performance.now();
+  let deadline: number | null = null;
+  while (performance.now() - begin < task.timeoutMs + PATIENCE_MS) {
+    try {
+      const state = await look();
+      const now = performance.now();
+      if (state.kind === 'ended') return;
+      if (state.kind === 'running') {
+        // The engine's clock says once how long it has run; from then on time is counted, not read.
+        deadline ??= now + state.leftMs;
+        if (now >= deadline) await call('POST', `/containers/${task.sandbox}/kill?signal=SIGKILL`);
+      } else if (now - begin >= NEVER_STARTED_MS) {
+        return await removeAll();
+      }
+      const left = deadline === null ? POLL_MS : deadline - now;
+      await sleep(Math.max(POLL_MS, Math.min(left, 1000)));
+    } catch {
+      await sleep(1000);
+    }
+  }
+}
+
+void reap();

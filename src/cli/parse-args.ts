@@ -1,0 +1,126 @@
+import yargs from 'yargs';
+import { SjsError } from '../index.js';
+import { nearest } from './nearest.js';
+import { GLOBAL_OPTIONS, type OptionSpec, type Verb, type VerbInput } from './verb.js';
+
+/** What the words of a verb need beside the verb itself. */
+export type Parsable = Pick<Verb, 'options' | 'positionals' | 'usage' | 'passesArgs' | 'refuse'>;
+
+/**
+ * Checks the words after a verb against its options.
+ * @throws SjsError `USAGE` for what the verb does not take, with what was probably meant.
+ */
+export function parseArgs(name: string, verb: Parsable, words: readonly string[]): VerbInput {
+  const specs = { ...GLOBAL_OPTIONS, ...verb.options };
+  const end = words.indexOf('--');
+  const before = end === -1 ? words : words.slice(0, end);
+  // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
+  const after = end === -1 ? null : words.slice(end + 1);
+  const parsed = parseWords(splitShortValues(before, specs), specs);
+  refuseUnknown(name, verb, specs, parsed);
+  const positionals = [...parsed._.map(String), ...((!verb.passesArgs && after) || [])];
+  checkPositionals(name, verb, positionals);
+  const given = (option: string): string[] => [parsed[option] ?? []].flat().map(String);
+  for (const [option, spec] of Object.entries(specs)) {
+    if (spec.value !== undefined && !spec.many && given(option).length > 1) {
+      throw usageError(name, `--${option} is given more than once`);
+    }
+  }
+  return {
+    positionals,
+    programArgs: verb.passesArgs ? after : null,
+    has: (option) => given(option).includes('true'),
+    value: (option) => given(option)[0],
+    values: given,
+  };
+}
+
+type Parsed = Record<string, unknown> & { readonly _: readonly (string | number)[] };
+
+function parseWords(words: readonly string[], specs: Readonly<Record<string, OptionSpec>>): Parsed {
+  const parser = yargs([...words])
+    .parserConfiguration({
+      'boolean-negation': false,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'greedy-arrays': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'strip-aliased': true,
+    })
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new Error(message);
+    });
+  for (const [option, spec] of Object.entries(specs)) {
+    const alias = [...(spec.short === undefined ? [] : [spec.short]), ...(spec.also ?? [])];
+    if (spec.value === undefined) parser.option(option, { alias, type: 'boolean' });
+    else parser.option(option, { alias, type: 'string', array: spec.many ?? false, requiresArg: true });
+  }
+  try {
+    return parser.parseSync() as Parsed;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const lacking = /^Not enough arguments following: (.+)$/.exec(message)?.[1];
+    throw new SjsError('USAGE', lacking === undefined ? message : `${dashed(lacking)} needs a value`);
+  }
+}
+
+/** `-m64Mi` as `-m 64Mi`: what docker takes, and yargs would read as four options. */
+function splitShortValues(words: readonly string[], specs: Readonly<Record<string, OptionSpec>>): string[] {
+  const letters = new Set(
+    Object.values(specs).flatMap(({ short, value }) => (short && value !== undefined ? [short] : [])),
+  );
+  return words.flatMap((word) =>
+    /^-[A-Za-z][^=]/.test(word) && letters.has(word.charAt(1)) ? [word.slice(0, 2), word.slice(2)] : [word],
+  );
+}
+
+function refuseUnknown(
+  name: string,
+  verb: Parsable,
+  specs: Readonly<Record<string, OptionSpec>>,
+  parsed: Parsed,
+): void {
+  const known = Object.entries(specs).flatMap(([option, { short, also }]) => [option, short, ...(also ?? [])]);
+  for (const option of Object.keys(parsed)) {
+    if (option === '_' || option === '$0' || option === '--') continue;
+    const refusal = verb.refuse?.(option, parsed[option]);
+    if (refusal) throw refusal;
+    if (known.includes(option)) continue;
+    const meant = nearest(
+      option,
+      Object.keys(specs).filter((key) => !specs[key]?.hidden),
+    );
+    throw usageError(
+      name,
+      `there is no option ${dashed(option)}`,
+      option.length > 1 && meant !== undefined ? `did you mean --${meant}?` : undefined,
+    );
+  }
+}
+
+function checkPositionals(name: string, verb: Parsable, positionals: readonly string[]): void {
+  const [least, most] = verb.positionals;
+  if (positionals.length < least) {
+    const missing = verb.usage.split(' ').filter((part) => part.startsWith('<'))[positionals.length];
+    throw usageError(name, `${missing ?? 'a value'} is missing: sjs ${name} ${verb.usage}`);
+  }
+  if (positionals.length <= most) return;
+  const extra = positionals.slice(most).join(' ');
+  throw verb.passesArgs
+    ? usageError(
+        name,
+        `${JSON.stringify(extra)} is one word too many`,
+        `arguments for the program come after --: sjs ${name} ${positionals[0] ?? '<target>'} -- ${extra}`,
+      )
+    : usageError(name, `${JSON.stringify(extra)} is one word too many: sjs ${name} ${verb.usage}`);
+}
+
+const dashed = (option: string): string => `${option.length === 1 ? '-' : '--'}${option}`;
+
+function usageError(name: string, message: string, next = `sjs ${name} --help shows how`): SjsError {
+  return new SjsError('USAGE', message, { next });
+}

@@ -1,0 +1,17 @@
+import { escapeUnprintable, type Reporter } from '../index.js';
+import type { Output } from './output.js';
+
+/**
+ * Says on stderr what is being done: one line a step, no animation. `--quiet` leaves out the steps, never the
+ * warnings; `--verbose` adds detail.
+ */
+export function createReporter(output: Output): Reporter {
+  const { err } = output;
+  return {
+    step: (stage, message) => output.note(`${err.cyan(stage.padEnd(7))} ${escapeUnprintable(message)}`),
+    warn: (message) => output.say(`${err.yellow('warning')} ${escapeUnprintable(message)}`),
+    debug: (message) => {
+      if (output.verbose) output.say(err.dim(escapeUnprintable(message)));
+    },
+  };
+}

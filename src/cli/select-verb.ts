@@ -1,0 +1,42 @@
+import { SjsError } from '../index.js';
+import { nearest } from './nearest.js';
+import { VERBS } from './verb-table.js';
+import { GLOBAL_OPTIONS } from './verb.js';
+
+/** Which verb is meant, and what is left for it to parse. */
+export interface Selection {
+  /** Null: none was given. */
+  readonly verb: string | null;
+  /** A word that begins several verbs, given alone: `base`, `policy`. */
+  readonly group: string | null;
+  readonly rest: readonly string[];
+}
+
+/**
+ * Finds the verb behind options of every verb (`sjs --json runs`), which stay in `rest`.
+ * @throws SjsError `USAGE` for a verb that does not exist, with the one that was probably meant.
+ */
+export function selectVerb(argv: readonly string[]): Selection {
+  let at = 0;
+  while (at < argv.length && argv[at]?.startsWith('-') && argv[at] !== '--') {
+    // An option that takes its value from the next word.
+    at += GLOBAL_OPTIONS[(argv[at] ?? '').replace(/^--/, '')]?.value === undefined ? 1 : 2;
+  }
+  const [word, second] = [argv[at], argv[at + 1]];
+  if (word === undefined || word === '--') return { verb: null, group: null, rest: argv };
+  const without = (count: number): string[] => [...argv.slice(0, at), ...argv.slice(at + count)];
+  if (Object.hasOwn(VERBS, word)) return { verb: word, group: null, rest: without(1) };
+  const members = Object.keys(VERBS).filter((name) => name.startsWith(`${word} `));
+  if (members.length === 0) throw unknownVerb(word, Object.keys(VERBS));
+  if (second === undefined || second.startsWith('-')) return { verb: null, group: word, rest: without(1) };
+  const verb = `${word} ${second}`;
+  if (!members.includes(verb)) throw unknownVerb(verb, members);
+  return { verb, group: null, rest: without(2) };
+}
+
+function unknownVerb(word: string, candidates: readonly string[]): SjsError {
+  const meant = nearest(word, candidates);
+  return new SjsError('USAGE', `there is no verb ${JSON.stringify(word)}`, {
+    next: meant === undefined ? 'sjs --help lists the verbs' : `did you mean \`sjs ${meant}\`?`,
+  });
+}

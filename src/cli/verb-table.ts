@@ -1,0 +1,123 @@
+import type { Verb } from './verb.js';
+
+/** A verb before its module is loaded. */
+export interface VerbEntry {
+  readonly summary: string;
+  /** Heading it stands under in `sjs --help`. */
+  readonly group: 'Make' | 'Run' | 'Sealed images' | 'Trust' | 'Machine';
+  readonly load: () => Promise<Verb>;
+}
+
+/** Every verb, in the order of the help. Each module is loaded only when its verb is used. */
+export const VERBS: Readonly<Record<string, VerbEntry>> = {
+  init: {
+    group: 'Make',
+    summary: 'write a commented sandbox.yaml and a small program',
+    load: async () => (await import('./verbs/init.js')).initVerb,
+  },
+  validate: {
+    group: 'Make',
+    summary: 'check sandbox.yaml against schema and policy; needs no engine',
+    load: async () => (await import('./verbs/validate.js')).validateVerb,
+  },
+  schema: {
+    group: 'Make',
+    summary: 'print the JSON Schema of sandbox.yaml or of a policy',
+    load: async () => (await import('./verbs/schema.js')).schemaVerb,
+  },
+  plan: {
+    group: 'Make',
+    summary: 'show what build and run would do, and do nothing',
+    load: async () => (await import('./verbs/plan.js')).planVerb,
+  },
+  build: {
+    group: 'Make',
+    summary: 'verify the base, build and seal; prints the tag',
+    load: async () => (await import('./verbs/build.js')).buildVerb,
+  },
+  lock: {
+    group: 'Make',
+    summary: 'verify the base and write sandbox.lock; builds nothing',
+    load: async () => (await import('./verbs/lock.js')).lockVerb,
+  },
+  run: {
+    group: 'Run',
+    summary: 'run a sealed image and exit as its program does',
+    load: async () => (await import('./verbs/run.js')).runVerb,
+  },
+  replay: {
+    group: 'Run',
+    summary: 'run it again from the seal and say whether it is the same',
+    load: async () => (await import('./verbs/replay.js')).replayVerb,
+  },
+  runs: {
+    group: 'Run',
+    summary: 'list the runs, newest first',
+    load: async () => (await import('./verbs/runs.js')).runsVerb,
+  },
+  logs: {
+    group: 'Run',
+    summary: 'print what a run wrote to stdout and stderr',
+    load: async () => (await import('./verbs/logs.js')).logsVerb,
+  },
+  inspect: {
+    group: 'Run',
+    summary: 'print everything known of a run or a sealed image, as JSON',
+    load: async () => (await import('./verbs/inspect.js')).inspectVerb,
+  },
+  rm: {
+    group: 'Run',
+    summary: 'remove runs or sealed images',
+    load: async () => (await import('./verbs/rm.js')).rmVerb,
+  },
+  prune: {
+    group: 'Run',
+    summary: 'remove what the policy keeps no longer',
+    load: async () => (await import('./verbs/prune.js')).pruneVerb,
+  },
+  images: {
+    group: 'Sealed images',
+    summary: 'list the sealed images made here',
+    load: async () => (await import('./verbs/images.js')).imagesVerb,
+  },
+  verify: {
+    group: 'Sealed images',
+    summary: 'check a sealed image from its base to its seal',
+    load: async () => (await import('./verbs/verify.js')).verifyVerb,
+  },
+  'base import': {
+    group: 'Trust',
+    summary: 'copy a base image into your registry, sign it, trust it',
+    load: async () => (await import('./verbs/base-import.js')).baseImportVerb,
+  },
+  'base ls': {
+    group: 'Trust',
+    summary: 'list the bases that the policy trusts',
+    load: async () => (await import('./verbs/base-ls.js')).baseLsVerb,
+  },
+  'base verify': {
+    group: 'Trust',
+    summary: 'check the signature of a base as a build would',
+    load: async () => (await import('./verbs/base-verify.js')).baseVerifyVerb,
+  },
+  'policy show': {
+    group: 'Trust',
+    summary: 'show the policy in force',
+    load: async () => (await import('./verbs/policy-show.js')).policyShowVerb,
+  },
+  'policy explain': {
+    group: 'Trust',
+    summary: 'show which file and line each part of the policy comes from',
+    load: async () => (await import('./verbs/policy-explain.js')).policyExplainVerb,
+  },
+  doctor: {
+    group: 'Machine',
+    summary: 'say what this machine has and lacks, and how to mend it',
+    load: async () => (await import('./verbs/doctor.js')).doctorVerb,
+  },
+  version: {
+    group: 'Machine',
+    summary: 'print the version of sjs',
+    load: async () => (await import('./verbs/version.js')).versionVerb,
+  },
+};

@@ -1,0 +1,55 @@
+/**
+ * What CI systems act on when it stands in a log, whoever wrote it: GitHub (`##[`, `::name`), Azure (`##vso[`),
+ * TeamCity (`##teamcity[`), GitLab (`section_start:`). GitHub's old form, Azure's and TeamCity's count anywhere in a
+ * line; `::` counts at its start, white space apart (actions/runner, ActionCommand.cs).
+ */
+const ANYWHERE = ['##[', '##vso[', '##teamcity[', 'section_start:', 'section_end:'];
+const AT_START = '::';
+
+/** Breaks workflow commands in clean text, character by character; holds back what may still become one. */
+export class WorkflowCommandFilter {
+  private held = '';
+  private atStart = true;
+
+  /**
+   * A place where another stream of the same log may have begun a new line: a command there would count.
+   */
+  startLine(): void {
+    this.atStart = true;
+  }
+
+  /** Takes one character; returns what can be shown by now. */
+  push(character: string): string {
+    this.held += character;
+    let shown = '';
+    while (this.held !== '') {
+      const text = this.held.toLowerCase();
+      const commands = this.atStart ? [...ANYWHERE, AT_START] : ANYWHERE;
+      if (commands.includes(text)) {
+        shown += `\\x${text.charCodeAt(0).toString(16)}${this.held.slice(1)}`;
+        this.held = '';
+        this.atStart = false;
+      } else if (commands.some((command) => command.startsWith(text))) {
+        return shown;
+      } else {
+        shown += this.release();
+      }
+    }
+    return shown;
+  }
+
+  /** Hands over what is held back; nothing follows that could complete it. */
+  flush(): string {
+    const rest = this.held;
+    this.held = '';
+    return rest;
+  }
+
+  private release(): string {
+    const first = this.held.charAt(0);
+    this.held = this.held.slice(1);
+    if (first === '\n') this.atStart = true;
+    else if (!/\s/.test(first)) this.atStart = false;
+    return first;
+  }
+}

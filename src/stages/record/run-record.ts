@@ -1,0 +1,138 @@
+import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
+import type { Digest } from '../../model/digest.js';
+import { RECORD_FORMAT_VERSION, type EngineRecord, type RunRecord, type RunState } from '../../model/record.js';
+import type { RunPlan, SealedImage } from '../../model/sealed-image.js';
+import type { Owner, RunOutcome } from '../../ports/engine.js';
+
+/** What is known of a run before it starts. */
+export interface RunStart {
+  /** ULID. */
+  readonly id: string;
+  readonly owner: Owner;
+  readonly sealed: SealedImage;
+  readonly plan: RunPlan;
+  /** What the run added to the sealed environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Fingerprint of each secret, by name. */
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly engine: EngineRecord;
+  readonly policyDigest: Digest;
+  readonly sjsVersion: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly replayOf: string | null;
+}
+
+/** The record of a run that is about to start: state `created`, to be saved before the container exists. */
+export function startRecord(start: RunStart): RunRecord {
+  const { sealed, plan, engine } = start;
+  return {
+    formatVersion: RECORD_FORMAT_VERSION,
+    id: start.id,
+    tag: sealed.entry.tag,
+    seal: sealed.entry.seal,
+    state: 'created',
+    exitCode: null,
+    signal: null,
+    oomKilled: null,
+    createdAt: new Date(start.createdAt).toISOString(),
+    startedAt: null,
+    finishedAt: null,
+    durationMs: null,
+    args: plan.args,
+    env: start.env,
+    secrets: start.secrets,
+    stdin: null,
+    stdout: null,
+    stderr: null,
+    artifacts: [],
+    skippedArtifacts: [],
+    limits: plan.resources,
+    usage: null,
+    network: { mode: plan.network.mode, connections: [] },
+    engine: {
+      name: engine.name,
+      version: engine.version,
+      runtime: engine.runtime,
+      runtimeVersion: engine.runtimeVersion,
+      kernel: engine.kernel,
+      warnings: engine.warnings,
+    },
+    seccompDigest: sealed.labels.plan.seccompDigest,
+    policyDigest: start.policyDigest,
+    sjsVersion: start.sjsVersion,
+    owner: start.owner,
+    replayOf: start.replayOf,
+    error: null,
+  };
+}
+
+/** What a run took in and left behind. */
+export type RunContents = Pick<RunRecord, 'stdin' | 'stdout' | 'stderr' | 'artifacts' | 'skippedArtifacts'>;
+
+/** The record of a run that ended, by the engine's word and sjs's clock. */
+export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: RunContents): RunRecord {
+  const state = decideState(outcome);
+  return {
+    ...record,
+    ...contents,
+    artifacts: [...contents.artifacts].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)),
+    state,
+    exitCode: outcome.exitCode,
+    signal: decideSignal(state, outcome),
+    oomKilled: outcome.oomKilled,
+    startedAt: outcome.startedAt,
+    finishedAt: outcome.finishedAt,
+    durationMs: Math.max(0, Math.round(outcome.durationMs)),
+    usage: outcome.usage,
+  };
+}
+
+/**
+ * The kernel's kill is out of memory only together with death by SIGKILL: a program may lose a child to the kernel and
+ * still end by itself (SPEC §6).
+ */
+function decideState(outcome: RunOutcome): RunState {
+  if (outcome.end !== 'exited') return outcome.end;
+  if (outcome.oomKilled && outcome.exitCode === 137) return 'out-of-memory';
+  return outcome.exitCode === 0 ? 'succeeded' : 'failed';
+}
+
+/** Seen through an init process, dying of a signal and exiting with 128+n are one; only ends that we caused are known. */
+function decideSignal(state: RunState, outcome: RunOutcome): string | null {
+  switch (state) {
+    case 'timed-out':
+    case 'out-of-memory':
+    case 'output-limit':
+    case 'killed':
+      return 'SIGKILL';
+    case 'interrupted':
+      return outcome.interruptedBy ?? null;
+    default:
+      return null;
+  }
+}
+
+/**
+ * The record of a run that something stopped outside of the program: `refused` when a right, seal or policy did,
+ * `interrupted` when it was aborted, else `failed` without an exit code. The error is kept in one clean line.
+ * @param nowMs milliseconds since the epoch
+ */
+export function failRecord(record: RunRecord, error: unknown, nowMs: number): RunRecord {
+  return {
+    ...record,
+    state: decideFailure(error),
+    finishedAt: new Date(nowMs).toISOString(),
+    error: {
+      code: error instanceof SjsError ? error.code : 'INTERNAL',
+      message: cleanText(error instanceof Error ? error.message : String(error)),
+    },
+  };
+}
+
+function decideFailure(error: unknown): RunState {
+  if (!(error instanceof SjsError)) return 'failed';
+  if (error.code === 'ABORTED') return 'interrupted';
+  return ['refused', 'policy', 'verification'].includes(error.kind) ? 'refused' : 'failed';
+}
