@@ -5,7 +5,7 @@
 import { createSjs } from './sjs.js';
 
 export { createSjs } from './sjs.js';
-export type * from './sjs.js';
+export type * from './api.js';
 export { SjsError, ERROR_CODES } from './errors.js';
 export type { ErrorCode, ErrorKind, Problem, SjsErrorDetails, SourceLocation } from './errors.js';
 export type { Digest } from './model/digest.js';
@@ -16,7 +16,17 @@ export type * from './model/record.js';
 export type * from './model/run-plan.js';
 export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox } from './model/sandbox.js';
 export type { ImageFacts, IndexEntry, SealedImage, SealedLabels } from './model/sealed-image.js';
-export type { Reporter } from './ports/reporter.js';
+export {
+  formatBytes,
+  formatCpu,
+  formatDuration,
+  parseBytes,
+  parseCpu,
+  parseDuration,
+} from './model/quantity.js';
+export { silentReporter, type Reporter } from './ports/reporter.js';
+export type { RunSignals } from './ports/engine.js';
+export { describeTextDifference } from './stages/compare/describe-text-difference.js';
 
 /** The instance that the environment describes. */
 const sjs = createSjs();

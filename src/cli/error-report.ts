@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
-import { escapeUnprintable, SjsError, type Problem, type SourceLocation } from '../index.js';
+import { SjsError, type Problem, type SourceLocation } from '../index.js';
 import type { Colors } from './output.js';
+import { cleanLine } from './terminal.js';
 
 /** A cause longer than this is cut in the middle, unless all was asked for. */
 const CAUSE_LINES = 12;
@@ -39,14 +40,14 @@ export interface ErrorView {
 /** The error for people: what, why, what next; every problem with its place when there are several. */
 export function formatError(error: SjsError, view: ErrorView): string {
   const { colors } = view;
-  const lines = [`${colors.red(`error[${error.code}]`)}: ${clean(error.message)}`];
+  const lines = [`${colors.red(`error[${error.code}]`)}: ${cleanLine(error.message)}`];
   const [only, ...more] = error.problems;
   if (only === undefined && error.location) lines.push(`  at:    ${formatPlace(error.location, view)}`);
   for (const problem of error.problems) lines.push(...formatProblem(problem, view));
   const cause = describeCause(error);
   if (cause !== undefined && !repeats(error, cause)) lines.push(...formatCause(cause, view));
   const next = error.next ?? (more.length === 0 ? only?.next : undefined);
-  if (next !== undefined) lines.push(`  ${colors.bold('next:')}  ${clean(next)}`);
+  if (next !== undefined) lines.push(`  ${colors.bold('next:')}  ${cleanLine(next)}`);
   if (view.verbose) lines.push(...formatStack(error).map((line) => colors.dim(line)));
   return lines.join('\n');
 }
@@ -55,9 +56,9 @@ function formatProblem(problem: Problem, view: ErrorView): string[] {
   const { location, snippet, message } = problem;
   const place = location === undefined ? '' : `${view.colors.cyan(formatPlace(location, view))}: `;
   return [
-    `  ${place}${clean(message)}`,
-    ...(snippet === undefined ? [] : snippet.split('\n').map((line) => `      ${clean(line)}`)),
-    ...(problem.next === undefined ? [] : [`      ${clean(problem.next)}`]),
+    `  ${place}${cleanLine(message)}`,
+    ...(snippet === undefined ? [] : snippet.split('\n').map((line) => `      ${cleanLine(line)}`)),
+    ...(problem.next === undefined ? [] : [`      ${cleanLine(problem.next)}`]),
   ];
 }
 
@@ -67,7 +68,7 @@ export function formatPlace(location: SourceLocation, view: Pick<ErrorView, 'dir
   const near = relative(view.directory, file);
   const shown = near === '' || near.startsWith('..') ? file : near;
   const position = line === undefined ? '' : `:${line}${column === undefined ? '' : `:${column}`}`;
-  return clean(`${shown}${position}${path === undefined || path === '' ? '' : ` ${path}`}`);
+  return cleanLine(`${shown}${position}${path === undefined || path === '' ? '' : ` ${path}`}`);
 }
 
 /** The words of what failed underneath, outermost first. Undefined when there is nothing to add. */
@@ -94,7 +95,7 @@ function causeText(cause: unknown): string {
 const repeats = (error: SjsError, cause: string): boolean => error.message.includes(cause);
 
 function formatCause(cause: string, view: ErrorView): string[] {
-  const lines = cause.split(/\r?\n/).map(clean);
+  const lines = cause.split(/\r?\n/).map(cleanLine);
   const most = view.verbose ? lines.length : CAUSE_LINES;
   const shown =
     lines.length <= most
@@ -106,10 +107,5 @@ function formatCause(cause: string, view: ErrorView): string[] {
 
 function formatStack(error: Error): string[] {
   const inner = error.cause instanceof Error ? (error.cause.stack ?? '').split('\n') : [];
-  return [...(error.stack ?? '').split('\n').slice(1), ...inner].map((line) => `    ${clean(line.trim())}`);
-}
-
-/** Without characters that move a cursor, hide text or reorder it. */
-function clean(text: string): string {
-  return escapeUnprintable(text);
+  return [...(error.stack ?? '').split('\n').slice(1), ...inner].map((line) => `    ${cleanLine(line.trim())}`);
 }

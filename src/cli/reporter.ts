@@ -1,5 +1,6 @@
-import { escapeUnprintable, type Reporter } from '../index.js';
+import type { Reporter } from '../index.js';
 import type { Output } from './output.js';
+import { cleanLine } from './terminal.js';
 
 /**
  * Says on stderr what is being done: one line a step, no animation. `--quiet` leaves out the steps, never the
@@ -8,10 +9,10 @@ import type { Output } from './output.js';
 export function createReporter(output: Output): Reporter {
   const { err } = output;
   return {
-    step: (stage, message) => output.note(`${err.cyan(stage.padEnd(7))} ${escapeUnprintable(message)}`),
-    warn: (message) => output.say(`${err.yellow('warning')} ${escapeUnprintable(message)}`),
+    step: (stage, message) => output.note(`${err.cyan(stage.padEnd(7))} ${cleanLine(message)}`),
+    warn: (message) => output.say(`${err.yellow('warning')} ${cleanLine(message)}`),
     debug: (message) => {
-      if (output.verbose) output.say(err.dim(escapeUnprintable(message)));
+      if (output.verbose) output.say(err.dim(cleanLine(message)));
     },
   };
 }

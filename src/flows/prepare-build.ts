@@ -15,6 +15,7 @@ import { collectSource } from '../stages/collect/collect-source.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
+import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSandbox } from '../stages/policy/check-sandbox.js';
 import {
   defaultBase,
@@ -121,6 +122,10 @@ export async function prepareBuild(
     tools.clock,
     signal,
   );
+
+  if (policy.layers.some((layer) => layer.floors.cosign !== undefined)) {
+    checkFloors(policy, { cosign: await tools.verifier.version(signal) });
+  }
 
   const { template, seccompProfile, secretsPreload } = await assets;
   const newLock = createLock(base, { name: sandbox.language, digest: sha256(template) }, lock);

@@ -9,6 +9,7 @@ import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../port
 import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { planRun } from '../stages/plan/plan-run.js';
+import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
@@ -59,12 +60,13 @@ export async function runSandbox(
   const policy = await policyLoading;
   checkSealedPlan(policy, sealed.labels);
   const plan = planRun(sealed, request, await profile);
-  const facts = requireControls(await probing);
+  const facts = requireControls(await probing, policy);
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
 }
 
-/** A control that the engine cannot enforce is refused before a container exists. */
-export function requireControls(facts: EngineFacts): EngineFacts {
+/** A control that the engine cannot enforce, or an engine below the policy's floors, is refused before a container exists. */
+export function requireControls(facts: EngineFacts, policy: Policy): EngineFacts {
+  checkFloors(policy, { engine: facts.version, runc: facts.runtimeVersion });
   if (facts.missingControls.length === 0) return facts;
   const list = facts.missingControls.map(({ control, reason }) => `${control} (${reason})`).join(', ');
   throw new SjsError('CONTROL_MISSING', `${facts.name} ${facts.version} cannot enforce ${list}`, {

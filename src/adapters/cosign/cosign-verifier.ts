@@ -1,5 +1,4 @@
-import { join } from 'node:path';
-import { SjsError } from '../../errors.js';
+import { resolve } from 'node:path';
 import { isLoopback } from '../../model/loopback.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
 import type { SignatureVerifier, VerifyRequest } from '../../ports/signature-verifier.js';
@@ -63,16 +62,22 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
   return {
     version,
     async verify(request, signal) {
+      const stop = new AbortController();
+      const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
       const [, result] = await Promise.all([
-        version(signal),
-        run(verifyArguments(request), signal, { SJS_COSIGN_PUBLIC_KEY: request.publicKey }),
+        version(signal).catch((error: unknown) => {
+          stop.abort(error);
+          throw error;
+        }),
+        run(verifyArguments(request), either, { SJS_COSIGN_PUBLIC_KEY: request.publicKey }),
       ]);
       if (result.exitCode !== 0) throw explainFailedVerify(result, request.reference);
       return readPayloads(result.stdout, request.reference);
     },
+    // An absolute path is a file: cosign also takes URLs, key services and variables under `--key`.
     async sign(reference, keyFile, annotations, signal) {
       const annotated = Object.entries(annotations).flatMap(([name, value]) => ['-a', `${name}=${value}`]);
-      const common = ['--key', checkKeyFile(keyFile), '--yes', ...registryFlags(reference), ...annotated];
+      const common = ['--key', resolve(keyFile), '--yes', ...registryFlags(reference), ...annotated];
       const target = formatReference(reference);
       const result = isThirdGeneration(await version(signal))
         ? await withSigningConfig((flags) => run(['sign', ...common, ...flags, target], signal, password))
@@ -81,7 +86,7 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
     },
     async publicKey(keyFile, signal) {
       await version(signal);
-      const result = await run(['public-key', '--key', checkKeyFile(keyFile)], signal, password);
+      const result = await run(['public-key', '--key', resolve(keyFile)], signal, password);
       if (result.exitCode !== 0 || !/^-----BEGIN PUBLIC KEY-----\n/.test(result.stdout)) {
         throw explainFailedCommand(result, `cosign gives no public key for ${keyFile}`);
       }
@@ -106,12 +111,4 @@ export function verifyArguments({ reference, transparencyLog }: VerifyRequest): 
 
 function registryFlags({ registry }: DigestReference): readonly string[] {
   return isLoopback(registry) ? ['--allow-insecure-registry'] : [];
-}
-
-/** A file and nothing else: cosign also takes URLs, key services and the environment under `--key`. */
-function checkKeyFile(keyFile: string): string {
-  if (keyFile !== '' && !keyFile.includes('://')) return join(keyFile);
-  throw new SjsError('USAGE', `${JSON.stringify(keyFile)} is not a key file`, {
-    next: 'make a key with cosign generate-key-pair and give the path of the .key file',
-  });
 }

@@ -31,7 +31,7 @@ export async function detectVersion(run: RunCosign, path: string, signal?: Abort
     return semver.valid(version) ?? version;
   }
   throw new SjsError('COSIGN_UNSUPPORTED', `cosign ${version ?? stated} is not supported: 2.5 to 3.x is`, {
-    next: 'install another version: sudo apt-get install cosign on Debian 13, or see docs.sigstore.dev',
+    next: 'install another version, for example the one of Debian 13: sudo apt-get install cosign',
   });
 }
 

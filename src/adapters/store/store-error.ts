@@ -20,7 +20,7 @@ export function describeStoreError(cause: unknown, doing: 'read' | 'written' | '
   return new SjsError('STORE_FAILED', `${path} cannot be ${doing}`, {
     cause,
     next:
-      (isErrno(cause) ? NEXT[cause.code ?? ''] : undefined) ??
+      NEXT[String((cause as Partial<NodeJS.ErrnoException> | undefined)?.code)] ??
       'check the folder and its disk, or set SJS_HOME to another folder',
   });
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { VerifiedBase } from '../../model/base.js';
 import { canonicalJson } from '../../model/canonical-json.js';
 import { sha256, type Digest } from '../../model/digest.js';
@@ -9,7 +10,7 @@ import type { RegistryCredentials } from '../../ports/registry.js';
 /** The part of a packed context that a build needs. */
 interface Context {
   readonly digest: Digest;
-  open(): import('node:stream').Readable;
+  open(): Readable;
 }
 
 /** Digest over everything that goes into a build: equal inputs give an equal seal, so they need no second build. */

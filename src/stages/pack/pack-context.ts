@@ -83,7 +83,7 @@ async function writeEntries(pack: Pack, parts: ContextParts): Promise<void> {
     fs: createTreeFs(parts.tree),
     sort: true,
     strict: true,
-    pack: pack as never,
+    pack: pack,
     map: (header) => Object.assign(header, normalize(header as Header, executables)),
   };
   packTree(parts.tree.root, options);

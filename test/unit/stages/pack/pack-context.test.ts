@@ -43,7 +43,7 @@ interface Entry {
 async function list(context: PackedContext): Promise<Entry[]> {
   const entries: Entry[] = [];
   const reader = extract();
-  Readable.from(context.open()).pipe(reader as unknown as NodeJS.WritableStream);
+  Readable.from(context.open()).pipe(reader);
   for await (const entry of reader) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk);

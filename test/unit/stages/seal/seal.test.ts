@@ -139,7 +139,7 @@ describe('labels', () => {
     expect(decodeLabels(encodeLabels(rendered.labels))).toEqual(rendered.labels);
   });
 
-  const plan = JSON.parse(encodeLabels(rendered.labels)[LABELS.plan] ?? '') as Record<string, never>;
+  const plan = JSON.parse(encodeLabels(rendered.labels)[LABELS.plan] ?? '') as Record<string, object>;
   test.each([
     ['no format', { [LABELS.format]: '' }],
     ['another format', { [LABELS.format]: '2' }],
@@ -152,7 +152,7 @@ describe('labels', () => {
       {
         [LABELS.plan]: JSON.stringify({
           ...plan,
-          resources: { ...(plan['resources'] as object), memoryBytes: 0 },
+          resources: { ...plan['resources'], memoryBytes: 0 },
         }),
       },
     ],

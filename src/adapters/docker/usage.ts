@@ -1,0 +1,60 @@
+import type { Readable } from 'node:stream';
+import type { RunOutcome } from '../../ports/engine.js';
+import type { DockerClient } from './client.js';
+
+/** Runs shorter than this are not measured: the engine's first sample takes about as long. */
+const FIRST_SAMPLE_MS = 1_000;
+const MAX_LINE = 64 * 1024;
+
+/** Reads a run's usage from the engine's statistics while it runs. */
+export interface UsageWatch {
+  /** Ends the watch; the last sample, or null when there was none. */
+  stop(): RunOutcome['usage'];
+}
+
+/** Begins to watch a container that was started. Failures only mean that there is no usage. */
+export function watchUsage(client: DockerClient, name: string): UsageWatch {
+  const controller = new AbortController();
+  let usage: RunOutcome['usage'] = null;
+  const watch = async (): Promise<void> => {
+    const options = { stream: true, abortSignal: controller.signal } as never;
+    const stream = (await client.docker.getContainer(name).stats(options)) as unknown as Readable;
+    stream.on('error', () => undefined);
+    let text = '';
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      text += chunk.toString('utf8');
+      const lines = text.split('\n');
+      text = lines.pop() ?? '';
+      if (text.length > MAX_LINE) return;
+      for (const line of lines) usage = readSample(line, usage) ?? usage;
+    }
+  };
+  const timer = setTimeout(() => void watch().catch(() => undefined), FIRST_SAMPLE_MS);
+  return {
+    stop() {
+      clearTimeout(timer);
+      controller.abort();
+      return usage;
+    },
+  };
+}
+
+/** One line of the statistics: CPU time so far, and the most memory that was seen. Null when it has none. */
+export function readSample(line: string, before: RunOutcome['usage']): RunOutcome['usage'] {
+  try {
+    const sample = JSON.parse(line) as {
+      cpu_stats?: { cpu_usage?: { total_usage?: number } };
+      memory_stats?: { usage?: number; max_usage?: number };
+    };
+    const nanoseconds = sample.cpu_stats?.cpu_usage?.total_usage ?? 0;
+    const { usage: memory, max_usage: peak } = sample.memory_stats ?? {};
+    // A container that has just ended is reported with zeros.
+    if (!nanoseconds || memory === undefined) return null;
+    return {
+      cpuMs: Math.round(nanoseconds / 1_000_000),
+      peakMemoryBytes: Math.max(peak ?? 0, memory, before?.peakMemoryBytes ?? 0),
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import { parseBytes, parseCpu, parseDuration, SjsError, type Resources } from '../index.js';
+import type { OptionSpec, VerbInput } from './verb.js';
+
+/** Options that tighten a sealed limit. */
+export const LIMIT_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  memory: { short: 'm', value: 'SIZE', describe: 'at most this much memory, as 64Mi' },
+  cpu: { also: ['cpus'], value: 'N', describe: 'at most this much CPU, as 0.5 or 500m' },
+  pids: { also: ['pids-limit'], value: 'N', describe: 'at most this many processes and threads' },
+  files: { value: 'N', describe: 'at most this many open files a process' },
+  timeout: { value: 'TIME', describe: 'end it after this time, as 500ms, 10s or 2m' },
+  'output-limit': { value: 'SIZE', describe: 'end it after this much output, as 1Mi' },
+};
+
+const parseCount = (text: string): number | undefined => (/^[0-9]{1,9}$/.test(text) ? Number(text) : undefined);
+
+const SIZE = 'write it as 64Mi, 1Gi or a number of bytes';
+
+const LIMITS: readonly (readonly [
+  option: string,
+  key: keyof Resources,
+  parse: (text: string) => number | undefined,
+  next: string,
+])[] = [
+  ['memory', 'memoryBytes', parseBytes, SIZE],
+  ['cpu', 'milliCpu', parseCpu, 'write it as 1, 0.5 or 500m'],
+  ['pids', 'pids', parseCount, 'write a whole number'],
+  ['files', 'files', parseCount, 'write a whole number'],
+  ['timeout', 'timeoutMs', parseDuration, 'write it as 500ms, 10s or 2m'],
+  ['output-limit', 'outputBytes', parseBytes, SIZE],
+];
+
+/** The limits asked for. Zero, docker's word for no limit, is refused. */
+export function parseLimits(input: VerbInput): Partial<Resources> {
+  const limits: Partial<Record<keyof Resources, number>> = {};
+  for (const [option, key, parse, next] of LIMITS) {
+    const text = input.value(option);
+    if (text === undefined) continue;
+    const amount = parse(text);
+    if (amount === undefined) {
+      throw new SjsError('USAGE', `--${option} ${JSON.stringify(text)} is not understood`, { next });
+    }
+    if (amount < 1) throw new SjsError('USAGE', `--${option} ${text} is no limit`, { next });
+    limits[key] = amount;
+  }
+  return limits;
+}
+
+/** `NAME=VALUE` as given, `NAME` from the environment; as with docker, a name that is not set there is left out. */
+export function parseEnv(words: readonly string[], env: NodeJS.ProcessEnv): Record<string, string> {
+  const values = new Map<string, string>();
+  for (const word of words) {
+    const at = word.indexOf('=');
+    const name = at === -1 ? word : word.slice(0, at);
+    if (name === '') {
+      throw new SjsError('USAGE', `--env ${JSON.stringify(word)} has no name`, { next: 'write --env NAME=VALUE' });
+    }
+    const value = at === -1 ? env[name] : word.slice(at + 1);
+    if (value !== undefined) values.set(name, value);
+  }
+  return Object.fromEntries(values);
+}
+
+/**
+ * Values of secrets: `NAME` from the environment, `NAME=@FILE` from a file, byte for byte. Never from the command line:
+ * every user of the machine can read that, and shells keep it.
+ */
+export async function readSecrets(
+  words: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<Record<string, string>> {
+  const values = new Map<string, string>();
+  for (const word of words) {
+    const at = word.indexOf('=');
+    const name = at === -1 ? word : word.slice(0, at);
+    const next = `write --secret ${name || 'NAME'} to take it from your environment, or --secret ${name || 'NAME'}=@FILE`;
+    if (name === '') throw new SjsError('USAGE', '--secret has no name', { next });
+    if (at !== -1 && word[at + 1] !== '@') {
+      throw new SjsError(
+        'USAGE',
+        `the value of the secret ${name} stands on the command line, where others can read it and shells keep it`,
+        { next },
+      );
+    }
+    values.set(name, at === -1 ? fromEnvironment(name, env, next) : await fromFile(name, word.slice(at + 2)));
+  }
+  return Object.fromEntries(values);
+}
+
+function fromEnvironment(name: string, env: NodeJS.ProcessEnv, next: string): string {
+  const value = env[name];
+  if (value !== undefined) return value;
+  throw new SjsError('SECRET_MISSING', `${name} is not set in your environment`, { next });
+}
+
+async function fromFile(name: string, file: string): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
+  } catch (cause) {
+    const message =
+      cause instanceof TypeError
+        ? `the file of the secret ${name} is not UTF-8 text`
+        : `the file of the secret ${name} cannot be read`;
+    throw new SjsError('SECRET_MISSING', `${message}: ${file}`, { cause });
+  }
+}

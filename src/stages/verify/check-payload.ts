@@ -1,0 +1,89 @@
+import { SjsError } from '../../errors.js';
+import type { ResolvedBase } from '../../model/base.js';
+import type { BaseRule } from '../../model/policy.js';
+import { formatReference, formatRepository, parseReference } from '../../model/reference.js';
+import { matchesRepository } from '../../model/repository-pattern.js';
+import { escapeUnprintable } from '../../model/sandbox.js';
+import type { VerifiedPayload } from '../../ports/signature-verifier.js';
+
+const RESIGN = 'import and sign it again with sjs base import --sign-key …';
+
+/**
+ * What keeps a verified payload from counting for this base under this rule, or null when nothing does: digest,
+ * version, repository and the rule's own annotations must all be what was resolved (SPEC §5).
+ */
+export function checkPayload(payload: VerifiedPayload, rule: BaseRule, base: ResolvedBase): SjsError | null {
+  const name = formatReference({ ...base.repository, digest: base.digest });
+  if (payload.digest !== base.digest) {
+    return new SjsError('BASE_DIGEST_MISMATCH', `the signature at ${name} is of ${payload.digest}`, {
+      next: RESIGN,
+    });
+  }
+  return (
+    checkVersion(payload, base, name) ??
+    checkRepository(payload, rule, base, name) ??
+    checkAnnotations(payload, rule, name)
+  );
+}
+
+function checkVersion({ annotations }: VerifiedPayload, base: ResolvedBase, name: string): SjsError | null {
+  if (base.version === null || annotations['version'] === base.version) return null;
+  const signed = annotations['version'];
+  return new SjsError(
+    'BASE_VERSION_MISMATCH',
+    `tag ${base.version} names ${name}, which is signed ${signed === undefined ? 'without a version' : `as version ${quote(signed)}`}`,
+    {
+      next:
+        signed === undefined
+          ? `sign it with its version (${RESIGN}), or pin the base by digest`
+          : 'somebody moved the tag: ask whoever runs the registry, or pin the base by digest',
+    },
+  );
+}
+
+function checkRepository(
+  payload: VerifiedPayload,
+  rule: BaseRule,
+  base: ResolvedBase,
+  name: string,
+): SjsError | null {
+  const resolved = formatRepository(base.repository);
+  const signed = payload.annotations['repository'] ?? repositoryOf(payload.dockerReference);
+  const isMirror =
+    !matchesRepository(rule.repository, resolved) &&
+    rule.mirrors.some((mirror) => matchesRepository(mirror, resolved));
+  const isExpected =
+    signed !== null && matchesRepository(rule.repository, signed) && (isMirror || signed === resolved);
+  if (isExpected) return null;
+  return new SjsError(
+    'BASE_REPOSITORY_MISMATCH',
+    signed === null
+      ? `${name} is signed for no repository`
+      : `${name} is signed for ${quote(signed)}, not for ${isMirror ? rule.repository : resolved}`,
+    { next: RESIGN, location: rule.location },
+  );
+}
+
+/** The repository of a `docker-reference`, with whatever tag or digest it carries; null when it is none. */
+function repositoryOf(dockerReference: string | null): string | null {
+  if (dockerReference === null) return null;
+  try {
+    return formatRepository(parseReference(dockerReference));
+  } catch {
+    return null;
+  }
+}
+
+function checkAnnotations({ annotations }: VerifiedPayload, rule: BaseRule, name: string): SjsError | null {
+  const missing = Object.entries(rule.annotations).find(([key, value]) => annotations[key] !== value);
+  if (!missing) return null;
+  const [key, value] = missing;
+  const signed = annotations[key];
+  return new SjsError('BASE_UNVERIFIED', `the signature of ${name} lacks the annotation ${key}=${value}`, {
+    cause: signed === undefined ? 'it is not signed' : `signed is ${quote(signed)}`,
+    next: `sign it with cosign sign -a ${key}=${value}`,
+    location: rule.location,
+  });
+}
+
+const quote = (text: string): string => escapeUnprintable(JSON.stringify(text.slice(0, 200)));

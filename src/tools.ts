@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SjsOptions } from './api.js';
+import type { Policy } from './model/policy.js';
+import type { Owner } from './model/record.js';
+import { systemClock } from './ports/clock.js';
+import type { Engine } from './ports/engine.js';
+import type { ImageStore } from './ports/image-store.js';
+import type { RecordStore } from './ports/record-store.js';
+import type { Registry } from './ports/registry.js';
+import { silentReporter } from './ports/reporter.js';
+import type { SignatureVerifier } from './ports/signature-verifier.js';
+
+/** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
+export type Tools = ReturnType<typeof createTools>;
+
+/** The composition root: the only place where the environment is read and adapters are chosen. */
+export function createTools(options: SjsOptions) {
+  const env = options.env ?? process.env;
+  const reporter = options.reporter ?? silentReporter;
+  /** An empty variable counts as unset, as it does for docker. */
+  const read = (name: string): string | undefined => env[name] || undefined;
+  const userHome = read('HOME') ?? homedir();
+  const home = resolve(
+    options.home ?? read('SJS_HOME') ?? join(read('XDG_DATA_HOME') ?? join(userHome, '.local/share'), 'sjs'),
+  );
+  const policyFile = options.policyFile ?? read('SJS_POLICY');
+  const userPolicy = join(read('XDG_CONFIG_HOME') ?? join(userHome, '.config'), 'sjs/policy.yaml');
+  const root = packageRoot();
+  const asset = (path: string): string => join(root, path);
+  const clock = systemClock;
+
+  const store = lazy<RecordStore>(async () =>
+    (await import('./adapters/store/file-record-store.js')).createFileRecordStore(home),
+  );
+  const docker = lazy(async () =>
+    (await import('./adapters/docker/client.js')).createDockerClient({ env, home: userHome }),
+  );
+  const images = lazy<ImageStore>(async () =>
+    (await import('./adapters/docker/docker-image-store.js')).createDockerImageStore(await docker()),
+  );
+  const engine = lazy<Engine>(async () =>
+    (await import('./adapters/docker/docker-engine.js')).createDockerEngine(await docker(), {
+      reaperFile: asset('dist/reaper.cjs'),
+      collectorFile: asset('dist/guest/collector.cjs'),
+    }),
+  );
+  const registry = lazy<Registry>(async () =>
+    (await import('./adapters/registry/registry-client.js')).createRegistry({ env, home: userHome }),
+  );
+  const verifier = lazy<SignatureVerifier>(async () =>
+    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier({ env, home: userHome }),
+  );
+  const owner = lazy<Owner>(async () => (await import('./adapters/process/owner.js')).currentOwner(home));
+  const loadPolicy = async (directory: string | null): Promise<Policy> => {
+    const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
+    return load({
+      operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
+      ...(policyFile !== undefined && { explicitFile: resolve(policyFile) }),
+      repositoryStart: directory,
+      profilesDirectory: asset('policies'),
+    });
+  };
+  const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
+  const assets = lazy(async () => {
+    const [template, profile, secretsPreload] = await Promise.all([
+      readFile(asset('templates/node.Dockerfile'), 'utf8'),
+      seccompProfile(),
+      readFile(asset('dist/guest/secrets-preload.cjs')),
+    ]);
+    return { template, seccompProfile: profile, secretsPreload };
+  });
+  const buildTools = async () => {
+    const [registryClient, cosign, imageStore, records] = await Promise.all([
+      registry(),
+      verifier(),
+      images(),
+      store(),
+    ]);
+    return {
+      registry: registryClient,
+      verifier: cosign,
+      images: imageStore,
+      store: records,
+      reporter,
+      clock,
+      assets,
+      owner,
+      loadPolicy,
+      forbiddenSources: { containing: [home], being: [userHome] },
+    };
+  };
+  const runTools = async () => {
+    const [dockerEngine, imageStore, records, { createUlid }] = await Promise.all([
+      engine(),
+      images(),
+      store(),
+      import('./model/ulid.js'),
+    ]);
+    return {
+      engine: dockerEngine,
+      images: imageStore,
+      store: records,
+      reporter,
+      clock,
+      owner,
+      createId: () => createUlid(clock.now(), randomBytes(10)),
+      sjsVersion: VERSION,
+      seccompProfile,
+      loadPolicy: () => loadPolicy(null),
+    };
+  };
+  const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
+  /** Finishes what dead processes left. Never the reason for a command to fail. */
+  const recover = async (): Promise<void> => {
+    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
+      import('./flows/recover-runs.js'),
+      import('./adapters/process/owner.js'),
+      engine(),
+      store(),
+    ]);
+    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive });
+  };
+  const recoverQuietly = (): Promise<void> =>
+    recover().catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
+
+  return {
+    home,
+    /** Where `base import --trust` writes. */
+    writablePolicy: resolve(policyFile ?? userPolicy),
+    asset,
+    reporter,
+    store,
+    images,
+    engine,
+    registry,
+    verifier,
+    loadPolicy,
+    buildTools,
+    runTools,
+    verifyTools,
+    recover,
+    recoverQuietly,
+  };
+}
+
+function lazy<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+/** The folder of sjs's package.json, from src/ as from dist/. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+/** This sjs's version. */
+export const VERSION = (
+  JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
+).version;
