@@ -53,7 +53,9 @@ export function answerDockerWord(option: string, value: unknown): SjsError | nul
   if (option === 'network' || option === 'net') {
     if (value === 'none') return null;
     return value === 'isolated'
-      ? new SjsError('NOT_YET', '--network isolated is not there yet', { next: 'use network: { mode: none }' })
+      ? new SjsError('NOT_YET', '--network isolated is not there yet', {
+          next: 'use network: { mode: none }',
+        })
       : refuse(`${word} ${String(value)}`, SEALED, 'every run has network none: loopback only');
   }
   const later = Object.hasOwn(NOT_YET, option) ? NOT_YET[option] : undefined;

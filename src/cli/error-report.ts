@@ -107,5 +107,7 @@ function formatCause(cause: string, view: ErrorView): string[] {
 
 function formatStack(error: Error): string[] {
   const inner = error.cause instanceof Error ? (error.cause.stack ?? '').split('\n') : [];
-  return [...(error.stack ?? '').split('\n').slice(1), ...inner].map((line) => `    ${cleanLine(line.trim())}`);
+  return [...(error.stack ?? '').split('\n').slice(1), ...inner].map(
+    (line) => `    ${cleanLine(line.trim())}`,
+  );
 }

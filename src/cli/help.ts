@@ -19,7 +19,13 @@ export function formatHelp(colors: Colors): string {
     colors.bold('Usage'),
     '  sjs <verb> [options]',
     '',
-    ...groups.flatMap((group) => section(group, verbsOf((entry) => entry.group === group), colors)),
+    ...groups.flatMap((group) =>
+      section(
+        group,
+        verbsOf((entry) => entry.group === group),
+        colors,
+      ),
+    ),
     ...section('Options of every verb', optionRows(GLOBAL_OPTIONS), colors),
     'sjs <verb> --help shows examples of one verb.',
   ].join('\n');
@@ -28,7 +34,9 @@ export function formatHelp(colors: Colors): string {
 /** The help of a word that begins several verbs. */
 export function formatGroupHelp(group: string, colors: Colors): string {
   const verbs = verbsOf((_, name) => name.startsWith(`${group} `));
-  return [...section('Verbs', verbs, colors), `sjs ${group} <verb> --help shows examples of one verb.`].join('\n');
+  return [...section('Verbs', verbs, colors), `sjs ${group} <verb> --help shows examples of one verb.`].join(
+    '\n',
+  );
 }
 
 /** The help of one verb: examples, usage, options. */

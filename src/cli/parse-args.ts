@@ -16,7 +16,7 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   const before = end === -1 ? words : words.slice(0, end);
   // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
   const after = end === -1 ? null : words.slice(end + 1);
-  const parsed = parseWords(splitShortValues(before, specs), specs);
+  const parsed = parseWords(name, splitShortValues(before, specs), specs);
   refuseUnknown(name, verb, specs, parsed);
   const positionals = [...parsed._.map(String), ...((!verb.passesArgs && after) || [])];
   checkPositionals(name, verb, positionals);
@@ -37,7 +37,11 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
 
 type Parsed = Record<string, unknown> & { readonly _: readonly (string | number)[] };
 
-function parseWords(words: readonly string[], specs: Readonly<Record<string, OptionSpec>>): Parsed {
+function parseWords(
+  name: string,
+  words: readonly string[],
+  specs: Readonly<Record<string, OptionSpec>>,
+): Parsed {
   const parser = yargs([...words])
     .parserConfiguration({
       'boolean-negation': false,
@@ -48,6 +52,8 @@ function parseWords(words: readonly string[], specs: Readonly<Record<string, Opt
       'parse-positional-numbers': false,
       'strip-aliased': true,
     })
+    // Its messages are read below.
+    .detectLocale(false)
     .help(false)
     .version(false)
     .exitProcess(false)
@@ -60,11 +66,11 @@ function parseWords(words: readonly string[], specs: Readonly<Record<string, Opt
     else parser.option(option, { alias, type: 'string', array: spec.many ?? false, requiresArg: true });
   }
   try {
-    return parser.parseSync() as Parsed;
+    return parser.parseSync();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const lacking = /^Not enough arguments following: (.+)$/.exec(message)?.[1];
-    throw new SjsError('USAGE', lacking === undefined ? message : `${dashed(lacking)} needs a value`);
+    throw usageError(name, lacking === undefined ? message : `${dashed(lacking)} needs a value`);
   }
 }
 
@@ -84,7 +90,11 @@ function refuseUnknown(
   specs: Readonly<Record<string, OptionSpec>>,
   parsed: Parsed,
 ): void {
-  const known = Object.entries(specs).flatMap(([option, { short, also }]) => [option, short, ...(also ?? [])]);
+  const known = Object.entries(specs).flatMap(([option, { short, also }]) => [
+    option,
+    short,
+    ...(also ?? []),
+  ]);
   for (const option of Object.keys(parsed)) {
     if (option === '_' || option === '$0' || option === '--') continue;
     const refusal = verb.refuse?.(option, parsed[option]);
@@ -113,10 +123,10 @@ function checkPositionals(name: string, verb: Parsable, positionals: readonly st
   throw verb.passesArgs
     ? usageError(
         name,
-        `${JSON.stringify(extra)} is one word too many`,
+        `${JSON.stringify(extra)} was not expected`,
         `arguments for the program come after --: sjs ${name} ${positionals[0] ?? '<target>'} -- ${extra}`,
       )
-    : usageError(name, `${JSON.stringify(extra)} is one word too many: sjs ${name} ${verb.usage}`);
+    : usageError(name, `${JSON.stringify(extra)} was not expected: sjs ${name} ${verb.usage}`);
 }
 
 const dashed = (option: string): string => `${option.length === 1 ? '-' : '--'}${option}`;

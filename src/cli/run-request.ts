@@ -12,7 +12,8 @@ export const LIMIT_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   'output-limit': { value: 'SIZE', describe: 'end it after this much output, as 1Mi' },
 };
 
-const parseCount = (text: string): number | undefined => (/^[0-9]{1,9}$/.test(text) ? Number(text) : undefined);
+const parseCount = (text: string): number | undefined =>
+  /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;
 
 const SIZE = 'write it as 64Mi, 1Gi or a number of bytes';
 
@@ -53,7 +54,9 @@ export function parseEnv(words: readonly string[], env: NodeJS.ProcessEnv): Reco
     const at = word.indexOf('=');
     const name = at === -1 ? word : word.slice(0, at);
     if (name === '') {
-      throw new SjsError('USAGE', `--env ${JSON.stringify(word)} has no name`, { next: 'write --env NAME=VALUE' });
+      throw new SjsError('USAGE', `--env ${JSON.stringify(word)} has no name`, {
+        next: 'write --env NAME=VALUE',
+      });
     }
     const value = at === -1 ? env[name] : word.slice(at + 1);
     if (value !== undefined) values.set(name, value);

@@ -14,7 +14,10 @@ export interface RunSinks {
 }
 
 /** Passes a run's output on as it comes: made harmless on a terminal, byte for byte elsewhere and with `--raw`. */
-export function passOutput(output: Output, options: { readonly raw: boolean; readonly ci: boolean }): RunSinks {
+export function passOutput(
+  output: Output,
+  options: { readonly raw: boolean; readonly ci: boolean },
+): RunSinks {
   let failure: OutputError | null = null;
   const ends: (() => Promise<void>)[] = [];
   const sink = (stream: OutputStream): ((chunk: Uint8Array) => Promise<void>) => {

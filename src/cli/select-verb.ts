@@ -37,6 +37,6 @@ export function selectVerb(argv: readonly string[]): Selection {
 function unknownVerb(word: string, candidates: readonly string[]): SjsError {
   const meant = nearest(word, candidates);
   return new SjsError('USAGE', `there is no verb ${JSON.stringify(word)}`, {
-    next: meant === undefined ? 'sjs --help lists the verbs' : `did you mean \`sjs ${meant}\`?`,
+    next: meant === undefined ? `choose from ${candidates.join(', ')}` : `did you mean \`sjs ${meant}\`?`,
   });
 }

@@ -10,7 +10,9 @@ const GAP = '   ';
  */
 export function formatTable(headers: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [headers.map((header) => header.toUpperCase()), ...rows.map((row) => row.map(cleanLine))];
-  const widths = headers.map((_, column) => Math.max(...lines.map((line) => stringWidth(line[column] ?? ''))));
+  const widths = headers.map((_, column) =>
+    Math.max(...lines.map((line) => stringWidth(line[column] ?? ''))),
+  );
   return lines.map((line) => `${formatLine(line, widths)}\n`).join('');
 }
 

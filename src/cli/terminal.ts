@@ -57,7 +57,8 @@ export class TerminalCleaner {
     if (length === 0 || (first === CR && length === 1)) return this.emit(escape(first, 'x'), 1);
     if (first === LF || first === CR) return this.endLine();
     const character = length === 1 ? String.fromCharCode(first) : decode(bytes, at, length);
-    if (character === '\t' || !UNSAFE.test(character)) return this.emit(character, length);
+    const isPrintable = first >= 0x20 && first < 0x7f;
+    if (isPrintable || character === '\t' || !UNSAFE.test(character)) return this.emit(character, length);
     const code = character.codePointAt(0) ?? 0;
     return this.emit(escape(code, code < 0x100 ? 'x' : 'u'), length);
   }

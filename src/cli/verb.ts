@@ -1,5 +1,6 @@
 import type { Sjs } from '../index.js';
 import type { Output } from './output.js';
+import type { SignalTap } from './signals.js';
 
 /** One option of a verb, as help shows it and the parser takes it. */
 export interface OptionSpec {
@@ -21,9 +22,9 @@ export interface VerbInput {
   readonly positionals: readonly string[];
   /** Everything after `--`; null without one. Only for verbs that pass arguments on. */
   readonly programArgs: readonly string[] | null;
-  has(option: string): boolean;
-  value(option: string): string | undefined;
-  values(option: string): readonly string[];
+  readonly has: (option: string) => boolean;
+  readonly value: (option: string) => string | undefined;
+  readonly values: (option: string) => readonly string[];
 }
 
 /** What a verb works with. */
@@ -31,8 +32,8 @@ export interface CliContext {
   readonly sjs: Sjs;
   readonly output: Output;
   readonly env: NodeJS.ProcessEnv;
-  /** Aborted by SIGINT and SIGTERM; from the first call on, those no longer end the process at once. */
-  abortSignal(): AbortSignal;
+  /** From the first call on, signals no longer end the process at once. */
+  readonly tapSignals: () => SignalTap;
 }
 
 /** One verb of the command line. */

@@ -20,6 +20,7 @@ export class WorkflowCommandFilter {
 
   /** Takes one character; returns what can be shown by now. */
   push(character: string): string {
+    if (this.held === '' && !/[#:s]/i.test(character)) return this.release(character);
     this.held += character;
     let shown = '';
     while (this.held !== '') {
@@ -32,7 +33,8 @@ export class WorkflowCommandFilter {
       } else if (commands.some((command) => command.startsWith(text))) {
         return shown;
       } else {
-        shown += this.release();
+        shown += this.release(this.held.charAt(0));
+        this.held = this.held.slice(1);
       }
     }
     return shown;
@@ -45,11 +47,9 @@ export class WorkflowCommandFilter {
     return rest;
   }
 
-  private release(): string {
-    const first = this.held.charAt(0);
-    this.held = this.held.slice(1);
-    if (first === '\n') this.atStart = true;
-    else if (!/\s/.test(first)) this.atStart = false;
-    return first;
+  private release(character: string): string {
+    if (character === '\n') this.atStart = true;
+    else if (this.atStart && !/\s/.test(character)) this.atStart = false;
+    return character;
   }
 }

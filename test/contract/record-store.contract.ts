@@ -203,7 +203,9 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
     });
 
     test('a fingerprint is the same for the same value in one home, and another elsewhere', async () => {
-      const [first, again, different] = await Promise.all(['a', 'a', 'b'].map((text) => store.fingerprint(text)));
+      const [first, again, different] = await Promise.all(
+        ['a', 'a', 'b'].map((text) => store.fingerprint(text)),
+      );
       expect(first).toMatch(/^[0-9a-f]{64}$/);
       expect(again).toBe(first);
       expect(different).not.toBe(first);

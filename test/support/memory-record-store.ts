@@ -18,7 +18,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
   return {
     home,
     saveRecord: async (record) => {
-      if (!isUlid(record.id)) throw new SjsError('STORE_INVALID', `${record.id} is not the id of a run`);
+      if (!isUlid(record.id)) throw new SjsError('STORE_INVALID', 'not the id of a run');
       await Promise.resolve(records.set(record.id, copy(record)));
     },
     findRecord: async (idOrPrefix) => {
@@ -102,9 +102,9 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
     },
     removeImage: async (seal) => void (await Promise.resolve(images.delete(seal))),
 
-    fingerprint: (value) => Promise.resolve(createHmac('sha256', `key of ${home}`).update(value).digest('hex')),
-    readCache: (kind, key) =>
-      Promise.resolve(JSON.parse(cache.get(`${kind}/${key}`) ?? 'null') as unknown),
+    fingerprint: (value) =>
+      Promise.resolve(createHmac('sha256', `key of ${home}`).update(value).digest('hex')),
+    readCache: (kind, key) => Promise.resolve(JSON.parse(cache.get(`${kind}/${key}`) ?? 'null') as unknown),
     writeCache: async (kind, key, value) =>
       void (await Promise.resolve(cache.set(`${kind}/${key}`, JSON.stringify(value)))),
     removeStaleTemp: () => Promise.resolve(0),

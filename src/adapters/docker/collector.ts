@@ -77,12 +77,8 @@ async function* withoutSilence(socket: Duplex): AsyncGenerator<Uint8Array, void,
     const timer = setTimeout(() => {
       socket.destroy(new SjsError('ENGINE_TIMEOUT', `the collector was silent for ${SILENCE_MS / 1000} s`));
     }, SILENCE_MS);
-    try {
-      const { done, value } = await iterator.next();
-      if (done) return;
-      yield value;
-    } finally {
-      clearTimeout(timer);
-    }
+    const { done, value } = await iterator.next().finally(() => clearTimeout(timer));
+    if (done) return;
+    yield value;
   }
 }

@@ -68,7 +68,7 @@ export function collectorOptions(
   return {
     ...commonOptions(plan),
     Entrypoint: ['node', '-e', script],
-    Cmd: [],
+    Cmd: [String(plan.filesystem.outBytes ?? 0), String(plan.filesystem.outInodes)],
     WorkingDir: '/',
     Env: [...(PATH === undefined ? [] : [`PATH=${PATH}`]), ...Object.keys(others), ...plan.unsetEnv],
     Labels: ownerLabels(runId, owner),

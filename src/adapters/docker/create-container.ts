@@ -2,7 +2,7 @@ import type { ContainerCreateOptions, VolumeCreateOptions } from 'dockerode';
 import { SjsError } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner } from '../../ports/engine.js';
-import { SLOW_CALL_MS, type DockerClient } from './client.js';
+import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { statusOf } from './engine-error.js';
 import { outName, ownerLabels, RUN_LABELS } from './owner-labels.js';
 
@@ -42,11 +42,12 @@ export async function createOutVolume(
   plan: RunPlan,
 ): Promise<void> {
   const options = outVolumeOptions(runId, owner, plan);
-  const volume = (await client.call('create the volume', SLOW_CALL_MS, (abortSignal) =>
-    client.docker.createVolume({ ...options, abortSignal }),
-  )) as { Labels?: Record<string, string> | null };
-  // The engine answers with an existing volume of that name, whatever its options are.
-  if (volume.Labels?.[RUN_LABELS.id] !== runId) {
+  await client.call('create the volume', SLOW_CALL_MS, () => client.docker.createVolume(options));
+  // The engine answers just as well with a volume of that name that was there already, whatever its options are.
+  const made = await client.call('inspect the volume', CALL_MS, () =>
+    client.docker.getVolume(outName(runId)).inspect(),
+  );
+  if (made.Labels?.[RUN_LABELS.id] !== runId || made.Options?.['o'] !== options.DriverOpts?.['o']) {
     throw new SjsError('ENGINE_FAILED', `the engine has a volume ${options.Name} that sjs did not make`);
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunEnd, RunSignals } from '../../ports/engine.js';
-import { CALL_MS, type DockerClient } from './client.js';
+import { SLOW_CALL_MS, type DockerClient } from './client.js';
 import { statusOf } from './engine-error.js';
 
 /** How long a program may take to end after the first interrupt. */
@@ -14,8 +14,8 @@ const FORWARDED = new Set<NodeJS.Signals>(['SIGUSR1', 'SIGUSR2']);
 export interface Ending {
   /** Why sjs ended the run; null when it did not. */
   readonly reason: Exclude<RunEnd, 'exited' | 'killed'> | null;
-  /** Whether a SIGKILL of sjs met the running container. */
-  readonly didKill: boolean;
+  /** Whether a SIGKILL of sjs met the running container; the engine may say so after the container has ended. */
+  didKill(): Promise<boolean>;
   /** The container runs: the deadline begins, and signals that came before are passed on. */
   begin(timeoutMs: number): void;
   /** Kills for this reason; the first reason stands. */
@@ -31,8 +31,7 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
   const timers = new Set<NodeJS.Timeout>();
   const early: NodeJS.Signals[] = [];
   let reason: Ending['reason'] = null;
-  let didKill = false;
-  let isKilling = false;
+  let killing: Promise<boolean> | null = null;
   let isRunning = false;
   let fail: (error: unknown) => void = () => undefined;
   const failed = new Promise<never>((_resolve, reject) => (fail = reject));
@@ -44,7 +43,8 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
   };
   const send = async (signal: NodeJS.Signals): Promise<boolean> => {
     try {
-      await client.call(`send ${signal}`, CALL_MS, (abortSignal) =>
+      // For SIGKILL the engine answers when the container has ended.
+      await client.call(`send ${signal}`, SLOW_CALL_MS, (abortSignal) =>
         client.docker.getContainer(name).kill({ signal, abortSignal }),
       );
       return true;
@@ -54,27 +54,28 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
       throw error;
     }
   };
-  const killNow = async (): Promise<void> => {
-    if (isKilling) return;
-    isKilling = true;
+  const killWithRetries = async (): Promise<boolean> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        didKill = (await send('SIGKILL')) || didKill;
-        return;
+        return await send('SIGKILL');
       } catch (error) {
-        if (attempt === KILL_RETRIES) return fail(error);
+        if (attempt === KILL_RETRIES) {
+          fail(error);
+          return false;
+        }
         await delay(200);
       }
     }
   };
+  const killNow = (): void => void (killing ??= killWithRetries());
   const receive = (signal: NodeJS.Signals): void => {
     if (!isRunning) {
       early.push(signal);
     } else if (INTERRUPTS.has(signal)) {
-      if (reason !== null) return void killNow();
+      if (reason !== null) return killNow();
       reason = 'interrupted';
-      send(signal).catch(() => void killNow());
-      after(GRACE_MS, () => void killNow());
+      send(signal).catch(killNow);
+      after(GRACE_MS, killNow);
     } else if (FORWARDED.has(signal)) {
       send(signal).catch(() => undefined);
     }
@@ -84,9 +85,7 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
     get reason() {
       return reason;
     },
-    get didKill() {
-      return didKill;
-    },
+    didKill: () => killing ?? Promise.resolve(false),
     begin(timeoutMs: number) {
       isRunning = true;
       after(timeoutMs, () => ending.kill('timed-out'));
@@ -94,7 +93,7 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
     },
     kill(why: NonNullable<Ending['reason']>) {
       reason ??= why;
-      void killNow();
+      killNow();
     },
     close() {
       timers.forEach((timer) => clearTimeout(timer));

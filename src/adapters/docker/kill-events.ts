@@ -24,7 +24,7 @@ export async function hasKillEvent(
   };
   try {
     return await call('read its events', CALL_MS, async (abortSignal) => {
-      const stream = (await docker.getEvents({ ...query, abortSignal } as never)) as Readable;
+      const stream = (await docker.getEvents({ ...query, abortSignal } as never)) as unknown as Readable;
       let text = '';
       for await (const chunk of stream as AsyncIterable<Buffer>) {
         text += chunk.toString('utf8');

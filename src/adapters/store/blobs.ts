@@ -89,11 +89,16 @@ export class BlobFiles {
         yield chunk as Buffer;
       }
     } catch (cause) {
-      if (isErrno(cause, 'ENOENT')) throw invalidFile(path, 'is gone', 'sjs prune removes what has outlived its time');
+      if (isErrno(cause, 'ENOENT'))
+        throw invalidFile(path, 'is gone', 'sjs prune removes what has outlived its time');
       throw describeStoreError(cause, 'read', path);
     }
     if (hash.digest('hex') !== hexOf(digest)) {
-      throw invalidFile(path, 'does not have the content its name promises', 'check the disk, and remove the file');
+      throw invalidFile(
+        path,
+        'does not have the content its name promises',
+        'check the disk, and remove the file',
+      );
     }
   }
 

@@ -3,8 +3,9 @@ import { systemClock, type Clock } from '../../ports/clock.js';
 import type { RecordStore } from '../../ports/record-store.js';
 import { timeOfUlid } from '../../model/ulid.js';
 import { BlobFiles, pruneCutoff } from './blobs.js';
+import { CacheFiles } from './cache.js';
 import { HomeFolder } from './home-folder.js';
-import { CacheFiles, ImageFiles } from './images.js';
+import { ImageFiles } from './images.js';
 import { RecordFiles } from './records.js';
 import { invalidFile } from './store-error.js';
 
@@ -22,6 +23,10 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   const blobs = new BlobFiles(home, clock);
   const images = new ImageFiles(home);
   const cache = new CacheFiles(home);
+  const removeStaleTemp = async (): Promise<number> => {
+    await records.removeStaleMarkers(clock.now());
+    return home.removeStaleTemp(clock.now());
+  };
   return {
     home: home.path,
     saveRecord: (record) => records.save(record),
@@ -34,7 +39,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     hasBlob: (digest) => blobs.has(digest),
     pruneBlobs: async () => {
       const now = clock.now();
-      await home.removeStaleTemp(now);
+      await removeStaleTemp();
       const open = await records.listOpen();
       const oldest = open.length > 0 ? Math.min(...open.map(timeOfUlid)) : null;
       return blobs.prune(await records.listDigests(), pruneCutoff(now, oldest));
@@ -45,10 +50,12 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     findImageByInputs: (inputs) => images.findByInputs(inputs),
     removeImage: (seal) => images.remove(seal),
     fingerprint: async (value) =>
-      createHmac('sha256', await readKey(home)).update(value).digest('hex'),
+      createHmac('sha256', await readKey(home))
+        .update(value)
+        .digest('hex'),
     readCache: (kind, key) => cache.read(kind, key),
     writeCache: (kind, key, value) => cache.write(kind, key, value),
-    removeStaleTemp: () => home.removeStaleTemp(clock.now()),
+    removeStaleTemp,
   };
 }
 

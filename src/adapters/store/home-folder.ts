@@ -1,4 +1,15 @@
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  unlink,
+  type FileHandle,
+} from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import { describeStoreError } from './store-error.js';
@@ -13,9 +24,13 @@ export class HomeFolder {
   /** @param path absolute; made when first written to. `STORE_FAILED` for a relative one. */
   constructor(path: string) {
     if (!isAbsolute(path)) {
-      throw new SjsError('STORE_FAILED', `SJS_HOME is ${JSON.stringify(path)}, which is not an absolute path`, {
-        next: 'set SJS_HOME to an absolute path',
-      });
+      throw new SjsError(
+        'STORE_FAILED',
+        `SJS_HOME is ${JSON.stringify(path)}, which is not an absolute path`,
+        {
+          next: 'set SJS_HOME to an absolute path',
+        },
+      );
     }
     this.path = path;
   }
@@ -79,7 +94,12 @@ export class HomeFolder {
   /**
    * Gives a temporary file, already on disk, its name, durably. `link` instead of `rename` keeps what is there already.
    */
-  async publish(temp: string, folder: string, name: string, how: 'replace' | 'keep' = 'replace'): Promise<void> {
+  async publish(
+    temp: string,
+    folder: string,
+    name: string,
+    how: 'replace' | 'keep' = 'replace',
+  ): Promise<void> {
     const directory = await this.makeFolder(folder);
     const path = join(directory, name);
     try {
@@ -94,7 +114,12 @@ export class HomeFolder {
   }
 
   /** Writes one file, whole or not at all. */
-  async write(folder: string, name: string, data: string | Uint8Array, how?: 'replace' | 'keep'): Promise<void> {
+  async write(
+    folder: string,
+    name: string,
+    data: string | Uint8Array,
+    how?: 'replace' | 'keep',
+  ): Promise<void> {
     const { path, handle } = await this.openTemp();
     try {
       try {

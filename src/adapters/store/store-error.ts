@@ -9,7 +9,11 @@ const NEXT: Readonly<Record<string, string>> = {
 };
 
 /** The error of our family for what the disk said about a path. An {@link SjsError} stays what it is. */
-export function describeStoreError(cause: unknown, doing: 'read' | 'written' | 'removed', path: string): SjsError {
+export function describeStoreError(
+  cause: unknown,
+  doing: 'read' | 'written' | 'removed',
+  path: string,
+): SjsError {
   if (cause instanceof SjsError) return cause;
   if (isErrno(cause, 'ENOSPC', 'EDQUOT')) {
     return new SjsError('DISK_FULL', `the disk is full: ${path} cannot be ${doing}`, {
@@ -26,6 +30,10 @@ export function describeStoreError(cause: unknown, doing: 'read' | 'written' | '
 }
 
 /** A file of the store that is there and not what it should be. */
-export function invalidFile(path: string, why: string, next = 'move the file away and run the command again'): SjsError {
+export function invalidFile(
+  path: string,
+  why: string,
+  next = 'move the file away and run the command again',
+): SjsError {
   return new SjsError('STORE_INVALID', `${path} ${why}`, { next });
 }

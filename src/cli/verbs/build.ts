@@ -13,7 +13,9 @@ export const LOCK_OPTIONS = {
 export function readLockOptions(input: VerbInput): { readonly frozen: boolean; readonly update: boolean } {
   const [frozen, update] = [input.has('frozen'), input.has('update')];
   if (frozen && update) {
-    throw new SjsError('USAGE', '--frozen keeps the lock and --update changes it', { next: 'give one of them' });
+    throw new SjsError('USAGE', '--frozen keeps the lock and --update changes it', {
+      next: 'give one of them',
+    });
   }
   return { frozen, update };
 }
@@ -30,7 +32,7 @@ export const buildVerb: Verb = {
   options: { all: { describe: 'every sandbox.yaml below the path' }, ...LOCK_OPTIONS },
   async run(input, context) {
     const [path = '.'] = input.positionals;
-    const options = { ...readLockOptions(input), signal: context.abortSignal() };
+    const options = { ...readLockOptions(input), signal: context.tapSignals().signals.abort };
     if (input.has('all')) return buildAll(path, options, context);
     const result = await context.sjs.build(path, options);
     if (context.output.json) await context.output.printJson(result);
@@ -62,7 +64,9 @@ async function buildAll(
       const error = toSjsError(thrown);
       if (output.json) await output.printJsonLine({ file, ...errorDocument(error) });
       output.say(`${file}:`);
-      output.say(formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }));
+      output.say(
+        formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }),
+      );
       status ||= exitCodeOf(error, 'build');
     }
   }

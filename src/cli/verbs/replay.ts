@@ -2,7 +2,6 @@ import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js
 import { exitCodeOfSignal } from '../exit-codes.js';
 import type { Colors } from '../output.js';
 import { readSecrets } from '../run-request.js';
-import { tapSignals } from '../run-signals.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
@@ -26,26 +25,26 @@ export const replayVerb: Verb = {
     },
   },
   notes: 'Exit status: 0 reproduced, 1 different; 125 failed, 126 refused, 127 no such run.',
-  async run(input, { sjs, output, env }) {
+  async run(input, { sjs, output, env, tapSignals }) {
     const secrets = await readSecrets(input.values('secret'), env);
     const tap = tapSignals();
-    try {
-      const { original, replay, verdict } = await sjs.replay(input.positionals[0] ?? '', {
-        secrets,
-        signals: tap.signals,
-      });
-      if (output.json) await output.printJson({ ...verdict, original: original.id, replay: replay.id });
-      else await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
-      const received = tap.received();
-      if (replay.state === 'interrupted' && received !== null) return exitCodeOfSignal(received);
-      return verdict.reproduced ? 0 : 1;
-    } finally {
-      tap.close();
-    }
+    const { original, replay, verdict } = await sjs.replay(input.positionals[0] ?? '', {
+      secrets,
+      signals: tap.signals,
+    });
+    if (output.json) await output.printJson({ ...verdict, original: original.id, replay: replay.id });
+    else await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
+    const received = tap.received();
+    if (replay.state === 'interrupted' && received !== null) return exitCodeOfSignal(received);
+    return verdict.reproduced ? 0 : 1;
   },
 };
 
-async function formatReplay({ original, replay, verdict }: Replay, sjs: Sjs, colors: Colors): Promise<string> {
+async function formatReplay(
+  { original, replay, verdict }: Replay,
+  sjs: Sjs,
+  colors: Colors,
+): Promise<string> {
   const word = verdict.reproduced ? colors.green('reproduced') : colors.red('not reproduced');
   const lines = [`${word}: run ${original.id}, replayed as ${replay.id}`];
   for (const difference of verdict.differences) {

@@ -1,10 +1,9 @@
-import { SjsError, type RunRecord } from '../../index.js';
+import type { RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { answerDockerWord } from '../docker-words.js';
 import { exitCodeOfRun, RUN_EXIT } from '../exit-codes.js';
 import { describeEnding } from '../run-ending.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readSecrets } from '../run-request.js';
-import { tapSignals } from '../run-signals.js';
 import { collectOutput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
 
@@ -13,7 +12,10 @@ export const runVerb: Verb = {
   examples: [
     ['sjs run my-job -- 65 17 3233', 'the newest seal of that name; what follows -- goes to the program'],
     ['sjs run sjs/my-job:1.0.0-3f9a0c1b2d4e < in.txt > out.txt', 'one exact image, with files in and out'],
-    ['sjs run --timeout 5s -m 64Mi --secret API_TOKEN my-job', 'tighter limits, and a secret from your environment'],
+    [
+      'sjs run --timeout 5s -m 64Mi --secret API_TOKEN my-job',
+      'tighter limits, and a secret from your environment',
+    ],
   ],
   usage: '<target> [-- args…]',
   positionals: [1, 1],
@@ -52,7 +54,7 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
     const passed = collected ? null : passOutput(output, passOptions(input, context));
     const { onStdout, onStderr } = collected ?? (passed as RunSinks);
     const stdin = openStdin(input.has('interactive'));
-    const tap = tapSignals();
+    const tap = context.tapSignals();
     try {
       const record = await sjs.run(input.positionals[0] ?? '', {
         ...request,
@@ -68,10 +70,9 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
       return exitCodeOfRun(record, tap.received());
     } catch (error) {
       if (passed?.failure()) return reportClosedOutput(passed, context);
-      throw tap.received() === null ? error : interruptedBefore(tap.received(), error);
+      throw error;
     } finally {
       stdin?.destroy();
-      tap.close();
     }
   },
 };
@@ -90,11 +91,8 @@ function sayEnding(record: RunRecord, received: string | null, { output }: CliCo
 function reportClosedOutput(sinks: RunSinks, { output }: CliContext): number {
   const failure = sinks.failure();
   const closed = failure?.code === 'EPIPE';
-  output.say(`sjs: the run was ended: ${closed ? 'nobody reads its output any more' : (failure?.message ?? '')}`);
+  output.say(
+    `sjs: the run was ended: ${closed ? 'nobody reads its output any more' : (failure?.message ?? '')}`,
+  );
   return closed ? RUN_EXIT.outputClosed : RUN_EXIT.failed;
-}
-
-function interruptedBefore(signal: string | null, error: unknown): unknown {
-  if (error instanceof SjsError && error.code !== 'ABORTED') return error;
-  return new SjsError('ABORTED', `interrupted by ${signal}`, { cause: error });
 }

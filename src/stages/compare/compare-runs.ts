@@ -90,7 +90,9 @@ function compareStream(
 }
 
 function whyCut(run: RunRecord, name: 'stdout' | 'stderr'): string | undefined {
-  return CUT[run.state] ?? ((run[name] as StreamRecord).truncated ? 'was cut at its output limit' : undefined);
+  return (
+    CUT[run.state] ?? ((run[name] as StreamRecord).truncated ? 'was cut at its output limit' : undefined)
+  );
 }
 
 function compareArtifacts(original: RunRecord, replay: RunRecord, findings: Findings): void {

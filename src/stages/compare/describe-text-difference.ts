@@ -12,7 +12,8 @@ const BEFORE = 30;
 export function describeTextDifference(expected: Uint8Array, actual: Uint8Array): string {
   const at = findDifference(expected, actual);
   if (at === null) return '';
-  const start = (at === 0 ? -1 : Buffer.from(expected.buffer, expected.byteOffset, at).lastIndexOf(NEWLINE)) + 1;
+  const start =
+    (at === 0 ? -1 : Buffer.from(expected.buffer, expected.byteOffset, at).lastIndexOf(NEWLINE)) + 1;
   const line = countLines(expected, start) + 1;
   return [
     `line ${line}, byte ${at - start + 1}:`,

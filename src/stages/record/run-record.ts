@@ -1,7 +1,12 @@
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
-import { RECORD_FORMAT_VERSION, type EngineRecord, type RunRecord, type RunState } from '../../model/record.js';
+import {
+  RECORD_FORMAT_VERSION,
+  type EngineRecord,
+  type RunRecord,
+  type RunState,
+} from '../../model/record.js';
 import type { RunPlan, SealedImage } from '../../model/sealed-image.js';
 import type { Owner, RunOutcome } from '../../ports/engine.js';
 
@@ -106,7 +111,7 @@ function decideSignal(state: RunState, outcome: RunOutcome): string | null {
     case 'out-of-memory':
     case 'output-limit':
     case 'killed':
-      return 'SIGKILL';
+      return outcome.exitCode === 137 || outcome.exitCode === null ? 'SIGKILL' : null;
     case 'interrupted':
       return outcome.interruptedBy ?? null;
     default:

@@ -21,12 +21,20 @@ const ORDER: readonly ErrorCode[] = [
   'BASE_UNVERIFIED',
 ];
 
-/** The one of several refusals that tells the reader most. What is not an {@link SjsError} comes before all. */
+/**
+ * The one of several refusals that tells the reader most. What is not an {@link SjsError} comes before all; no refusal
+ * at all means that cosign accepted and named no signature.
+ */
 export function mostHelpful(failures: readonly unknown[]): unknown {
   const rank = (failure: unknown): number => {
     if (!(failure instanceof SjsError)) return -1;
     const place = ORDER.indexOf(failure.code);
     return place < 0 ? ORDER.length : place;
   };
+  if (failures.length === 0) {
+    return new SjsError('COSIGN_INVALID_ANSWER', 'cosign accepts the signature but names none', {
+      next: 'check which program cosign in PATH is (command -v cosign), and install it anew',
+    });
+  }
   return failures.reduce((best, failure) => (rank(failure) < rank(best) ? failure : best));
 }

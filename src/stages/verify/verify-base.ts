@@ -1,3 +1,4 @@
+import semver from 'semver';
 import { SjsError } from '../../errors.js';
 import type { ResolvedBase, VerifiedBase } from '../../model/base.js';
 import type { BaseRule, TrustRequirement } from '../../model/policy.js';
@@ -61,7 +62,7 @@ export async function verifyBase(
       annotations: first.payload.annotations,
       rule: `${first.rule.location.file}${first.rule.location.line === undefined ? '' : `:${first.rule.location.line}`}`,
     },
-    signedVersion: first.payload.annotations['version'] ?? base.version,
+    signedVersion: semver.valid(first.payload.annotations['version']) ?? base.version,
     allowSetuidFiles: layers.every((found) => found.some(({ rule }) => rule.allowSetuidFiles)),
   };
   return fields as unknown as VerifiedBase;

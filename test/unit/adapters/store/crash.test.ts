@@ -31,7 +31,9 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** Lets a writer work, kills it at a random moment, and returns what it said before. */
 async function writeAndKill(home: string, first: number): Promise<string[]> {
-  const child = spawn(process.execPath, [writer, home, String(first)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [writer, home, String(first)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const said = text(child.stdout);
   await once(child.stdout, 'readable');
   setTimeout(() => child.kill('SIGKILL'), Math.random() * 60);

@@ -54,18 +54,21 @@ describe('the folder', () => {
     expect(await readdir(join(home, 'tmp'))).toEqual([]);
   });
 
-  test.each([0o770, 0o707, 0o777])('that others can write to (%o) is refused, reading and writing', async (mode) => {
-    await mkdir(home, { recursive: true });
-    await chmod(home, mode);
-    const refusal = { code: 'STORE_FAILED', next: `chmod go-w ${home}` };
-    await expect(store.listRecords({})).rejects.toMatchObject(refusal);
-    await expect(store.findRecord(makeId(1))).rejects.toMatchObject(refusal);
-    await expect(store.saveRecord(makeRecord())).rejects.toMatchObject(refusal);
-    await expect(store.findImageBySeal(sha256('x'))).rejects.toMatchObject(refusal);
-    await expect(store.fingerprint('x')).rejects.toMatchObject(refusal);
-    await expect(store.hasBlob(sha256('x'))).rejects.toMatchObject(refusal);
-    await expect(buffer(store.openBlob(sha256('x')))).rejects.toMatchObject(refusal);
-  });
+  test.each([0o770, 0o707, 0o777])(
+    'that others can write to (%o) is refused, reading and writing',
+    async (mode) => {
+      await mkdir(home, { recursive: true });
+      await chmod(home, mode);
+      const refusal = { code: 'STORE_FAILED', next: `chmod go-w ${home}` };
+      await expect(store.listRecords({})).rejects.toMatchObject(refusal);
+      await expect(store.findRecord(makeId(1))).rejects.toMatchObject(refusal);
+      await expect(store.saveRecord(makeRecord())).rejects.toMatchObject(refusal);
+      await expect(store.findImageBySeal(sha256('x'))).rejects.toMatchObject(refusal);
+      await expect(store.fingerprint('x')).rejects.toMatchObject(refusal);
+      await expect(store.hasBlob(sha256('x'))).rejects.toMatchObject(refusal);
+      await expect(buffer(store.openBlob(sha256('x')))).rejects.toMatchObject(refusal);
+    },
+  );
 
   test('of another user is refused', async () => {
     // The root folder's owner is not this user, or this user is root and a made-up owner is not.
@@ -108,13 +111,20 @@ describe('records', () => {
     ['garbage', '\0\0\0\0', 'is not JSON'],
     ['of another kind', '[1]', 'is not a JSON object'],
     ['without a format', '{}', 'states no format version'],
-    ['newer', JSON.stringify({ ...makeRecord(), formatVersion: 2 }), 'is of format 2; this sjs reads up to format 1'],
+    [
+      'newer',
+      JSON.stringify({ ...makeRecord(), formatVersion: 2 }),
+      'is of format 2; this sjs reads up to format 1',
+    ],
     ['lacking a field', JSON.stringify({ ...makeRecord(), limits: undefined }), 'limits is missing or wrong'],
     ['in a state unknown', JSON.stringify({ ...makeRecord(), state: 'fine' }), 'state is missing or wrong'],
     ['of another run', JSON.stringify(makeRecord({ id: makeId(2) })), 'holds the record of another run'],
     [
       'with a path for a digest',
-      JSON.stringify({ ...makeRecord(), stdout: { digest: 'sha256:../../../etc/passwd', bytes: 1, truncated: false } }),
+      JSON.stringify({
+        ...makeRecord(),
+        stdout: { digest: 'sha256:../../../etc/passwd', bytes: 1, truncated: false },
+      }),
       'stdout is missing or wrong',
     ],
   ])('a record that is %s names its path, and is passed over in listings', async (_name, content, why) => {
@@ -158,6 +168,22 @@ describe('records', () => {
     await writeFile(join(home, 'open', makeId(2)), '');
     expect(await store.listOpen()).toEqual([]);
     expect(await readdir(join(home, 'open'))).toEqual([makeId(2)]);
+  });
+
+  test('a marker whose record could not be written goes at once, one of a dead process after a day', async () => {
+    await store.saveRecord(makeRecord());
+    await mkdir(join(home, 'runs', `${makeId(3)}.json`)); // rename cannot replace a folder
+    await expect(store.saveRecord(makeOpenRecord({ id: makeId(3) }))).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+    });
+    expect(await readdir(join(home, 'open'))).toEqual([]);
+    expect(await readdir(join(home, 'tmp'))).toEqual([]);
+    await writeFile(join(home, 'open', makeId(2)), '');
+    await store.removeStaleTemp();
+    expect(await readdir(join(home, 'open'))).toEqual([makeId(2)]);
+    now += 25 * HOUR_MS;
+    await store.removeStaleTemp();
+    expect(await readdir(join(home, 'open'))).toEqual([]);
   });
 
   test('an open record that cannot be read does not stand in the way of the others', async () => {
@@ -285,7 +311,12 @@ describe('index and key', () => {
     await store.saveImage(good);
     await store.saveImage(bad);
     const path = join(home, 'images', `${hexOf(bad.seal)}.json`);
-    for (const content of ['', '{', JSON.stringify({ ...bad, formatVersion: 2 }), JSON.stringify({ ...bad, tag: 1 })]) {
+    for (const content of [
+      '',
+      '{',
+      JSON.stringify({ ...bad, formatVersion: 2 }),
+      JSON.stringify({ ...bad, tag: 1 }),
+    ]) {
       await writeFile(path, content);
       const invalid: string[] = [];
       expect(await store.listImages((file) => invalid.push(file))).toEqual([good]);

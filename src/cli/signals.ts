@@ -1,17 +1,21 @@
-import type { RunSignals } from '../index.js';
+import { SjsError, type RunSignals } from '../index.js';
+import { exitCodeOfSignal } from './exit-codes.js';
 
 const PASSED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
-/** The signals of this process during one run. */
+/** The signals of this process while a command works. */
 export interface SignalTap {
-  readonly signals: RunSignals;
+  /** For a run: passed to its program. `abort` alone for everything else. */
+  readonly signals: RunSignals & { readonly abort: AbortSignal };
   /** The first signal that asked for the end; null when none did. */
   readonly received: () => NodeJS.Signals | null;
-  readonly close: () => void;
 }
 
-/** Passes signals to the program while there is one; before and after, one that asks for the end aborts the command. */
+/**
+ * Takes the signals of this process: they go to a run's program while there is one. Otherwise one that asks for the
+ * end aborts the command, which then removes what it made; the next one ends the process at once.
+ */
 export function tapSignals(): SignalTap {
   const abort = new AbortController();
   const listeners = new Set<(signal: NodeJS.Signals) => void>();
@@ -20,7 +24,9 @@ export function tapSignals(): SignalTap {
     const isEnding = ENDING.includes(signal);
     if (isEnding) received ??= signal;
     for (const listener of listeners) listener(signal);
-    if (listeners.size === 0 && isEnding) abort.abort();
+    if (listeners.size > 0 || !isEnding) return;
+    if (abort.signal.aborted) process.exit(exitCodeOfSignal(signal));
+    abort.abort(new SjsError('ABORTED', `interrupted by ${signal}`));
   };
   for (const signal of PASSED) process.on(signal, pass);
   return {
@@ -32,8 +38,5 @@ export function tapSignals(): SignalTap {
       },
     },
     received: () => received,
-    close: () => {
-      for (const signal of PASSED) process.off(signal, pass);
-    },
   };
 }

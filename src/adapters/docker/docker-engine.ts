@@ -1,0 +1,47 @@
+import type { Engine } from '../../ports/engine.js';
+import { CALL_MS, type DockerClient } from './client.js';
+import { findRemains } from './find-runs.js';
+import { readFacts, type InfoAnswer, type VersionAnswer } from './probe.js';
+import { recoverRun } from './recover-run.js';
+import { runContainer, type EngineAssets } from './run-container.js';
+
+export type { EngineAssets } from './run-container.js';
+
+/** A Docker Engine with runc as an {@link Engine}. */
+export function createDockerEngine(client: DockerClient, assets: EngineAssets): Engine {
+  const { docker, call } = client;
+  return {
+    async probe(signal) {
+      const [version, info] = await Promise.all([
+        call(
+          'tell its version',
+          CALL_MS,
+          (abortSignal) => ask<VersionAnswer>(docker, 'version', abortSignal),
+          signal,
+        ),
+        call(
+          'describe itself',
+          CALL_MS,
+          (abortSignal) => ask<InfoAnswer>(docker, 'info', abortSignal),
+          signal,
+        ),
+      ]);
+      return readFacts(version, info);
+    },
+    run: (runId, owner, plan, streams, signals) =>
+      runContainer(client, assets, runId, owner, plan, streams, signals),
+    listRuns: async (home, signal) =>
+      (await findRemains(client, home, signal)).map(({ runId, owner }) => ({ runId, owner })),
+    recover: (run, limits, streams, signal) => recoverRun(client, run, limits, streams, signal),
+  };
+}
+
+/** dockerode takes options here that its types do not know. */
+function ask<T>(
+  docker: DockerClient['docker'],
+  what: 'version' | 'info',
+  abortSignal: AbortSignal,
+): Promise<T> {
+  const call = docker[what].bind(docker) as unknown as (options: object) => Promise<T>;
+  return call({ abortSignal });
+}

@@ -1,0 +1,78 @@
+import type { AbandonedRun } from '../../ports/engine.js';
+import { CALL_MS, type DockerClient } from './client.js';
+import { outName, readOwnerLabels, RUN_LABELS, sandboxName } from './owner-labels.js';
+
+/** What of one run the engine still has. */
+export interface RunRemains extends AbandonedRun {
+  /** The sandbox container, when there is one. */
+  readonly hasSandbox: boolean;
+  /** Ids of the other containers: the collector, or one that never ran. */
+  readonly others: readonly string[];
+  readonly volumes: readonly string[];
+}
+
+/** The fields of listed containers and volumes that are read. */
+export interface ListedContainer {
+  readonly Id: string;
+  readonly Names?: readonly string[] | null;
+  readonly State: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+}
+export interface ListedVolume {
+  readonly Name: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+}
+
+/** What runs of this SJS_HOME have left in the engine, grouped by run and owner. */
+export async function findRemains(
+  { docker, call }: DockerClient,
+  home: string,
+  signal?: AbortSignal,
+): Promise<readonly RunRemains[]> {
+  const filters = { label: [`${RUN_LABELS.home}=${home}`] };
+  const [containers, listed] = await Promise.all([
+    call(
+      'list containers',
+      CALL_MS,
+      (abortSignal) => docker.listContainers({ all: true, filters, abortSignal }),
+      signal,
+    ),
+    call('list volumes', CALL_MS, () => docker.listVolumes({ filters }), signal),
+  ]);
+  return groupRemains(containers, listed.Volumes ?? []);
+}
+
+/**
+ * Groups what was listed. Labels alone prove nothing, since a container that somebody starts by hand inherits those of
+ * its image: a name that sjs gives must be there too, or the container must never have run. Pure.
+ */
+export function groupRemains(
+  containers: readonly ListedContainer[],
+  volumes: readonly ListedVolume[],
+): readonly RunRemains[] {
+  const found = new Map<string, { -readonly [K in keyof RunRemains]: RunRemains[K] }>();
+  const entry = (labels: ListedContainer['Labels']) => {
+    const run = readOwnerLabels(labels);
+    if (run === null) return null;
+    const key = JSON.stringify(run);
+    const known = found.get(key) ?? { ...run, hasSandbox: false, others: [], volumes: [] };
+    return { known, keep: () => void found.set(key, known) };
+  };
+  for (const { Id, Names, State, Labels } of containers) {
+    const run = entry(Labels);
+    if (run === null) continue;
+    const name = Names?.[0]?.replace(/^\//, '');
+    if (name === sandboxName(run.known.runId)) run.known.hasSandbox = true;
+    else if (name === outName(run.known.runId) || State === 'created')
+      run.known.others = [...run.known.others, Id];
+    else continue;
+    run.keep();
+  }
+  for (const { Name, Labels } of volumes) {
+    const run = entry(Labels);
+    if (run === null || Name !== outName(run.known.runId)) continue;
+    run.known.volumes = [...run.known.volumes, Name];
+    run.keep();
+  }
+  return [...found.values()];
+}

@@ -1,0 +1,134 @@
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SjsError } from '../../errors.js';
+import type { AbandonedRun, RunOutcome, RunStreams } from '../../ports/engine.js';
+import { CALL_MS, type DockerClient } from './client.js';
+import { abortedError, statusOf } from './engine-error.js';
+import { findRemains, type RunRemains } from './find-runs.js';
+import { hasKillEvent } from './kill-events.js';
+import {
+  decideEnd,
+  engineDuration,
+  isUnexplainedKill,
+  toOutcome,
+  toTime,
+  type ContainerState,
+} from './outcome.js';
+import { sandboxName } from './owner-labels.js';
+import { pumpOutput } from './pump.js';
+import { removeContainer, removeVolume } from './remove.js';
+import { inspectState } from './wait.js';
+
+const POLL_MS = 200;
+
+/**
+ * Finishes a run whose sjs is gone; see the port. Removes what it left even when its output cannot be read. Another
+ * sjs may do the same at the same time: what is gone already is no error.
+ */
+export async function recoverRun(
+  client: DockerClient,
+  run: AbandonedRun,
+  limits: { readonly timeoutMs: number; readonly outputBytes: number },
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+  signal?: AbortSignal,
+): Promise<RunOutcome | null> {
+  const remains = (await findRemains(client, run.owner.home, signal)).find((one) => isSame(one, run));
+  if (!remains) return null;
+  const outcome = remains.hasSandbox ? await finish(client, run, limits, streams, signal) : null;
+  await Promise.all([
+    ...(remains.hasSandbox ? [removeContainer(client, sandboxName(run.runId))] : []),
+    ...remains.others.map((id) => removeContainer(client, id)),
+  ]);
+  await Promise.all(remains.volumes.map((name) => removeVolume(client, name)));
+  return outcome;
+}
+
+function isSame(one: RunRemains, other: AbandonedRun): boolean {
+  const { owner } = one;
+  return (
+    one.runId === other.runId &&
+    owner.bootId === other.owner.bootId &&
+    owner.pid === other.owner.pid &&
+    owner.startTime === other.owner.startTime
+  );
+}
+
+async function finish(
+  client: DockerClient,
+  run: AbandonedRun,
+  limits: { readonly timeoutMs: number; readonly outputBytes: number },
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+  signal?: AbortSignal,
+): Promise<RunOutcome | null> {
+  const name = sandboxName(run.runId);
+  const ended = await waitOrKill(client, name, limits.timeoutMs, signal);
+  if (ended === null) return null;
+  const { state, didKill } = ended;
+  const durationMs = engineDuration(state);
+  // Killed by the reaper, or here: nobody else kills at the limit.
+  const isOverdue = isUnexplainedKill(state, null) && (didKill || durationMs >= limits.timeoutMs);
+  const output = pumpOutput(
+    await readLog(client, name, signal),
+    limits.outputBytes,
+    streams,
+    () => undefined,
+  );
+  await output.done;
+  const isCut = output.truncated.stdout || output.truncated.stderr;
+  const own = isOverdue ? { reason: 'timed-out' as const, didKill: true } : { reason: null, didKill: false };
+  const killedByOthers = isUnexplainedKill(state, own.reason) && (await hasKillEvent(client, name, state));
+  const end = isCut ? 'output-limit' : decideEnd(state, own, killedByOthers);
+  return toOutcome(state, end, { durationMs, truncated: output.truncated, usage: null });
+}
+
+/** The state after the end, which is forced at the deadline; null for a container that never ran or is gone. */
+async function waitOrKill(
+  client: DockerClient,
+  name: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<{ readonly state: ContainerState; readonly didKill: boolean } | null> {
+  let didKill = false;
+  for (;;) {
+    if (signal?.aborted) throw abortedError('finish an abandoned run');
+    try {
+      const state = await inspectState(client, name);
+      if (!state.Running) return toTime(state.StartedAt) === null ? null : { state, didKill };
+      // Both times are of this host's clock for a local engine; a remote one that is off is corrected by its reaper.
+      const left = Date.parse(state.StartedAt) + timeoutMs - Date.now();
+      if (left <= 0) didKill = (await kill(client, name)) || didKill;
+      await delay(Math.max(20, Math.min(left, POLL_MS)));
+    } catch (error) {
+      if (error instanceof SjsError && error.code === 'CONTAINER_LOST') return null;
+      throw error;
+    }
+  }
+}
+
+async function kill({ docker, call }: DockerClient, name: string): Promise<boolean> {
+  try {
+    await call('send SIGKILL', CALL_MS, (abortSignal) =>
+      docker.getContainer(name).kill({ signal: 'SIGKILL', abortSignal }),
+    );
+    return true;
+  } catch (error) {
+    if ([404, 409].includes(statusOf(error) ?? 0)) return false;
+    throw error;
+  }
+}
+
+/** What the engine's log kept of stdout and stderr, multiplexed. */
+async function readLog(
+  { docker, call }: DockerClient,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Readable> {
+  const stream = await call(
+    'read the log',
+    CALL_MS,
+    (abortSignal) =>
+      docker.getContainer(name).logs({ follow: true, stdout: true, stderr: true, abortSignal }),
+    signal,
+  );
+  return stream as Readable;
+}

@@ -1,0 +1,201 @@
+import { readFile } from 'node:fs/promises';
+import type { Duplex } from 'node:stream';
+import { SjsError, type ErrorCode } from '../../errors.js';
+import type { RunPlan } from '../../model/run-plan.js';
+import type { Owner, RunOutcome, RunSignals, RunStreams } from '../../ports/engine.js';
+import { attach } from './attach.js';
+import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
+import { startCollector, type Collector } from './collector.js';
+import { sandboxOptions } from './container-options.js';
+import { createNamedContainer, createOutVolume } from './create-container.js';
+import { watchEnding, type Ending } from './ending.js';
+import { abortedError } from './engine-error.js';
+import { hasKillEvent } from './kill-events.js';
+import { decideEnd, isUnexplainedKill, toOutcome } from './outcome.js';
+import { outName, sandboxName } from './owner-labels.js';
+import { pumpInput, pumpOutput, type OutputPump } from './pump.js';
+import { startReaper } from './reaper.js';
+import { removeContainer, removeVolume } from './remove.js';
+import { encodeSecretsFrame } from './secrets-frame.js';
+import { watchUsage } from './usage.js';
+import { inspectState, waitUntilStopped } from './wait.js';
+
+/** Programs of sjs that a run needs beside the engine. */
+export interface EngineAssets {
+  /** dist/reaper.cjs */
+  readonly reaperFile: string;
+  /** dist/guest/collector.cjs */
+  readonly collectorFile: string;
+  /** The Node that runs the reaper; default: this process's. */
+  readonly nodePath?: string;
+}
+
+/** One run, from nothing to nothing. */
+interface Run {
+  readonly client: DockerClient;
+  readonly runId: string;
+  readonly owner: Owner;
+  readonly plan: RunPlan;
+  readonly streams: RunStreams;
+  readonly abort: AbortSignal | undefined;
+}
+
+const UNANSWERED = new Set<ErrorCode>(['ENGINE_TIMEOUT', 'ENGINE_UNREACHABLE', 'ABORTED']);
+
+/** How long the engine may take to close the output of a container that has ended. */
+const DRAIN_MS = 10_000;
+
+/**
+ * Carries a plan out: reaper, volume and collector where /out is declared, container, streams, end, removal.
+ * See the port for what it throws.
+ */
+export async function runContainer(
+  client: DockerClient,
+  assets: EngineAssets,
+  runId: string,
+  owner: Owner,
+  plan: RunPlan,
+  streams: RunStreams,
+  signals: RunSignals,
+): Promise<RunOutcome> {
+  if (signals.abort?.aborted) throw abortedError('run the program');
+  const run: Run = { client, runId, owner, plan, streams, abort: signals.abort };
+  const { endpoint } = client;
+  const reaper = startReaper(runId, plan.resources.timeoutMs, endpoint, {
+    nodePath: assets.nodePath ?? process.execPath,
+    reaperFile: assets.reaperFile,
+  });
+  const ending = watchEnding(client, sandboxName(runId), signals);
+  let isKnown = true;
+  try {
+    return await carryOut(run, assets, ending);
+  } catch (error) {
+    // The engine may still carry out a call whose answer never came.
+    isKnown = !(error instanceof SjsError && UNANSWERED.has(error.code));
+    throw error;
+  } finally {
+    ending.close();
+    streams.stdin?.destroy();
+    const isGone = await removeRun(client, runId, plan.filesystem.outBytes !== null);
+    if (isKnown && isGone) reaper.dismiss();
+    else reaper.wake();
+  }
+}
+
+async function carryOut(run: Run, assets: EngineAssets, ending: Ending): Promise<RunOutcome> {
+  const { client, runId, owner, plan, streams, abort } = run;
+  const name = sandboxName(runId);
+  const collecting = prepareCollector(run, assets);
+  collecting.started.catch(() => undefined);
+  let socket: Duplex | undefined;
+  try {
+    // A volume that is not there yet would be made by the engine, on disk and without limits.
+    await collecting.volume;
+    await createNamedContainer(client, name, sandboxOptions(runId, owner, plan), abort);
+    socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort);
+    socket.on('error', () => undefined);
+    const collector = await collecting.started;
+    const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
+    const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
+    const input = pumpInput(socket, head, streams.stdin);
+    for (const pending of [output.done, input]) pending.catch(() => undefined);
+    return await follow(run, ending, socket, output, input, collector);
+  } finally {
+    socket?.destroy();
+    // Or it would appear after the removal.
+    await collecting.started.catch(() => undefined);
+  }
+}
+
+/** Starts the container and stays with it to its end. */
+async function follow(
+  run: Run,
+  ending: Ending,
+  socket: Duplex,
+  output: OutputPump,
+  input: Promise<void>,
+  collector: Collector | null,
+): Promise<RunOutcome> {
+  const { client, runId, plan, streams, abort } = run;
+  const name = sandboxName(runId);
+  await client.call(
+    'start the container',
+    SLOW_CALL_MS,
+    (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
+    abort,
+  );
+  const begin = performance.now();
+  ending.begin(plan.resources.timeoutMs);
+  streams.onStarted();
+  const usage = watchUsage(client, name);
+  const onAbort = (): void => ending.kill('interrupted');
+  abort?.addEventListener('abort', onAbort, { once: true });
+  if (abort?.aborted) onAbort();
+  try {
+    const never = new Promise<never>(() => undefined);
+    // A receiver or an input that fails ends the run; that they are done does not.
+    const faults = [output.done, input].map((pending) => pending.then(() => never));
+    const stopped = waitUntilStopped(client, name, ending.failed);
+    const { sawRestart } = await Promise.race([stopped, ...faults]);
+    const durationMs = Math.max(0, Math.round(performance.now() - begin));
+    const [state] = await Promise.all([inspectState(client, name), drain(socket, output, abort)]);
+    const sample = usage.stop();
+    const killedByOthers =
+      isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
+    const own = { reason: ending.reason, didKill: await ending.didKill() };
+    const end = decideEnd(state, own, killedByOthers);
+    if (collector && !abort?.aborted) await collector.collect(streams);
+    return toOutcome(state, end, { durationMs, truncated: output.truncated, usage: sample });
+  } finally {
+    usage.stop();
+    abort?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Waits until everything that was written before the end is delivered; an abort does not wait for a slow receiver. */
+async function drain(socket: Duplex, output: OutputPump, abort: AbortSignal | undefined): Promise<void> {
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<void>((resolve) => (onAbort = resolve));
+  if (abort?.aborted) onAbort();
+  abort?.addEventListener('abort', onAbort, { once: true });
+  const timer = setInterval(() => {
+    if (output.isDelivering()) return;
+    socket.destroy(
+      new SjsError('ENGINE_TIMEOUT', 'the engine did not close the output of an ended container'),
+    );
+  }, DRAIN_MS);
+  try {
+    await Promise.race([output.done, aborted]);
+  } finally {
+    clearInterval(timer);
+    abort?.removeEventListener('abort', onAbort);
+  }
+}
+
+function prepareCollector(
+  { client, runId, owner, plan, abort }: Run,
+  { collectorFile }: EngineAssets,
+): { readonly volume: Promise<void>; readonly started: Promise<Collector | null> } {
+  if (plan.filesystem.outBytes === null) {
+    return { volume: Promise.resolve(), started: Promise.resolve(null) };
+  }
+  const volume = createOutVolume(client, runId, owner, plan);
+  const started = Promise.all([readFile(collectorFile, 'utf8'), volume]).then(([script]) =>
+    startCollector(client, runId, owner, plan, script, abort),
+  );
+  return { volume, started };
+}
+
+/** Removes all of a run; false when the engine did not let it. Then recovery will find it by its labels. */
+async function removeRun(client: DockerClient, runId: string, hasOut: boolean): Promise<boolean> {
+  try {
+    await Promise.all([
+      removeContainer(client, sandboxName(runId)),
+      ...(hasOut ? [removeContainer(client, outName(runId))] : []),
+    ]);
+    if (hasOut) await removeVolume(client, outName(runId));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,61 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { SjsError } from '../../errors.js';
+import { CALL_MS, type DockerClient } from './client.js';
+import { statusOf, toEngineError } from './engine-error.js';
+import type { ContainerState } from './outcome.js';
+
+const RETRIES = 8;
+
+/**
+ * Waits for a container that was started to stop. A connection that breaks (the engine restarts) is tried again for
+ * some seconds; `sawRestart` says so. Asked for after the start, with the engine's default condition: one that has
+ * ended already is reported at once.
+ * @throws SjsError `CONTAINER_LOST` when somebody removed it; what `failed` rejects with.
+ */
+export async function waitUntilStopped(
+  { docker, endpoint }: DockerClient,
+  name: string,
+  failed: Promise<never>,
+): Promise<{ readonly sawRestart: boolean }> {
+  const controller = new AbortController();
+  const wait = async (): Promise<{ readonly sawRestart: boolean }> => {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await docker.getContainer(name).wait({ abortSignal: controller.signal });
+        return { sawRestart: attempt > 0 };
+      } catch (error) {
+        if (statusOf(error) === 404) throw lost(error);
+        if (attempt === RETRIES || statusOf(error) !== null) {
+          throw toEngineError('wait for the container', error, endpoint);
+        }
+        await delay(250 * (attempt + 1), undefined, { signal: controller.signal });
+      }
+    }
+  };
+  const waiting = wait();
+  waiting.catch(() => undefined);
+  try {
+    return await Promise.race([waiting, failed]);
+  } finally {
+    controller.abort();
+  }
+}
+
+/** The state of a container by the engine's word. @throws SjsError `CONTAINER_LOST` when it is gone. */
+export async function inspectState(client: DockerClient, name: string): Promise<ContainerState> {
+  try {
+    const found = await client.call('inspect the container', CALL_MS, (abortSignal) =>
+      client.docker.getContainer(name).inspect({ abortSignal }),
+    );
+    return found.State as ContainerState;
+  } catch (error) {
+    throw statusOf(error) === 404 ? lost(error) : error;
+  }
+}
+
+function lost(cause: unknown): SjsError {
+  return new SjsError('CONTAINER_LOST', 'somebody removed the container while it ran', {
+    cause,
+    next: 'see `docker events`; leave containers named sjs-… to sjs',
+  });
+}

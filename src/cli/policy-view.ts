@@ -1,0 +1,35 @@
+import type { Sjs } from '../index.js';
+import { formatTable } from './table.js';
+import { cleanLine } from './terminal.js';
+
+type PolicyExplanation = Awaited<ReturnType<Sjs['explainPolicy']>>;
+
+/** The policy in force, value by value. */
+export function formatPolicy({ digest, layers, values }: PolicyExplanation): string {
+  return [
+    ...layers.map(({ origin, file }) => `${origin.padEnd(10)}  ${cleanLine(file)}`),
+    `${'digest'.padEnd(10)}  ${digest}`,
+    '',
+    formatTable(
+      ['key', 'value'],
+      values.map(({ key, value }) => [key, show(value)]),
+    ),
+  ]
+    .join('\n')
+    .trimEnd();
+}
+
+/** Where each value in force comes from. */
+export function formatOrigins({ values }: PolicyExplanation): string {
+  return formatTable(
+    ['key', 'value', 'from'],
+    values.flatMap(({ key, value, from }) =>
+      (from.length === 0 ? ['the default'] : from).map((place, index) =>
+        index === 0 ? [key, show(value), place] : ['', '', place],
+      ),
+    ),
+  ).trimEnd();
+}
+
+const show = (value: string | readonly string[]): string =>
+  typeof value === 'string' ? value : value.length === 0 ? 'none' : value.join(', ');

@@ -1,0 +1,25 @@
+import { formatSize } from '../size.js';
+import type { Verb } from '../verb.js';
+
+/** `sjs prune`. */
+export const pruneVerb: Verb = {
+  examples: [
+    ['sjs prune', 'what is older or larger than the policy keeps: 30 days and 5 GiB when it does not say'],
+    ['sjs prune --json | jq .contents.bytes', 'how much was freed'],
+  ],
+  usage: '',
+  positionals: [0, 0],
+  async run(_input, { sjs, output, tapSignals }) {
+    const { records, contents, images } = await sjs.prune({ signal: tapSignals().signals.abort });
+    if (output.json) await output.printJson({ records, contents, images });
+    for (const id of records) await output.print(`run ${id}`);
+    for (const image of images) await output.print(`image ${image}`);
+    output.note(
+      `removed ${count(records.length, 'run')}, ${count(images.length, 'sealed image')} and ` +
+        `${count(contents.count, 'kept content')} (${formatSize(contents.bytes)})`,
+    );
+    return 0;
+  },
+};
+
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,191 @@
+import {
+  baseSchema,
+  FILESYSTEM_RULES,
+  list,
+  mapping,
+  quantity,
+  RESOURCE_RULES,
+  resourceProperties,
+  text,
+} from './sandbox-schema.js';
+
+const GI = 1024 ** 3;
+const DAY = 24 * 3_600_000;
+
+const version = (description: string) =>
+  text('a version such as 28.0.0', '^[0-9]+(?:\\.[0-9]+){0,2}$', description);
+
+const verifySchema = mapping(
+  {
+    keys: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 64,
+      description: 'cosign public keys; a signature by any of them counts.',
+      items: mapping(
+        {
+          publicKey: text(
+            'a PEM public key',
+            '^-----BEGIN PUBLIC KEY-----\\n[A-Za-z0-9+/=\\n]{1,2048}-----END PUBLIC KEY-----\\s*$',
+            'The key, as cosign writes it to .pub.',
+          ),
+          notBefore: text(
+            'a date such as 2026-01-31T00:00:00Z',
+            '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$',
+            'It counts from then on.',
+          ),
+          notAfter: text(
+            'a date such as 2026-01-31T00:00:00Z',
+            '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$',
+            'It counts until then.',
+          ),
+        },
+        ['publicKey'],
+      ),
+    },
+    keyless: { notYet: 'keyless verification', description: 'Not yet.' },
+    issuer: { notYet: 'keyless verification', description: 'Not yet.' },
+    identity: { notYet: 'keyless verification', description: 'Not yet.' },
+    identityPattern: { notYet: 'keyless verification', description: 'Not yet.' },
+    caRoots: { notYet: 'own certificate authorities', description: 'Not yet.' },
+    attestations: { notYet: 'required attestations', description: 'Not yet.' },
+    annotations: {
+      type: 'object',
+      additionalProperties: { type: 'string', maxLength: 1024 },
+      propertyNames: { pattern: '^[A-Za-z0-9._/-]{1,128}$' },
+      maxProperties: 32,
+      default: {},
+      description: 'Annotations that must be signed, besides version and repository.',
+    },
+    transparencyLog: {
+      type: 'string',
+      enum: ['required', 'none'],
+      default: 'required',
+      description: 'Whether the signature must be in the transparency log.',
+    },
+  },
+  ['keys'],
+  'How a signature must verify.',
+);
+
+/** JSON Schema (draft-07) of a policy (SPEC §4), with our keywords for quantities and for what is not yet. */
+export const POLICY_SCHEMA = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'sjs policy',
+  description: 'What the operator allows at most and requires at least.',
+  ...mapping(
+    {
+      apiVersion: { const: 'sjs/v1', description: 'Version of this format.' },
+      kind: { const: 'Policy', description: 'What this file is.' },
+      extends: {
+        type: 'string',
+        enum: ['restricted', 'networked', 'browser'],
+        default: 'restricted',
+        description: 'The shipped profile that applies too. Operator layers only.',
+      },
+      defaults: mapping(
+        {
+          base: baseSchema,
+          resources: mapping(resourceProperties, [], 'Limits for sandboxes that state none.'),
+        },
+        [],
+        'What holds where a sandbox says nothing. Operator layers only.',
+      ),
+      bases: {
+        type: 'array',
+        maxItems: 256,
+        description: 'Which bases are trusted. A layer without it has no opinion.',
+        items: mapping(
+          {
+            repository: text(
+              'a repository pattern',
+              '^[A-Za-z0-9._:/*\\[\\]-]{1,512}$',
+              'Repository; * matches within one path component, ** any number of them.',
+            ),
+            mirrors: list(
+              { type: 'string', pattern: '^[A-Za-z0-9._:/*\\[\\]-]{1,512}$' },
+              'Where the same images may be fetched from.',
+              { default: [] },
+            ),
+            verify: verifySchema,
+            allowSetuidFiles: {
+              type: 'boolean',
+              default: false,
+              description: 'Accept setuid and setgid files in the base; they are inert in a sandbox.',
+            },
+          },
+          ['repository', 'verify'],
+        ),
+      },
+      deny: mapping(
+        {
+          digests: list(
+            text('sha256: and 64 hex digits', '^sha256:[0-9a-f]{64}$', 'A digest.'),
+            'Denied bases, by index or manifest digest; existing seals over them stop too.',
+          ),
+        },
+        [],
+        'What is never used.',
+      ),
+      limits: mapping(
+        {
+          ...Object.fromEntries(
+            Object.entries({ ...RESOURCE_RULES, ...FILESYSTEM_RULES }).map(([key, rule]) => [
+              key,
+              quantity(rule, `Upper bound of ${key}.`),
+            ]),
+          ),
+          source: quantity(
+            { kind: 'bytes', minimum: 1, maximum: 64 * GI },
+            'Upper bound of a source.',
+            '100Mi',
+          ),
+        },
+        [],
+        'Upper bounds; of several layers the smallest holds.',
+      ),
+      allow: mapping(
+        {
+          network: list({ type: 'string', enum: ['none'], notYetValues: ['isolated'] }, 'Network modes.'),
+          runtimes: list({ type: 'string', enum: ['runc'], notYetValues: ['gvisor'] }, 'OCI runtimes.'),
+          permissions: list(
+            { type: 'string', enum: ['childProcess', 'worker', 'addons', 'wasi'] },
+            'Permissions of Node’s permission model.',
+          ),
+          secrets: list(
+            { type: 'string', pattern: '^[A-Za-z0-9_*]{1,128}$' },
+            'Names of secrets; * matches any characters.',
+          ),
+          egress: { notYet: 'an egress allow-list', description: 'Not yet.' },
+          ports: { notYet: 'published ports', description: 'Not yet.' },
+          templates: { notYet: 'custom templates', description: 'Not yet.' },
+        },
+        [],
+        'What may be declared at all; of several layers what all allow. A list that is absent allows everything.',
+      ),
+      floors: mapping(
+        {
+          engine: version('Lowest engine.'),
+          runc: version('Lowest runc.'),
+          cosign: version('Lowest cosign.'),
+        },
+        [],
+        'Version floors; below them builds and runs are refused.',
+      ),
+      sealed: { notYet: 'sealed images by others', description: 'Not yet.' },
+      retention: mapping(
+        {
+          age: quantity(
+            { kind: 'duration', minimum: 1, maximum: 3650 * DAY },
+            'How long records are kept.',
+            '720h',
+          ),
+          size: quantity({ kind: 'bytes', minimum: 0, maximum: 1024 * GI }, 'How much is kept.', '5Gi'),
+        },
+        [],
+        'What prune leaves.',
+      ),
+    },
+    ['apiVersion', 'kind'],
+  ),
+};

@@ -1,0 +1,251 @@
+import { DEFAULT_RESOURCES, LOWEST_UID } from './sandbox.js';
+import type { QuantityRule } from './schema-check.js';
+import { formatBytes, formatCpu, formatDuration } from './quantity.js';
+
+const KI = 1024;
+const MI = 1024 ** 2;
+const GI = 1024 ** 3;
+
+/** Anything under a key that begins with `x-` is free. */
+const FREE = { '^x-': {} };
+
+/** A mapping with exactly these keys. */
+export const mapping = (properties: object, required: readonly string[] = [], description?: string) => ({
+  type: 'object',
+  additionalProperties: false,
+  properties,
+  patternProperties: FREE,
+  ...(required.length > 0 && { required }),
+  ...(description !== undefined && { description }),
+});
+
+/** A quantity: whole number or text, checked by our own keyword. */
+export const quantity = (rule: QuantityRule, description: string, defaultValue?: string | number) => ({
+  type: rule.kind === 'count' ? 'integer' : ['string', 'number'],
+  description,
+  ...(defaultValue !== undefined && { default: defaultValue }),
+  quantity: rule,
+});
+
+/** Text that must fit an expression; `title` says in words what fits. */
+export const text = (title: string, pattern: string, description: string, more: object = {}) => ({
+  type: 'string',
+  title,
+  pattern,
+  description,
+  ...more,
+});
+
+/** A list of texts without repetition. */
+export const list = (items: object, description: string, more: object = {}) => ({
+  type: 'array',
+  items,
+  uniqueItems: true,
+  maxItems: 256,
+  description,
+  ...more,
+});
+
+/** Bounds of every resource; a policy may lower the upper ones. Docker refuses less than 6 MiB of memory. */
+export const RESOURCE_RULES = {
+  cpu: { kind: 'cpu', minimum: 10, maximum: 1_024_000 },
+  memory: { kind: 'bytes', minimum: 6 * MI, maximum: 1024 * GI },
+  pids: { kind: 'count', minimum: 1, maximum: 1_000_000 },
+  files: { kind: 'count', minimum: 16, maximum: 1_048_576 },
+  timeout: { kind: 'duration', minimum: 1, maximum: 24 * 3_600_000 },
+  output: { kind: 'bytes', minimum: 1, maximum: GI },
+} as const satisfies Record<string, QuantityRule>;
+
+/** Bounds of what can be written. */
+export const FILESYSTEM_RULES = {
+  tmp: { kind: 'bytes', minimum: 4 * KI, maximum: 64 * GI },
+  out: { kind: 'bytes', minimum: 4 * KI, maximum: 64 * GI },
+} as const satisfies Record<string, QuantityRule>;
+
+/** The keys under `resources`, as sandbox.yaml and a policy's defaults have them. */
+export const resourceProperties = {
+  cpu: quantity(RESOURCE_RULES.cpu, 'CPUs: 1, 1.5 or 500m.', formatCpu(DEFAULT_RESOURCES.milliCpu)),
+  memory: quantity(
+    RESOURCE_RULES.memory,
+    'Memory and swap together; /tmp and /out count.',
+    formatBytes(DEFAULT_RESOURCES.memoryBytes),
+  ),
+  pids: quantity(RESOURCE_RULES.pids, 'Processes and threads.', DEFAULT_RESOURCES.pids),
+  files: quantity(RESOURCE_RULES.files, 'Open files a process.', DEFAULT_RESOURCES.files),
+  timeout: quantity(
+    RESOURCE_RULES.timeout,
+    'Wall time of a run.',
+    formatDuration(DEFAULT_RESOURCES.timeoutMs),
+  ),
+  output: quantity(
+    RESOURCE_RULES.output,
+    'stdout and stderr together.',
+    formatBytes(DEFAULT_RESOURCES.outputBytes),
+  ),
+};
+
+/** The keys of a base, as sandbox.yaml and a policy's defaults have them. */
+export const baseSchema = mapping(
+  {
+    image: text(
+      'a repository without tag or digest',
+      '^[^@\\s]{1,512}$',
+      'Repository, without tag or digest.',
+    ),
+    version: text('a semver range', '^.{1,128}$', 'A semver range over the tags of the repository.', {
+      examples: ['>=24.2 <25'],
+    }),
+    digest: text('sha256: and 64 hex digits', '^sha256:[0-9a-f]{64}$', 'A pin, instead of a version.'),
+  },
+  ['image'],
+  'The base image; absent, the operator’s defaults.base decides.',
+);
+
+const envName = '^[A-Za-z_][A-Za-z0-9_]{0,127}$';
+
+/** JSON Schema (draft-07) of sandbox.yaml (SPEC §3), with our keywords for quantities and for what is not yet. */
+export const SANDBOX_SCHEMA = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'sandbox.yaml',
+  description: 'What a piece of untrusted JavaScript is, and how little it may do.',
+  ...mapping(
+    {
+      apiVersion: { const: 'sjs/v1', description: 'Version of this format.' },
+      kind: { const: 'Sandbox', description: 'What this file declares.' },
+      metadata: mapping(
+        {
+          name: text(
+            'lower-case letters, digits and -, at most 63',
+            '^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$',
+            'Name: an RFC 1123 label.',
+          ),
+          version: text(
+            'a version such as 1.2.3, without build metadata',
+            '^[0-9A-Za-z.-]{1,64}$',
+            'Version: semver without build metadata.',
+          ),
+        },
+        ['name'],
+        'What it is called.',
+      ),
+      spec: mapping(
+        {
+          language: {
+            type: 'string',
+            enum: ['node'],
+            notYetValues: ['python', 'deno', 'bun', 'browser', 'wasm'],
+            description: 'The language runtime.',
+          },
+          base: baseSchema,
+          source: text(
+            'a relative path inside this folder',
+            '^[^\\0]{1,1024}$',
+            'File or folder with the code, relative to this file; it lies at /app in the image.',
+          ),
+          exclude: list(
+            { type: 'string', minLength: 1, maxLength: 1024 },
+            'What stays out, besides .sjsignore; patterns as in .dockerignore. `!path` includes a file that looks like a secret.',
+            { default: [] },
+          ),
+          dependencies: { notYet: 'dependencies from a lockfile', description: 'Not yet.' },
+          entrypoint: text(
+            'a relative path inside the source',
+            '^[^\\0]{1,1024}$',
+            'The file that Node starts, relative to the source. Or give a command.',
+          ),
+          command: {
+            type: 'array',
+            items: { type: 'string', maxLength: 8192 },
+            minItems: 1,
+            maxItems: 256,
+            description: 'The program and its arguments, instead of an entrypoint.',
+          },
+          args: {
+            type: 'array',
+            items: { type: 'string', maxLength: 8192 },
+            maxItems: 256,
+            default: [],
+            description: 'Arguments; those of a run take their place.',
+          },
+          env: {
+            type: 'object',
+            propertyNames: { pattern: envName },
+            additionalProperties: { type: 'string', maxLength: 16_384 },
+            maxProperties: 256,
+            default: {},
+            description:
+              'Environment. At most 32 KiB; names that steer the loader or the runtime are refused.',
+          },
+          secrets: list(
+            text('an environment name', envName, 'Name of a secret.'),
+            'Names of secrets; values come with a run.',
+            { default: [] },
+          ),
+          modules: { notYet: 'a closed list of modules', description: 'Not yet.' },
+          permissions: mapping(
+            Object.fromEntries(
+              (
+                [
+                  ['childProcess', 'Start other programs.'],
+                  ['worker', 'Start worker threads.'],
+                  ['addons', 'Load native addons.'],
+                  ['wasi', 'Use node:wasi.'],
+                ] as const
+              ).map(([name, description]) => [name, { type: 'boolean', default: false, description }]),
+            ),
+            [],
+            'What Node’s permission model grants. A layer, never the boundary.',
+          ),
+          user: text(
+            `uid:gid, both at least ${LOWEST_UID}`,
+            '^[1-9][0-9]{4,9}:[1-9][0-9]{4,9}$',
+            'Numeric user and group.',
+            { default: '65532:65532' },
+          ),
+          filesystem: mapping(
+            {
+              tmp: quantity(FILESYSTEM_RULES.tmp, 'Size of /tmp.', '64Mi'),
+              out: quantity(
+                FILESYSTEM_RULES.out,
+                'Size of /out, whose files are kept with the run; absent, there is no /out.',
+              ),
+            },
+            [],
+            'What the program can write to.',
+          ),
+          network: mapping(
+            {
+              mode: {
+                type: 'string',
+                enum: ['none'],
+                notYetValues: ['isolated'],
+                default: 'none',
+                description: 'none: loopback only.',
+              },
+              ports: { notYet: 'published ports', description: 'Not yet.' },
+              egress: { notYet: 'an egress allow-list', description: 'Not yet.' },
+            },
+            [],
+            'The network.',
+          ),
+          resources: mapping(
+            resourceProperties,
+            [],
+            'Upper bounds of a run, each with an outcome of its own.',
+          ),
+          runtime: {
+            type: 'string',
+            enum: ['runc'],
+            notYetValues: ['gvisor', 'runsc'],
+            default: 'runc',
+            description: 'The OCI runtime.',
+          },
+          determinism: { notYet: 'a fixed clock and seed', description: 'Not yet.' },
+        },
+        ['language', 'source'],
+        'What it is, and how little it may do.',
+      ),
+    },
+    ['apiVersion', 'kind', 'metadata', 'spec'],
+  ),
+};

@@ -1,0 +1,112 @@
+import semver from 'semver';
+import { checkBase } from '../../model/base-file.js';
+import { hasUnprintable, isReservedEnv, LOWEST_UID } from '../../model/sandbox.js';
+import { show, type Report, type SchemaProblem } from '../../model/schema-check.js';
+import type { YamlDocument } from '../../model/yaml-document.js';
+import type { SandboxFile } from './to-sandbox.js';
+
+const LARGEST_ENV = 32 * 1024;
+
+/** What a schema cannot say: names, paths, versions and how keys go together. All problems at once. */
+export function checkValues(document: YamlDocument): readonly SchemaProblem[] {
+  const problems: SchemaProblem[] = [];
+  const report: Report = (path, message, next, code = 'SANDBOX_INVALID') => {
+    const location = { file: document.file, ...document.locate(path), path };
+    const problem = {
+      message: `${path}: ${message}`,
+      location,
+      snippet: document.excerpt(path),
+      ...(next !== undefined && { next }),
+    };
+    problems.push({ code, problem });
+  };
+  const { metadata, spec } = document.value as SandboxFile;
+  const { version } = metadata;
+  if (
+    version !== undefined &&
+    (semver.valid(version) !== version || semver.parse(version)?.build.length !== 0)
+  ) {
+    report(
+      'metadata.version',
+      `found ${show(version)}, expected a version such as 1.2.3, without build metadata`,
+    );
+  }
+  if (spec.base) checkBase(spec.base, 'spec.base', report);
+  checkPath(spec.source, 'spec.source', report);
+  checkCommand(spec, report);
+  checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
+  if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
+    report(
+      'spec.user',
+      `found ${show(spec.user)}, expected uid:gid, both between ${LOWEST_UID} and ${2 ** 31 - 1}`,
+    );
+  }
+  const texts = [
+    ...(spec.args ?? []).map((value, at) => [`spec.args.${at}`, value]),
+    ...(spec.command ?? []).map((value, at) => [`spec.command.${at}`, value]),
+  ];
+  for (const [path, value] of texts as [string, string][]) checkVisible(value, path, report);
+  return problems;
+}
+
+function checkCommand(spec: SandboxFile['spec'], report: Report): void {
+  if (spec.entrypoint !== undefined && spec.command !== undefined)
+    report('spec.command', 'entrypoint and command exclude each other', 'keep one of them');
+  if (spec.entrypoint === undefined && spec.command === undefined)
+    report('spec', 'entrypoint or command is missing', 'add entrypoint: index.js');
+  if (spec.entrypoint !== undefined) checkPath(spec.entrypoint, 'spec.entrypoint', report);
+  if (spec.command?.[0] === '') report('spec.command.0', 'the program has no name');
+}
+
+/** Relative, and nowhere above its folder (ATTACKS C12). */
+function checkPath(value: string, path: string, report: Report): void {
+  if (value.startsWith('/') || value.split('/').includes('..') || value.includes('\\')) {
+    report(
+      path,
+      `found ${show(value)}, expected a relative path that stays in its folder`,
+      'write it relative, with / and without ..',
+    );
+  }
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value) || value.startsWith('git@'))
+    report(path, `found ${show(value)}: only files on this machine can be a source`);
+  checkVisible(value, path, report);
+}
+
+function checkEnv(env: Readonly<Record<string, string>>, secrets: readonly string[], report: Report): void {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(env)) {
+    bytes += name.length + Buffer.byteLength(value) + 2;
+    if (isReservedEnv(name))
+      report(
+        `spec.env.${name}`,
+        'this name steers the loader, the runtime or sjs and cannot be set',
+        'choose another name',
+      );
+    checkVisible(value, `spec.env.${name}`, report);
+  }
+  if (bytes > LARGEST_ENV)
+    report(
+      'spec.env',
+      `the environment has ${bytes} bytes; ${LARGEST_ENV} are allowed`,
+      'pass data as a file of the source or on stdin',
+    );
+  for (const [at, name] of secrets.entries()) {
+    if (isReservedEnv(name))
+      report(
+        `spec.secrets.${at}`,
+        `the name ${show(name)} steers the loader, the runtime or sjs`,
+        'choose another name',
+      );
+    if (Object.hasOwn(env, name))
+      report(`spec.secrets.${at}`, `${show(name)} is also set in env`, 'keep it in one place');
+  }
+}
+
+function checkVisible(value: string, path: string, report: Report): void {
+  if (hasUnprintable(value))
+    report(
+      path,
+      `found ${show(value)}: control characters and line breaks are not allowed`,
+      'put the text into a file of the source',
+    );
+}

@@ -1,0 +1,76 @@
+import { lstat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { SjsError, type ErrorCode } from '../../errors.js';
+import { sha256 } from '../../model/digest.js';
+import type { LoadedSandbox } from '../../model/sandbox.js';
+import { SANDBOX_SCHEMA } from '../../model/sandbox-schema.js';
+import { checkSchema, type SchemaProblem } from '../../model/schema-check.js';
+import { parseYaml } from '../../model/yaml-document.js';
+import { checkValues } from './check-values.js';
+import { readConfigFile } from './read-config-file.js';
+import { toSandbox, type SandboxFile } from './to-sandbox.js';
+
+/**
+ * Reads and validates one sandbox.yaml; every default is filled in.
+ * @param path the file, or its folder
+ * @throws SjsError `FILE_*`, `YAML_*`; `SANDBOX_INVALID`, `NOT_YET`, `BASE_NOT_PINNED` or `REFERENCE_INVALID` with all
+ * problems at once.
+ */
+export async function loadSandbox(path: string): Promise<LoadedSandbox> {
+  const file = await findFile(resolve(path));
+  return parseSandbox(await readConfigFile(file), file);
+}
+
+/** {@link loadSandbox} without the file system. */
+export async function parseSandbox(bytes: Uint8Array, file: string): Promise<LoadedSandbox> {
+  const document = parseYaml(bytes, file);
+  const problems = await checkSchema(document, SANDBOX_SCHEMA, 'sandbox');
+  // Values can only be judged where the shape is right.
+  const all = problems.length > 0 ? problems : checkValues(document);
+  if (all.length > 0) throw asError(all, file);
+  return {
+    file,
+    directory: dirname(file),
+    digest: sha256(bytes),
+    sandbox: toSandbox(document.value as SandboxFile),
+    locate: (place) => document.locate(place),
+    excerpt: (place) => document.excerpt(place),
+  };
+}
+
+function asError(found: readonly SchemaProblem[], file: string): SjsError {
+  const codes = new Set(found.map(({ code }) => code));
+  const code: ErrorCode = codes.size === 1 ? (found[0]?.code ?? 'SANDBOX_INVALID') : 'SANDBOX_INVALID';
+  const problems = found.map(({ problem }) => problem);
+  const [first] = problems;
+  const place =
+    first?.location?.line === undefined ? file : `${file}:${first.location.line}:${first.location.column}`;
+  const message =
+    problems.length === 1 ? `${first?.message} (${place})` : `${file} has ${problems.length} problems`;
+  return new SjsError(code, message, {
+    problems,
+    next: first?.next ?? 'see docs/reference/sandbox.md, or sjs schema',
+  });
+}
+
+async function findFile(path: string): Promise<string> {
+  const stats = await lstat(path).catch(() => null);
+  if (!stats?.isDirectory()) return path;
+  const names = ['sandbox.yaml', 'sandbox.yml'].map((name) => join(path, name));
+  const present = (
+    await Promise.all(
+      names.map((name) =>
+        lstat(name).then(
+          () => [name],
+          () => [],
+        ),
+      ),
+    )
+  ).flat();
+  if (present.length > 1) {
+    throw new SjsError('SANDBOX_INVALID', `${path} has both sandbox.yaml and sandbox.yml`, {
+      next: 'keep one of them',
+    });
+  }
+  return present[0] ?? join(path, 'sandbox.yaml');
+}

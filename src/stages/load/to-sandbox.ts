@@ -1,0 +1,66 @@
+import {
+  toBaseRequest,
+  toResources,
+  type BaseFile,
+  type Quantity,
+  type ResourcesFile,
+} from '../../model/base-file.js';
+import { readQuantity } from '../../model/schema-check.js';
+import {
+  DEFAULT_PERMISSIONS,
+  DEFAULT_TMP_BYTES,
+  DEFAULT_USER,
+  type Permissions,
+  type Sandbox,
+} from '../../model/sandbox.js';
+
+/** A sandbox.yaml that fits the schema. */
+export interface SandboxFile {
+  readonly metadata: { readonly name: string; readonly version?: string };
+  readonly spec: {
+    readonly language: 'node';
+    readonly base?: BaseFile;
+    readonly source: string;
+    readonly exclude?: readonly string[];
+    readonly entrypoint?: string;
+    readonly command?: readonly string[];
+    readonly args?: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    readonly secrets?: readonly string[];
+    readonly permissions?: Partial<Permissions>;
+    readonly user?: string;
+    readonly filesystem?: { readonly tmp?: Quantity; readonly out?: Quantity };
+    readonly resources?: ResourcesFile;
+  };
+}
+
+/** The sandbox a valid file declares, in sjs's own units. */
+export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
+  const [uid, gid] = spec.user?.split(':').map(Number) ?? [];
+  const env = Object.fromEntries(Object.entries(spec.env ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return {
+    name: metadata.name,
+    version: metadata.version ?? null,
+    language: spec.language,
+    base: spec.base ? toBaseRequest(spec.base) : null,
+    source: spec.source,
+    exclude: spec.exclude ?? [],
+    command: spec.command ?? ['node', `/app/${(spec.entrypoint ?? '').replace(/^(?:\.\/)+/, '')}`],
+    args: spec.args ?? [],
+    env,
+    secrets: [...(spec.secrets ?? [])].sort(),
+    permissions: { ...DEFAULT_PERMISSIONS, ...known(spec.permissions ?? {}) },
+    user: uid !== undefined && gid !== undefined ? { uid, gid } : DEFAULT_USER,
+    filesystem: {
+      tmpBytes:
+        spec.filesystem?.tmp === undefined ? DEFAULT_TMP_BYTES : readQuantity('bytes', spec.filesystem.tmp),
+      outBytes: spec.filesystem?.out === undefined ? null : readQuantity('bytes', spec.filesystem.out),
+    },
+    network: { mode: 'none' },
+    resources: toResources(spec.resources ?? {}),
+    runtime: 'runc',
+  };
+}
+
+const known = (value: object): object =>
+  Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith('x-')));

@@ -1,0 +1,142 @@
+import { SjsError, type Problem, type SourceLocation } from '../../errors.js';
+import type { Policy, PolicyAllow, PolicyLimits } from '../../model/policy.js';
+import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import type { LoadedSandbox, Permissions, Resources } from '../../model/sandbox.js';
+import { LABELS, type SealedLabels } from '../../model/sealed-image.js';
+import { isDenied } from './effective-policy.js';
+
+/** What a policy judges, of a sandbox.yaml as of a sealed image. */
+interface Rights {
+  readonly resources: Resources;
+  readonly tmpBytes: number;
+  readonly outBytes: number | null;
+  readonly network: 'none';
+  readonly runtime: 'runc';
+  readonly secrets: readonly string[];
+  readonly permissions: Permissions;
+}
+
+/** The key of a limit in sandbox.yaml and in a policy, and how it is written. */
+const LIMITS: Record<
+  Exclude<keyof PolicyLimits, 'sourceBytes'>,
+  { key: string; policyKey: string; show: (value: number) => string }
+> = {
+  milliCpu: { key: 'resources.cpu', policyKey: 'cpu', show: formatCpu },
+  memoryBytes: { key: 'resources.memory', policyKey: 'memory', show: formatBytes },
+  pids: { key: 'resources.pids', policyKey: 'pids', show: String },
+  files: { key: 'resources.files', policyKey: 'files', show: String },
+  timeoutMs: { key: 'resources.timeout', policyKey: 'timeout', show: formatDuration },
+  outputBytes: { key: 'resources.output', policyKey: 'output', show: formatBytes },
+  tmpBytes: { key: 'filesystem.tmp', policyKey: 'tmp', show: formatBytes },
+  outBytes: { key: 'filesystem.out', policyKey: 'out', show: formatBytes },
+};
+
+/**
+ * Checks what a sandbox declares, with its effective limits.
+ * @throws SjsError `POLICY_VIOLATION` with every violation: the line of sandbox.yaml, and the line of the policy.
+ */
+export function checkSandbox(policy: Policy, loaded: LoadedSandbox, resources: Resources): void {
+  const { sandbox } = loaded;
+  const rights: Rights = {
+    resources,
+    ...sandbox.filesystem,
+    network: sandbox.network.mode,
+    runtime: sandbox.runtime,
+    secrets: sandbox.secrets,
+    permissions: sandbox.permissions,
+  };
+  const problems = violations(policy, rights, (key) => {
+    const path = `spec.${key}`;
+    return { location: { file: loaded.file, ...loaded.locate(path), path }, snippet: loaded.excerpt(path) };
+  });
+  throwAll(problems, 'ask for less in sandbox.yaml, or ask the operator to allow more');
+}
+
+/**
+ * Checks the rights a sealed image's labels claim, as they stand now: labels claim, they never grant.
+ * @throws SjsError `BASE_DENIED`, `POLICY_VIOLATION`.
+ */
+export function checkSealedPlan(policy: Policy, { plan, baseDigest, name }: SealedLabels): void {
+  if (isDenied(policy, baseDigest)) {
+    throw new SjsError('BASE_DENIED', `${name} was sealed over ${baseDigest}, which the policy denies`, {
+      next: 'build it again over another base',
+    });
+  }
+  const { resources, filesystem, network, runtime, secrets, permissions } = plan;
+  const rights: Rights = { resources, ...filesystem, network: network.mode, runtime, secrets, permissions };
+  const problems = violations(policy, rights, (key) => ({
+    location: { file: `label ${LABELS.plan}`, path: key },
+  }));
+  throwAll(problems, 'build it again with less, or ask the operator to allow more');
+}
+
+type Locate = (key: string) => { readonly location: SourceLocation; readonly snippet?: string };
+
+function violations(policy: Policy, rights: Rights, locate: Locate): Problem[] {
+  const asked = { ...rights.resources, tmpBytes: rights.tmpBytes, outBytes: rights.outBytes ?? 0 };
+  return policy.layers.flatMap((layer) => {
+    const refuse = (key: string, policyPath: string, what: string): Problem => ({
+      message: `${key}: ${what} (${showPlace(layer.locate(policyPath))})`,
+      ...locate(key),
+    });
+    const limits = (Object.keys(LIMITS) as (keyof typeof LIMITS)[]).flatMap((limit) => {
+      const bound = layer.limits[limit];
+      const { key, policyKey, show } = LIMITS[limit];
+      if (bound === undefined || asked[limit] <= bound) return [];
+      return [
+        refuse(
+          key,
+          `limits.${policyKey}`,
+          `${show(asked[limit])} is more than the ${show(bound)} that the policy allows`,
+        ),
+      ];
+    });
+    return [
+      ...limits,
+      ...refusedRights(layer.allow, rights).map(([key, list, what]) => refuse(key, `allow.${list}`, what)),
+    ];
+  });
+}
+
+function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, keyof PolicyAllow, string])[] {
+  const permissions = (Object.keys(rights.permissions) as (keyof Permissions)[]).filter(
+    (name) => rights.permissions[name],
+  );
+  return [
+    ...(allow.network && !allow.network.includes(rights.network)
+      ? [['network.mode', 'network', `${rights.network} is not allowed`] as const]
+      : []),
+    ...(allow.runtimes && !allow.runtimes.includes(rights.runtime)
+      ? [['runtime', 'runtimes', `${rights.runtime} is not allowed`] as const]
+      : []),
+    ...permissions
+      .filter((name) => allow.permissions && !allow.permissions.includes(name))
+      .map((name) => [`permissions.${name}`, 'permissions', 'is not allowed'] as const),
+    ...rights.secrets
+      .filter((name) => allow.secrets && !allow.secrets.some((pattern) => matchesName(pattern, name)))
+      .map((name) => ['secrets', 'secrets', `the secret ${name} is not allowed`] as const),
+  ];
+}
+
+/** `*` stands for any characters. */
+function matchesName(pattern: string, name: string): boolean {
+  const expression = pattern
+    .split('*')
+    .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+    .join('.*');
+  return new RegExp(`^${expression}$`).test(name);
+}
+
+function showPlace({ file, line }: SourceLocation): string {
+  return line === undefined ? file : `${file}:${line}`;
+}
+
+function throwAll(problems: readonly Problem[], next: string): void {
+  const [first, ...others] = problems;
+  if (!first) return;
+  const message =
+    others.length === 0
+      ? first.message
+      : `the policy refuses ${problems.length} things: ${problems.map((problem) => problem.message).join('; ')}`;
+  throw new SjsError('POLICY_VIOLATION', message, { problems, next });
+}

@@ -1,0 +1,34 @@
+import type { Digest } from '../../model/digest.js';
+import type { Policy, PolicyLimits } from '../../model/policy.js';
+import type { BaseRequest, Resources } from '../../model/sandbox.js';
+
+/** The bounds that hold: of each resource the smallest that any layer states. */
+export function effectiveLimits(policy: Policy): PolicyLimits {
+  const limits: Record<string, number> = {};
+  for (const layer of policy.layers) {
+    for (const [key, value] of Object.entries(layer.limits))
+      limits[key] = Math.min(limits[key] ?? Infinity, value);
+  }
+  return limits;
+}
+
+/** The base for sandboxes that name none: the last operator layer that states one decides. */
+export function defaultBase(policy: Policy): BaseRequest | null {
+  return (
+    policy.layers.filter((layer) => layer.origin === 'operator').findLast((layer) => layer.defaults.base)
+      ?.defaults.base ?? null
+  );
+}
+
+/** Limits for sandboxes that state none: later operator layers over earlier ones. */
+export function defaultResources(policy: Policy): Partial<Resources> {
+  return Object.assign(
+    {},
+    ...policy.layers.filter((layer) => layer.origin === 'operator').map((layer) => layer.defaults.resources),
+  ) as Partial<Resources>;
+}
+
+/** Whether any layer denies the digest. */
+export function isDenied(policy: Policy, digest: Digest): boolean {
+  return policy.layers.some((layer) => layer.deniedDigests.includes(digest));
+}

@@ -1,0 +1,142 @@
+import { SjsError, type ErrorCode } from '../../errors.js';
+import type { Digest } from '../../model/digest.js';
+import type { BaseRule, PolicyAllow, PolicyFloors, PolicyLayer, PolicyLimits } from '../../model/policy.js';
+import { POLICY_SCHEMA } from '../../model/policy-schema.js';
+import {
+  checkBase,
+  toBaseRequest,
+  toResources,
+  type BaseFile,
+  type ResourcesFile,
+} from '../../model/base-file.js';
+import { checkSchema, readQuantity, type SchemaProblem } from '../../model/schema-check.js';
+import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
+
+interface PolicyFile {
+  readonly extends?: PolicyLayer['extends'];
+  readonly defaults?: { readonly base?: BaseFile; readonly resources?: ResourcesFile };
+  readonly bases?: readonly {
+    readonly repository: string;
+    readonly mirrors?: readonly string[];
+    readonly allowSetuidFiles?: boolean;
+    readonly verify: {
+      readonly keys: readonly {
+        readonly publicKey: string;
+        readonly notBefore?: string;
+        readonly notAfter?: string;
+      }[];
+      readonly annotations?: Readonly<Record<string, string>>;
+      readonly transparencyLog?: 'required' | 'none';
+    };
+  }[];
+  readonly deny?: { readonly digests?: readonly Digest[] };
+  readonly limits?: ResourcesFile & Partial<Record<'tmp' | 'out' | 'source', string | number>>;
+  readonly allow?: PolicyAllow;
+  readonly floors?: PolicyFloors;
+  readonly retention?: { readonly age?: string; readonly size?: string | number };
+}
+
+/**
+ * One policy file as a layer.
+ * @throws SjsError `YAML_*`; `POLICY_INVALID` or `NOT_YET` with all problems at once.
+ */
+export async function parsePolicy(
+  bytes: Uint8Array,
+  file: string,
+  origin: PolicyLayer['origin'],
+): Promise<PolicyLayer> {
+  const document = parseYaml(bytes, file);
+  const shape = await checkSchema(document, POLICY_SCHEMA, 'policy');
+  const problems = shape.length > 0 ? shape : checkMeaning(document, origin);
+  if (problems.length > 0) throw asError(problems, file);
+  return toLayer(document, origin);
+}
+
+function checkMeaning(document: YamlDocument, origin: PolicyLayer['origin']): readonly SchemaProblem[] {
+  const problems: SchemaProblem[] = [];
+  const report = (path: string, message: string, next?: string, code: ErrorCode = 'POLICY_INVALID'): void => {
+    const location = { file: document.file, ...document.locate(path), path };
+    problems.push({
+      code,
+      problem: {
+        message: `${path}: ${message}`,
+        location,
+        snippet: document.excerpt(path),
+        ...(next !== undefined && { next }),
+      },
+    });
+  };
+  const value = document.value as PolicyFile;
+  if (value.defaults?.base) checkBase(value.defaults.base, 'defaults.base', report);
+  if (origin === 'repository') {
+    for (const key of ['extends', 'defaults', 'retention'] as const) {
+      if (value[key] !== undefined)
+        report(key, 'a repository’s policy can only tighten; this belongs to the operator', 'remove it');
+    }
+  }
+  return problems;
+}
+
+function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyLayer {
+  const value = document.value as PolicyFile;
+  const locate = (path: string) => ({ file: document.file, ...document.locate(path), path });
+  const { limits, retention, defaults } = value;
+  const bytes = (key: 'tmp' | 'out' | 'source', field: keyof PolicyLimits): PolicyLimits =>
+    limits?.[key] === undefined ? {} : { [field]: readQuantity('bytes', limits[key]) };
+  return {
+    origin,
+    file: document.file,
+    extends: value.extends ?? null,
+    defaults: {
+      ...(defaults?.base && { base: toBaseRequest(defaults.base) }),
+      ...(defaults?.resources && { resources: toResources(defaults.resources) }),
+    },
+    ...(value.bases && {
+      bases: value.bases.map((rule, at): BaseRule => toRule(rule, locate(`bases.${at}`))),
+    }),
+    deniedDigests: value.deny?.digests ?? [],
+    limits: {
+      ...toResources(limits ?? {}),
+      ...bytes('tmp', 'tmpBytes'),
+      ...bytes('out', 'outBytes'),
+      ...bytes('source', 'sourceBytes'),
+    },
+    allow: value.allow ?? {},
+    floors: value.floors ?? {},
+    retention: {
+      ...(retention?.age !== undefined && { ageMs: readQuantity('duration', retention.age) }),
+      ...(retention?.size !== undefined && { bytes: readQuantity('bytes', retention.size) }),
+    },
+    locate,
+  };
+}
+
+function toRule(rule: NonNullable<PolicyFile['bases']>[number], location: BaseRule['location']): BaseRule {
+  return {
+    repository: rule.repository,
+    mirrors: rule.mirrors ?? [],
+    keys: rule.verify.keys.map(({ publicKey, notBefore, notAfter }) => ({
+      publicKey,
+      notBefore: notBefore ?? null,
+      notAfter: notAfter ?? null,
+    })),
+    annotations: rule.verify.annotations ?? {},
+    transparencyLog: rule.verify.transparencyLog ?? 'required',
+    allowSetuidFiles: rule.allowSetuidFiles ?? false,
+    location,
+  };
+}
+
+function asError(found: readonly SchemaProblem[], file: string): SjsError {
+  const codes = new Set(found.map(({ code }) => code));
+  const problems = found.map(({ problem }) => problem);
+  const [first] = problems;
+  const message =
+    problems.length === 1
+      ? `${first?.message} (${file}:${first?.location?.line}:${first?.location?.column})`
+      : `${file} has ${problems.length} problems`;
+  return new SjsError(codes.size === 1 ? (found[0]?.code ?? 'POLICY_INVALID') : 'POLICY_INVALID', message, {
+    problems,
+    next: first?.next ?? 'see docs/reference/policy.md, or sjs schema policy',
+  });
+}

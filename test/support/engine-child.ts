@@ -1,0 +1,28 @@
+// A process of its own that runs one plan and can be killed: `node engine-child.mjs RUN_ID HOME FOLDER PLAN_JSON`.
+import { join } from 'node:path';
+import { createDockerClient } from '../../src/adapters/docker/client.js';
+import { createDockerEngine } from '../../src/adapters/docker/docker-engine.js';
+import { currentOwner } from '../../src/adapters/process/owner.js';
+import type { RunPlan } from '../../src/model/run-plan.js';
+
+const [runId, home, folder, plan] = process.argv.slice(2) as [string, string, string, string];
+const client = await createDockerClient({ env: process.env, home: '/' });
+const engine = createDockerEngine(client, {
+  reaperFile: join(folder, 'reaper.cjs'),
+  collectorFile: join(folder, 'collector.cjs'),
+});
+const outcome = await engine.run(
+  runId,
+  await currentOwner(home),
+  JSON.parse(plan) as RunPlan,
+  {
+    stdin: null,
+    onStdout: (chunk) => void process.stdout.write(chunk),
+    onStderr: (chunk) => void process.stderr.write(chunk),
+    onArtifact: async () => undefined,
+    onSkippedArtifact: () => undefined,
+    onStarted: () => void process.stdout.write('[started]\n'),
+  },
+  { subscribe: () => () => undefined },
+);
+process.stdout.write(JSON.stringify(outcome));

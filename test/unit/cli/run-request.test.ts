@@ -1,0 +1,95 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parseArgs } from '../../../src/cli/parse-args.js';
+import { parseEnv, parseLimits, readSecrets } from '../../../src/cli/run-request.js';
+import { runVerb } from '../../../src/cli/verbs/run.js';
+
+const limitsOf = (...words: string[]) => parseLimits(parseArgs('run', runVerb, [...words, 'job']));
+
+describe('limits', () => {
+  test('are read with their units', () => {
+    expect(
+      limitsOf(
+        ...['-m', '64Mi', '--cpus', '0.5', '--pids', '9', '--files', '99'],
+        ...['--timeout', '1m30s', '--output-limit', '1Mi'],
+      ),
+    ).toEqual({
+      memoryBytes: 64 * 1024 ** 2,
+      milliCpu: 500,
+      pids: 9,
+      files: 99,
+      timeoutMs: 90_000,
+      outputBytes: 1024 ** 2,
+    });
+    expect(limitsOf()).toEqual({});
+  });
+
+  test.each([
+    ['--memory', '64m'],
+    ['--memory', '-1'],
+    ['--memory', ''],
+    ['--cpu', 'all'],
+    ['--pids', '1.5'],
+    ['--pids', '-1'],
+    ['--files', '0x10'],
+    ['--timeout', '30'],
+    ['--output-limit', '1MB'],
+  ])('%s %j is refused', (option, value) => {
+    expect(() => limitsOf(`${option}=${value}`)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+  });
+
+  test.each(['--memory', '--cpu', '--pids', '--files', '--timeout', '--output-limit'])(
+    "%s of zero, docker's word for no limit, is refused",
+    (option) => {
+      expect(() => limitsOf(option, option === '--timeout' ? '0s' : '0')).toThrow(/is no limit/);
+    },
+  );
+});
+
+test('variables are given, or taken from the environment when they are set there', () => {
+  const env = { HERE: 'yes', __proto__: null } as unknown as NodeJS.ProcessEnv;
+  expect(parseEnv(['A=1', 'B=', 'C=x=y', 'HERE', 'GONE', 'A=2'], env)).toEqual({
+    A: '2',
+    B: '',
+    C: 'x=y',
+    HERE: 'yes',
+  });
+  expect(Object.keys(parseEnv(['__proto__=x'], env))).toEqual(['__proto__']);
+  expect(() => parseEnv(['=x'], env)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+});
+
+describe('secrets', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sjs-cli-'));
+    await writeFile(join(folder, 'token'), 'abc\n');
+    await writeFile(join(folder, 'binary'), Buffer.from([0xff, 0xfe]));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test('come from the environment or, byte for byte, from a file', async () => {
+    expect(await readSecrets(['A', `B=@${join(folder, 'token')}`], { A: 'value' })).toEqual({
+      A: 'value',
+      B: 'abc\n',
+    });
+  });
+
+  test('on the command line are refused, and not repeated', async () => {
+    const error = await readSecrets(['TOKEN=hunter2'], {}).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('command line') as string,
+    });
+    expect(JSON.stringify(error) + String(error)).not.toContain('hunter2');
+  });
+
+  test.each([['A'], [`A=@/nowhere/at/all`], ['binary']])(
+    'that are not there or not text are refused: %s',
+    async (word) => {
+      const given = word === 'binary' ? `A=@${join(folder, 'binary')}` : word;
+      await expect(readSecrets([given], {})).rejects.toMatchObject({ code: 'SECRET_MISSING' });
+    },
+  );
+});

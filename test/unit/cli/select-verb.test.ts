@@ -1,0 +1,40 @@
+import { describe, expect, test } from '@jest/globals';
+import { nearest } from '../../../src/cli/nearest.js';
+import { selectVerb } from '../../../src/cli/select-verb.js';
+
+describe('the verb', () => {
+  test.each([
+    [['run', 'x', '--', '--json'], 'run', ['x', '--', '--json']],
+    [['--json', 'runs', '-n', '1'], 'runs', ['--json', '-n', '1']],
+    [['--policy', 'p.yaml', 'base', 'ls', '-q'], 'base ls', ['--policy', 'p.yaml', '-q']],
+    [['--policy=p.yaml', 'policy', 'show', 'dir'], 'policy show', ['--policy=p.yaml', 'dir']],
+    [['validate', 'run'], 'validate', ['run']],
+  ])('of %j is found', (argv, verb, rest) => {
+    expect(selectVerb(argv)).toEqual({ verb, group: null, rest });
+  });
+
+  test('can be absent', () => {
+    expect(selectVerb([])).toEqual({ verb: null, group: null, rest: [] });
+    expect(selectVerb(['--help'])).toEqual({ verb: null, group: null, rest: ['--help'] });
+    expect(selectVerb(['base', '--help'])).toEqual({ verb: null, group: 'base', rest: ['--help'] });
+    expect(selectVerb(['--', 'run'])).toMatchObject({ verb: null });
+  });
+
+  test.each([
+    [['rn'], 'did you mean `sjs run`?'],
+    [['biuld', '--all'], 'did you mean `sjs build`?'],
+    [['base', 'improt', 'x'], 'did you mean `sjs base import`?'],
+    [['base', 'zzz'], 'choose from base import, base ls, base verify'],
+    [['constructor'], expect.stringMatching(/choose from|did you mean/)],
+    [['call'], expect.any(String)],
+    [['serve'], expect.any(String)],
+  ])('of %j does not exist', (argv, next) => {
+    expect(() => selectVerb(argv)).toThrow(expect.objectContaining({ code: 'USAGE', next }));
+  });
+});
+
+test('the nearest word is one that few letters differ from', () => {
+  expect(nearest('memry', ['memory', 'files'])).toBe('memory');
+  expect(nearest('zzzzzz', ['memory', 'files'])).toBeUndefined();
+  expect(nearest('', ['run'])).toBeUndefined();
+});
