@@ -13,10 +13,14 @@ const unused = {
     const filter = /^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
     context.onResolve({ filter }, ({ path }) => ({ path, namespace: 'unused' }));
     context.onLoad({ filter: /.*/, namespace: 'unused' }, ({ path }) => ({
-      contents: `module.exports = new Proxy({}, { get(_, key) {
-        if (key === '__esModule' || typeof key === 'symbol') return undefined;
-        throw new Error(${JSON.stringify(`${path} is not part of sjs`)});
-      } });`,
+      contents: `
+        const refuse = () => { throw new Error(${JSON.stringify(`${path} is not part of sjs`)}); };
+        const stub = new Proxy(function () {}, {
+          get: (_, key) => (key === 'prototype' || key === '__esModule' || typeof key === 'symbol' ? undefined : stub),
+          apply: refuse,
+          construct: refuse,
+        });
+        module.exports = stub;`,
     }));
   },
 };

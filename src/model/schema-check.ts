@@ -60,8 +60,8 @@ export async function checkSchema(
 }
 
 async function compile(schema: object): Promise<ValidateFunction> {
-  const { Ajv } = await import('ajv');
-  const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, strictRequired: false });
+  const { Ajv } = (await import('ajv')).default;
+  const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
   ajv.addKeyword({ keyword: 'notYet', schemaType: 'string', validate: () => false, errors: false });
   ajv.addKeyword({
     keyword: 'notYetValues',
