@@ -22,7 +22,7 @@ import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
-  /** Default `process.env`; the only place it is read. */
+  /** Default: the environment of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default `$SJS_HOME`, `$XDG_DATA_HOME/sjs`, `~/.local/share/sjs`. */
   readonly home?: string;
@@ -70,54 +70,54 @@ export interface Sjs {
   readonly home: string;
 
   /** Reads and validates one sandbox.yaml (a folder or the file); reports all problems at once. */
-  loadSandbox(path: string): Promise<LoadedSandbox>;
+  readonly loadSandbox: (path: string) => Promise<LoadedSandbox>;
   /** {@link loadSandbox} and the policy; needs no engine. */
-  validate(path: string): Promise<LoadedSandbox>;
+  readonly validate: (path: string) => Promise<LoadedSandbox>;
   /** Every sandbox.yaml below a folder, sorted; `node_modules` and hidden folders are passed over. */
-  findSandboxes(directory: string): Promise<readonly string[]>;
+  readonly findSandboxes: (directory: string) => Promise<readonly string[]>;
   /** The JSON Schema of sandbox.yaml or of a policy. */
-  schema(kind: 'sandbox' | 'policy'): Promise<object>;
+  readonly schema: (kind: 'sandbox' | 'policy') => Promise<object>;
   /** Writes a starting point; returns the files written. */
-  init(directory: string): Promise<readonly string[]>;
+  readonly init: (directory: string) => Promise<readonly string[]>;
 
-  plan(path: string, options?: Partial<LockOptions> & Abortable): Promise<BuildPlan>;
-  build(path: string, options?: Partial<LockOptions> & Abortable): Promise<BuildResult>;
+  readonly plan: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
+  readonly build: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildResult>;
   /** Resolves and verifies the base and writes sandbox.lock; builds nothing. */
-  lock(path: string, options?: Partial<LockOptions> & Abortable): Promise<BuildPlan>;
+  readonly lock: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
 
-  run(target: string, options?: RunOptions): Promise<RunRecord>;
-  replay(
+  readonly run: (target: string, options?: RunOptions) => Promise<RunRecord>;
+  readonly replay: (
     target: string,
     options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signals'>,
-  ): Promise<ReplayResult>;
+  ) => Promise<ReplayResult>;
 
   /** Newest first. Runs that a dead sjs left are finished first. */
-  listRuns(query?: RecordQuery): Promise<readonly RunRecord[]>;
+  readonly listRuns: (query?: RecordQuery) => Promise<readonly RunRecord[]>;
   /** By id or a unique beginning of at least six characters. */
-  findRun(id: string): Promise<RunRecord>;
+  readonly findRun: (id: string) => Promise<RunRecord>;
   /** What a record refers to by digest, checked while it is read. */
-  readContent(digest: Digest): Promise<Readable>;
-  removeRun(id: string): Promise<RunRecord>;
+  readonly readContent: (digest: Digest) => Promise<Readable>;
+  readonly removeRun: (id: string) => Promise<RunRecord>;
 
-  listImages(): Promise<readonly ListedImage[]>;
+  readonly listImages: () => Promise<readonly ListedImage[]>;
   /** By tag, seal or name; the seal is checked. */
-  inspectImage(target: string): Promise<InspectedImage>;
-  verifyImage(target: string, options?: Abortable): Promise<SealVerification>;
+  readonly inspectImage: (target: string) => Promise<InspectedImage>;
+  readonly verifyImage: (target: string, options?: Abortable) => Promise<SealVerification>;
   /** Removes the tag and the index entry; records stay. */
-  removeImage(target: string): Promise<IndexEntry>;
-  prune(options?: Abortable): Promise<PruneResult>;
+  readonly removeImage: (target: string) => Promise<IndexEntry>;
+  readonly prune: (options?: Abortable) => Promise<PruneResult>;
 
   /** The policy in force for a folder (default: the operator's alone), and where each line comes from. */
-  explainPolicy(directory?: string): Promise<PolicyExplanation>;
+  readonly explainPolicy: (directory?: string) => Promise<PolicyExplanation>;
 
-  importBase(
+  readonly importBase: (
     source: string,
     target: string,
     options?: ImportBaseOptions,
-  ): Promise<ImportedBase & { readonly policyFile: string | null }>;
-  listBases(options?: Abortable): Promise<readonly TrustedBaseListing[]>;
-  verifyBase(reference: string, options?: Abortable): Promise<VerifiedBase>;
+  ) => Promise<ImportedBase & { readonly policyFile: string | null }>;
+  readonly listBases: (options?: Abortable) => Promise<readonly TrustedBaseListing[]>;
+  readonly verifyBase: (reference: string, options?: Abortable) => Promise<VerifiedBase>;
 
   /** What this machine has and lacks, each with how to mend it. */
-  doctor(options?: Abortable): Promise<DoctorReport>;
+  readonly doctor: (options?: Abortable) => Promise<DoctorReport>;
 }

@@ -26,7 +26,7 @@ export {
 } from './model/quantity.js';
 export { silentReporter, type Reporter } from './ports/reporter.js';
 export type { RunSignals } from './ports/engine.js';
-export { describeTextDifference } from './stages/compare/describe-text-difference.js';
+export { describeTextDifference } from './model/describe-text-difference.js';
 
 /** The instance that the environment describes. */
 const sjs = createSjs();

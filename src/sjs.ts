@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { RunOptions, Sjs, SjsOptions } from './api.js';
+import type { Sjs, SjsOptions } from './api.js';
 import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/run-sandbox.js';

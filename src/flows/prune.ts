@@ -1,10 +1,10 @@
 import type { Policy } from '../model/policy.js';
-import { DEFAULT_RETENTION } from '../model/policy.js';
 import { isFinished } from '../model/record.js';
 import { LABELS } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { RecordStore } from '../ports/record-store.js';
+import { effectiveRetention } from '../stages/policy/effective-policy.js';
 
 /** What was removed. */
 export interface PruneResult {
@@ -27,10 +27,7 @@ export interface PruneTools {
 /** Removes what retention has outlived: the strictest layer's age and size count. Running runs are never touched. */
 export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<PruneResult> {
   const policy = await tools.loadPolicy();
-  const ageMs = Math.min(...policy.layers.map((layer) => layer.retention.ageMs ?? DEFAULT_RETENTION.ageMs));
-  const limitBytes = Math.min(
-    ...policy.layers.map((layer) => layer.retention.bytes ?? DEFAULT_RETENTION.bytes),
-  );
+  const { ageMs, bytes: limitBytes } = effectiveRetention(policy);
   const oldest = tools.clock.now() - ageMs;
 
   const removed: string[] = [];

@@ -24,6 +24,7 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
     tools.engine.listRuns(tools.store.home, signal),
     tools.store.listOpen(),
   ]);
+  await tools.store.removeStaleTemp();
   const alive = new Set<string>();
   for (const run of left) {
     if (await tools.isOwnerAlive(run.owner)) alive.add(run.runId);
@@ -55,7 +56,8 @@ async function recoverOne(run: AbandonedRun, tools: RecoverTools, signal?: Abort
       stdout: { ...out, truncated: outcome.truncated.stdout },
       stderr: { ...err, truncated: outcome.truncated.stderr },
       artifacts: [],
-      skippedArtifacts: [],
+      // The volume is gone with its last container; nobody knows what was in it.
+      skippedArtifacts: [{ path: '.', reason: 'the sjs that would have collected it was killed' }],
     }),
   );
   tools.reporter.warn(`run ${record.id} lost its sjs; its outcome was read from the engine`);

@@ -70,8 +70,9 @@ async function findRun(target: string, tools: RunTools): Promise<RunRecord> {
     }
   }
   const entry = await findEntry(target, tools);
-  const runs = await tools.store.listRecords({ seal: entry.seal });
-  const newest = runs.find((run) => isFinished(run) && run.startedAt !== null && run.replayOf === null);
+  const where = (run: RunRecord): boolean =>
+    isFinished(run) && run.startedAt !== null && run.replayOf === null;
+  const [newest] = await tools.store.listRecords({ seal: entry.seal, where, limit: 1 });
   if (newest) return newest;
   throw new SjsError('RUN_NOT_FOUND', `there is no finished run of ${entry.tag}`, {
     next: `run it first: sjs run ${entry.tag}`,

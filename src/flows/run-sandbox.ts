@@ -155,7 +155,10 @@ export async function executeRun(
   } catch (error) {
     await saving;
     await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
-    await store.saveRecord(failRecord(record, error, tools.clock.now()));
+    // A full disk must not hide what went wrong first; recovery finishes the record later.
+    await store
+      .saveRecord(failRecord(record, error, tools.clock.now()))
+      .catch((second: unknown) => tools.reporter.debug(String(second)));
     throw error;
   }
 }

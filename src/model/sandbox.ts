@@ -118,8 +118,8 @@ export function isEnvName(name: string): boolean {
 }
 
 // C0 and C1 controls, line and paragraph separators, bidi controls, zero-width marks, the byte order mark.
-// eslint-disable-next-line no-control-regex
 const UNPRINTABLE =
+  // eslint-disable-next-line no-control-regex
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\p{Surrogate}/u;
 
 /** Whether the text has characters that could mislead a reader or break out of a line (ATTACKS C17, T01). */

@@ -162,7 +162,7 @@ function explain(
       return {
         code: invalid,
         message: `${path}: found ${found}`,
-        next: `allowed: ${allowed.map((value) => String(value)).join(', ')}`,
+        next: `allowed: ${allowed.map(String).join(', ')}`,
       };
     }
     case 'pattern':
@@ -191,7 +191,7 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
   const text =
-    typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value as number | boolean);
+    typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : JSON.stringify(value);
   return escapeUnprintable(text) + (typeof value === 'string' && value.length > 60 ? '…' : '');
 }
 

@@ -8,6 +8,8 @@ import { makeRunId, openEngine, type EngineWorld, type PlanOverrides } from '../
 
 const execute = promisify(execFile);
 const TAG = 'sjs-test/preload:integration';
+// BuildKit takes a name in FROM, never an id.
+const BASE_TAG = 'sjs-test/preload-base:integration';
 const MIB = 1024 ** 2;
 
 let world: EngineWorld;
@@ -15,13 +17,14 @@ let imageId: string;
 beforeAll(async () => {
   world = await openEngine();
   await world.bundle('src/guest/secrets-preload.ts', 'secrets-preload.cjs');
-  const lines = [`FROM ${world.imageId}`, 'COPY secrets-preload.cjs /.sjs/secrets-preload.cjs'];
+  await execute('docker', ['tag', world.imageId, BASE_TAG]);
+  const lines = [`FROM ${BASE_TAG}`, 'COPY secrets-preload.cjs /.sjs/secrets-preload.cjs'];
   await writeFile(join(world.folder, 'Dockerfile'), lines.join('\n'));
   await execute('docker', ['build', '-q', '-t', TAG, world.folder]);
   imageId = (await execute('docker', ['image', 'inspect', '--format', '{{.Id}}', TAG])).stdout.trim();
 }, 60_000);
 afterAll(async () => {
-  await execute('docker', ['image', 'rm', TAG]);
+  await execute('docker', ['image', 'rm', TAG, BASE_TAG]);
   expect(await world.engine.listRuns(world.owner.home)).toEqual([]);
   await world.close();
 });

@@ -1,6 +1,6 @@
-import { SjsError } from '../../errors.js';
+import { SjsError, type ErrorCode } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
-import { escapeUnprintable } from '../../model/sandbox.js';
 import type { ProgramResult } from '../process/run-program.js';
 
 /** cosign's own exit codes (its cmd/cosign/errors/exit_codes.go, 2.0 on). */
@@ -39,7 +39,7 @@ export function cosignInvalid(message: string, cause: string): SjsError {
 export function explainFailedVerify(result: ProgramResult, reference: DigestReference): SjsError {
   const words = lastWords(result.stderr);
   const name = formatReference(reference);
-  const error = (code: ConstructorParameters<typeof SjsError>[0], message: string, next: string): SjsError =>
+  const error = (code: ErrorCode, message: string, next: string): SjsError =>
     new SjsError(code, message, { cause: `cosign: ${words}`, next });
 
   if (result.exitCode === NO_SIGNATURE) return error('BASE_UNVERIFIED', `${name} has no signature`, SIGN_IT);
@@ -102,5 +102,3 @@ function lastWords(stderr: string): string {
   const line = stderr.split('\n').findLast((text) => text.startsWith('Error: ')) ?? stderr.trim();
   return cleanText(line.replace(/^Error: /, ''));
 }
-
-const cleanText = (text: string): string => escapeUnprintable(text.trim().slice(0, 1000));

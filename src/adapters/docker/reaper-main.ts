@@ -1,5 +1,5 @@
 // The reaper process: ends what outlives its deadline when the sjs that started it is gone. Started by reaper.ts.
-import { readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { request, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
 import type { ReaperTask } from './reaper.js';
@@ -86,7 +86,8 @@ async function reap(): Promise<void> {
     try {
       const state = await look();
       const now = performance.now();
-      if (state.kind === 'ended') return;
+      // Gone after it ran: recovery was here.
+      if (state.kind === 'ended' || (state.kind === 'absent' && deadline !== null)) return;
       if (state.kind === 'running') {
         // The engine's clock says once how long it has run; from then on time is counted, not read.
         deadline ??= now + state.leftMs;
@@ -102,4 +103,19 @@ async function reap(): Promise<void> {
   }
 }
 
+/** Closes what sjs itself had inherited and passed on; Node's own descriptors are close-on-exec and stay. */
+function closeInherited(): void {
+  const CLOSE_ON_EXEC = 0o2000000;
+  try {
+    for (const name of readdirSync('/proc/self/fdinfo')) {
+      const fd = Number(name);
+      const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${name}`, 'utf8'))?.[1];
+      if (fd > 2 && flags !== undefined && (parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) closeSync(fd);
+    }
+  } catch {
+    // Not Linux, or a descriptor that was gone before it was looked at.
+  }
+}
+
+closeInherited();
 void reap();

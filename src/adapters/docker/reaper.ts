@@ -21,8 +21,9 @@ export interface Reaper {
   wake(): void;
 }
 
-// Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond.
-const WAIT = 'read -r _ && exit 0; exec "$0" "$@"';
+// Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond. What
+// sjs had inherited is closed: somebody may read such a pipe to its end.
+const WAIT = 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; read -r _ && exit 0; exec "$0" "$@"';
 
 /**
  * Starts the reaper of one run (SPEC §2.8), in a session of its own so that neither Ctrl-C nor the terminal's end

@@ -46,31 +46,41 @@ export async function runProgram(call: ProgramCall): Promise<ProgramResult> {
     env: { ...call.env },
     extendEnv: false,
     ...(call.input === undefined ? { stdin: 'ignore' as const } : { input: call.input }),
-    timeout: call.timeoutMs,
     maxBuffer: MAX_OUTPUT,
     killSignal: 'SIGKILL',
-    ...(call.signal && { cancelSignal: call.signal }),
     // A process group of its own, so that what the program started dies with it, and no terminal to ask at.
     detached: true,
     reject: false,
     stripFinalNewline: false,
   });
-  const result = await child;
-  if (child.pid !== undefined && (result.timedOut || result.isMaxBuffer || result.isCanceled)) {
-    killGroup(child.pid);
+  // execa's own limits kill the program alone, and then wait for whoever holds its output open.
+  let timedOut = false;
+  const stop = (): void => killGroup(child.pid);
+  const timer = setTimeout(() => {
+    timedOut = true;
+    stop();
+  }, call.timeoutMs);
+  call.signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const result = await child;
+    if (result.isMaxBuffer) stop();
+    if (call.signal?.aborted) throw aborted(call.program, call.signal);
+    return {
+      exitCode: result.exitCode ?? null,
+      stdout: result.stdout,
+      stderr: result.stderr,
+      timedOut,
+      missing: child.pid === undefined,
+      tooMuchOutput: result.isMaxBuffer,
+    };
+  } finally {
+    clearTimeout(timer);
+    call.signal?.removeEventListener('abort', stop);
   }
-  if (result.isCanceled) throw aborted(call.program, call.signal);
-  return {
-    exitCode: result.exitCode ?? null,
-    stdout: result.stdout,
-    stderr: result.stderr,
-    timedOut: result.timedOut,
-    missing: child.pid === undefined,
-    tooMuchOutput: result.isMaxBuffer,
-  };
 }
 
-function killGroup(leader: number): void {
+function killGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
   try {
     process.kill(-leader, 'SIGKILL');
   } catch {

@@ -1,6 +1,6 @@
 import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import { isLoopback } from '../../model/loopback.js';
-import { escapeUnprintable } from '../../model/sandbox.js';
 import { startDeadline, type Deadline } from './deadline.js';
 
 /** What a request can carry. */
@@ -94,7 +94,7 @@ export function resolveUrl(location: string, base: URL, registry: string): URL {
   } catch (cause) {
     throw new SjsError(
       'REGISTRY_INVALID_ANSWER',
-      `${registry} points to ${escapeUnprintable(location.slice(0, 200))}, which is no address`,
+      `${registry} points to ${cleanText(location.slice(0, 200))}, which is no address`,
       { cause, next: 'ask whoever runs the registry' },
     );
   }
@@ -177,7 +177,7 @@ function explain(error: unknown, registry: string, deadline: Deadline, request: 
     );
   }
   // fetch says "fetch failed" and hides the reason one level down.
-  const reason = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const reason = (error as { cause?: unknown } | null)?.cause ?? error;
   return new SjsError('REGISTRY_UNREACHABLE', `${registry} cannot be reached`, {
     cause: reason,
     next: 'check the name, that the registry runs, and the way to it',

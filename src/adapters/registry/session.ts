@@ -1,6 +1,6 @@
 import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import type { Repository } from '../../model/reference.js';
-import { escapeUnprintable } from '../../model/sandbox.js';
 import type { SendAuthorized } from './authorization.js';
 import type { HttpAnswer } from './http.js';
 
@@ -36,7 +36,7 @@ export async function expectStatus(
   const { status } = answer;
   if (statuses.includes(status)) return;
   const text = await answer.read(MAX_ERROR_BYTES).catch(() => new Uint8Array());
-  const words = escapeUnprintable(Buffer.from(text).toString('utf8').trim().slice(0, 300));
+  const words = cleanText(Buffer.from(text).toString('utf8').slice(0, 300));
   const cause = `${status} ${words}`.trim();
   if (status === 404) {
     throw new SjsError('BASE_NOT_FOUND', `${name} does not exist`, {

@@ -1,5 +1,5 @@
 import type { Digest } from '../../model/digest.js';
-import type { Policy, PolicyLimits } from '../../model/policy.js';
+import { DEFAULT_RETENTION, type Policy, type PolicyLimits } from '../../model/policy.js';
 import type { BaseRequest, Resources } from '../../model/sandbox.js';
 
 /** The bounds that hold: of each resource the smallest that any layer states. */
@@ -31,4 +31,13 @@ export function defaultResources(policy: Policy): Partial<Resources> {
 /** Whether any layer denies the digest. */
 export function isDenied(policy: Policy, digest: Digest): boolean {
   return policy.layers.some((layer) => layer.deniedDigests.includes(digest));
+}
+
+/** How long and how much is kept: the strictest of what layers state, else the defaults. */
+export function effectiveRetention(policy: Policy): { readonly ageMs: number; readonly bytes: number } {
+  const strictest = (key: 'ageMs' | 'bytes'): number => {
+    const stated = policy.layers.flatMap((layer) => layer.retention[key] ?? []);
+    return stated.length === 0 ? DEFAULT_RETENTION[key] : Math.min(...stated);
+  };
+  return { ageMs: strictest('ageMs'), bytes: strictest('bytes') };
 }

@@ -1,6 +1,6 @@
 import type { Policy } from '../../model/policy.js';
-import { DEFAULT_RETENTION } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import { effectiveRetention } from './effective-policy.js';
 
 /** One value in force, as it would be written, and `file:line` of every layer that has a say in it. */
 export interface ExplainedValue {
@@ -87,6 +87,7 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
   );
   const ages = stated('retention.age', (layer) => layer.retention.ageMs);
   const sizes = stated('retention.size', (layer) => layer.retention.bytes);
+  const retention = effectiveRetention(policy);
   return {
     digest: policy.digest,
     layers: layers.map(({ file, origin }) => ({ file, origin })),
@@ -105,12 +106,12 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
       ...floors,
       ...row(
         'retention.age',
-        formatDuration(Math.min(DEFAULT_RETENTION.ageMs, ...ages.map(({ value }) => value))),
+        formatDuration(retention.ageMs),
         ages.map(({ from }) => from),
       ),
       ...row(
         'retention.size',
-        formatBytes(Math.min(DEFAULT_RETENTION.bytes, ...sizes.map(({ value }) => value))),
+        formatBytes(retention.bytes),
         sizes.map(({ from }) => from),
       ),
     ],

@@ -1,12 +1,12 @@
 import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import type { Platform } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
-import { escapeUnprintable } from '../../model/sandbox.js';
 import type { ImageIndex } from './read-manifest.js';
 
 /** `linux/amd64`, `linux/arm64/v8`. */
 export function formatPlatform({ os, architecture, variant }: Platform): string {
-  return escapeUnprintable([os, architecture, variant].filter(Boolean).join('/').slice(0, 100));
+  return cleanText([os, architecture, variant].filter(Boolean).join('/').slice(0, 100));
 }
 
 /** Whether an image for one platform is an image for the other. `arm64` alone means `arm64/v8`. */

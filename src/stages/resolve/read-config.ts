@@ -1,8 +1,8 @@
 import { SjsError, type Problem } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import type { Platform } from '../../model/base.js';
 import { isDigest, type Digest } from '../../model/digest.js';
 import { splitRuntimeConfig, type RuntimeConfig } from '../../model/runtime-config.js';
-import { escapeUnprintable } from '../../model/sandbox.js';
 import { parseFields, toFields } from './read-manifest.js';
 
 /** What an image's config says that matters to a base. */
@@ -45,7 +45,7 @@ export function readConfig(bytes: Uint8Array, layers: number, name: string): Ima
 export function checkBaseConfig(raw: Readonly<Record<string, unknown>>, name: string): RuntimeConfig {
   const { config, unknownFields } = splitRuntimeConfig(raw);
   const problems: Problem[] = unknownFields.map((field) => ({
-    message: `config field ${escapeUnprintable(field.slice(0, 100))} is not known to this sjs`,
+    message: `config field ${cleanText(field.slice(0, 100))} is not known to this sjs`,
   }));
   if (config.Volumes !== undefined) problems.push({ message: 'Volumes would be writable in every run' });
   if (config.OnBuild !== undefined) problems.push({ message: 'OnBuild would run while building' });
@@ -54,7 +54,7 @@ export function checkBaseConfig(raw: Readonly<Record<string, unknown>>, name: st
   );
   problems.push(
     ...labels.map((label) => ({
-      message: `label ${escapeUnprintable(label.slice(0, 100))} belongs to sealed images`,
+      message: `label ${cleanText(label.slice(0, 100))} belongs to sealed images`,
     })),
   );
   const malformed = malformedFields(config);

@@ -1,9 +1,9 @@
 import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import type { ResolvedBase } from '../../model/base.js';
 import type { BaseRule } from '../../model/policy.js';
 import { formatReference, formatRepository, parseReference } from '../../model/reference.js';
 import { matchesRepository } from '../../model/repository-pattern.js';
-import { escapeUnprintable } from '../../model/sandbox.js';
 import type { VerifiedPayload } from '../../ports/signature-verifier.js';
 
 const RESIGN = 'import and sign it again with sjs base import --sign-key …';
@@ -86,4 +86,4 @@ function checkAnnotations({ annotations }: VerifiedPayload, rule: BaseRule, name
   });
 }
 
-const quote = (text: string): string => escapeUnprintable(JSON.stringify(text.slice(0, 200)));
+const quote = (text: string): string => cleanText(JSON.stringify(text.slice(0, 200)));

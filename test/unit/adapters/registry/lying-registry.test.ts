@@ -18,7 +18,7 @@ describe('a registry that is not there or silent', () => {
     await expect(registry.getManifest(at(host), '1.0.0')).rejects.toMatchObject({
       code: 'REGISTRY_UNREACHABLE',
       message: `${host} cannot be reached`,
-      cause: { code: 'ECONNREFUSED' },
+      cause: expect.objectContaining({ code: 'ECONNREFUSED' }),
     });
   });
 
@@ -167,7 +167,7 @@ describe('a registry that lies', () => {
     const { host } = await startServer((_request, response) =>
       response.writeHead(500).end('\u001b[2Jboom\u202e'),
     );
-    await expect(registry.listTags(at(host))).rejects.toMatchObject({ cause: '500 \\u001b[2Jboom\\u202e' });
+    await expect(registry.listTags(at(host))).rejects.toMatchObject({ cause: '500 \\x1b[2Jboom\\u202e' });
   });
 });
 

@@ -1,4 +1,4 @@
-import { cleanText } from '../../model/clean-text.js';
+import { cleanText } from './clean-text.js';
 
 const NEWLINE = 0x0a;
 /** How much of a line is shown, and how much of that before the difference. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { describeTextDifference } from '../../../../src/stages/compare/describe-text-difference.js';
+import { describeTextDifference } from '../../../src/model/describe-text-difference.js';
 
 const describe = (expected: string | Uint8Array, actual: string | Uint8Array) =>
   describeTextDifference(Buffer.from(expected), Buffer.from(actual));

@@ -1,0 +1,290 @@
+import { describe, expect, test } from '@jest/globals';
+import { createCosignVerifier } from '../../../../src/adapters/cosign/cosign-verifier.js';
+import { sha256 } from '../../../../src/model/digest.js';
+import { makePublicKey } from '../../../support/fake-signature-verifier.js';
+import { cleanPrograms, makePrograms } from '../../../support/programs.js';
+
+cleanPrograms();
+
+const digest = sha256('image');
+const reference = { registry: 'registry.example.com', path: 'base/node', digest };
+const request = { reference, publicKey: makePublicKey(), transparencyLog: 'none' as const };
+
+const payload = (overrides: object = {}): string =>
+  JSON.stringify([
+    {
+      critical: {
+        identity: { 'docker-reference': 'registry.example.com/base/node' },
+        image: { 'docker-manifest-digest': digest },
+        type: 'cosign container image signature',
+        ...overrides,
+      },
+      optional: { version: '1.0.0', Bundle: { not: 'a string' } },
+    },
+  ]);
+
+/** A cosign of some version whose `verify` is the script. */
+async function makeCosign(
+  verify: string,
+  version = 'v2.5.0',
+  env: Record<string, string> = {},
+  timeoutMs = 10_000,
+) {
+  const path = await makePrograms({
+    cosign: `case $1 in
+      version) printf '%s' '${JSON.stringify({ gitVersion: version })}';;
+      *) ${verify};;
+    esac`,
+  });
+  return createCosignVerifier({ env: { ...env, PATH: path }, home: '/nonexistent', timeoutMs });
+}
+
+describe('a cosign that is not one', () => {
+  test('is not there', async () => {
+    const cosign = createCosignVerifier({ env: { PATH: await makePrograms() }, home: '/nonexistent' });
+    const missing = {
+      code: 'COSIGN_MISSING',
+      next: expect.stringContaining('apt-get install cosign') as string,
+    };
+    await expect(cosign.verify(request)).rejects.toMatchObject(missing);
+    await expect(cosign.version()).rejects.toMatchObject(missing);
+    await expect(cosign.publicKey('k.key')).rejects.toMatchObject(missing);
+    await expect(cosign.sign(reference, 'k.key', {})).rejects.toMatchObject(missing);
+  });
+
+  test.each([
+    ['succeeds and says nothing', 'true'],
+    ['succeeds and names nothing', 'echo "[]"'],
+    ['says no JSON', 'echo Verified OK'],
+    ['says something else', `echo '{"verified":true}'`],
+    ['says null', `echo '[null]'`],
+    [
+      'answers about another image',
+      `echo '${payload({ image: { 'docker-manifest-digest': sha256('other') } })}'`,
+    ],
+    ['answers about no image', `echo '${payload({ image: undefined })}'`],
+    ['answers about two images', `echo '[{},${payload().slice(1)}'`],
+    ['prints without end', 'exec /usr/bin/yes'],
+  ])('%s', async (_what, script) => {
+    const cosign = await makeCosign(script);
+    await expect(cosign.verify(request)).rejects.toMatchObject({ code: 'COSIGN_INVALID_ANSWER' });
+  });
+
+  test('never answers', async () => {
+    const cosign = await makeCosign('/bin/sleep 1000', 'v2.5.0', {}, 300);
+    await expect(cosign.verify(request)).rejects.toMatchObject({ code: 'COSIGN_TIMEOUT' });
+  });
+
+  test('exits 0 for everything', async () => {
+    const path = await makePrograms({ cosign: 'exit 0' });
+    const cosign = createCosignVerifier({ env: { PATH: path }, home: '/nonexistent' });
+    await expect(cosign.verify(request)).rejects.toMatchObject({ code: 'COSIGN_INVALID_ANSWER' });
+    await expect(cosign.publicKey('k.key')).rejects.toMatchObject({ code: 'COSIGN_INVALID_ANSWER' });
+  });
+});
+
+describe('versions', () => {
+  test.each(['v2.4.9', '2.2.0', 'v1.13.0', 'v4.0.0', 'v2.5.0-rc.1', 'devel'])(
+    '%s is not supported',
+    async (version) => {
+      const cosign = await makeCosign(`echo '${payload()}'`, version);
+      await expect(cosign.verify(request)).rejects.toMatchObject({ code: 'COSIGN_UNSUPPORTED' });
+      await expect(cosign.version()).rejects.toMatchObject({ code: 'COSIGN_UNSUPPORTED' });
+    },
+  );
+
+  test.each(['v2.5.0', '2.6.3', 'v3.1.1'])('%s is', async (version) => {
+    const cosign = await makeCosign(`echo '${payload()}'`, version);
+    await expect(cosign.version()).resolves.toBe(version.replace('v', ''));
+    await expect(cosign.verify(request)).resolves.toHaveLength(1);
+  });
+
+  test.each([
+    ['2.6.0', '--signing-config= --tlog-upload=true'],
+    ['3.0.0', '--signing-config='],
+  ])('a build without one is at least %s by its flags', async (version, flags) => {
+    const cosign = await makeCosign(`echo '${flags}'`, 'devel');
+    await expect(cosign.version()).resolves.toBe(version);
+  });
+});
+
+describe('verify', () => {
+  const echo = `printf '%s\\n' "$*" "$(/usr/bin/env | /usr/bin/sort)" >&2; exit 1`;
+
+  test('gives digest, repository and annotations in one form', async () => {
+    const cosign = await makeCosign(`echo '${payload()}'`);
+    await expect(cosign.verify(request)).resolves.toEqual([
+      { digest, dockerReference: 'registry.example.com/base/node', annotations: { version: '1.0.0' } },
+    ]);
+  });
+
+  test('takes no repository from cosign 3, which only repeats the question there', async () => {
+    const cosign = await makeCosign(`echo '${payload({ type: 'https://sigstore.dev/cosign/sign/v1' })}'`);
+    await expect(cosign.verify(request)).resolves.toMatchObject([{ dockerReference: null }]);
+  });
+
+  test('attestations alone are no signature (ATTACKS B14)', async () => {
+    const cosign = await makeCosign(
+      `echo '${payload({ type: 'https://cosign.sigstore.dev/attestation/v1' })}'`,
+    );
+    await expect(cosign.verify(request)).rejects.toMatchObject({ code: 'BASE_UNVERIFIED' });
+  });
+
+  test('has a fixed argument list and a scrubbed environment (ATTACKS B08, B09)', async () => {
+    const evil = {
+      SIGSTORE_ROOT_FILE: '/evil',
+      SIGSTORE_REKOR_PUBLIC_KEY: '/evil',
+      TUF_ROOT: '/evil',
+      TUF_MIRROR: 'evil',
+      COSIGN_REPOSITORY: 'evil.example.com/x',
+      COSIGN_EXPERIMENTAL: '1',
+      COSIGN_PASSWORD: 'secret',
+      LD_PRELOAD: '/evil.so',
+    };
+    const cosign = await makeCosign(echo, 'v2.5.0', { ...evil, DOCKER_CONFIG: '/docker' });
+    const failure = (await cosign.verify(request).catch((error: unknown) => error)) as { cause: string };
+    expect(failure.cause).toContain(
+      `cosign: verify --key env://SJS_COSIGN_PUBLIC_KEY --output json --insecure-ignore-tlog=true ` +
+        `registry.example.com/base/node@${digest} `,
+    );
+    expect(failure.cause).toContain('DOCKER_CONFIG=/docker HOME=/nonexistent');
+    expect(failure.cause).not.toMatch(/evil|secret|SIGSTORE|TUF|COSIGN_[^P]/);
+  });
+
+  test('keeps the transparency log unless the rule says none, and TLS unless the registry is on loopback', async () => {
+    const cosign = await makeCosign(echo);
+    const ask = async (changes: object): Promise<string> =>
+      (
+        (await cosign.verify({ ...request, ...changes }).catch((error: unknown) => error)) as {
+          cause: string;
+        }
+      ).cause;
+    expect(await ask({ transparencyLog: 'required' })).not.toContain('--insecure');
+    expect(await ask({})).not.toContain('--allow-insecure-registry');
+    expect(await ask({ reference: { ...reference, registry: '127.0.0.1:5000' } })).toContain(
+      '--allow-insecure-registry',
+    );
+  });
+
+  // Words and codes as cosign 2.5.0 and 3.1.1 print them.
+  test.each([
+    [10, 'Error: no signatures found', 'BASE_UNVERIFIED'],
+    [11, 'Error: image tag not found', 'BASE_NOT_FOUND'],
+    [
+      12,
+      'Error: no matching signatures: invalid signature when validating ASN.1 encoded signature',
+      'BASE_KEY_MISMATCH',
+    ],
+    [
+      12,
+      'Error: no matching signatures: invalid or missing digest in claim: sha256:00',
+      'BASE_DIGEST_MISMATCH',
+    ],
+    [12, 'Error: no matching signatures: signature not found in transparency log', 'BASE_UNVERIFIED'],
+    [13, 'Error: no certificate found on signature', 'BASE_UNVERIFIED'],
+    [
+      1,
+      'Error: no matching attestations: failed to verify signature: could not verify envelope: accepted signatures do not match threshold, Found: 0, Expected 1',
+      'BASE_KEY_MISMATCH',
+    ],
+    [
+      1,
+      'Error: no matching attestations: failed to verify signature: provided artifact digest does not match any digest in statement',
+      'BASE_DIGEST_MISMATCH',
+    ],
+    [
+      1,
+      'Error: getting Rekor public keys: updating local metadata and targets: error updating to TUF remote mirror: tuf: failed to download 13.root.json: dial tcp: lookup tuf.example.com: no such host',
+      'BASE_UNVERIFIED',
+    ],
+    [
+      1,
+      'Error: setting trusted material: getting trusted root from TUF for new bundle verification: dial tcp: no such host',
+      'BASE_UNVERIFIED',
+    ],
+    [
+      1,
+      'Error: Get "https://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
+      'REGISTRY_UNREACHABLE',
+    ],
+    [
+      1,
+      'Error: GET http://127.0.0.1:1/v2/: unexpected status code 500 Internal Server Error',
+      'REGISTRY_UNREACHABLE',
+    ],
+    [
+      1,
+      'Error: GET http://127.0.0.1:1/v2/a/b/manifests/x.sig: unexpected status code 401 Unauthorized',
+      'REGISTRY_UNAUTHORIZED',
+    ],
+    [
+      1,
+      'Error: GET http://127.0.0.1:1/v2/a/b/manifests/x.sig: unexpected status code 403 Forbidden',
+      'REGISTRY_UNAUTHORIZED',
+    ],
+    [1, 'Error: something new', 'BASE_UNVERIFIED'],
+    [2, '', 'BASE_UNVERIFIED'],
+    [139, '', 'BASE_UNVERIFIED'],
+  ])('exit %i, %s: %s', async (status, words, code) => {
+    const cosign = await makeCosign(
+      `echo '${payload()}'; printf '%s\\nmain.go: %s\\n' '${words}' 'exit' >&2; exit ${status}`,
+    );
+    await expect(cosign.verify(request)).rejects.toMatchObject({
+      code,
+      message: expect.any(String) as string,
+    });
+  });
+
+  test('words of cosign reach no terminal as they are', async () => {
+    const cosign = await makeCosign(`printf 'Error: \\033[2Jboom\\n' >&2; exit 1`);
+    await expect(cosign.verify(request)).rejects.toMatchObject({ cause: 'cosign: \\x1b[2Jboom' });
+  });
+
+  test('can be interrupted', async () => {
+    const cosign = await makeCosign('/bin/sleep 1000');
+    const controller = new AbortController();
+    const running = cosign.verify(request, controller.signal);
+    setImmediate(() => controller.abort());
+    await expect(running).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+});
+
+describe('sign and publicKey', () => {
+  const echo = `printf 'Error: %s %s' "$COSIGN_PASSWORD" "$*" >&2; exit 1`;
+
+  test('cosign 2 is told not to use the log, cosign 3 gets a signing config', async () => {
+    for (const [version, flags] of [
+      ['v2.5.0', '-a version=1.0.0 --tlog-upload=false'],
+      ['v3.1.1', '-a version=1.0.0 --signing-config '],
+    ] as const) {
+      const cosign = await makeCosign(echo, version, { COSIGN_PASSWORD: 'open' });
+      await expect(cosign.sign(reference, '/keys/a.key', { version: '1.0.0' })).rejects.toMatchObject({
+        code: 'COSIGN_FAILED',
+        cause: expect.stringContaining(`cosign: open sign --key /keys/a.key --yes ${flags}`) as string,
+      });
+    }
+  });
+
+  test('a key is a file, whatever it is called', async () => {
+    const cosign = await makeCosign(echo);
+    await expect(cosign.publicKey('k8s://secret/key')).rejects.toMatchObject({
+      code: 'COSIGN_FAILED',
+      cause: expect.stringMatching(/public-key --key \/.*k8s:\/secret\/key$/) as string,
+    });
+  });
+
+  test('says what to do about the password and the path', async () => {
+    const locked = await makeCosign(
+      `echo 'Error: reading key: decrypt: encrypted: decryption failed' >&2; exit 1`,
+    );
+    await expect(locked.publicKey('a.key')).rejects.toMatchObject({
+      next: expect.stringContaining('COSIGN_PASSWORD') as string,
+    });
+    const absent = await makeCosign(`echo 'Error: open a.key: no such file or directory' >&2; exit 1`);
+    await expect(absent.publicKey('a.key')).rejects.toMatchObject({
+      next: expect.stringContaining('generate-key-pair') as string,
+    });
+    const silent = await makeCosign('true');
+    await expect(silent.publicKey('a.key')).rejects.toMatchObject({ code: 'COSIGN_FAILED' });
+  });
+});
