@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', '.demo', '.cache', 'coverage'] },
+  { ignores: ['templates', 'dist', 'node_modules', '.demo', '.cache', 'coverage'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

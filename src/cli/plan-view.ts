@@ -9,21 +9,24 @@ export function formatPlan(plan: BuildPlan, colors: Colors): string {
   const { base, rights, source } = plan;
   const version = plan.version === null ? '' : ` ${plan.version}`;
   const rows: Section[] = [
-    ['Sandbox', [`${plan.name}${version}`, plan.file, `inputs ${plan.inputs}`]],
+    ['Sandbox', [`${plan.name}${version}`, cleanLine(plan.file), `inputs ${plan.inputs}`]],
     [
       'Base',
       [
         `${base.image}@${base.digest}${base.version === null ? '' : ` (${base.version})`}`,
         ...(base.manifestDigest === base.digest ? [] : [`this platform's manifest ${base.manifestDigest}`]),
         `signed by the key ${base.signer}`,
-        `trusted by ${base.trustedBy}`,
+        `trusted by ${cleanLine(base.trustedBy)}`,
       ],
     ],
     [
       'Source',
-      [`${source.root}: ${source.entries} files and folders, ${source.bytes} bytes`, ...withheld(source)],
+      [
+        `${cleanLine(source.root)}: ${source.entries} files and folders, ${source.bytes} bytes`,
+        ...withheld(source),
+      ],
     ],
-    ['Dockerfile', plan.dockerfile.trimEnd().split('\n')],
+    ['Dockerfile', plan.dockerfile.trimEnd().split('\n').map(cleanLine)],
     ['Program', programOf(plan)],
     ['Rights', formatRows(rightsOf(plan))],
     ['Limits', formatRows(limitsOf(rights.resources))],
@@ -45,7 +48,7 @@ function programOf({ command, args, env }: BuildPlan): string[] {
   const words = [...command, ...args].map((word) =>
     /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word),
   );
-  return [words.map(cleanLine).join(' '), ...env.map((entry) => `${cleanLine(entry)}`)];
+  return [words.map(cleanLine).join(' '), ...env.map(cleanLine)];
 }
 
 function rightsOf({ user, rights }: BuildPlan): Row[] {

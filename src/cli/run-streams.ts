@@ -75,6 +75,6 @@ export function textOf(name: string, bytes: Uint8Array): Record<string, string> 
 export function openStdin(interactive: boolean): Readable | null {
   if (!interactive && isatty(0)) return null;
   // A stdin that fails or is given up early is the run's matter; here it must not end the process.
-  process.stdin.on('error', () => undefined);
+  if (process.stdin.listenerCount('error') === 0) process.stdin.on('error', () => undefined);
   return process.stdin;
 }

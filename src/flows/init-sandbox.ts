@@ -1,20 +1,23 @@
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../errors.js';
 
-/** What init can write. */
-export const INIT_TEMPLATES = ['node'] as const;
-
-/** A starting point for a sandbox. */
-export type InitTemplate = (typeof INIT_TEMPLATES)[number];
+/** Names of the files init writes, by their names among the templates. */
+const FILES = { 'sandbox.yaml': 'sandbox.yaml', 'index.js': 'index.js', sjsignore: '.sjsignore' };
 
 /**
  * Writes a commented `sandbox.yaml`, a program and a `.sjsignore` into a folder, which is made when it is not there.
  * Files that exist are never overwritten.
+ * @param templates folder of the templates
+ * @param schemaFile what the modeline for editors points at
  * @returns absolute paths of the files written
  * @throws SjsError `USAGE` when the folder has a sandbox.yaml already.
  */
-export async function initSandbox(directory: string, schemaFile: string): Promise<readonly string[]> {
+export async function initSandbox(
+  directory: string,
+  templates: string,
+  schemaFile: string,
+): Promise<readonly string[]> {
   const folder = resolve(directory);
   await mkdir(folder, { recursive: true });
   for (const name of ['sandbox.yaml', 'sandbox.yml']) {
@@ -25,9 +28,15 @@ export async function initSandbox(directory: string, schemaFile: string): Promis
     }
   }
   const written: string[] = [];
-  for (const [name, text] of Object.entries(files(nameOf(folder), schemaFile))) {
+  const values: Readonly<Record<string, string>> = { name: nameOf(folder), schema: schemaFile };
+  for (const [template, name] of Object.entries(FILES)) {
+    const text = await readFile(join(templates, template), 'utf8');
     try {
-      await writeFile(join(folder, name), text, { flag: 'wx' });
+      await writeFile(
+        join(folder, name),
+        text.replace(/\{\{(\w+)\}\}/g, (_, key: string) => values[key] ?? ''),
+        { flag: 'wx' },
+      );
       written.push(join(folder, name));
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
@@ -50,37 +59,4 @@ function nameOf(folder: string): string {
     .slice(0, 63)
     .replace(/^-+|-+$/g, '');
   return label === '' ? 'my-sandbox' : label;
-}
-
-function files(name: string, schemaFile: string): Record<string, string> {
-  return {
-    'sandbox.yaml': `# yaml-language-server: $schema=${schemaFile}
-# What the code is, and how little it may do. Check with: sjs validate · sjs plan
-apiVersion: sjs/v1
-kind: Sandbox
-metadata:
-  name: ${name}
-  version: 0.1.0
-spec:
-  language: node
-  # The base image; without this the operator's policy decides (defaults.base).
-  # base: { image: registry.example.com/base/node, version: ">=24 <25" }
-  source: .
-  entrypoint: index.js
-  args: []
-  # env: { TZ: UTC }
-  # secrets: [API_TOKEN]            # names only; values come with sjs run --secret API_TOKEN
-  # filesystem: { tmp: 64Mi, out: 4Mi }  # files the program leaves in /out are kept with the run
-  network: { mode: none }           # loopback only
-  resources: { cpu: 1, memory: 256Mi, pids: 64, files: 1024, timeout: 30s, output: 1Mi }
-`,
-    'index.js': `// Arguments come after \`--\`: sjs run <tag> -- Ada
-const [name = 'world'] = process.argv.slice(2);
-console.log(\`hello, \${name}\`);
-`,
-    '.sjsignore': `# What stays out of the image, as in .dockerignore
-node_modules
-**/*.test.js
-`,
-  };
 }

@@ -49,14 +49,13 @@ export async function checkSchema(
   compiled.set(schema, validate);
   if (validate(document.value)) return [];
   const problems = (validate.errors ?? []).map((error) => describe(error, document, name));
-  // One place is reported once: the first keyword that failed there says most.
-  const seen = new Set<string>();
-  return problems.filter(({ problem }) => {
-    const key = `${problem.location?.path}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
+  // One place is reported once: "not yet" says most, else the first keyword that failed there.
+  const byPlace = new Map<string | undefined, SchemaProblem>();
+  for (const found of problems) {
+    const path = found.problem.location?.path;
+    if (!byPlace.has(path) || found.code === 'NOT_YET') byPlace.set(path, found);
+  }
+  return [...byPlace.values()];
 }
 
 async function compile(schema: object): Promise<ValidateFunction> {
@@ -190,9 +189,10 @@ export function show(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  const text =
-    typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : JSON.stringify(value);
-  return escapeUnprintable(text) + (typeof value === 'string' && value.length > 60 ? '…' : '');
+  if (typeof value !== 'string')
+    return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'a value';
+  const text = JSON.stringify(value.slice(0, 60));
+  return escapeUnprintable(text) + (value.length > 60 ? '…' : '');
 }
 
 /** The known word nearest to what was written, if it is near enough to have been meant. */

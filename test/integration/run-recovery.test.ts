@@ -158,8 +158,8 @@ test('the reaper has a session of its own, no inherited descriptors, and is a sh
   const session = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3];
   expect(session).toBe(pid);
   const links = await Promise.all(descriptors.sort().map((fd) => readlink(`/proc/${pid}/fd/${fd}`)));
-  expect(links.slice(1, 3)).toEqual(['/dev/null', '/dev/null']);
-  expect(links).toHaveLength(3);
+  // The first is the pipe to sjs.
+  expect(new Set(links.slice(1))).toEqual(new Set(['/dev/null']));
   expect(await readlink(`/proc/${pid}/cwd`)).toBe('/');
   await once(child, 'exit');
   await until(async () => (await reapersOf(runId)).length === 0, 2000);

@@ -68,5 +68,6 @@ async function askFlags(run: RunCosign, signal?: AbortSignal): Promise<string | 
   const { stdout, stderr } = await run(['sign', '--help'], signal);
   const help = stdout + stderr;
   if (!help.includes('--signing-config')) return null;
-  return help.includes('--tlog-upload=') ? '2.6.0' : '3.0.0';
+  // An example in the help of 3 still mentions the flag that it no longer has.
+  return /^\s*--tlog-upload=/m.test(help) ? '2.6.0' : '3.0.0';
 }

@@ -1,5 +1,5 @@
 // The reaper process: ends what outlives its deadline when the sjs that started it is gone. Started by reaper.ts.
-import { closeSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { request, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
 import type { ReaperTask } from './reaper.js';
@@ -103,19 +103,4 @@ async function reap(): Promise<void> {
   }
 }
 
-/** Closes what sjs itself had inherited and passed on; Node's own descriptors are close-on-exec and stay. */
-function closeInherited(): void {
-  const CLOSE_ON_EXEC = 0o2000000;
-  try {
-    for (const name of readdirSync('/proc/self/fdinfo')) {
-      const fd = Number(name);
-      const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${name}`, 'utf8'))?.[1];
-      if (fd > 2 && flags !== undefined && (parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) closeSync(fd);
-    }
-  } catch {
-    // Not Linux, or a descriptor that was gone before it was looked at.
-  }
-}
-
-closeInherited();
 void reap();

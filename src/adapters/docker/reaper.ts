@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process';
+import { spawn, type StdioOptions } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { SjsError } from '../../errors.js';
+import { inheritedDescriptors } from '../process/inherited-descriptors.js';
 import type { Endpoint } from './endpoint.js';
 import { outName, sandboxName } from './owner-labels.js';
 
@@ -21,9 +23,8 @@ export interface Reaper {
   wake(): void;
 }
 
-// Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond. What
-// sjs had inherited is closed: somebody may read such a pipe to its end.
-const WAIT = 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; read -r _ && exit 0; exec "$0" "$@"';
+// Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond.
+const WAIT = 'read -r _ && exit 0; exec "$0" "$@"';
 
 /**
  * Starts the reaper of one run (SPEC §2.8), in a session of its own so that neither Ctrl-C nor the terminal's end
@@ -37,21 +38,30 @@ export function startReaper(
   program: { readonly nodePath: string; readonly reaperFile: string },
 ): Reaper {
   const task: ReaperTask = { endpoint, sandbox: sandboxName(runId), out: outName(runId), timeoutMs };
+  const nothing = openSync('/dev/null', 'r');
+  const stdio: StdioOptions = ['pipe', 'ignore', 'ignore'];
+  // Somebody may read a pipe that sjs had inherited to its end: it must not stay open in here.
+  for (const fd of inheritedDescriptors()) {
+    while (stdio.length < fd) stdio.push('ignore');
+    stdio[fd] = nothing;
+  }
   const child = spawn('/bin/sh', ['-c', WAIT, program.nodePath, program.reaperFile, JSON.stringify(task)], {
     cwd: '/',
     env: {},
     detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio,
   });
+  closeSync(nothing);
+  const pipe = child.stdin as Socket | null;
   // Node reports a failed start here too; the missing pid has said so already.
   child.on('error', () => undefined);
-  child.stdin.on('error', () => undefined);
-  if (child.pid === undefined) {
+  if (child.pid === undefined || pipe === null) {
     throw new SjsError('CONTROL_MISSING', 'the reaper cannot be started: /bin/sh does not run', {
       next: 'sjs doctor says what this machine lacks',
     });
   }
+  pipe.on('error', () => undefined);
+  pipe.unref();
   child.unref();
-  (child.stdin as unknown as Socket).unref();
-  return { dismiss: () => void child.stdin.end('done\n'), wake: () => void child.stdin.end() };
+  return { dismiss: () => void pipe.end('done\n'), wake: () => void pipe.end() };
 }

@@ -12,7 +12,7 @@ test.each([
   [['--security-opt', 'seccomp=unconfined'], 'USAGE', /more rights/],
   [['--device', '/dev/kvm'], 'USAGE', /more rights/],
   [['--network', 'host'], 'USAGE', /--network host/],
-  [['--net=bridge'], 'USAGE', /--net bridge/],
+  [['--net=bridge'], 'USAGE', /--network bridge/],
   [['--network', 'isolated'], 'NOT_YET', /isolated/],
   [['-u', '0'], 'USAGE', /user is sealed/],
   [['--user', 'root'], 'USAGE', /user is sealed/],
@@ -28,8 +28,8 @@ test.each([
   expect(() => parseArgs('run', runVerb, [...words, 'job'])).toThrow(
     expect.objectContaining({
       code,
-      message: expect.stringMatching(message) as string,
-      next: expect.any(String) as string,
+      message: expect.stringMatching(message),
+      next: expect.any(String),
     }),
   );
 });

@@ -80,7 +80,7 @@ describe('secrets', () => {
     const error = await readSecrets(['TOKEN=hunter2'], {}).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: 'USAGE',
-      message: expect.stringContaining('command line') as string,
+      message: expect.stringContaining('command line'),
     });
     expect(JSON.stringify(error) + String(error)).not.toContain('hunter2');
   });

@@ -44,7 +44,7 @@ describe('a cosign that is not one', () => {
     const cosign = createCosignVerifier({ env: { PATH: await makePrograms() }, home: '/nonexistent' });
     const missing = {
       code: 'COSIGN_MISSING',
-      next: expect.stringContaining('apt-get install cosign') as string,
+      next: expect.stringContaining('apt-get install cosign'),
     };
     await expect(cosign.verify(request)).rejects.toMatchObject(missing);
     await expect(cosign.version()).rejects.toMatchObject(missing);
@@ -100,8 +100,8 @@ describe('versions', () => {
   });
 
   test.each([
-    ['2.6.0', '--signing-config= --tlog-upload=true'],
-    ['3.0.0', '--signing-config='],
+    ['2.6.0', '  --signing-config=\n  --tlog-upload=true'],
+    ['3.0.0', '  cosign sign --tlog-upload=false IMAGE\n  --signing-config='],
   ])('a build without one is at least %s by its flags', async (version, flags) => {
     const cosign = await makeCosign(`echo '${flags}'`, 'devel');
     await expect(cosign.version()).resolves.toBe(version);
@@ -231,7 +231,7 @@ describe('verify', () => {
     );
     await expect(cosign.verify(request)).rejects.toMatchObject({
       code,
-      message: expect.any(String) as string,
+      message: expect.any(String),
     });
   });
 
@@ -260,7 +260,7 @@ describe('sign and publicKey', () => {
       const cosign = await makeCosign(echo, version, { COSIGN_PASSWORD: 'open' });
       await expect(cosign.sign(reference, '/keys/a.key', { version: '1.0.0' })).rejects.toMatchObject({
         code: 'COSIGN_FAILED',
-        cause: expect.stringContaining(`cosign: open sign --key /keys/a.key --yes ${flags}`) as string,
+        cause: expect.stringContaining(`cosign: open sign --key /keys/a.key --yes ${flags}`),
       });
     }
   });
@@ -269,7 +269,7 @@ describe('sign and publicKey', () => {
     const cosign = await makeCosign(echo);
     await expect(cosign.publicKey('k8s://secret/key')).rejects.toMatchObject({
       code: 'COSIGN_FAILED',
-      cause: expect.stringMatching(/public-key --key \/.*k8s:\/secret\/key$/) as string,
+      cause: expect.stringMatching(/public-key --key \/.*k8s:\/secret\/key$/),
     });
   });
 
@@ -278,11 +278,11 @@ describe('sign and publicKey', () => {
       `echo 'Error: reading key: decrypt: encrypted: decryption failed' >&2; exit 1`,
     );
     await expect(locked.publicKey('a.key')).rejects.toMatchObject({
-      next: expect.stringContaining('COSIGN_PASSWORD') as string,
+      next: expect.stringContaining('COSIGN_PASSWORD'),
     });
     const absent = await makeCosign(`echo 'Error: open a.key: no such file or directory' >&2; exit 1`);
     await expect(absent.publicKey('a.key')).rejects.toMatchObject({
-      next: expect.stringContaining('generate-key-pair') as string,
+      next: expect.stringContaining('generate-key-pair'),
     });
     const silent = await makeCosign('true');
     await expect(silent.publicKey('a.key')).rejects.toMatchObject({ code: 'COSIGN_FAILED' });

@@ -83,16 +83,16 @@ describe('versions', () => {
       expect.objectContaining({
         code: 'BASE_VERSION_NOT_FOUND',
         cause: 'it has 1.10.0, 1.2.0, 1.0.0',
-      }) as Error,
+      }),
     );
   });
 
   test('says when no tag is a version, and what is no range', () => {
     expect(() => chooseVersion(['latest'], '1', IMAGE)).toThrow(
-      expect.objectContaining({ code: 'BASE_VERSION_NOT_FOUND' }) as Error,
+      expect.objectContaining({ code: 'BASE_VERSION_NOT_FOUND' }),
     );
     expect(() => chooseVersion(tags, 'newest', IMAGE)).toThrow(
-      expect.objectContaining({ code: 'SANDBOX_INVALID' }) as Error,
+      expect.objectContaining({ code: 'SANDBOX_INVALID' }),
     );
   });
 });
@@ -296,7 +296,7 @@ describe('configs that are refused', () => {
     await putBad({ config });
     await expect(resolve()).rejects.toMatchObject({
       code: 'BASE_CONFIG_REFUSED',
-      message: expect.stringContaining(name) as string,
+      message: expect.stringContaining(name),
     });
   });
 

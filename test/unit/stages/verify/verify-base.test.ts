@@ -56,7 +56,7 @@ const verify = (
     using,
     clock,
   );
-const refusal = (code: ErrorCode) => expect.objectContaining({ code }) as Error;
+const refusal = (code: ErrorCode) => expect.objectContaining({ code });
 
 beforeEach(() => {
   verifier = createFakeSignatureVerifier();

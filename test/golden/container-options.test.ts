@@ -1,0 +1,33 @@
+import { expect, test } from '@jest/globals';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { collectorOptions, sandboxOptions } from '../../src/adapters/docker/container-options.js';
+import { outVolumeOptions } from '../../src/adapters/docker/create-container.js';
+import { makePlan } from '../support/engine-run.js';
+
+const GOLDEN = join(import.meta.dirname, 'container-options.json');
+
+test('what the engine is asked for, whole: a setting that comes or goes shows here', async () => {
+  const runId = '01JD0000000000000000000000';
+  const owner = { bootId: 'boot', pid: 42, startTime: '4242', home: '/home/u/.local/share/sjs' };
+  const plan = makePlan(`sha256:${'a'.repeat(64)}`, '<profile>', {
+    command: ['node', '--permission', 'index.js'],
+    args: ['one', '--two'],
+    env: { TZ: 'UTC' },
+    unsetEnv: ['NODE_VERSION'],
+    secrets: { TOKEN: 'never in here' },
+    resources: { milliCpu: 500, timeoutMs: 30_000 },
+    filesystem: { tmpBytes: 64 * 1024 ** 2, tmpInodes: 4096, outBytes: 4 * 1024 ** 2 },
+  });
+  const withoutOut = { ...plan, filesystem: { ...plan.filesystem, outBytes: null } };
+  const asked = {
+    sandbox: sandboxOptions(runId, owner, plan),
+    mountsWithoutOut: sandboxOptions(runId, owner, withoutOut).HostConfig?.Mounts,
+    collector: collectorOptions(runId, owner, plan, '<script>'),
+    volume: outVolumeOptions(runId, owner, plan),
+  };
+  const text = `${JSON.stringify(asked, null, 2)}\n`;
+  expect(text).not.toContain('never in here');
+  if (process.env['SJS_GOLDEN'] === 'write') await writeFile(GOLDEN, text);
+  expect(JSON.parse(text)).toEqual(JSON.parse(await readFile(GOLDEN, 'utf8')));
+});

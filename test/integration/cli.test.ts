@@ -1,0 +1,242 @@
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+const MAIN = resolve('dist/cli/main.js');
+
+/** Verbs of SPEC §7 that are there by now; the unit tests hold the same list against the table. */
+const VERBS = [
+  ...[
+    'init',
+    'validate',
+    'schema',
+    'plan',
+    'build',
+    'lock',
+    'run',
+    'replay',
+    'runs',
+    'logs',
+    'inspect',
+    'rm',
+    'prune',
+  ],
+  ...[
+    'images',
+    'verify',
+    'base import',
+    'base ls',
+    'base verify',
+    'policy show',
+    'policy explain',
+    'doctor',
+    'version',
+  ],
+];
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sjs-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Result {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the built command line in a folder of its own, with an engine that nobody can reach. */
+function sjs(
+  words: readonly string[],
+  options: { stdin?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Result> {
+  const child = spawn(process.execPath, [MAIN, ...words], {
+    cwd: folder,
+    env: {
+      PATH: process.env['PATH'],
+      HOME: folder,
+      SJS_HOME: join(folder, 'state'),
+      DOCKER_HOST: `unix://${join(folder, 'no-engine.sock')}`,
+      ...options.env,
+    },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString('utf8')));
+  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString('utf8')));
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.stdin ?? '');
+  return new Promise((done, failed) => {
+    child.on('error', failed);
+    child.on('close', (status) => done({ status, ...output }));
+  });
+}
+
+async function writeSandbox(name: string, text: string): Promise<string> {
+  const path = join(folder, name, 'sandbox.yaml');
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
+  return name;
+}
+
+describe('the version', () => {
+  test.each([[['--version']], [['version']]])('is the answer to %j', async (words) => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(await sjs(words)).toEqual({ status: 0, stdout: `sjs ${version}\n`, stderr: '' });
+  });
+
+  test('is one document with --json', async () => {
+    const { stdout } = await sjs(['version', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ version: expect.any(String), node: process.versions.node });
+  });
+
+  test('is answered without a parser and without the engine', async () => {
+    const trace = join(folder, 'trace');
+    await mkdir(trace);
+    const { status } = await sjs(['--version'], { env: { NODE_V8_COVERAGE: trace } });
+    expect(status).toBe(0);
+    const [file = ''] = await readdir(trace);
+    const { result } = JSON.parse(await readFile(join(trace, file), 'utf8')) as { result: { url: string }[] };
+    const loaded = result.map(({ url }) => url).filter((url) => url.startsWith('file:'));
+    expect(loaded.length).toBeGreaterThan(0);
+    const texts = await Promise.all(loaded.map((url) => readFile(new URL(url), 'utf8')));
+    for (const text of texts)
+      expect(text).not.toMatch(/unknown-options-as-args|docker-modem|class Dockerode/);
+  });
+});
+
+describe('help', () => {
+  test.each([[[]], [['--help']], [['-h']]])('is the answer to %j', async (words) => {
+    const { status, stdout, stderr } = await sjs(words);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const verb of VERBS) expect(stdout).toContain(`  ${verb} `);
+  });
+
+  test.each(VERBS)('of %s has examples first', async (verb) => {
+    const { status, stdout, stderr } = await sjs([...verb.split(' '), '--help']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^[A-Z][^\n]+\.\n\nExamples\n {2}sjs /);
+    expect(stdout).toContain(`\nUsage\n  sjs ${verb}`);
+    // eslint-disable-next-line no-control-regex
+    expect(stdout).not.toMatch(/\x1b/);
+  });
+
+  test('of a word that begins several verbs names them', async () => {
+    const { status, stdout } = await sjs(['policy']);
+    expect(status).toBe(2);
+    expect(stdout).toContain('policy explain');
+  });
+});
+
+describe('what is not understood', () => {
+  test.each([
+    [['biuld'], 2, 'did you mean `sjs build`?'],
+    [['call', 'x'], 2, 'there is no verb "call"'],
+    [['serve'], 2, 'there is no verb "serve"'],
+    [['--bogus'], 2, 'a verb is missing'],
+    [['build', '--frozn'], 2, 'did you mean --frozen?'],
+    [['build', 'a', 'b'], 2, '"b" was not expected'],
+    [['runs', '-n', 'many'], 2, '--last "many"'],
+    [['schema', 'sandbx'], 2, 'did you mean sandbox?'],
+    [['init', '--template', 'deno', 'x'], 2, 'there is no template "deno"'],
+    [['run'], 125, '<target> is missing'],
+    [['run', 'job', '65'], 125, 'sjs run job -- 65'],
+    [['run', '--memry', '5', 'job'], 125, 'did you mean --memory?'],
+    [['run', '-v', '/a:/b', 'job'], 125, 'sjs takes no -v'],
+    [['run', '--privileged', 'job'], 125, 'sjs takes no --privileged'],
+    [['run', '--network', 'host', 'job'], 125, 'sjs takes no --network host'],
+    [['run', '-d', 'job'], 125, 'error[NOT_YET]'],
+    [['run', '--secret', 'T=hunter2', 'job'], 125, 'stands on the command line'],
+    [['replay'], 125, '<run'],
+  ])('%j is refused with %i', async (words, status, line) => {
+    const result = await sjs(words);
+    expect(result).toMatchObject({ status, stdout: '' });
+    expect(result.stderr).toContain(line);
+    expect(result.stderr).toMatch(/^error\[[A-Z_]+\]: /);
+    expect(result.stderr).not.toMatch(/\n\s+at |hunter2/);
+  });
+
+  test('is one document on stdout with --json', async () => {
+    const { status, stdout } = await sjs(['run', '--json', '--memry', '5', 'job']);
+    expect(status).toBe(125);
+    expect(JSON.parse(stdout)).toEqual({
+      error: {
+        code: 'USAGE',
+        message: 'there is no option --memry',
+        cause: null,
+        next: 'did you mean --memory?',
+        location: null,
+        problems: [],
+      },
+    });
+  });
+
+  test('has a stack with --verbose', async () => {
+    expect((await sjs(['build', '--frozn', '--verbose'])).stderr).toMatch(/\n\s+at /);
+  });
+});
+
+describe('validate', () => {
+  test('accepts what init wrote', async () => {
+    const init = await sjs(['init', 'my-job']);
+    expect(init).toMatchObject({ status: 0 });
+    expect(init.stdout.trim().split('\n').sort()).toEqual([
+      'my-job/.sjsignore',
+      'my-job/index.js',
+      'my-job/sandbox.yaml',
+    ]);
+    expect(await sjs(['validate', 'my-job'])).toEqual({ status: 0, stdout: 'my-job: valid\n', stderr: '' });
+    const { stdout } = await sjs(['validate', '--json', 'my-job']);
+    expect(JSON.parse(stdout)).toMatchObject({ valid: true, files: [{ name: 'my-job', version: '0.1.0' }] });
+    expect(await sjs(['init', 'my-job'])).toMatchObject({ status: 2 });
+  });
+
+  test('names every problem with file, line and column', async () => {
+    const path = await writeSandbox(
+      'bad',
+      'apiVersion: sjs/v1\nkind: Sandbox\nmetadata:\n  name: Bad_Name\nspec:\n  language: node\n  sorce: .\n',
+    );
+    const { status, stdout, stderr } = await sjs(['validate', path]);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(/bad\/sandbox\.yaml:4:\d+ metadata\.name/);
+    expect(stderr).toMatch(/bad\/sandbox\.yaml:7:\d+ spec\.sorce/);
+    const json = await sjs(['validate', '--json', path]);
+    const { error } = JSON.parse(json.stdout) as { error: { code: string; problems: unknown[] } };
+    expect(error.code).toBe('SANDBOX_INVALID');
+    expect(error.problems.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test('says where there is nothing', async () => {
+    const { status, stderr } = await sjs(['validate', 'nowhere']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('error[FILE_NOT_FOUND]');
+  });
+});
+
+test('schema is a JSON Schema', async () => {
+  const { status, stdout } = await sjs(['schema']);
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toHaveProperty('properties');
+});
+
+test('without an engine a run is 125 and a listing of runs works', async () => {
+  const run = await sjs(['run', 'job']);
+  expect(run.status).toBe(125);
+  expect(run.stderr).toMatch(/^error\[ENGINE_UNREACHABLE\]/m);
+  expect(await sjs(['runs', '--json'])).toMatchObject({ status: 0, stdout: '[]\n' });
+});
+
+test('a reader that has seen enough ends it quietly', async () => {
+  const child = spawn('bash', ['-c', `set -o pipefail; "${process.execPath}" "${MAIN}" schema | head -c 1`], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
+  await new Promise((done) => child.on('close', done));
+  expect(stderr).toBe('');
+});

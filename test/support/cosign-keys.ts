@@ -1,0 +1,29 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const exec = promisify(execFile);
+
+/** A key pair that cosign made, with an empty password. */
+export interface CosignKey {
+  readonly keyFile: string;
+  readonly publicKey: string;
+}
+
+/** Makes key pairs in a folder that goes away with `remove`. */
+export async function makeCosignKeys(
+  count: number,
+): Promise<{ readonly keys: readonly CosignKey[]; readonly folder: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'sjs-keys-'));
+  const keys: CosignKey[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const prefix = join(folder, `key${index}`);
+    await exec('cosign', ['generate-key-pair', '--output-key-prefix', prefix], {
+      env: { ...process.env, COSIGN_PASSWORD: '' },
+    });
+    keys.push({ keyFile: `${prefix}.key`, publicKey: await readFile(`${prefix}.pub`, 'utf8') });
+  }
+  return { keys, folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}

@@ -1,0 +1,24 @@
+import { expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { currentOwner, isOwnerAlive } from '../../../../src/adapters/process/owner.js';
+
+test('this process is alive, and is told from another with its pid', async () => {
+  const owner = await currentOwner('/home');
+  expect(owner).toMatchObject({ pid: process.pid, home: '/home' });
+  expect(await isOwnerAlive(owner)).toBe(true);
+  expect(await isOwnerAlive({ ...owner, bootId: 'before' })).toBe(false);
+  // Without /proc there is only the pid to go by.
+  if (owner.bootId === '') return;
+  expect(await isOwnerAlive({ ...owner, startTime: '1' })).toBe(false);
+});
+
+test('a process that has ended is not alive', async () => {
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+  await once(child, 'spawn');
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+  const owner = await currentOwner('/home');
+  expect(await isOwnerAlive({ ...owner, pid: child.pid! })).toBe(false);
+});

@@ -1,0 +1,78 @@
+import pc from 'picocolors';
+import { expect, test } from '@jest/globals';
+import { formatPlan } from '../../../src/cli/plan-view.js';
+import type { Sjs } from '../../../src/index.js';
+
+type BuildPlan = Awaited<ReturnType<Sjs['plan']>>;
+
+const digest = (digit: string): `sha256:${string}` => `sha256:${digit.repeat(64)}`;
+
+const plan = {
+  file: '/work/job/sandbox.yaml',
+  name: 'job',
+  version: '1.0.0',
+  base: {
+    image: 'r.example.com/base/node',
+    version: '24.2.0',
+    digest: digest('1'),
+    manifestDigest: digest('2'),
+    signer: digest('3'),
+    trustedBy: '/etc/sjs/policy.yaml:4',
+  },
+  dockerfile: 'FROM r.example.com/base/node\nCOPY . /\n',
+  user: '65532:65532',
+  command: ['node', '/app/index.js'],
+  args: ['a b'],
+  env: ['TZ=UTC'],
+  rights: {
+    secrets: ['API_TOKEN'],
+    permissions: { childProcess: false, worker: true, addons: false, wasi: false },
+    resources: {
+      milliCpu: 1500,
+      memoryBytes: 256 * 1024 ** 2,
+      pids: 64,
+      files: 1024,
+      timeoutMs: 30_000,
+      outputBytes: 1024 ** 2,
+    },
+    filesystem: { tmpBytes: 64 * 1024 ** 2, tmpInodes: 4096, outBytes: 4 * 1024 ** 2, outInodes: 4096 },
+    network: { mode: 'none' },
+    runtime: 'runc',
+    seccompDigest: digest('4'),
+  },
+  source: { root: '/work/job', entries: 3, bytes: 120, withheld: ['.env'] },
+  inputs: digest('5'),
+  lock: {},
+  lockChanges: [{ field: 'base.version', from: '24.1.0', to: '24.2.0' }],
+  comparedWith: 'sjs/job:0.9.0-aaaaaaaaaaaa',
+  rightChanges: [
+    { right: 'resources.memoryBytes', from: 64 * 1024 ** 2, to: 256 * 1024 ** 2, widened: true },
+    { right: 'resources.timeoutMs', from: 60_000, to: 30_000, widened: false },
+  ],
+} as unknown as BuildPlan;
+
+test('a plan says what a reviewer has to know, with wider rights standing out without colour', () => {
+  const text = formatPlan(plan, pc.createColors(false));
+  for (const line of [
+    'r.example.com/base/node@sha256:1',
+    'trusted by /etc/sjs/policy.yaml:4',
+    'left out, as they look like secrets: .env',
+    '  FROM r.example.com/base/node',
+    '  node /app/index.js "a b"',
+    '  writes to     /tmp (64Mi) and /out (4Mi)',
+    '  Node may use  worker',
+    '  memory   256Mi',
+    '  base.version: 24.1.0 -> 24.2.0',
+    'Changed rights, against sjs/job:0.9.0-aaaaaaaaaaaa',
+    '  WIDENED  resources.memoryBytes: 64Mi -> 256Mi',
+    '           resources.timeoutMs: 1m -> 30s',
+  ]) {
+    expect(text).toContain(line);
+  }
+});
+
+test('nothing of the author steers the terminal', () => {
+  const text = formatPlan({ ...plan, args: ['\x1b[2J'], env: ['A=\u202e'] }, pc.createColors(false));
+  // eslint-disable-next-line no-control-regex
+  expect(text).not.toMatch(/[\x1b\u202e]/);
+});

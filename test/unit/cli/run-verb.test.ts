@@ -1,0 +1,192 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { describe, expect, test } from '@jest/globals';
+import { runVerb } from '../../../src/cli/verbs/run.js';
+import type { RunOptions, RunRecord, Sjs } from '../../../src/index.js';
+import { memoryStream, runVerbWith } from './fake-context.js';
+
+const limits = {
+  milliCpu: 1000,
+  memoryBytes: 256 * 1024 ** 2,
+  pids: 64,
+  files: 1024,
+  timeoutMs: 30_000,
+  outputBytes: 1024 ** 2,
+};
+
+/** A library whose run writes these and ends like this. */
+function fakeRun(
+  ending: Partial<RunRecord>,
+  write: { stdout?: Uint8Array | string; stderr?: string; out?: Record<string, string> } = {},
+): { sjs: Partial<Sjs>; asked: () => RunOptions & { target: string } } {
+  let asked: (RunOptions & { target: string }) | undefined;
+  return {
+    sjs: {
+      async run(target, options = {}) {
+        asked = { target, ...options };
+        if (write.stdout !== undefined) await options.onStdout?.(Buffer.from(write.stdout as string));
+        if (write.stderr !== undefined) await options.onStderr?.(Buffer.from(write.stderr));
+        for (const [path, text] of Object.entries(write.out ?? {})) {
+          await options.onArtifact?.(path, Readable.from([Buffer.from(text)]));
+        }
+        return {
+          id: '01K5',
+          state: 'succeeded',
+          exitCode: 0,
+          signal: null,
+          error: null,
+          limits,
+          ...ending,
+        } as RunRecord;
+      },
+    },
+    asked: () => asked as RunOptions & { target: string },
+  };
+}
+
+test('the library gets what was asked', async () => {
+  const { sjs, asked } = fakeRun({});
+  await runVerbWith('run', runVerb, ['job', '-e', 'A=1', '-m', '64Mi', '--secret', 'T', '--', '017'], sjs, {
+    env: { T: 'x' },
+  });
+  expect(asked()).toMatchObject({
+    target: 'job',
+    args: ['017'],
+    env: { A: '1' },
+    secrets: { T: 'x' },
+    limits: { memoryBytes: 64 * 1024 ** 2 },
+  });
+});
+
+test('a pipe gets the bytes, a terminal what cannot harm it', async () => {
+  const hostile = Buffer.from([0x1b, 0x5b, 0x32, 0x4a, 0xff, 0x0a]);
+  const pipe = memoryStream();
+  await runVerbWith('run', runVerb, ['job'], fakeRun({}, { stdout: hostile }).sjs, { stdout: pipe });
+  expect(pipe.bytes().equals(hostile)).toBe(true);
+
+  const terminal = memoryStream({ isTTY: true });
+  await runVerbWith('run', runVerb, ['job'], fakeRun({}, { stdout: hostile }).sjs, { stdout: terminal });
+  expect(terminal.text()).toBe('\\x1b[2J\\xff\n');
+
+  const raw = memoryStream({ isTTY: true });
+  await runVerbWith('run', runVerb, ['--raw', 'job'], fakeRun({}, { stdout: hostile }).sjs, { stdout: raw });
+  expect(raw.bytes().equals(hostile)).toBe(true);
+});
+
+test('on the terminal of a CI job workflow commands are broken up', async () => {
+  const terminal = memoryStream({ isTTY: true });
+  await runVerbWith('run', runVerb, ['job'], fakeRun({}, { stdout: '::add-path::/x\n' }).sjs, {
+    stdout: terminal,
+    env: { CI: 'true' },
+  });
+  expect(terminal.text()).not.toMatch(/^::/m);
+});
+
+describe('--json', () => {
+  test('is the record with the texts, and nothing is streamed', async () => {
+    const { status, stdout, stderr } = await runVerbWith(
+      'run',
+      runVerb,
+      ['--json', 'job'],
+      fakeRun({ state: 'failed', exitCode: 3 }, { stdout: 'out\n', stderr: 'err\n' }).sjs,
+    );
+    expect(status).toBe(3);
+    expect(JSON.parse(stdout)).toMatchObject({
+      id: '01K5',
+      state: 'failed',
+      output: { stdout: 'out\n', stderr: 'err\n' },
+    });
+    expect(stderr).toBe('');
+  });
+
+  test('keeps what is no text as base64 too', async () => {
+    const { stdout } = await runVerbWith(
+      'run',
+      runVerb,
+      ['--json', 'job'],
+      fakeRun({}, { stdout: Buffer.from([0xff, 0x41]) }).sjs,
+    );
+    const { output } = JSON.parse(stdout) as { output: Record<string, string> };
+    expect(output).toEqual({ stdout: '\ufffdA', stdoutBase64: '/0E=', stderr: '' });
+  });
+});
+
+describe('a status that is not the program’s own is said on stderr', () => {
+  test.each([
+    [{ state: 'timed-out', exitCode: 137 }, 124, 'sjs: timed out after 30s\n'],
+    [{ state: 'out-of-memory', exitCode: 137 }, 137, 'sjs: out of memory: the limit is 256Mi\n'],
+    [{ state: 'output-limit' }, 137, 'sjs: output limit of 1Mi reached; what was written before is kept\n'],
+    [{ state: 'killed', exitCode: 137 }, 137, 'sjs: the sandbox was killed from outside\n'],
+    [{ state: 'interrupted' }, 130, 'sjs: interrupted by SIGINT\n'],
+    [
+      { state: 'failed', exitCode: 139, signal: 'SIGSEGV' },
+      139,
+      'sjs: the program was ended by SIGSEGV (exit 139)\n',
+    ],
+  ] as const)('%j', async (ending, status, line) => {
+    const result = await runVerbWith('run', runVerb, ['-q', 'job'], fakeRun(ending).sjs, {
+      received: 'SIGINT',
+    });
+    expect(result).toMatchObject({ status, stderr: line });
+  });
+
+  test.each([[0], [1], [124], [125], [137]])('and %i of the program is not', async (exitCode) => {
+    const state = exitCode === 0 ? 'succeeded' : 'failed';
+    const result = await runVerbWith('run', runVerb, ['job'], fakeRun({ state, exitCode }).sjs);
+    expect(result).toEqual({ status: exitCode, stdout: '', stderr: '' });
+  });
+});
+
+test.each([
+  ['EPIPE', 141, /nobody reads/],
+  ['ENOSPC', 125, /ENOSPC/],
+])('stdout that fails with %s ends the run', async (fail, status, line) => {
+  const stdout = memoryStream({ fail });
+  const result = await runVerbWith('run', runVerb, ['job'], fakeRun({}, { stdout: 'x' }).sjs, { stdout });
+  expect(result.status).toBe(status);
+  expect(result.stderr).toMatch(line);
+  expect(result.stderr.trim().split('\n')).toHaveLength(1);
+});
+
+describe('--out', () => {
+  const inFolder = async (work: (folder: string) => Promise<void>): Promise<void> => {
+    const folder = await mkdtemp(join(tmpdir(), 'sjs-cli-'));
+    try {
+      await work(folder);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+
+  test('gets the files of /out', () =>
+    inFolder(async (folder) => {
+      const out = join(folder, 'new/out');
+      const { sjs } = fakeRun({}, { out: { 'a.txt': 'A', 'b/c.txt': 'C' } });
+      await runVerbWith('run', runVerb, ['--out', out, 'job'], sjs);
+      expect(await readFile(join(out, 'a.txt'), 'utf8')).toBe('A');
+      expect(await readFile(join(out, 'b/c.txt'), 'utf8')).toBe('C');
+    }));
+
+  test('that has something in it is refused before anything runs', () =>
+    inFolder(async (folder) => {
+      const { sjs, asked } = fakeRun({}, { out: { 'a.txt': 'A' } });
+      await runVerbWith('run', runVerb, ['--out', folder, 'job'], sjs);
+      await expect(runVerbWith('run', runVerb, ['--out', folder, 'other'], sjs)).rejects.toMatchObject({
+        code: 'USAGE',
+      });
+      expect(asked().target).toBe('job');
+    }));
+
+  test.each(['../x', '/etc/x', 'a/../../x', '', 'a//b', './a', 'a\0b', 'a\\..\\b'])(
+    'takes no file %j',
+    (path) =>
+      inFolder(async (folder) => {
+        const { sjs } = fakeRun({}, { out: { [path]: 'x' } });
+        await expect(runVerbWith('run', runVerb, ['--out', folder, 'job'], sjs)).rejects.toMatchObject({
+          code: 'ENGINE_FAILED',
+        });
+      }),
+  );
+});

@@ -1,0 +1,380 @@
+import { Readable } from 'node:stream';
+import { describe, expect, test } from '@jest/globals';
+import { baseLsVerb } from '../../../src/cli/verbs/base-ls.js';
+import { buildVerb } from '../../../src/cli/verbs/build.js';
+import { doctorVerb } from '../../../src/cli/verbs/doctor.js';
+import { imagesVerb } from '../../../src/cli/verbs/images.js';
+import { inspectVerb } from '../../../src/cli/verbs/inspect.js';
+import { logsVerb } from '../../../src/cli/verbs/logs.js';
+import { policyExplainVerb } from '../../../src/cli/verbs/policy-explain.js';
+import { policyShowVerb } from '../../../src/cli/verbs/policy-show.js';
+import { pruneVerb } from '../../../src/cli/verbs/prune.js';
+import { replayVerb } from '../../../src/cli/verbs/replay.js';
+import { rmVerb } from '../../../src/cli/verbs/rm.js';
+import { runsVerb } from '../../../src/cli/verbs/runs.js';
+import { validateVerb } from '../../../src/cli/verbs/validate.js';
+import { checksByHand, verifyVerb } from '../../../src/cli/verbs/verify.js';
+import { SjsError, type Digest, type RunRecord, type Sjs } from '../../../src/index.js';
+import { memoryStream, runVerbWith } from './fake-context.js';
+
+const hex = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
+const RUN = '01K5ZQ8V0000000000000000AA';
+
+const contents: Record<string, string> = {
+  [hex('1')]: 'out\n',
+  [hex('2')]: 'err \x1b[2J\n',
+  [hex('3')]: 'other\n',
+};
+const readContent = (digest: string): Promise<Readable> =>
+  Promise.resolve(Readable.from([Buffer.from(contents[digest] ?? '')]));
+const stream = (digest: Digest) => ({ digest, bytes: 4, truncated: false });
+const record = {
+  id: RUN,
+  tag: 'sjs/job:1.0.0-111111111111',
+  state: 'failed',
+  exitCode: 3,
+  signal: null,
+  durationMs: 1234.6,
+  createdAt: new Date().toISOString(),
+  stdout: stream(hex('1')),
+  stderr: stream(hex('2')),
+} as unknown as RunRecord;
+
+describe('runs', () => {
+  const sjs: Partial<Sjs> = { listRuns: () => Promise.resolve([record]) };
+
+  test('is a table', async () => {
+    const { stdout } = await runVerbWith('runs', runsVerb, [], sjs);
+    expect(stdout).toBe(
+      [
+        'RUN ID             TAG                          STATE    EXIT   DURATION   CREATED',
+        '01K5ZQ8V00000000   sjs/job:1.0.0-111111111111   failed   3      1.235s     just now',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('-q is ids alone, --json an array', async () => {
+    expect((await runVerbWith('runs', runsVerb, ['-q'], sjs)).stdout).toBe(`${RUN}\n`);
+    expect(JSON.parse((await runVerbWith('runs', runsVerb, ['--json'], sjs)).stdout)).toEqual([record]);
+    expect((await runVerbWith('runs', runsVerb, ['--no-trunc'], sjs)).stdout).toContain(RUN);
+  });
+
+  test.each(['0', '-1', 'x', '1e3'])('-n %s is refused', async (number) => {
+    await expect(runVerbWith('runs', runsVerb, [`--last=${number}`], sjs)).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+  });
+});
+
+describe('logs', () => {
+  const sjs: Partial<Sjs> = { findRun: () => Promise.resolve(record), readContent };
+
+  test('go to the stream they came from', async () => {
+    expect(await runVerbWith('logs', logsVerb, [RUN], sjs)).toMatchObject({
+      stdout: 'out\n',
+      stderr: 'err \x1b[2J\n',
+    });
+    expect(await runVerbWith('logs', logsVerb, ['--stdout', RUN], sjs)).toMatchObject({
+      stdout: 'out\n',
+      stderr: '',
+    });
+    expect(await runVerbWith('logs', logsVerb, ['--stderr', RUN], sjs)).toMatchObject({ stdout: '' });
+  });
+
+  test('are one document with --json', async () => {
+    const { stdout } = await runVerbWith('logs', logsVerb, ['--json', RUN], sjs);
+    expect(JSON.parse(stdout)).toEqual({ id: RUN, stdout: 'out\n', stderr: 'err \x1b[2J\n' });
+  });
+
+  test('are harmless on a terminal', async () => {
+    contents[hex('4')] = '\x1b]0;x\x07\n';
+    const stdout = memoryStream({ isTTY: true });
+    const other = { ...record, stdout: stream(hex('4')) } as RunRecord;
+    await runVerbWith('logs', logsVerb, [RUN], { ...sjs, findRun: () => Promise.resolve(other) }, { stdout });
+    expect(stdout.text()).toBe('\\x1b]0;x\\x07\n');
+  });
+});
+
+describe('replay', () => {
+  const replayOf = (verdict: object, replay: Partial<RunRecord> = {}): Partial<Sjs> => ({
+    readContent,
+    replay: () =>
+      Promise.resolve({
+        original: record,
+        replay: { ...record, id: '01K5ZQ8V0000000000000000BB', ...replay },
+        verdict: { reproduced: true, differences: [], environment: [], notCompared: [], ...verdict },
+      }),
+  });
+
+  test('says reproduced with both runs', async () => {
+    expect(await runVerbWith('replay', replayVerb, [RUN], replayOf({}))).toMatchObject({
+      status: 0,
+      stdout: `reproduced: run ${RUN}, replayed as 01K5ZQ8V0000000000000000BB\n`,
+    });
+  });
+
+  test('shows what differs, what could not be compared and what changed around it', async () => {
+    const verdict = {
+      reproduced: false,
+      differences: [
+        { field: 'exitCode', expected: 0, actual: 3 },
+        { field: 'stdout', expected: stream(hex('1')), actual: stream(hex('3')) },
+      ],
+      notCompared: [{ field: 'stderr', reason: 'cut at the limit' }],
+      environment: [{ field: 'engine.version', expected: '26.1', actual: '28.0' }],
+    };
+    const { status, stdout } = await runVerbWith(
+      'replay',
+      replayVerb,
+      [RUN],
+      replayOf(verdict, { stdout: stream(hex('3')) }),
+    );
+    expect(status).toBe(1);
+    expect(stdout.split('\n').slice(1)).toEqual([
+      '  exitCode was 0, now 3',
+      '  stdout differs at line 1, byte 2:',
+      '    - "out"',
+      '    + "other"',
+      '  stderr could not be compared: cut at the limit',
+      '  engine.version was 26.1 and is now 28.0',
+      '',
+    ]);
+  });
+
+  test('is one document with --json', async () => {
+    const { stdout } = await runVerbWith('replay', replayVerb, ['--json', RUN], replayOf({}));
+    expect(JSON.parse(stdout)).toEqual({
+      reproduced: true,
+      differences: [],
+      environment: [],
+      notCompared: [],
+      original: RUN,
+      replay: '01K5ZQ8V0000000000000000BB',
+    });
+  });
+});
+
+describe('build', () => {
+  const result = { tag: 'sjs/job:1.0.0-111111111111', seal: hex('1') } as Awaited<ReturnType<Sjs['build']>>;
+
+  test('prints the tag alone', async () => {
+    const { stdout } = await runVerbWith('build', buildVerb, ['job'], {
+      build: () => Promise.resolve(result),
+    });
+    expect(stdout).toBe('sjs/job:1.0.0-111111111111\n');
+  });
+
+  test('--all builds what can be built, a line of JSON each', async () => {
+    const { status, stdout, stderr } = await runVerbWith('build', buildVerb, ['--all', '--json'], {
+      findSandboxes: () => Promise.resolve(['a/sandbox.yaml', 'b/sandbox.yaml']),
+      build: (path) =>
+        path.startsWith('a') ? Promise.reject(new SjsError('BASE_UNTRUSTED', 'no')) : Promise.resolve(result),
+    });
+    expect(status).toBe(4);
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toMatchObject([
+      { file: 'a/sandbox.yaml', error: { code: 'BASE_UNTRUSTED' } },
+      { file: 'b/sandbox.yaml', tag: result.tag },
+    ]);
+    expect(stderr).toContain('error[BASE_UNTRUSTED]: no');
+  });
+
+  test('refuses --frozen with --update, and a tree without sandboxes', async () => {
+    await expect(runVerbWith('build', buildVerb, ['--frozen', '--update'], {})).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+    await expect(
+      runVerbWith('build', buildVerb, ['--all'], { findSandboxes: () => Promise.resolve([]) }),
+    ).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+});
+
+test('validate checks every path, and says all of it at once', async () => {
+  const sjs = {
+    validate: (path: string) =>
+      path === 'bad'
+        ? Promise.reject(new SjsError('SANDBOX_INVALID', 'wrong'))
+        : Promise.resolve({ file: `/x/${path}/sandbox.yaml`, sandbox: { name: path, version: null } }),
+  } as unknown as Partial<Sjs>;
+  const { status, stdout, stderr } = await runVerbWith(
+    'validate',
+    validateVerb,
+    ['--json', 'bad', 'good'],
+    sjs,
+  );
+  expect(status).toBe(2);
+  expect(JSON.parse(stdout)).toMatchObject({
+    valid: false,
+    files: [
+      { file: 'bad', valid: false, error: { code: 'SANDBOX_INVALID' } },
+      { file: '/x/good/sandbox.yaml', valid: true, name: 'good' },
+    ],
+  });
+  expect(stderr).toContain('error[SANDBOX_INVALID]');
+});
+
+describe('a target of inspect and rm', () => {
+  const sjs: Partial<Sjs> = {
+    findRun: (id) =>
+      id === RUN || RUN.startsWith(id)
+        ? Promise.resolve(record)
+        : Promise.reject(new SjsError('RUN_NOT_FOUND', 'no run')),
+    inspectImage: (target) => Promise.resolve({ target } as never),
+    removeRun: () => Promise.resolve(record),
+    removeImage: (tag) =>
+      tag === 'gone'
+        ? Promise.reject(new SjsError('TARGET_NOT_FOUND', 'gone'))
+        : Promise.resolve({ tag } as never),
+  };
+
+  test.each([
+    ['01K5ZQ8V', RUN],
+    [RUN, RUN],
+    ['0123456', '0123456'],
+    ['job', 'job'],
+    ['sjs/job:1', 'sjs/job:1'],
+  ])('%s is found by its form', async (target, found) => {
+    const { stdout } = await runVerbWith('inspect', inspectVerb, [target], sjs);
+    const document = JSON.parse(stdout) as { id?: string; target?: string };
+    expect(document.id ?? document.target).toBe(found);
+  });
+
+  test('of which one is missing does not keep the others', async () => {
+    const { status, stdout, stderr } = await runVerbWith(
+      'rm',
+      rmVerb,
+      ['gone', '01K5ZQ8V', 'sjs/job:1'],
+      sjs,
+    );
+    expect({ status, stdout }).toEqual({ status: 1, stdout: `${RUN}\nsjs/job:1\n` });
+    expect(stderr).toContain('error[TARGET_NOT_FOUND]');
+  });
+});
+
+test('images that the engine lost are said to be', async () => {
+  const image = {
+    tag: 'sjs/job:1',
+    seal: hex('a'),
+    base: { image: 'r/base', version: '24.2.0' },
+    createdAt: new Date().toISOString(),
+    isPresent: true,
+    sizeBytes: 150_000_000,
+  };
+  const sjs: Partial<Sjs> = {
+    listImages: () => Promise.resolve([image, { ...image, isPresent: false, sizeBytes: null }] as never),
+  };
+  const { stdout } = await runVerbWith('images', imagesVerb, [], sjs);
+  expect(stdout).toContain('sjs/job:1   sha256:aaaaaaaaaaaa   r/base:24.2.0   143 MiB');
+  expect(stdout).toContain('not in the engine');
+});
+
+describe('verify', () => {
+  const found = {
+    tag: 'sjs/job:1',
+    seal: hex('1'),
+    imageId: hex('2'),
+    base: {
+      image: '127.0.0.1:5000/base/node',
+      digest: hex('3'),
+      version: '24.2.0',
+      signer: hex('4'),
+      trustedBy: '/p.yaml:3',
+    },
+  };
+
+  test('names each link and how to check it by hand', async () => {
+    const { status, stdout } = await runVerbWith('verify', verifyVerb, ['job'], {
+      verifyImage: () => Promise.resolve(found as never),
+    });
+    expect(status).toBe(0);
+    expect(stdout.match(/^ok {2}/gm)).toHaveLength(5);
+    expect(stdout).toContain(`--allow-insecure-registry 127.0.0.1:5000/base/node@${hex('3')}`);
+    expect(stdout).toMatch(/^docker image inspect --format '.*' sjs\/job:1$/m);
+  });
+
+  test('hands over the key when it has it', () => {
+    const publicKey = '-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n';
+    const commands = checksByHand({
+      ...found,
+      base: { ...found.base, image: 'r.example.com/b', publicKey, transparencyLog: 'none' },
+    } as never);
+    expect(commands.slice(0, 6)).toEqual([
+      `cat > base.pub <<'EOF'`,
+      '-----BEGIN PUBLIC KEY-----',
+      'abc',
+      '-----END PUBLIC KEY-----',
+      'EOF',
+      `cosign verify --key base.pub --insecure-ignore-tlog=true r.example.com/b@${hex('3')}`,
+    ]);
+  });
+});
+
+test('prune says what it removed', async () => {
+  const sjs: Partial<Sjs> = {
+    prune: () => Promise.resolve({ records: [RUN], contents: { count: 2, bytes: 2048 }, images: [] }),
+  };
+  expect(await runVerbWith('prune', pruneVerb, [], sjs)).toMatchObject({
+    stdout: `run ${RUN}\n`,
+    stderr: 'removed 1 run, 0 sealed images and 2 kept contents (2.0 KiB)\n',
+  });
+});
+
+test('doctor fails when something failed, and says how to mend it', async () => {
+  const checks = [
+    { name: 'node', status: 'ok', message: 'Node 24', next: null },
+    { name: 'cosign', status: 'failed', message: 'cosign is missing', next: 'apt-get install cosign' },
+  ] as const;
+  const result = await runVerbWith('doctor', doctorVerb, [], {
+    doctor: () => Promise.resolve({ isReady: false, checks }),
+  });
+  expect(result.status).toBe(1);
+  expect(result.stdout).toBe(
+    'ok       node: Node 24\nfailed   cosign: cosign is missing\n         next: apt-get install cosign\n',
+  );
+});
+
+test('policy show has the values, policy explain where each comes from', async () => {
+  const sjs: Partial<Sjs> = {
+    explainPolicy: () =>
+      Promise.resolve({
+        digest: hex('5'),
+        layers: [{ file: '/p.yaml', origin: 'operator' }],
+        values: [
+          { key: 'limits.memory', value: '1Gi', from: ['/p.yaml:3', '/q.yaml:9'] },
+          { key: 'retention.age', value: '720h', from: [] },
+        ],
+      }),
+  };
+  expect((await runVerbWith('policy show', policyShowVerb, [], sjs)).stdout).toContain(
+    'limits.memory   1Gi\n',
+  );
+  expect((await runVerbWith('policy explain', policyExplainVerb, [], sjs)).stdout).toBe(
+    [
+      'KEY             VALUE   FROM',
+      'limits.memory   1Gi     /p.yaml:3',
+      '                        /q.yaml:9',
+      'retention.age   720h    the default',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('base ls says why a registry did not answer', async () => {
+  const base = { repository: 'r/base', trustedBy: '/p.yaml:3', transparencyLog: 'none', keys: [] } as const;
+  const { stdout } = await runVerbWith('base ls', baseLsVerb, [], {
+    listBases: () =>
+      Promise.resolve([
+        { ...base, versions: ['24.5.0', '24.4.0', '24.3.0', '24.2.0', '24.1.0'], error: null },
+        { ...base, versions: null, error: 'r does not answer' },
+        { ...base, versions: null, error: null },
+      ]),
+  });
+  expect(stdout).toContain('24.5.0, 24.4.0, 24.3.0, 24.2.0, … 1 more');
+  expect(stdout).toContain('r does not answer');
+  expect(stdout).toContain('a pattern');
+});

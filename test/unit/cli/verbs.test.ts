@@ -1,0 +1,103 @@
+import pc from 'picocolors';
+import { describe, expect, test } from '@jest/globals';
+import { formatHelp, formatVerbHelp } from '../../../src/cli/help.js';
+import { VERBS } from '../../../src/cli/verb-table.js';
+import { GLOBAL_OPTIONS, type Verb } from '../../../src/cli/verb.js';
+
+/** Every flag there is. One that is added, renamed or lost has to be changed here too, and is seen in review. */
+const FLAGS: Record<string, readonly string[]> = {
+  init: ['--template NAME'],
+  validate: [],
+  schema: [],
+  plan: ['--frozen', '--update'],
+  build: ['--all', '--frozen', '--update'],
+  lock: ['--frozen', '--update'],
+  run: [
+    '-e --env NAME=VALUE …',
+    '-i --interactive',
+    '-m --memory SIZE',
+    '--cpu --cpus N',
+    '--pids --pids-limit N',
+    '--files N',
+    '--timeout TIME',
+    '--output-limit SIZE',
+    '--secret NAME …',
+    '--raw',
+    '--out DIR',
+    '--rm (hidden)',
+    '--network --net none (hidden)',
+  ],
+  replay: ['--secret NAME …'],
+  runs: ['-n --last N', '-q --quiet', '--no-trunc'],
+  logs: ['--stdout', '--stderr'],
+  inspect: [],
+  rm: [],
+  prune: [],
+  images: ['-q --quiet'],
+  verify: [],
+  'base import': ['--sign-key KEY', '--trust'],
+  'base ls': [],
+  'base verify': [],
+  'policy show': [],
+  'policy explain': [],
+  doctor: [],
+  version: [],
+};
+
+const flagsOf = (options: Verb['options'] = {}): string[] =>
+  Object.entries(options).map(([name, { short, also = [], value, many, hidden }]) =>
+    [
+      ...(short === undefined ? [] : [`-${short}`]),
+      ...[name, ...also].map((long) => `--${long}`),
+      ...(value === undefined ? [] : [value]),
+      ...(many ? ['…'] : []),
+      ...(hidden ? ['(hidden)'] : []),
+    ].join(' '),
+  );
+
+const plain = pc.createColors(false);
+
+test('every verb is known', () => {
+  expect(Object.keys(VERBS)).toEqual(Object.keys(FLAGS));
+});
+
+test('every verb takes the same options besides its own', () => {
+  expect(flagsOf(GLOBAL_OPTIONS)).toEqual([
+    '--json',
+    '-q --quiet',
+    '--verbose',
+    '--policy FILE',
+    '-h --help',
+  ]);
+});
+
+describe.each(Object.keys(FLAGS))('%s', (name) => {
+  const load = (): Promise<Verb> => (VERBS[name] as (typeof VERBS)[string]).load();
+
+  test('has these flags', async () => {
+    expect(flagsOf((await load()).options)).toEqual(FLAGS[name]);
+  });
+
+  test('uses no letter twice', async () => {
+    const options = { ...GLOBAL_OPTIONS, ...(await load()).options };
+    const letters = Object.values(options).flatMap(({ short }) => short ?? []);
+    expect(new Set(letters).size).toBe(letters.length);
+  });
+
+  test('shows two or three examples of itself first', async () => {
+    const verb = await load();
+    expect(verb.examples.length).toBeGreaterThanOrEqual(2);
+    expect(verb.examples.length).toBeLessThanOrEqual(3);
+    for (const [command] of verb.examples) expect(command).toContain(`sjs ${name}`);
+    const help = formatVerbHelp(name, verb, plain);
+    expect(help.indexOf('Examples')).toBeLessThan(help.indexOf('Usage'));
+    expect(help).toContain(`sjs ${name} ${verb.usage}`.trim());
+    expect(help).toContain('--json');
+  });
+});
+
+test('the help names every verb, examples first', () => {
+  const help = formatHelp(plain);
+  for (const name of Object.keys(VERBS)) expect(help).toContain(`  ${name} `);
+  expect(help.indexOf('Examples')).toBeLessThan(help.indexOf('Usage'));
+});
