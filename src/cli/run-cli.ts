@@ -49,13 +49,14 @@ async function runSelected(
   }
   const entry = VERBS[name];
   if (entry === undefined) throw new Error(`no verb ${name}`);
-  const [verb, { parseArgs }] = await Promise.all([entry.load(), import('./parse-args.js')]);
+  const verb = await entry.load();
   const end = rest.indexOf('--');
   const own = end === -1 ? rest : rest.slice(0, end);
   if (own.includes('--help') || own.includes('-h')) {
     await write(output.stdout, `${formatVerbHelp(name, verb, output.out)}\n`);
     return 0;
   }
+  const { parseArgs } = await import('./parse-args.js');
   const input = parseArgs(name, verb, rest);
   const policyFile = input.value('policy');
   const sjs = createSjs({

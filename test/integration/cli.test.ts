@@ -223,11 +223,14 @@ test('schema is a JSON Schema', async () => {
   expect(JSON.parse(stdout)).toHaveProperty('properties');
 });
 
-test('without an engine a run is 125 and a listing of runs works', async () => {
-  const run = await sjs(['run', 'job']);
-  expect(run.status).toBe(125);
-  expect(run.stderr).toMatch(/^error\[ENGINE_UNREACHABLE\]/m);
-  expect(await sjs(['runs', '--json'])).toMatchObject({ status: 0, stdout: '[]\n' });
+test('without an engine each verb that needs one says so, and the others work', async () => {
+  const images = await sjs(['images']);
+  expect(images.status).toBe(5);
+  expect(images.stderr).toMatch(/^error\[ENGINE_UNREACHABLE\]: .+\n(?: {2}cause: .+\n)? {2}next: {2}.+\n$/);
+  expect(await sjs(['doctor'])).toMatchObject({ status: 1 });
+  expect(await sjs(['run', 'job'])).toMatchObject({ status: 127, stdout: '' });
+  expect(await sjs(['runs', '--json'])).toEqual({ status: 0, stdout: '[]\n', stderr: '' });
+  expect(await sjs(['policy', 'show'])).toMatchObject({ status: 0, stderr: '' });
 });
 
 test('a reader that has seen enough ends it quietly', async () => {

@@ -1,9 +1,12 @@
-import { isErrno, SjsError } from '../../errors.js';
+import { SjsError } from '../../errors.js';
 import { escapeUnprintable } from '../../model/sandbox.js';
 import type { Endpoint } from './endpoint.js';
 
-const UNREACHABLE = ['ECONNREFUSED', 'ENOENT', 'EACCES', 'EPERM', 'ENOTSOCK', 'ENOTFOUND', 'EHOSTUNREACH'];
-const BROKEN = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENETUNREACH', 'EAI_AGAIN'];
+const UNREACHABLE = new Set(
+  'ECONNREFUSED ENOENT EACCES EPERM ENOTSOCK ENOTFOUND EHOSTUNREACH ENETUNREACH EAI_AGAIN ECONNRESET EPIPE ETIMEDOUT'.split(
+    ' ',
+  ),
+);
 
 /** The engine's or the system's failure of one call, as an {@link SjsError} with that failure as its cause. */
 export function toEngineError(name: string, error: unknown, endpoint: Endpoint): SjsError {
@@ -14,25 +17,27 @@ export function toEngineError(name: string, error: unknown, endpoint: Endpoint):
     });
   }
   const where = endpoint.kind === 'unix' ? endpoint.socketPath : `${endpoint.host}:${endpoint.port}`;
-  if (
-    isErrno(error, ...UNREACHABLE, ...BROKEN) ||
-    (error instanceof Error && /socket hang up/.test(error.message))
-  ) {
-    const why = isErrno(error) ? error.code : 'it closed the connection';
-    return new SjsError('ENGINE_UNREACHABLE', `no Docker Engine answers at ${where} (${why})`, {
+  const { code, message } = describeFailure(error);
+  const isTls = /CERT|TLS|SSL/.test(code);
+  if (UNREACHABLE.has(code) || isTls || message === 'socket hang up') {
+    return new SjsError('ENGINE_UNREACHABLE', `no Docker Engine answers at ${where} (${code || message})`, {
       cause: error,
-      next: isErrno(error, 'EACCES', 'EPERM')
-        ? 'join the group docker (`sudo usermod -aG docker $USER`, then log in again), or see `sjs doctor`'
-        : 'start it (`sudo systemctl start docker`), or see `sjs doctor`',
+      next: isTls
+        ? 'check the certificates in DOCKER_CERT_PATH'
+        : code === 'EACCES' || code === 'EPERM'
+          ? 'join the group docker (`sudo usermod -aG docker $USER`, then log in again), or see `sjs doctor`'
+          : 'start it (`sudo systemctl start docker`), or see `sjs doctor`',
     });
   }
-  const words = error instanceof Error ? error.message : String(error);
-  const isTls = error instanceof Error && 'code' in error && /CERT|TLS|SSL/.test(String(error.code));
-  return new SjsError(
-    isTls ? 'ENGINE_UNREACHABLE' : 'ENGINE_FAILED',
-    `the engine at ${where} could not ${name}: ${cleanWords(words)}`,
-    { cause: error, ...(isTls && { next: 'check the certificates in DOCKER_CERT_PATH' }) },
-  );
+  return new SjsError('ENGINE_FAILED', `the engine at ${where} could not ${name}: ${cleanWords(message)}`, {
+    cause: error,
+  });
+}
+
+function describeFailure(error: unknown): { readonly code: string; readonly message: string } {
+  if (typeof error !== 'object' || error === null) return { code: '', message: String(error) };
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return { code: typeof code === 'string' ? code : '', message: String(message ?? '') };
 }
 
 /** The HTTP status with which the engine refused, or null for every other error. */

@@ -40,7 +40,7 @@ test('no engine: unreachable, and what to do', async () => {
   await expect(version(client)).rejects.toMatchObject({
     code: 'ENGINE_UNREACHABLE',
     message: 'no Docker Engine answers at /nowhere/docker.sock (ENOENT)',
-    next: expect.stringContaining('start it') as string,
+    next: expect.stringContaining('start it') as unknown,
   });
 });
 

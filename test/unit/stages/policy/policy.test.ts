@@ -1,0 +1,402 @@
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { SjsError } from '../../../../src/errors.js';
+import { sha256 } from '../../../../src/model/digest.js';
+import type { Policy } from '../../../../src/model/policy.js';
+import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
+import type { SealedLabels } from '../../../../src/model/sealed-image.js';
+import { addTrustedBase } from '../../../../src/stages/policy/add-trusted-base.js';
+import { checkFloors } from '../../../../src/stages/policy/check-floors.js';
+import { checkSandbox, checkSealedPlan } from '../../../../src/stages/policy/check-sandbox.js';
+import {
+  defaultBase,
+  defaultResources,
+  effectiveLimits,
+  effectiveRetention,
+  isDenied,
+} from '../../../../src/stages/policy/effective-policy.js';
+import { explainPolicy } from '../../../../src/stages/policy/explain-policy.js';
+import { loadPolicy } from '../../../../src/stages/policy/load-policy.js';
+import { parsePolicy } from '../../../../src/stages/policy/parse-policy.js';
+import { trustRequirement } from '../../../../src/stages/policy/trust-requirement.js';
+import { makeLoaded } from '../../../support/sandbox.js';
+import { cleanFolders, makeFolder } from '../../../support/world.js';
+
+cleanFolders();
+
+const HEAD = 'apiVersion: sjs/v1\nkind: Policy\n';
+const PEM = '-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----';
+const PROFILES = resolve('policies');
+
+const rule = (repository: string, more = ''): string =>
+  `  - repository: "${repository}"\n    verify:\n      keys:\n        - publicKey: |\n${PEM.replace(/^/gm, '            ')}\n${more}`;
+
+/** Loads operator text, and a repository's if there is one, with the shipped profiles. */
+async function load(operator: string | null, repository?: string, second?: string): Promise<Policy> {
+  const folder = await makeFolder();
+  const file = async (name: string, text: string | null | undefined): Promise<string> => {
+    const path = join(folder, name);
+    await mkdir(join(path, '..'), { recursive: true });
+    if (typeof text === 'string') await writeFile(path, HEAD + text, { mode: 0o600 });
+    return path;
+  };
+  const files = [await file('etc/policy.yaml', operator), await file('user/policy.yaml', second)];
+  await file('repo/.sjs/policy.yaml', repository);
+  await mkdir(join(folder, 'repo/deep/job'), { recursive: true });
+  return loadPolicy({
+    operatorFiles: files,
+    repositoryStart: join(folder, 'repo/deep/job'),
+    profilesDirectory: PROFILES,
+  });
+}
+
+const codeOf = (action: () => unknown): string => {
+  try {
+    action();
+  } catch (error) {
+    return error instanceof SjsError ? error.code : String(error);
+  }
+  return 'nothing was refused';
+};
+
+describe('layers', () => {
+  test('without any file the restricted profile holds, and trusts nothing', async () => {
+    const policy = await load(null);
+    expect(policy.layers.map(({ origin }) => origin)).toEqual(['profile']);
+    expect(effectiveLimits(policy)).toMatchObject({ memoryBytes: 4 * 1024 ** 3, timeoutMs: 900_000 });
+    expect(codeOf(() => trustRequirement(policy, 'r.example/base/node'))).toBe('BASE_UNTRUSTED');
+  });
+
+  test('bounds are minimal, allow-lists intersect, denials unite', async () => {
+    const digest = (name: string) => sha256(name);
+    const policy = await load(
+      `limits: { memory: 1Gi, pids: 100 }\nallow: { secrets: [A, B] }\ndeny: { digests: ["${digest('x')}"] }\n`,
+      `limits: { memory: 2Gi, pids: 50 }\nallow: { secrets: [B, C] }\ndeny: { digests: ["${digest('y')}"] }\n`,
+    );
+    expect(effectiveLimits(policy)).toMatchObject({ memoryBytes: 1024 ** 3, pids: 50 });
+    expect([
+      isDenied(policy, digest('x')),
+      isDenied(policy, digest('y')),
+      isDenied(policy, digest('z')),
+    ]).toEqual([true, true, false]);
+    const secrets = explainPolicy(policy).values.find(({ key }) => key === 'allow.secrets');
+    expect(secrets).toMatchObject({
+      value: ['B'],
+      from: [
+        expect.stringMatching(/etc\/policy\.yaml:\d+$/),
+        expect.stringMatching(/repo\/\.sjs\/policy\.yaml:\d+$/),
+      ],
+    });
+  });
+
+  test('extends chooses the profile; the strictest of several', async () => {
+    expect(effectiveLimits(await load('extends: browser\n'))).toMatchObject({ memoryBytes: 16 * 1024 ** 3 });
+    expect(
+      effectiveLimits(await load('extends: browser\n', undefined, 'extends: networked\n')),
+    ).toMatchObject({ memoryBytes: 8 * 1024 ** 3 });
+  });
+
+  test('a repository can only tighten', async () => {
+    for (const text of [
+      'extends: browser\n',
+      'defaults: { base: { image: r.example/x, version: "1" } }\n',
+      'retention: { age: 1h }\n',
+    ]) {
+      await expect(load(null, text)).rejects.toMatchObject({
+        code: 'POLICY_INVALID',
+        message: expect.stringContaining('only tighten'),
+      });
+    }
+  });
+
+  test('the user’s defaults hold over the machine’s', async () => {
+    const policy = await load(
+      'defaults: { base: { image: r.example/a, version: "1" }, resources: { memory: 64Mi, pids: 10 } }\n',
+      undefined,
+      'defaults: { base: { image: r.example/b, version: "2" }, resources: { memory: 32Mi } }\n',
+    );
+    expect(defaultBase(policy)).toEqual({ image: 'r.example/b', version: '2' });
+    expect(defaultResources(policy)).toEqual({ memoryBytes: 32 * 1024 ** 2, pids: 10 });
+  });
+
+  test('retention is the strictest that is stated, else 30 days and 5 GiB', async () => {
+    expect(effectiveRetention(await load(null))).toEqual({
+      ageMs: 30 * 24 * 3_600_000,
+      bytes: 5 * 1024 ** 3,
+    });
+    expect(effectiveRetention(await load('retention: { age: 1440h, size: 1Gi }\n'))).toEqual({
+      ageMs: 60 * 24 * 3_600_000,
+      bytes: 1024 ** 3,
+    });
+  });
+});
+
+describe('trust', () => {
+  test('every layer that states bases must have a matching rule, and an operator’s must be among them', async () => {
+    const operator = `bases:\n${rule('r.example/base/*')}`;
+    expect(trustRequirement(await load(operator), 'r.example/base/node').alternatives).toHaveLength(1);
+    expect(
+      trustRequirement(await load(operator, `bases:\n${rule('r.example/base/node')}`), 'r.example/base/node')
+        .alternatives,
+    ).toHaveLength(2);
+    expect(
+      codeOf(
+        await load(operator, `bases:\n${rule('r.example/base/other')}`).then(
+          (policy) => () => trustRequirement(policy, 'r.example/base/node'),
+        ),
+      ),
+    ).toBe('BASE_UNTRUSTED');
+    expect(
+      codeOf(
+        await load(null, `bases:\n${rule('r.example/base/node')}`).then(
+          (policy) => () => trustRequirement(policy, 'r.example/base/node'),
+        ),
+      ),
+    ).toBe('BASE_UNTRUSTED');
+    expect(
+      codeOf(
+        await load(operator).then((policy) => () => trustRequirement(policy, 'r.example/base/deep/node')),
+      ),
+    ).toBe('BASE_UNTRUSTED');
+    expect(
+      codeOf(
+        await load(operator).then(
+          (policy) => () => trustRequirement(policy, 'r.example.evil.test/base/node'),
+        ),
+      ),
+    ).toBe('BASE_UNTRUSTED');
+  });
+
+  test('mirrors count as places, and the transparency log is required unless it is said not to be', async () => {
+    const policy = await load(
+      `bases:\n${rule('r.example/base/*', '    mirrors: ["mirror.local/base/*"]\n')}`,
+    );
+    const [[found] = []] = trustRequirement(policy, 'mirror.local/base/node').alternatives;
+    expect(found).toMatchObject({
+      transparencyLog: 'required',
+      allowSetuidFiles: false,
+      keys: [{ notBefore: null, notAfter: null }],
+      location: { line: 4 },
+    });
+  });
+});
+
+describe('files', () => {
+  const at = (file: string) => ({
+    operatorFiles: [],
+    explicitFile: file,
+    repositoryStart: null,
+    profilesDirectory: PROFILES,
+  });
+
+  test('one that is named must be there and readable', async () => {
+    const folder = await makeFolder();
+    await expect(loadPolicy(at(join(folder, 'nowhere.yaml')))).rejects.toMatchObject({
+      code: 'POLICY_UNREADABLE',
+    });
+    await expect(loadPolicy(at(folder))).rejects.toMatchObject({ code: 'POLICY_UNREADABLE' });
+    await symlink('loop', join(folder, 'loop'));
+    await expect(loadPolicy({ ...at(join(folder, 'loop')), operatorFiles: [] })).rejects.toMatchObject({
+      code: 'POLICY_UNREADABLE',
+    });
+  });
+
+  test.each([0o620, 0o602, 0o666])('one that others can write (mode %o) is refused', async (mode) => {
+    const file = join(await makeFolder({ 'policy.yaml': HEAD }), 'policy.yaml');
+    await chmod(file, mode);
+    await expect(loadPolicy(at(file))).rejects.toMatchObject({
+      code: 'POLICY_WRITABLE_BY_OTHERS',
+      next: expect.stringContaining('chmod'),
+    });
+    await chmod(file, 0o600);
+    await loadPolicy(at(file));
+  });
+
+  test('one in a folder that others can write is refused, also behind a link; a sticky folder is not', async () => {
+    const folder = await makeFolder({ 'open/policy.yaml': HEAD });
+    const file = join(folder, 'open/policy.yaml');
+    await chmod(file, 0o600);
+    await symlink(file, join(folder, 'link.yaml'));
+    await chmod(join(folder, 'open'), 0o777);
+    for (const path of [file, join(folder, 'link.yaml')]) {
+      await expect(loadPolicy(at(path))).rejects.toMatchObject({ code: 'POLICY_WRITABLE_BY_OTHERS' });
+    }
+    await chmod(join(folder, 'open'), 0o1777);
+    await loadPolicy(at(file));
+  });
+
+  test.each([
+    ['an unknown key', 'limit: { memory: 1Gi }', 'POLICY_INVALID', /did you mean limits\?/],
+    ['a bad quantity', 'limits: { memory: lots }', 'POLICY_INVALID', /./],
+    [
+      'a key that is none',
+      'bases:\n  - repository: r.example/x\n    verify: { keys: [{ publicKey: hello }] }',
+      'POLICY_INVALID',
+      /./,
+    ],
+    [
+      'bases without keys',
+      'bases:\n  - repository: r.example/x\n    verify: { keys: [] }',
+      'POLICY_INVALID',
+      /./,
+    ],
+    [
+      'B06 keyless',
+      'bases:\n  - repository: r.example/x\n    verify: { keys: [], issuer: x }',
+      'POLICY_INVALID',
+      /./,
+    ],
+    [
+      'B08 insecure flags',
+      `bases:\n${rule('r.example/x', '      insecure-ignore-tlog: true\n')}`,
+      'POLICY_INVALID',
+      /./,
+    ],
+    ['egress', 'allow: { egress: ["*"] }', 'NOT_YET', /./],
+    ['signers of sealed images', 'sealed: { signers: [] }', 'NOT_YET', /./],
+    ['no YAML', 'limits: [', 'YAML_SYNTAX', /./],
+  ])('%s is refused', async (_name, text, code, next) => {
+    const error = (await parsePolicy(Buffer.from(`${HEAD}${text}\n`), '/p.yaml', 'operator').catch(
+      (caught: unknown) => caught,
+    )) as SjsError;
+    expect(error).toMatchObject({ code });
+    expect(error.problems[0]?.next ?? error.next ?? '').toMatch(next);
+  });
+});
+
+describe('what is checked', () => {
+  const check = async (operator: string, sandbox: Partial<Sandbox> = {}, resources = DEFAULT_RESOURCES) =>
+    checkSandbox(await load(operator), makeLoaded('/work/sandbox.yaml', sandbox), resources);
+  const labels = (changes: Partial<SealedLabels['plan']> = {}): SealedLabels => ({
+    formatVersion: 1,
+    name: 'job',
+    version: null,
+    baseDigest: sha256('base'),
+    baseVersion: null,
+    plan: {
+      secrets: [],
+      permissions: DEFAULT_PERMISSIONS,
+      resources: DEFAULT_RESOURCES,
+      network: { mode: 'none' },
+      runtime: 'runc',
+      seccompDigest: sha256('p'),
+      filesystem: { tmpBytes: 1024 ** 2, tmpInodes: 1, outBytes: null, outInodes: 1 },
+      ...changes,
+    },
+  });
+
+  test('the defaults pass', async () => {
+    await check('');
+    checkSealedPlan(await load(''), labels());
+  });
+
+  test.each([
+    ['limits: { cpu: 500m }', 'resources.cpu'],
+    ['limits: { memory: 64Mi }', 'resources.memory'],
+    ['limits: { pids: 8 }', 'resources.pids'],
+    ['limits: { files: 64 }', 'resources.files'],
+    ['limits: { timeout: 1s }', 'resources.timeout'],
+    ['limits: { output: 1Ki }', 'resources.output'],
+    ['limits: { tmp: 1Mi }', 'filesystem.tmp'],
+    ['allow: { network: [] }', 'network.mode'],
+    ['allow: { runtimes: [] }', 'runtime'],
+  ])('%s refuses the defaults, with both places', async (operator, key) => {
+    const error = (await check(`${operator}\n`).catch((caught: unknown) => caught)) as SjsError;
+    expect(error).toMatchObject({
+      code: 'POLICY_VIOLATION',
+      problems: [{ location: { file: '/work/sandbox.yaml', line: 1, path: `spec.${key}` } }],
+    });
+    expect(error.message).toMatch(/etc\/policy\.yaml:3\)/);
+  });
+
+  test('permissions and secrets', async () => {
+    const permissions = { ...DEFAULT_PERMISSIONS, addons: true };
+    await expect(check('', { permissions })).rejects.toMatchObject({
+      code: 'POLICY_VIOLATION',
+      message: expect.stringContaining('permissions.addons'),
+    });
+    await check('extends: networked\n', { permissions });
+    await check('allow: { secrets: ["API_*"] }\n', { secrets: ['API_TOKEN'] });
+    await expect(check('allow: { secrets: ["API_*"] }\n', { secrets: ['DB_TOKEN'] })).rejects.toMatchObject({
+      code: 'POLICY_VIOLATION',
+    });
+  });
+
+  test('all violations at once, of a sealed image too', async () => {
+    const policy = await load('limits: { memory: 64Mi, pids: 8, out: 1Ki }\n').catch(() =>
+      load('limits: { memory: 64Mi, pids: 8, out: 4Ki }\n'),
+    );
+    const error = (() => {
+      try {
+        checkSealedPlan(
+          policy,
+          labels({ filesystem: { tmpBytes: 1, tmpInodes: 1, outBytes: 1024 ** 2, outInodes: 1 } }),
+        );
+      } catch (caught) {
+        return caught as SjsError;
+      }
+      return undefined;
+    })();
+    expect(error?.problems.map(({ location }) => location?.path).sort()).toEqual([
+      'filesystem.out',
+      'resources.memory',
+      'resources.pids',
+    ]);
+  });
+
+  test('a denied base stops its seals', async () => {
+    const policy = await load(`deny: { digests: ["${sha256('base')}"] }\n`);
+    expect(codeOf(() => checkSealedPlan(policy, labels()))).toBe('BASE_DENIED');
+  });
+
+  test('floors refuse what is older, or says nothing', async () => {
+    const policy = await load('floors: { engine: 28.0.0, runc: 1.3.6 }\n');
+    checkFloors(policy, { engine: '28.5.2+dfsg4', runc: '1.3.6' });
+    expect(codeOf(() => checkFloors(policy, { engine: '26.1.5+dfsg1', runc: '1.4.0' }))).toBe(
+      'POLICY_VIOLATION',
+    );
+    expect(codeOf(() => checkFloors(policy, { engine: '28.0.0', runc: null }))).toBe('POLICY_VIOLATION');
+  });
+});
+
+describe('adding trust', () => {
+  const trust = { repository: 'r.example/base/node', version: '24.1.0', publicKey: `${PEM}\n` };
+  const read = (text: string) => parsePolicy(Buffer.from(text), '/p.yaml', 'operator');
+
+  test('writes a new policy with the default base', async () => {
+    const layer = await read(addTrustedBase(null, trust, '/p.yaml'));
+    expect(layer).toMatchObject({
+      defaults: { base: { image: 'r.example/base/node', version: '>=24 <25' } },
+      bases: [{ repository: 'r.example/base/node', transparencyLog: 'none' }],
+    });
+  });
+
+  test('keeps comments and everything else, and adds nothing twice', async () => {
+    const before = `# mine\n${HEAD}limits: { memory: 1Gi } # small\nbases:\n    # first\n${rule('r.example/other').replace(/^/gm, '  ').trimEnd()}\n`;
+    const after = addTrustedBase(before, trust, '/p.yaml');
+    for (const comment of ['# mine', '# small', '# first']) expect(after).toContain(comment);
+    expect((await read(after)).bases?.map(({ repository }) => repository).sort()).toEqual([
+      'r.example/base/node',
+      'r.example/other',
+    ]);
+    expect(addTrustedBase(after, trust, '/p.yaml')).toBe(after);
+  });
+
+  test('an existing default stays', async () => {
+    const after = addTrustedBase(
+      `${HEAD}defaults: { base: { image: r.example/x, version: "1" } }\n`,
+      trust,
+      '/p.yaml',
+    );
+    expect((await read(after)).defaults.base).toEqual({ image: 'r.example/x', version: '1' });
+  });
+
+  test('what cannot be extended safely is refused with what to add by hand', () => {
+    for (const text of [`${HEAD}bases: []\n`, `{ apiVersion: sjs/v1, kind: Policy }\n`]) {
+      expect(() => addTrustedBase(text, trust, '/p.yaml')).toThrow(
+        expect.objectContaining({ code: 'POLICY_INVALID', next: expect.stringContaining('publicKey') }),
+      );
+    }
+  });
+});
