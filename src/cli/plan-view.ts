@@ -22,7 +22,7 @@ export function formatPlan(plan: BuildPlan, colors: Colors): string {
     [
       'Source',
       [
-        `${cleanLine(source.root)}: ${source.entries} files and folders, ${source.bytes} bytes`,
+        `${cleanLine(source.root)}: ${source.entries} ${source.entries === 1 ? 'entry' : 'entries'}, ${source.bytes} bytes`,
         ...withheld(source),
       ],
     ],

@@ -19,7 +19,7 @@ const outcome = await engine.run(
     stdin: null,
     onStdout: (chunk) => void process.stdout.write(chunk),
     onStderr: (chunk) => void process.stderr.write(chunk),
-    onArtifact: async () => undefined,
+    onArtifact: () => Promise.resolve(),
     onSkippedArtifact: () => undefined,
     onStarted: () => void process.stdout.write('[started]\n'),
   },

@@ -20,12 +20,12 @@ export interface DockerClient {
    * @param name what is being done, for messages: `create the container`
    * @throws SjsError `ENGINE_TIMEOUT`, `ENGINE_UNREACHABLE`, `ENGINE_FAILED` (see `statusOf`), `ABORTED`.
    */
-  call<T>(
+  readonly call: <T>(
     name: string,
     timeoutMs: number,
     make: (signal: AbortSignal) => Promise<T>,
     abort?: AbortSignal,
-  ): Promise<T>;
+  ) => Promise<T>;
 }
 
 /**
@@ -41,7 +41,7 @@ export async function createDockerClient(sources: EndpointSources): Promise<Dock
     ...(endpoint.kind === 'unix'
       ? { protocol: 'http', socketPath: endpoint.socketPath }
       : { protocol: 'https', host: endpoint.host, port: endpoint.port, socketPath: undefined, ...tls }),
-  } as Docker.DockerOptions);
+  });
   return {
     docker,
     endpoint,

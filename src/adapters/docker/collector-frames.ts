@@ -102,9 +102,9 @@ function createByteReader(source: AsyncIterable<Uint8Array>): ByteReader {
   let left = 0;
   const next = async (most: number): Promise<Uint8Array> => {
     while (rest.length === 0) {
-      const { done, value } = await iterator.next();
-      if (done) throw invalid('it ends too early');
-      rest = value;
+      const result = await iterator.next();
+      if (result.done) throw invalid('it ends too early');
+      rest = result.value;
     }
     const part = rest.subarray(0, most);
     rest = rest.subarray(part.length);

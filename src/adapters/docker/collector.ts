@@ -77,8 +77,8 @@ async function* withoutSilence(socket: Duplex): AsyncGenerator<Uint8Array, void,
     const timer = setTimeout(() => {
       socket.destroy(new SjsError('ENGINE_TIMEOUT', `the collector was silent for ${SILENCE_MS / 1000} s`));
     }, SILENCE_MS);
-    const { done, value } = await iterator.next().finally(() => clearTimeout(timer));
-    if (done) return;
-    yield value;
+    const result = await iterator.next().finally(() => clearTimeout(timer));
+    if (result.done) return;
+    yield result.value;
   }
 }

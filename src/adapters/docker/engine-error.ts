@@ -37,7 +37,7 @@ export function toEngineError(name: string, error: unknown, endpoint: Endpoint):
 function describeFailure(error: unknown): { readonly code: string; readonly message: string } {
   if (typeof error !== 'object' || error === null) return { code: '', message: String(error) };
   const { code, message } = error as { code?: unknown; message?: unknown };
-  return { code: typeof code === 'string' ? code : '', message: String(message ?? '') };
+  return { code: typeof code === 'string' ? code : '', message: typeof message === 'string' ? message : '' };
 }
 
 /** The HTTP status with which the engine refused, or null for every other error. */

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { CALL_MS, type DockerClient } from './client.js';
 import type { ContainerState } from './outcome.js';
 
@@ -16,15 +15,15 @@ export async function hasKillEvent(
   state: ContainerState,
 ): Promise<boolean> {
   const [start, end] = [Date.parse(state.StartedAt), Date.parse(state.FinishedAt)];
-  const seconds = (ms: number): string => (ms / 1000).toFixed(3);
   const query = {
-    since: seconds(start),
-    until: seconds(end + SLACK_MS),
-    filters: JSON.stringify({ container: [name], event: ['kill'] }),
+    // In seconds.
+    since: start / 1000,
+    until: (end + SLACK_MS) / 1000,
+    filters: { container: [name], event: ['kill'] },
   };
   try {
     return await call('read its events', CALL_MS, async (abortSignal) => {
-      const stream = (await docker.getEvents({ ...query, abortSignal } as never)) as unknown as Readable;
+      const stream = await docker.getEvents({ ...query, abortSignal });
       let text = '';
       for await (const chunk of stream as AsyncIterable<Buffer>) {
         text += chunk.toString('utf8');

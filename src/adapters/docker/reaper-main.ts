@@ -1,6 +1,6 @@
 // The reaper process: ends what outlives its deadline when the sjs that started it is gone. Started by reaper.ts.
 import { readFileSync } from 'node:fs';
-import { request, type RequestOptions } from 'node:http';
+import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
 import type { ReaperTask } from './reaper.js';
 
@@ -31,7 +31,7 @@ function call(method: string, path: string): Promise<Answer> {
     headers: { Host: 'docker' },
   };
   return new Promise((resolve, reject) => {
-    const onResponse = (response: import('node:http').IncomingMessage): void => {
+    const onResponse = (response: IncomingMessage): void => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);

@@ -17,8 +17,8 @@ export function watchUsage(client: DockerClient, name: string): UsageWatch {
   const controller = new AbortController();
   let usage: RunOutcome['usage'] = null;
   const watch = async (): Promise<void> => {
-    const options = { stream: true, abortSignal: controller.signal } as never;
-    const stream = (await client.docker.getContainer(name).stats(options)) as unknown as Readable;
+    const options = { stream: true, abortSignal: controller.signal } as const;
+    const stream = (await client.docker.getContainer(name).stats(options)) as Readable;
     stream.on('error', () => undefined);
     let text = '';
     for await (const chunk of stream as AsyncIterable<Buffer>) {

@@ -47,7 +47,7 @@ export async function inspectState(client: DockerClient, name: string): Promise<
     const found = await client.call('inspect the container', CALL_MS, (abortSignal) =>
       client.docker.getContainer(name).inspect({ abortSignal }),
     );
-    return found.State as ContainerState;
+    return found.State;
   } catch (error) {
     throw statusOf(error) === 404 ? lost(error) : error;
   }

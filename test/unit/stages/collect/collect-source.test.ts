@@ -158,6 +158,26 @@ describe('what is refused, with the name', () => {
     await refused(long, 'SOURCE_NAME', /longer than 1024 bytes/);
   });
 
+  test('P08: too many files in one folder', async () => {
+    const folder = await makeFolder({});
+    execFileSync('sh', ['-c', 'seq 50001 | xargs touch'], { cwd: folder });
+    await refused(folder, 'SOURCE_TOO_MANY_FILES', /50001 entries; 50000 are allowed/);
+  });
+
+  test('P19: what cannot be read, instead of a part of it', async () => {
+    const folder = await makeFolder({ 'closed/x': '' });
+    chmodSync(folder, 0o755);
+    chmodSync(join(folder, 'closed'), 0o700);
+    if (process.getuid?.() === 0) process.seteuid?.(65534);
+    else chmodSync(join(folder, 'closed'), 0);
+    try {
+      await refused(folder, 'SOURCE_UNREADABLE', /closed cannot be read: EACCES/);
+    } finally {
+      if (process.getuid?.() === 0) process.seteuid?.(0);
+      chmodSync(join(folder, 'closed'), 0o700);
+    }
+  });
+
   test.each(['a\nb', 'a\u001b[31m', 'a\u202eb', 'a\\b'])('P09: the name %j', async (name) => {
     const folder = await makeFolder({});
     writeFileSync(join(folder, name), '');
