@@ -10,7 +10,7 @@ export interface EngineFacts extends EngineRecord {
 
 /** Where a run's bytes come from and go to. */
 export interface RunStreams {
-  /** Null: the program sees the end of input at once. */
+  /** Null: the program sees the end of input at once. It is destroyed when the run is over. */
   readonly stdin: Readable | null;
   /** Called in order; the engine waits for the promise before it reads on. A throw ends the run. */
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
@@ -54,8 +54,9 @@ export interface Engine {
   probe(signal?: AbortSignal): Promise<EngineFacts>;
   /**
    * Carries the plan out and leaves nothing behind, however it ends.
-   * `interrupt` yields the names of signals to pass to the program (`SIGINT`, …); after the first terminating one the
-   * program has a grace period, after the second it is killed.
+   * Of the signals, SIGINT, SIGTERM, SIGHUP and SIGQUIT interrupt: the first is passed on and the program has a grace
+   * period, with the second it is killed. SIGUSR1 and SIGUSR2 are passed on, others are not.
+   * An abort before the start throws `ABORTED`; after it the outcome is `interrupted`, with what was written.
    * @throws `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`, `ENGINE_FAILED`, `CONTAINER_LOST`, `SEAL_IMAGE_MISSING`.
    */
   run(

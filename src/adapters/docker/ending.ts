@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { SjsError } from '../../errors.js';
 import type { RunEnd, RunSignals } from '../../ports/engine.js';
 import { SLOW_CALL_MS, type DockerClient } from './client.js';
 import { statusOf } from './engine-error.js';
@@ -57,7 +58,9 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
   const killWithRetries = async (): Promise<boolean> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await send('SIGKILL');
+        const didMeet = await send('SIGKILL');
+        after(SLOW_CALL_MS, () => fail(new SjsError('ENGINE_TIMEOUT', 'a killed container did not stop')));
+        return didMeet;
       } catch (error) {
         if (attempt === KILL_RETRIES) {
           fail(error);

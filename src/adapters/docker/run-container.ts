@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SjsError, type ErrorCode } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner, RunOutcome, RunSignals, RunStreams } from '../../ports/engine.js';
@@ -14,7 +15,7 @@ import { hasKillEvent } from './kill-events.js';
 import { decideEnd, isUnexplainedKill, toOutcome } from './outcome.js';
 import { outName, sandboxName } from './owner-labels.js';
 import { pumpInput, pumpOutput, type OutputPump } from './pump.js';
-import { startReaper } from './reaper.js';
+import { startReaper, type Reaper } from './reaper.js';
 import { removeContainer, removeVolume } from './remove.js';
 import { encodeSecretsFrame } from './secrets-frame.js';
 import { watchUsage } from './usage.js';
@@ -60,15 +61,25 @@ export async function runContainer(
 ): Promise<RunOutcome> {
   if (signals.abort?.aborted) throw abortedError('run the program');
   const run: Run = { client, runId, owner, plan, streams, abort: signals.abort };
-  const { endpoint } = client;
-  const reaper = startReaper(runId, plan.resources.timeoutMs, endpoint, {
-    nodePath: assets.nodePath ?? process.execPath,
-    reaperFile: assets.reaperFile,
-  });
-  const ending = watchEnding(client, sandboxName(runId), signals);
+  const name = sandboxName(runId);
+  const ending = watchEnding(client, name, signals);
+  const collecting = prepareCollector(run, assets);
+  // A volume that is not there yet would be made by the engine, on disk and without limits.
+  const creating = collecting.volume.then(() =>
+    createNamedContainer(client, name, sandboxOptions(runId, owner, plan), run.abort),
+  );
+  for (const pending of [creating, collecting.started]) pending.catch(() => undefined);
+  let reaper: Reaper | null = null;
   let isKnown = true;
   try {
-    return await carryOut(run, assets, ending);
+    // The requests are on their way, and the engine is at work while the reaper starts. Nothing runs before it does.
+    await nextTurn();
+    reaper = startReaper(runId, plan.resources.timeoutMs, client.endpoint, {
+      nodePath: assets.nodePath ?? process.execPath,
+      reaperFile: assets.reaperFile,
+    });
+    await creating;
+    return await connect(run, ending, collecting.started);
   } catch (error) {
     // The engine may still carry out a call whose answer never came.
     isKnown = !(error instanceof SjsError && UNANSWERED.has(error.code));
@@ -76,34 +87,29 @@ export async function runContainer(
   } finally {
     ending.close();
     streams.stdin?.destroy();
+    // Or they would appear after the removal.
+    await Promise.allSettled([creating, collecting.started]);
     const isGone = await removeRun(client, runId, plan.filesystem.outBytes !== null);
-    if (isKnown && isGone) reaper.dismiss();
-    else reaper.wake();
+    if (isKnown && isGone) reaper?.dismiss();
+    else reaper?.wake();
   }
 }
 
-async function carryOut(run: Run, assets: EngineAssets, ending: Ending): Promise<RunOutcome> {
-  const { client, runId, owner, plan, streams, abort } = run;
+/** Attaches to the container that was created, and sees the run through. */
+async function connect(run: Run, ending: Ending, starting: Promise<Collector | null>): Promise<RunOutcome> {
+  const { client, runId, plan, streams, abort } = run;
   const name = sandboxName(runId);
-  const collecting = prepareCollector(run, assets);
-  collecting.started.catch(() => undefined);
-  let socket: Duplex | undefined;
+  const socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort);
+  socket.on('error', () => undefined);
   try {
-    // A volume that is not there yet would be made by the engine, on disk and without limits.
-    await collecting.volume;
-    await createNamedContainer(client, name, sandboxOptions(runId, owner, plan), abort);
-    socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort);
-    socket.on('error', () => undefined);
-    const collector = await collecting.started;
+    const collector = await starting;
     const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
     const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
     const input = pumpInput(socket, head, streams.stdin);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
     return await follow(run, ending, socket, output, input, collector);
   } finally {
-    socket?.destroy();
-    // Or it would appear after the removal.
-    await collecting.started.catch(() => undefined);
+    socket.destroy();
   }
 }
 

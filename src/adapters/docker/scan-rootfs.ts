@@ -50,7 +50,7 @@ export async function readFindings(tar: Readable): Promise<RootfsFindings> {
   const notPlainFolders: string[] = [];
   const entries = extract();
   tar.on('error', (error) => entries.destroy(error));
-  tar.pipe(entries as unknown as NodeJS.WritableStream);
+  tar.pipe(entries);
   for await (const entry of entries) {
     const { name, type, mode } = entry.header;
     const path = name.replace(/^\.?\//, '').replace(/\/$/, '');
