@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Readable } from 'node:stream';
 import { write, type Output, type OutputError, type OutputStream } from './output.js';
@@ -13,7 +14,10 @@ export interface RunSinks {
   readonly failure: () => OutputError | null;
 }
 
-/** Passes a run's output on as it comes: made harmless on a terminal, byte for byte elsewhere and with `--raw`. */
+/**
+ * Passes a run's output on as it comes: made harmless on a terminal and in a CI log, byte for byte elsewhere and with
+ * `--raw`.
+ */
 export function passOutput(
   output: Output,
   options: { readonly raw: boolean; readonly ci: boolean },
@@ -21,7 +25,9 @@ export function passOutput(
   let failure: OutputError | null = null;
   const ends: (() => Promise<void>)[] = [];
   const sink = (stream: OutputStream): ((chunk: Uint8Array) => Promise<void>) => {
-    const cleaner = stream.isTTY === true && !options.raw ? new TerminalCleaner(options) : null;
+    // A CI log is a pipe to us, and acts on commands that stand in it.
+    const isShown = stream.isTTY === true || (options.ci && !isRegularFile(stream));
+    const cleaner = isShown && !options.raw ? new TerminalCleaner(options) : null;
     const send = async (bytes: Uint8Array): Promise<void> => {
       if (bytes.length === 0) return;
       try {
@@ -42,6 +48,10 @@ export function passOutput(
     },
     failure: () => failure,
   };
+}
+
+function isRegularFile(stream: OutputStream): boolean {
+  return 'fd' in stream && typeof stream.fd === 'number' && fstatSync(stream.fd).isFile();
 }
 
 /** Collects a run's output, for the one document of `--json`. */

@@ -1,6 +1,5 @@
 import type { Policy } from '../model/policy.js';
 import { isFinished } from '../model/record.js';
-import { LABELS } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -12,7 +11,7 @@ export interface PruneResult {
   readonly records: readonly string[];
   /** Contents that no record refers to. */
   readonly contents: { readonly count: number; readonly bytes: number };
-  /** Sealed images that no record refers to and that are older than retention, and half-built ones. */
+  /** Tags of sealed images that no record refers to and that are older than retention. */
   readonly images: readonly string[];
 }
 
@@ -47,19 +46,12 @@ export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<Pr
     }
   }
 
-  const entries = await tools.store.listImages();
   const images: string[] = [];
-  for (const entry of entries) {
+  for (const entry of await tools.store.listImages()) {
     if (usedSeals.has(entry.seal) || Date.parse(entry.createdAt) >= oldest) continue;
     await tools.images.remove(entry.tag, signal);
     await tools.store.removeImage(entry.seal);
     images.push(entry.tag);
-  }
-  const indexed = new Set(entries.map((entry) => entry.imageId));
-  for (const image of await tools.images.listLabelled(LABELS.format, signal)) {
-    if (image.tags.length > 0 || indexed.has(image.imageId)) continue;
-    await tools.images.remove(image.imageId, signal);
-    images.push(image.imageId);
   }
   return { records: removed, contents: await tools.store.pruneBlobs(), images };
 }

@@ -51,9 +51,14 @@ export interface SealVerification {
   readonly imageId: string;
   readonly base: {
     readonly image: string;
+    /** What is signed: an index or a manifest. */
     readonly digest: string;
     readonly version: string | null;
+    /** Fingerprint of the key. */
     readonly signer: string;
+    /** PEM of the key. */
+    readonly publicKey: string;
+    readonly transparencyLog: 'required' | 'none';
     readonly trustedBy: string;
   };
 }
@@ -89,6 +94,8 @@ export async function verifySealedImage(
       digest: base.digest,
       version: verified.signedVersion,
       signer: verified.signature.keyFingerprint,
+      publicKey: verified.signature.publicKey,
+      transparencyLog: verified.signature.transparencyLog,
       trustedBy: verified.signature.rule,
     },
   };

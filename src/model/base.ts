@@ -31,6 +31,10 @@ export interface ResolvedBase {
 export interface BaseSignature {
   /** sha256 of the public key's DER (SubjectPublicKeyInfo). */
   readonly keyFingerprint: Digest;
+  /** PEM of the key. */
+  readonly publicKey: string;
+  /** Whether the signature had to be in the transparency log. */
+  readonly transparencyLog: 'required' | 'none';
   readonly annotations: Readonly<Record<string, string>>;
   /** File and line of the policy rule that trusts it. */
   readonly rule: string;

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { sandboxName } from '../../src/adapters/docker/owner-labels.js';
 import type { SjsError } from '../../src/errors.js';
 import { makeRunId, makeSignals, openEngine, type EngineWorld } from '../support/engine-run.js';
+
+// A start takes a quarter of a second on an idle machine, and several on a busy one.
+jest.setTimeout(30_000);
 
 let world: EngineWorld;
 beforeAll(async () => {

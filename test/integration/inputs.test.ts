@@ -278,6 +278,14 @@ else process.exit(Number(how));`,
     await rm(target, { recursive: true });
   });
 
+  test('in a CI log, workflow commands of the program are broken; --raw and files get the bytes', async () => {
+    const tag = await build('ci', '', `console.log('::set-output name=x::y')`);
+    const env = { CI: 'true' };
+    expect((await sjs(['run', tag], { env })).stdout).not.toMatch(/^::/m);
+    expect((await sjs(['run', tag, '--raw'], { env })).stdout).toBe('::set-output name=x::y\n');
+    expect((await sjs(['run', tag])).stdout).toBe('::set-output name=x::y\n');
+  });
+
   test('a program that is not deterministic is not reproduced, and the difference is shown', async () => {
     const tag = await build('dice', '', 'console.log(Math.random())');
     await sjs(['run', tag]);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
@@ -8,6 +8,9 @@ import { outName, ownerLabels, sandboxName } from '../../src/adapters/docker/own
 import { isOwnerAlive } from '../../src/adapters/process/owner.js';
 import type { RunOutcome } from '../../src/ports/engine.js';
 import { makeRunId, openEngine, type EngineWorld, type PlanOverrides } from '../support/engine-run.js';
+
+// A start takes a quarter of a second on an idle machine, and several on a busy one.
+jest.setTimeout(30_000);
 
 let world: EngineWorld;
 let childFile: string;

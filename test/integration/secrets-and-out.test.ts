@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +11,9 @@ const TAG = 'sjs-test/preload:integration';
 // BuildKit takes a name in FROM, never an id.
 const BASE_TAG = 'sjs-test/preload-base:integration';
 const MIB = 1024 ** 2;
+
+// A start takes a quarter of a second on an idle machine, and several on a busy one.
+jest.setTimeout(30_000);
 
 let world: EngineWorld;
 let imageId: string;

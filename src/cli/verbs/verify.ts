@@ -41,23 +41,10 @@ function formatVerification(
   ].join('\n');
 }
 
-/** What cosign needs beside the reference, once the library hands it over with the verification. */
-interface KeyEvidence {
-  /** PEM. */
-  readonly publicKey?: string;
-  readonly transparencyLog?: 'required' | 'none';
-}
-
 /** What a stranger with cosign and docker alone can run, to be pasted as it is. */
-export function checksByHand({
-  tag,
-  base,
-}: Pick<SealVerification, 'tag'> & { readonly base: SealVerification['base'] & KeyEvidence }): string[] {
+export function checksByHand({ tag, base }: Pick<SealVerification, 'tag' | 'base'>): string[] {
   const { publicKey, transparencyLog } = base;
-  const key =
-    publicKey === undefined
-      ? [`# base.pub: the public key that ${cleanLine(base.trustedBy)} names`]
-      : [`cat > base.pub <<'EOF'`, ...publicKey.trim().split('\n').map(cleanLine), 'EOF'];
+  const key = [`cat > base.pub <<'EOF'`, ...publicKey.trim().split('\n').map(cleanLine), 'EOF'];
   const flags = [
     '--key base.pub',
     ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),

@@ -84,6 +84,12 @@ const NAMES: Record<keyof Resources, string> = {
 function tighten(sealed: Resources, asked: Partial<Resources>): Resources {
   const limits: Record<keyof Resources, number> = { ...sealed };
   for (const [key, value] of Object.entries(asked) as [keyof Resources, number][]) {
+    // To an engine 0 and less mean no limit at all.
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new SjsError('RIGHTS_WIDENED', `--${NAMES[key]} ${value} is no limit`, {
+        next: 'ask for a whole number above 0',
+      });
+    }
     if (value > sealed[key]) {
       throw new SjsError(
         'RIGHTS_WIDENED',

@@ -59,6 +59,8 @@ export async function verifyBase(
     ...base,
     signature: {
       keyFingerprint: fingerprintOf(first.publicKey),
+      publicKey: first.publicKey,
+      transparencyLog: first.rule.transparencyLog,
       annotations: first.payload.annotations,
       rule: `${first.rule.location.file}${first.rule.location.line === undefined ? '' : `:${first.rule.location.line}`}`,
     },

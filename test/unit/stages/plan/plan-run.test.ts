@@ -95,6 +95,13 @@ describe('limits', () => {
   });
 });
 
+test.each([0, -1, NaN, Infinity, 0.5])('a limit of %p is none, and refused', (value) => {
+  const request = { ...REQUEST, limits: { memoryBytes: value } };
+  expect(() => planRun(sealed(), request, PROFILE)).toThrow(
+    expect.objectContaining({ code: 'RIGHTS_WIDENED' }),
+  );
+});
+
 describe('environment', () => {
   test.each([
     'NODE_OPTIONS',
