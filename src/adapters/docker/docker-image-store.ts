@@ -125,7 +125,12 @@ export function describeImage(raw: InspectedImage): ImageFacts {
     architecture: raw.Architecture,
     ...(raw.Variant && { variant: raw.Variant }),
   };
-  const diffIds = (raw.RootFS.Layers ?? []).filter(isDigest);
+  const diffIds = raw.RootFS.Layers ?? [];
+  if (!diffIds.every(isDigest))
+    throw new SjsError(
+      'ENGINE_FAILED',
+      `the engine names layers of ${raw.Id} by something that is no sha256 digest`,
+    );
   return {
     imageId: raw.Id,
     platform,
