@@ -1,13 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { collectorOptions, sandboxOptions } from '../../src/adapters/docker/container-options.js';
 import { outVolumeOptions } from '../../src/adapters/docker/create-container.js';
 import { makePlan } from '../support/engine-run.js';
+import { expectGolden } from '../support/golden.js';
 
-const GOLDEN = join(import.meta.dirname, 'container-options.json');
-
-test('what the engine is asked for, whole: a setting that comes or goes shows here', async () => {
+test('what the engine is asked for, whole: a setting that comes or goes shows here', () => {
   const runId = '01JD0000000000000000000000';
   const owner = { bootId: 'boot', pid: 42, startTime: '4242', home: '/home/u/.local/share/sjs' };
   const plan = makePlan(`sha256:${'a'.repeat(64)}`, '<profile>', {
@@ -28,6 +25,5 @@ test('what the engine is asked for, whole: a setting that comes or goes shows he
   };
   const text = `${JSON.stringify(asked, null, 2)}\n`;
   expect(text).not.toContain('never in here');
-  if (process.env['SJS_GOLDEN'] === 'write') await writeFile(GOLDEN, text);
-  expect(JSON.parse(text)).toEqual(JSON.parse(await readFile(GOLDEN, 'utf8')));
+  expectGolden('container-options.json', text);
 });
