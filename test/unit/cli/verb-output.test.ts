@@ -284,6 +284,8 @@ describe('verify', () => {
       version: '24.2.0',
       signer: hex('4'),
       trustedBy: '/p.yaml:3',
+      publicKey: '-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n',
+      transparencyLog: 'required',
     },
   };
 
