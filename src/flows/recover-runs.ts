@@ -1,7 +1,7 @@
-import type { RunRecord } from '../model/record.js';
+import { isFinished, type RunRecord } from '../model/record.js';
 import { SjsError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
-import type { Engine, AbandonedRun, Owner } from '../ports/engine.js';
+import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord } from '../stages/record/run-record.js';
@@ -15,9 +15,13 @@ export interface RecoverTools {
   readonly isOwnerAlive: (owner: Owner) => Promise<boolean>;
 }
 
+/** How long a command waits for a program that goes on without its sjs, within its limit. */
+const PATIENCE_MS = 5000;
+
 /**
  * Finishes what sjs processes that died have left: their containers' output and exit code go into the records, and
- * what they made is removed. Runs whose owner lives are not touched, nor anything of another SJS_HOME.
+ * what they made is removed. Runs whose owner lives are not touched, nor anything of another SJS_HOME; a program that is
+ * still within its limit may go on, and its outcome is read by a later command.
  */
 export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Promise<void> {
   const [left, open] = await Promise.all([
@@ -36,31 +40,46 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
 }
 
 async function recoverOne(run: AbandonedRun, tools: RecoverTools, signal?: AbortSignal): Promise<void> {
-  const record = await tools.store.findRecord(run.runId).catch(() => null);
-  const limits = record?.limits ?? { timeoutMs: 0, outputBytes: 0 };
-  const [stdout, stderr] = await Promise.all([tools.store.createBlob(), tools.store.createBlob()]);
+  const { store, reporter } = tools;
+  const found = await store.findRecord(run.runId).catch(() => null);
+  const record = found && !isFinished(found) ? found : null;
+  const [stdout, stderr] = await Promise.all([store.createBlob(), store.createBlob()]);
   const streams = {
     onStdout: (chunk: Uint8Array) => stdout.write(chunk),
     onStderr: (chunk: Uint8Array) => stderr.write(chunk),
+    onEnded: async (outcome: RunOutcome) => {
+      if (!record) return;
+      const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
+      const contents = {
+        stdin: record.stdin,
+        stdout: { ...out, truncated: outcome.truncated.stdout },
+        stderr: { ...err, truncated: outcome.truncated.stderr },
+        artifacts: [],
+        // The volume is gone with its last container; nobody knows what was in it.
+        skippedArtifacts: [{ path: '.', reason: 'the sjs that would have collected it was killed' }],
+      };
+      await store.saveRecord(finishRecord(record, outcome, contents));
+      reporter.warn(`run ${record.id} lost its sjs; its outcome was read from the engine`);
+    },
   };
-  const outcome = await tools.engine.recover(run, limits, streams, signal);
-  if (!record || !outcome || record.finishedAt !== null) {
-    await Promise.all([stdout.discard(), stderr.discard()]);
-    if (record && record.finishedAt === null) await closeLost(run.runId, tools);
-    return;
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const limits = record?.limits ?? { timeoutMs: 0, outputBytes: 0 };
+  try {
+    const outcome = await tools.engine.recover(
+      run,
+      limits,
+      streams,
+      signal ? AbortSignal.any([signal, patience]) : patience,
+    );
+    if (!outcome) await closeLost(run.runId, tools);
+  } catch (error) {
+    if (!patience.aborted) throw error;
+    reporter.warn(
+      `run ${run.runId} lost its sjs and goes on until its limit; a later command reads its outcome`,
+    );
+  } finally {
+    await Promise.all([stdout.discard(), stderr.discard()].map((done) => done.catch(() => undefined)));
   }
-  const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
-  await tools.store.saveRecord(
-    finishRecord(record, outcome, {
-      stdin: record.stdin,
-      stdout: { ...out, truncated: outcome.truncated.stdout },
-      stderr: { ...err, truncated: outcome.truncated.stderr },
-      artifacts: [],
-      // The volume is gone with its last container; nobody knows what was in it.
-      skippedArtifacts: [{ path: '.', reason: 'the sjs that would have collected it was killed' }],
-    }),
-  );
-  tools.reporter.warn(`run ${record.id} lost its sjs; its outcome was read from the engine`);
 }
 
 async function closeLost(id: string, tools: RecoverTools): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
-import type { ArtifactRecord, RunRecord } from '../model/record.js';
+import { isFinished, type ArtifactRecord, type RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
@@ -133,32 +133,39 @@ export async function executeRun(
       };
       saving = store.saveRecord(running).catch((error: unknown) => tools.reporter.debug(String(error)));
     },
+    onEnded: async (outcome) => {
+      await saving;
+      const commit = async (blob: BlobWriter, truncated: boolean) => ({
+        ...(await blob.commit()),
+        truncated,
+      });
+      const [out, err, input] = await Promise.all([
+        commit(stdout, outcome.truncated.stdout),
+        commit(stderr, outcome.truncated.stderr),
+        stdin && kept ? commit(stdin, kept.truncated()) : null,
+      ]);
+      record = finishRecord(record, outcome, {
+        stdin: input,
+        stdout: out,
+        stderr: err,
+        artifacts,
+        skippedArtifacts: skipped,
+      });
+      await store.saveRecord(record);
+    },
   };
   try {
-    const outcome = await tools.engine.run(id, owner, run.plan, streams, signals);
-    await saving;
-    const stream = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
-    const [out, err, input] = await Promise.all([
-      stream(stdout, outcome.truncated.stdout),
-      stream(stderr, outcome.truncated.stderr),
-      stdin && kept ? stream(stdin, kept.truncated()) : null,
-    ]);
-    record = finishRecord(record, outcome, {
-      stdin: input,
-      stdout: out,
-      stderr: err,
-      artifacts,
-      skippedArtifacts: skipped,
-    });
-    await store.saveRecord(record);
+    await tools.engine.run(id, owner, run.plan, streams, signals);
     return record;
   } catch (error) {
     await saving;
     await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
-    // A full disk must not hide what went wrong first; recovery finishes the record later.
-    await store
-      .saveRecord(failRecord(record, error, tools.clock.now()))
-      .catch((second: unknown) => tools.reporter.debug(String(second)));
+    // What was kept stays kept; and a full disk must not hide what went wrong first: recovery finishes the record.
+    if (!isFinished(record)) {
+      await store
+        .saveRecord(failRecord(record, error, tools.clock.now()))
+        .catch((second: unknown) => tools.reporter.debug(String(second)));
+    }
     throw error;
   }
 }

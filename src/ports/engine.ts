@@ -20,6 +20,8 @@ export interface RunStreams {
   readonly onSkippedArtifact: (path: string, reason: string) => void;
   /** Called once, when the container runs. */
   readonly onStarted: () => void;
+  /** Called once with the outcome, before anything is removed: what it keeps is kept when the engine forgets. */
+  readonly onEnded: (outcome: RunOutcome) => Promise<void>;
 }
 
 /** Why a run ended, by the engine's word and sjs's clock. */
@@ -75,7 +77,7 @@ export interface Engine {
   recover(
     run: AbandonedRun,
     limits: { readonly timeoutMs: number; readonly outputBytes: number },
-    streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onEnded'>,
     signal?: AbortSignal,
   ): Promise<RunOutcome | null>;
 }

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -276,6 +277,34 @@ else process.exit(Number(how));`,
     expect(await readdir(target)).toEqual(['sub']);
     expect(JSON.parse((await sjs(['replay', tag, '--json'])).stdout)).toMatchObject({ reproduced: true });
     await rm(target, { recursive: true });
+  });
+
+  test('a run whose sjs was killed is found by the next command, with its output and exit code', async () => {
+    const tag = await build(
+      'orphan',
+      '',
+      `console.log('before'); setTimeout(() => { console.log('after'); process.exitCode = 7; }, 1500)`,
+    );
+    const child = spawn(process.execPath, ['dist/cli/main.js', 'run', tag], {
+      env: {
+        PATH: process.env['PATH'],
+        HOME: home,
+        SJS_HOME: join(home, 'sjs'),
+        SJS_POLICY: world.policyFile,
+      },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const [run] = JSON.parse((await sjs(['runs', '--json', '-n', '1'])).stdout) as {
+      id: string;
+      tag: string;
+      state: string;
+      exitCode: number;
+    }[];
+    expect(run).toMatchObject({ tag, state: 'failed', exitCode: 7 });
+    expect((await sjs(['logs', run?.id ?? ''])).stdout).toBe('before\nafter\n');
   });
 
   test('in a CI log, workflow commands of the program are broken; --raw and files get the bytes', async () => {

@@ -87,6 +87,8 @@ async function recover(runId: string, timeoutMs: number, outputBytes = 1024 ** 2
     {
       onStdout: (chunk) => void out.push(Buffer.from(chunk)),
       onStderr: (chunk) => void err.push(Buffer.from(chunk)),
+      // What the outcome leads to is kept before the engine forgets.
+      onEnded: async () => expect(await stateOf(sandboxName(runId))).not.toBe('absent'),
     },
   );
   expect(await stateOf(sandboxName(runId))).toBe('absent');
@@ -182,7 +184,11 @@ test('what was created and never started is removed by the reaper, or by recover
   const found = await world.engine.listRuns(home);
   expect(found.map((run) => run.runId).sort()).toEqual([runId, scanned].sort());
   for (const run of found) {
-    const streams = { onStdout: () => undefined, onStderr: () => undefined };
+    const streams = {
+      onStdout: () => undefined,
+      onStderr: () => undefined,
+      onEnded: () => Promise.resolve(),
+    };
     expect(await world.engine.recover(run, { timeoutMs: 0, outputBytes: 0 }, streams)).toBeNull();
   }
   expect(await world.engine.listRuns(home)).toEqual([]);

@@ -172,6 +172,7 @@ async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHo
     },
     onSkippedArtifact: (path, reason) => void (skipped[path] = reason),
     onStarted: () => hooks.onStarted?.(),
+    onEnded: () => Promise.resolve(),
   };
   const runId = hooks.runId ?? makeRunId();
   const outcome = await engine.run(runId, owner, plan, streams, hooks.signals ?? makeSignals());

@@ -29,12 +29,13 @@ export async function recoverRun(
   client: DockerClient,
   run: AbandonedRun,
   limits: { readonly timeoutMs: number; readonly outputBytes: number },
-  streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onEnded'>,
   signal?: AbortSignal,
 ): Promise<RunOutcome | null> {
   const remains = (await findRemains(client, run.owner.home, signal)).find((one) => isSame(one, run));
   if (!remains) return null;
   const outcome = remains.hasSandbox ? await finish(client, run, limits, streams, signal) : null;
+  if (outcome) await streams.onEnded(outcome);
   await Promise.all([
     ...(remains.hasSandbox ? [removeContainer(client, sandboxName(run.runId))] : []),
     ...remains.others.map((id) => removeContainer(client, id)),

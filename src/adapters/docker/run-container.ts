@@ -79,7 +79,9 @@ export async function runContainer(
       reaperFile: assets.reaperFile,
     });
     await creating;
-    return await connect(run, ending, collecting.started);
+    const outcome = await connect(run, ending, collecting.started);
+    await streams.onEnded(outcome);
+    return outcome;
   } catch (error) {
     // The engine may still carry out a call whose answer never came.
     isKnown = !(error instanceof SjsError && UNANSWERED.has(error.code));
