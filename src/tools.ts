@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SjsOptions } from './api.js';
+import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';
 import { systemClock } from './ports/clock.js';
@@ -13,6 +14,7 @@ import type { ImageStore } from './ports/image-store.js';
 import type { RecordStore } from './ports/record-store.js';
 import type { Registry } from './ports/registry.js';
 import { silentReporter } from './ports/reporter.js';
+import type { ValidTexts } from './stages/policy/parse-policy.js';
 import type { SignatureVerifier } from './ports/signature-verifier.js';
 
 /** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
@@ -58,7 +60,15 @@ export function createTools(options: SjsOptions) {
   const owner = lazy<Owner>(async () => (await import('./adapters/process/owner.js')).currentOwner(home));
   const loadPolicy = async (directory: string | null): Promise<Policy> => {
     const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
+    // Another version may judge the same text otherwise. A cache that does not work is no cache, never a failure.
+    const keyOf = (key: Digest): Digest => sha256(`${VERSION}\n${key}`);
+    const valid: ValidTexts = {
+      has: async (key) =>
+        (await (await store()).readCache('valid-policy', keyOf(key)).catch(() => null)) === true,
+      add: async (key) => (await store()).writeCache('valid-policy', keyOf(key), true).catch(() => undefined),
+    };
     return load({
+      valid,
       operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
       ...(policyFile !== undefined && { explicitFile: resolve(policyFile) }),
       repositoryStart: directory,

@@ -5,7 +5,7 @@ import { isErrno, SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import type { Policy, PolicyLayer } from '../../model/policy.js';
 import { YAML_BYTES } from '../../model/yaml-document.js';
-import { parsePolicy } from './parse-policy.js';
+import { parsePolicy, type ValidTexts } from './parse-policy.js';
 
 /** Where policy comes from. */
 export interface PolicySources {
@@ -17,6 +17,7 @@ export interface PolicySources {
   readonly repositoryStart: string | null;
   /** Folder of the shipped profiles. */
   readonly profilesDirectory: string;
+  readonly valid?: ValidTexts;
 }
 
 /** From the strictest. */
@@ -34,14 +35,14 @@ export async function loadPolicy(sources: PolicySources): Promise<Policy> {
     ]),
   ];
   const read = await Promise.all(
-    files.map((file) => readLayer(file, 'operator', file === sources.explicitFile)),
+    files.map((file) => readLayer(file, 'operator', file === sources.explicitFile, sources.valid)),
   );
   const operator = read.flatMap((one) => (one ? [one] : []));
   const named = operator.flatMap(({ layer }) => (layer.extends ? [layer.extends] : []));
   const profile = PROFILES.find((name) => named.includes(name)) ?? 'restricted';
   const [shipped, repository] = await Promise.all([
-    readLayer(join(sources.profilesDirectory, `${profile}.yaml`), 'profile', true),
-    sources.repositoryStart === null ? null : readRepositoryLayer(sources.repositoryStart),
+    readLayer(join(sources.profilesDirectory, `${profile}.yaml`), 'profile', true, sources.valid),
+    sources.repositoryStart === null ? null : readRepositoryLayer(sources.repositoryStart, sources.valid),
   ]);
   const all = [...operator, ...(shipped ? [shipped] : []), ...(repository ? [repository] : [])];
   return {
@@ -55,9 +56,9 @@ interface ReadLayer {
   readonly bytes: Uint8Array;
 }
 
-async function readRepositoryLayer(start: string): Promise<ReadLayer | null> {
+async function readRepositoryLayer(start: string, valid?: ValidTexts): Promise<ReadLayer | null> {
   for (let folder = start; ; folder = dirname(folder)) {
-    const found = await readLayer(join(folder, '.sjs/policy.yaml'), 'repository', false);
+    const found = await readLayer(join(folder, '.sjs/policy.yaml'), 'repository', false, valid);
     if (found || folder === dirname(folder)) return found;
   }
 }
@@ -66,9 +67,10 @@ async function readLayer(
   file: string,
   origin: PolicyLayer['origin'],
   isRequired: boolean,
+  valid?: ValidTexts,
 ): Promise<ReadLayer | null> {
   const bytes = await readBytes(file, origin, isRequired);
-  return bytes && { layer: await parsePolicy(bytes, file, origin), bytes };
+  return bytes && { layer: await parsePolicy(bytes, file, origin, valid), bytes };
 }
 
 async function readBytes(

@@ -1,5 +1,5 @@
 import { SjsError, type ErrorCode } from '../../errors.js';
-import type { Digest } from '../../model/digest.js';
+import { sha256, type Digest } from '../../model/digest.js';
 import type { BaseRule, PolicyAllow, PolicyFloors, PolicyLayer, PolicyLimits } from '../../model/policy.js';
 import { POLICY_SCHEMA } from '../../model/policy-schema.js';
 import {
@@ -37,6 +37,15 @@ interface PolicyFile {
 }
 
 /**
+ * Remembers which texts were found valid, by a digest over text and origin: validating costs more than the
+ * rest of a run's start, and equal bytes are valid for ever.
+ */
+export interface ValidTexts {
+  has(key: Digest): Promise<boolean>;
+  add(key: Digest): Promise<void>;
+}
+
+/**
  * One policy file as a layer.
  * @throws SjsError `YAML_*`; `POLICY_INVALID` or `NOT_YET` with all problems at once.
  */
@@ -44,11 +53,15 @@ export async function parsePolicy(
   bytes: Uint8Array,
   file: string,
   origin: PolicyLayer['origin'],
+  valid?: ValidTexts,
 ): Promise<PolicyLayer> {
   const document = parseYaml(bytes, file);
+  const key = sha256(`${origin}\n${sha256(bytes)}`);
+  if (await valid?.has(key)) return toLayer(document, origin);
   const shape = await checkSchema(document, POLICY_SCHEMA, 'policy');
   const problems = shape.length > 0 ? shape : checkMeaning(document, origin);
   if (problems.length > 0) throw asError(problems, file);
+  await valid?.add(key);
   return toLayer(document, origin);
 }
 

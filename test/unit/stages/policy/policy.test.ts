@@ -265,6 +265,23 @@ describe('files', () => {
   });
 });
 
+test('a text that was found valid is not validated again; another byte is', async () => {
+  const known = new Set<string>();
+  const asked: string[] = [];
+  const valid = {
+    has: (key: string) => (asked.push(key), Promise.resolve(known.has(key))),
+    add: (key: string) => (known.add(key), Promise.resolve()),
+  };
+  const parse = (text: string, origin: 'operator' | 'repository' = 'operator') =>
+    parsePolicy(Buffer.from(HEAD + text), '/p.yaml', origin, valid);
+  const first = await parse('limits: { pids: 5 }\n');
+  expect(await parse('limits: { pids: 5 }\n')).toMatchObject({ limits: first.limits });
+  expect([known.size, new Set(asked).size]).toEqual([1, 1]);
+  await expect(parse('limits: { pidz: 5 }\n')).rejects.toMatchObject({ code: 'POLICY_INVALID' });
+  await parse('defaults: {}\n');
+  await expect(parse('defaults: {}\n', 'repository')).rejects.toMatchObject({ code: 'POLICY_INVALID' });
+});
+
 describe('what is checked', () => {
   const check = async (operator: string, sandbox: Partial<Sandbox> = {}, resources = DEFAULT_RESOURCES) =>
     checkSandbox(await load(operator), makeLoaded('/work/sandbox.yaml', sandbox), resources);
