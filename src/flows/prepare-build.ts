@@ -21,7 +21,7 @@ import {
   defaultBase,
   defaultResources,
   effectiveLimits,
-  isDenied,
+  refuseDenied,
 } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
@@ -102,15 +102,7 @@ export async function prepareBuild(
   );
   const resolved = await resolveBase(request, platform, tools.registry, lock, options, signal);
   const repository = formatRepository(resolved.repository);
-  if ([resolved.digest, resolved.manifestDigest].some((digest) => isDenied(policy, digest))) {
-    throw new SjsError(
-      'BASE_DENIED',
-      `${repository}@${resolved.digest} is on the policy's list of denied digests`,
-      {
-        next: 'use another version of the base',
-      },
-    );
-  }
+  refuseDenied(policy, resolved);
   tools.reporter.step(
     'verify',
     `${repository}@${resolved.digest}${resolved.version === null ? '' : ` (${resolved.version})`}`,

@@ -8,7 +8,7 @@ import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
-import { isDenied } from '../stages/policy/effective-policy.js';
+import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { resolveBase } from '../stages/resolve/resolve-base.js';
 import { verifyBase } from '../stages/verify/verify-base.js';
@@ -32,15 +32,7 @@ export async function verifyBaseRequest(
   const [policy, platform] = await Promise.all([tools.loadPolicy(), tools.images.platform(signal)]);
   const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
   const repository = formatRepository(resolved.repository);
-  if ([resolved.digest, resolved.manifestDigest].some((digest) => isDenied(policy, digest))) {
-    throw new SjsError(
-      'BASE_DENIED',
-      `${repository}@${resolved.digest} is on the policy's list of denied digests`,
-      {
-        next: 'use another version of the base',
-      },
-    );
-  }
+  refuseDenied(policy, resolved);
   return verifyBase(resolved, trustRequirement(policy, repository), tools.verifier, tools.clock, signal);
 }
 

@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest, type Digest } from './digest.js';
+import { escapeUnprintable } from './sandbox.js';
 
 /** A repository in a registry, without tag or digest: `registry.example.com/base/node`. */
 export interface Repository {
@@ -29,7 +30,7 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
  */
 export function parseReference(text: string): Repository & { tag?: string; digest?: Digest } {
   const fail = (why: string): SjsError =>
-    new SjsError('REFERENCE_INVALID', `${JSON.stringify(text)} is not an image reference: ${why}`, {
+    new SjsError('REFERENCE_INVALID', `${quote(text)} is not an image reference: ${why}`, {
       next: 'write it as registry.example.com/path/name, with :tag or @sha256:<64 hex digits>',
     });
   if (text.length > 512) throw fail('it is longer than 512 characters');
@@ -52,6 +53,11 @@ export function parseReference(text: string): Repository & { tag?: string; diges
     throw fail('the repository is not lower-case names separated by /');
   const path = rest.join('/');
   return { registry, path, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+/** Bounded, and nothing in it that a terminal or a reader would take for something else. */
+function quote(text: string): string {
+  return `${escapeUnprintable(JSON.stringify(text.slice(0, 200)))}${text.length > 200 ? '…' : ''}`;
 }
 
 /** `registry/path`. */

@@ -117,20 +117,21 @@ export function isEnvName(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name);
 }
 
-// C0 and C1 controls, line and paragraph separators, bidi controls, zero-width marks, the byte order mark.
+// C0 and C1 controls, line and paragraph separators, bidi controls, zero-width marks, the byte order mark, fillers that
+// look like nothing, tag characters (a whole text can hide in them).
 const UNPRINTABLE =
   // eslint-disable-next-line no-control-regex
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\p{Surrogate}/u;
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e007f}]|\p{Surrogate}/u;
 
 /** Whether the text has characters that could mislead a reader or break out of a line (ATTACKS C17, T01). */
 export function hasUnprintable(text: string): boolean {
   return UNPRINTABLE.test(text);
 }
 
-/** The text with every unprintable character written as `\\u202e`, safe to show. */
+/** The text with every unprintable character written as `\\u202e` (`\\u{e0041}` beyond 16 bits), safe to show. */
 export function escapeUnprintable(text: string): string {
-  return text.replace(
-    new RegExp(UNPRINTABLE.source, 'gu'),
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return text.replace(new RegExp(UNPRINTABLE.source, 'gu'), (character) => {
+    const hex = (character.codePointAt(0) ?? 0).toString(16);
+    return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, '0')}`;
+  });
 }

@@ -1,5 +1,8 @@
+import { SjsError } from '../../errors.js';
+import type { ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
 import { DEFAULT_RETENTION, type Policy, type PolicyLimits } from '../../model/policy.js';
+import { formatRepository } from '../../model/reference.js';
 import type { BaseRequest, Resources } from '../../model/sandbox.js';
 
 /** The bounds that hold: of each resource the smallest that any layer states. */
@@ -40,4 +43,14 @@ export function effectiveRetention(policy: Policy): { readonly ageMs: number; re
     return stated.length === 0 ? DEFAULT_RETENTION[key] : Math.min(...stated);
   };
   return { ageMs: strictest('ageMs'), bytes: strictest('bytes') };
+}
+
+/** Refuses a resolved base whose index or manifest is denied. Throws `BASE_DENIED`. */
+export function refuseDenied(policy: Policy, base: ResolvedBase): void {
+  if (![base.digest, base.manifestDigest].some((digest) => isDenied(policy, digest))) return;
+  throw new SjsError(
+    'BASE_DENIED',
+    `${formatRepository(base.repository)}@${base.digest} is on the policy's list of denied digests`,
+    { next: 'use another version of the base' },
+  );
 }

@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import { describeCause, errorDocument, formatError, toSjsError } from '../../../src/cli/error-report.js';
 import { SjsError } from '../../../src/index.js';
 
-const view = { colors: pc.createColors(false), verbose: false, directory: '/work/place' };
+const view = { colors: pc.createColors(false), verbose: false, directory: '/home/u/place' };
 
 describe('an error for people', () => {
   test('is message, cause and next step', () => {
@@ -30,7 +30,7 @@ describe('an error for people', () => {
         {
           message: '"64Mib" is not a quantity',
           location: {
-            file: '/work/place/job/sandbox.yaml',
+            file: '/home/u/place/job/sandbox.yaml',
             line: 12,
             column: 5,
             path: 'spec.resources.memory',

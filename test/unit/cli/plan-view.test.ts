@@ -8,7 +8,7 @@ type BuildPlan = Awaited<ReturnType<Sjs['plan']>>;
 const digest = (digit: string): `sha256:${string}` => `sha256:${digit.repeat(64)}`;
 
 const plan = {
-  file: '/work/job/sandbox.yaml',
+  file: '/home/u/job/sandbox.yaml',
   name: 'job',
   version: '1.0.0',
   base: {
@@ -40,7 +40,7 @@ const plan = {
     runtime: 'runc',
     seccompDigest: digest('4'),
   },
-  source: { root: '/work/job', entries: 3, bytes: 120, withheld: ['.env'] },
+  source: { root: '/home/u/job', entries: 3, bytes: 120, withheld: ['.env'] },
   inputs: digest('5'),
   lock: {},
   lockChanges: [{ field: 'base.version', from: '24.1.0', to: '24.2.0' }],

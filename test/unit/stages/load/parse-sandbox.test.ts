@@ -6,7 +6,7 @@ import { parseSandbox } from '../../../../src/stages/load/load-sandbox.js';
 const HEAD = 'apiVersion: sjs/v1\nkind: Sandbox\nmetadata: { name: job }\n';
 const SPEC = 'spec:\n  language: node\n  source: .\n  entrypoint: index.js\n';
 
-const parse = (text: string) => parseSandbox(Buffer.from(text), '/work/sandbox.yaml');
+const parse = (text: string) => parseSandbox(Buffer.from(text), '/home/u/sandbox.yaml');
 const withSpec = (lines: string) => parse(`${HEAD}${SPEC}${lines.replace(/^/gm, '  ')}\n`);
 
 async function failure(promise: Promise<unknown>): Promise<SjsError> {
@@ -115,7 +115,7 @@ describe('the YAML itself', () => {
 
   test('an error names line and column, and shows the place', async () => {
     const error = await failure(parse('a: 1\nb: 2\na: 3'));
-    expect(error.location).toEqual({ file: '/work/sandbox.yaml', line: 3, column: 1 });
+    expect(error.location).toEqual({ file: '/home/u/sandbox.yaml', line: 3, column: 1 });
     expect(error.problems[0]?.snippet).toBe('3 | a: 3\n  | ^');
   });
 
@@ -302,7 +302,7 @@ describe('what it says', () => {
     expect(problem?.message).toMatch(message);
     expect(problem?.next ?? error.next).toMatch(next);
     expect(problem?.location).toMatchObject({
-      file: '/work/sandbox.yaml',
+      file: '/home/u/sandbox.yaml',
       line: expect.any(Number),
       column: expect.any(Number),
       path: expect.any(String),
@@ -358,7 +358,7 @@ describe('what it says', () => {
       'spec.runtime',
       'spec.user',
     ]);
-    expect(error.message).toBe('/work/sandbox.yaml has 4 problems');
+    expect(error.message).toBe('/home/u/sandbox.yaml has 4 problems');
   });
 
   test.each(['', 'just text', '[1, 2]', 'null', '{}', 'apiVersion: sjs/v2\nkind: Pod'])(

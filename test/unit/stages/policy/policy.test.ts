@@ -284,7 +284,7 @@ test('a text that was found valid is not validated again; another byte is', asyn
 
 describe('what is checked', () => {
   const check = async (operator: string, sandbox: Partial<Sandbox> = {}, resources = DEFAULT_RESOURCES) =>
-    checkSandbox(await load(operator), makeLoaded('/work/sandbox.yaml', sandbox), resources);
+    checkSandbox(await load(operator), makeLoaded('/home/u/sandbox.yaml', sandbox), resources);
   const labels = (changes: Partial<SealedLabels['plan']> = {}): SealedLabels => ({
     formatVersion: 1,
     name: 'job',
@@ -322,7 +322,7 @@ describe('what is checked', () => {
     const error = (await check(`${operator}\n`).catch((caught: unknown) => caught)) as SjsError;
     expect(error).toMatchObject({
       code: 'POLICY_VIOLATION',
-      problems: [{ location: { file: '/work/sandbox.yaml', line: 1, path: `spec.${key}` } }],
+      problems: [{ location: { file: '/home/u/sandbox.yaml', line: 1, path: `spec.${key}` } }],
     });
     expect(error.message).toMatch(/etc\/policy\.yaml:3\)/);
   });
