@@ -72,7 +72,9 @@ async function checkEngine(machine: Machine, signal?: AbortSignal): Promise<Mach
       name: 'engine',
       status: 'warning',
       message,
-      next: null,
+      next: /older/.test(message)
+        ? 'update it; until then floors: in a policy can refuse it'
+        : 'docs/security-model.md says what that means',
     })),
     ...facts.missingControls.map(({ control, reason }): MachineCheck => ({
       name: `control ${control}`,

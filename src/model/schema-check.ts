@@ -1,5 +1,5 @@
 import type { ErrorObject, ValidateFunction } from 'ajv';
-import type { ErrorCode, Problem } from '../errors.js';
+import { SjsError, type ErrorCode, type Problem } from '../errors.js';
 import { formatBytes, formatCpu, formatDuration, parseBytes, parseCpu, parseDuration } from './quantity.js';
 import { escapeUnprintable } from './sandbox.js';
 import type { YamlDocument } from './yaml-document.js';
@@ -9,6 +9,19 @@ export interface SchemaProblem {
   readonly code: ErrorCode;
   readonly problem: Problem;
 }
+
+/** What a check against a schema found. */
+export interface SchemaFindings {
+  /** Empty when the document fits; at most {@link MAX_PROBLEMS} and a last one that says how many more there are. */
+  readonly problems: readonly SchemaProblem[];
+  /** Whether something at the path, or below it, does not fit. */
+  hasFault(...path: string[]): boolean;
+  /** The document's value without what does not fit: what is left can be judged further. */
+  readonly sound: unknown;
+}
+
+/** Nobody reads more, and a hostile file can have a hundred thousand. */
+const MAX_PROBLEMS = 64;
 
 /** Takes one problem of a value: its dotted path, what is wrong, what to do. */
 export type Report = (path: string, message: string, next?: string, code?: ErrorCode) => void;
@@ -38,24 +51,113 @@ const compiled = new WeakMap<object, ValidateFunction>();
 
 /**
  * Checks a document against a schema and returns all problems, each naming the place, what was found, what is allowed
- * and the key that was probably meant.
+ * and the key that was probably meant. A document that may not be quoted has one problem, and no word of it is in that.
  */
 export async function checkSchema(
   document: YamlDocument,
   schema: object,
-  name: string,
-): Promise<readonly SchemaProblem[]> {
+  name: 'sandbox' | 'policy',
+): Promise<SchemaFindings> {
   const validate = compiled.get(schema) ?? (await compile(schema));
   compiled.set(schema, validate);
-  if (validate(document.value)) return [];
-  const problems = (validate.errors ?? []).map((error) => describe(error, document, name));
-  // One place is reported once: "not yet" says most, else the first keyword that failed there.
-  const byPlace = new Map<string | undefined, SchemaProblem>();
-  for (const found of problems) {
-    const path = found.problem.location?.path;
-    if (!byPlace.has(path) || found.code === 'NOT_YET') byPlace.set(path, found);
+  if (validate(document.value)) return { problems: [], hasFault: () => false, sound: document.value };
+  // One place is reported once: "not yet" says most, else the first keyword that failed there. Each missing key counts.
+  const byPlace = new Map<string, ErrorObject>();
+  for (const error of validate.errors ?? []) {
+    // The name itself was reported.
+    if (error.keyword === 'propertyNames') continue;
+    const { missingProperty = '' } = error.params as { missingProperty?: string };
+    const place = JSON.stringify([...pathOf(error), missingProperty]);
+    if (!byPlace.has(place) || error.keyword.startsWith('notYet')) byPlace.set(place, error);
+    if (byPlace.size > MAX_ERRORS) break;
   }
-  return [...byPlace.values()];
+  const errors = [...byPlace.values()];
+  const faults = errors.filter(({ keyword }) => keyword !== 'required').map(pathOf);
+  return {
+    problems: document.mayQuote ? describeAll(errors, document, name) : [describeForeign(document, name)],
+    hasFault: (...path) => faults.some((fault) => path.every((part, at) => fault[at] === part)),
+    sound: withoutFaults(document.value, faults),
+  };
+}
+
+/** Further errors are not even looked at. */
+const MAX_ERRORS = 1000;
+
+function describeAll(
+  errors: readonly ErrorObject[],
+  document: YamlDocument,
+  name: 'sandbox' | 'policy',
+): SchemaProblem[] {
+  const shown = errors.slice(0, MAX_PROBLEMS).map((error) => describe(error, document, name));
+  const more = errors.length - shown.length;
+  if (more === 0) return shown;
+  const count = errors.length > MAX_ERRORS ? `more than ${MAX_ERRORS - MAX_PROBLEMS}` : String(more);
+  const location = { file: document.file };
+  return [...shown, { code: INVALID[name], problem: { message: `and ${count} further problems`, location } }];
+}
+
+function describeForeign(document: YamlDocument, name: 'sandbox' | 'policy'): SchemaProblem {
+  const kind = name === 'policy' ? 'Policy' : 'Sandbox';
+  return {
+    code: INVALID[name],
+    problem: {
+      message: `${document.file} is no ${name === 'policy' ? 'policy' : 'sandbox.yaml'}: it does not say apiVersion: sjs/v1`,
+      location: { file: document.file, line: 1, column: 1, path: '' },
+      next: `name another file, or begin it with apiVersion: sjs/v1 and kind: ${kind}`,
+    },
+  };
+}
+
+/** The parts of the path at which an error is: of the key itself for one that is not allowed or has a bad name. */
+function pathOf(error: ErrorObject): string[] {
+  const parent = error.instancePath
+    .slice(1)
+    .split('/')
+    .filter(Boolean)
+    .map((part) => part.replace(/~1/g, '/').replace(/~0/g, '~'));
+  const { additionalProperty } = error.params as { additionalProperty?: string };
+  const key = additionalProperty ?? error.propertyName;
+  return key === undefined ? parent : [...parent, key];
+}
+
+/** A copy without the faults. A list that has one goes as a whole, since its items are known by their place. */
+function withoutFaults(value: unknown, faults: readonly (readonly string[])[]): unknown {
+  if (faults.some((path) => path.length === 0)) return undefined;
+  const copy = structuredClone(value);
+  for (const path of faults) {
+    let parent: unknown = copy;
+    for (const [at, part] of path.entries()) {
+      if (typeof parent !== 'object' || parent === null || !Object.hasOwn(parent, part)) break;
+      const child = (parent as Record<string, unknown>)[part];
+      if (Array.isArray(child) || at === path.length - 1) {
+        Reflect.deleteProperty(parent, part);
+        break;
+      }
+      parent = child;
+    }
+  }
+  return copy;
+}
+
+/** One error for all problems: their code when they share one, else that the file is invalid. */
+export function toError(found: readonly SchemaProblem[], file: string, name: 'sandbox' | 'policy'): SjsError {
+  const codes = new Set(found.map(({ code }) => code));
+  const problems = found.map(({ problem }) => problem);
+  const [first] = problems;
+  const place = [file, first?.location?.line, first?.location?.column].filter((part) => part !== undefined);
+  const count = problems.length > MAX_PROBLEMS ? `more than ${MAX_PROBLEMS}` : problems.length;
+  return new SjsError(
+    codes.size === 1 ? (found[0]?.code ?? INVALID[name]) : INVALID[name],
+    problems.length === 1 ? `${first?.message} (${place.join(':')})` : `${file} has ${count} problems`,
+    {
+      problems,
+      next:
+        first?.next ??
+        (name === 'policy'
+          ? 'see docs/reference/policy.md, or sjs schema policy'
+          : 'see docs/reference/sandbox.md, or sjs schema'),
+    },
+  );
 }
 
 async function compile(schema: object): Promise<ValidateFunction> {
@@ -85,34 +187,35 @@ export function readQuantity(kind: QuantityRule['kind'], value: unknown): number
   return KINDS[kind].parse(value) ?? NaN;
 }
 
-function describe(error: ErrorObject, document: YamlDocument, name: string): SchemaProblem {
-  const parent = error.instancePath
-    .slice(1)
-    .split('/')
-    .filter(Boolean)
-    .map((part) => part.replace(/~1/g, '/').replace(/~0/g, '~'));
-  const params = error.params as { additionalProperty?: string; missingProperty?: string };
-  const own = params.additionalProperty === undefined ? parent : [...parent, params.additionalProperty];
-  const path = own.join('.');
-  const shown = escapeUnprintable(path.length > 200 ? `${path.slice(0, 200)}…` : path);
-  const { code, message, next } = explain(error, shown, name);
+function describe(error: ErrorObject, document: YamlDocument, name: 'sandbox' | 'policy'): SchemaProblem {
+  const own = pathOf(error);
+  const shown = showPath(own);
+  const { code, message, next } = explain(error, shown, INVALID[name]);
   return {
     code,
     problem: {
       message,
-      location: { file: document.file, ...document.locate(path), path: shown },
-      snippet: document.excerpt(path),
+      location: { file: document.file, ...document.locate(own), path: shown },
+      snippet: document.excerpt(own),
       ...(next !== undefined && { next }),
     },
   };
 }
 
+const INVALID = { sandbox: 'SANDBOX_INVALID', policy: 'POLICY_INVALID' } as const;
+
+function showPath(parts: readonly string[]): string {
+  const path = parts.map((part) => part.slice(0, 201)).join('.');
+  return escapeUnprintable(path.length > 200 ? `${path.slice(0, 200)}…` : path);
+}
+
 function explain(
   error: ErrorObject,
   path: string,
-  name: string,
+  invalid: ErrorCode,
 ): { code: ErrorCode; message: string; next?: string } {
-  const invalid: ErrorCode = name === 'policy' ? 'POLICY_INVALID' : 'SANDBOX_INVALID';
+  if (error.propertyName !== undefined)
+    return { code: invalid, message: `${path}: the name is not allowed`, next: NAMES };
   const found = show(error.data);
   const at = path === '' ? 'the file' : path;
   switch (error.keyword) {
@@ -164,10 +267,28 @@ function explain(
         next: `allowed: ${allowed.map(String).join(', ')}`,
       };
     }
-    case 'pattern':
+    case 'pattern': {
+      const { title } = error.parentSchema as { title?: string };
       return {
         code: invalid,
-        message: `${path}: found ${found}, expected ${String((error.parentSchema as { title?: string }).title ?? `text like ${String(error.schema)}`)}`,
+        message: `${path}: found ${found}, expected ${title ?? `text like ${String(error.schema)}`}`,
+      };
+    }
+    case 'minItems':
+    case 'minLength':
+      return { code: invalid, message: `${path}: at least ${String(error.schema)} is needed` };
+    case 'maxItems':
+    case 'maxProperties':
+      return {
+        code: invalid,
+        message: `${path}: has more than ${String(error.schema)} entries`,
+        next: `keep at most ${String(error.schema)}`,
+      };
+    case 'maxLength':
+      return {
+        code: invalid,
+        message: `${path}: is longer than ${String(error.schema)} characters`,
+        next: 'put long text into a file of the source',
       };
     case 'uniqueItems':
       return { code: invalid, message: `${path}: something is listed twice` };
@@ -175,6 +296,8 @@ function explain(
       return { code: invalid, message: `${at}: found ${found}; it ${error.message ?? 'is not allowed'}` };
   }
 }
+
+const NAMES = 'letters, digits and _ , not beginning with a digit, at most 128 characters';
 
 const TYPES: Record<string, string> = {
   object: 'a mapping (key: value)',
@@ -191,8 +314,12 @@ export function show(value: unknown): string {
   if (typeof value === 'object') return 'a mapping';
   if (typeof value !== 'string')
     return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'a value';
-  const text = JSON.stringify(value.slice(0, 60));
-  return escapeUnprintable(text) + (value.length > 60 ? '…' : '');
+  // A key pasted into the wrong place is named, never shown.
+  const isKey = value.startsWith('-----BEGIN ');
+  const text = isKey
+    ? (/^-----BEGIN [A-Z ]{1,40}-----/.exec(value)?.[0] ?? '-----BEGIN ')
+    : value.slice(0, 60);
+  return escapeUnprintable(JSON.stringify(text)) + (value.length > text.length ? '…' : '');
 }
 
 /** The known word nearest to what was written, if it is near enough to have been meant. */

@@ -9,7 +9,7 @@ interface Place {
 }
 
 /** What makes an error at an offset. */
-export type Refuse = (code: ErrorCode, offset: number, message: string) => SjsError;
+export type Refuse = (code: ErrorCode, offset: number, message: string, next?: string) => SjsError;
 
 /**
  * Offsets of all keys; list items count from 0. Refuses what YAML has and sjs does not: several documents, directives,
@@ -39,7 +39,8 @@ export function readPlaces(events: readonly Event[], text: string, refuse: Refus
     const offset = event.type === EVENT_ID.SCALAR ? event.valueStart : event.start;
     const parent = open.at(-1);
     if (parent?.isMapping && parent.key === null) {
-      if (event.type !== EVENT_ID.SCALAR) throw refuse('YAML_SYNTAX', offset, 'a key must be text');
+      if (event.type !== EVENT_ID.SCALAR)
+        throw refuse('YAML_SYNTAX', offset, 'a key must be text', 'write it as name: value');
       const key = getScalarValue(text, event);
       if (key === '<<') throw refuse('YAML_MERGE', offset, 'merge keys are not allowed');
       parent.key = { offset, children: new Map() };
@@ -100,7 +101,8 @@ export class Lines {
     const begin = this.#starts[line - 1] ?? 0;
     const end = this.#starts[line] ?? this.#text.length;
     const from = begin + Math.max(0, column - 80);
-    const show = (text: string): string => escapeUnprintable(text.replace(/[\r\n]+$/, '').replace(/\t/g, ' '));
+    const show = (text: string): string =>
+      escapeUnprintable(text.replace(/[\r\n]+$/, '').replace(/\t/g, ' '));
     const shown = show(this.#text.slice(from, Math.min(end, from + 120)));
     // What is escaped before the place is wider than it was.
     const before = show(this.#text.slice(from, offset)).length;

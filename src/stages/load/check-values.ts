@@ -1,14 +1,19 @@
 import semver from 'semver';
 import { checkBase } from '../../model/base-file.js';
 import { hasUnprintable, isReservedEnv, LOWEST_UID } from '../../model/sandbox.js';
-import { show, type Report, type SchemaProblem } from '../../model/schema-check.js';
+import { show, type Report, type SchemaFindings, type SchemaProblem } from '../../model/schema-check.js';
 import type { YamlDocument } from '../../model/yaml-document.js';
 import type { SandboxFile } from './to-sandbox.js';
 
 const LARGEST_ENV = 32 * 1024;
 
-/** What a schema cannot say: names, paths, versions and how keys go together. All problems at once. */
-export function checkValues(document: YamlDocument): readonly SchemaProblem[] {
+type Sound = { readonly [Key in keyof SandboxFile]?: Partial<SandboxFile[Key]> };
+
+/**
+ * What a schema cannot say: names, paths, versions and how keys go together. All problems at once, of whatever the
+ * schema did not refuse.
+ */
+export function checkValues(document: YamlDocument, findings: SchemaFindings): readonly SchemaProblem[] {
   const problems: SchemaProblem[] = [];
   const report: Report = (path, message, next, code = 'SANDBOX_INVALID') => {
     const location = { file: document.file, ...document.locate(path), path };
@@ -20,8 +25,7 @@ export function checkValues(document: YamlDocument): readonly SchemaProblem[] {
     };
     problems.push({ code, problem });
   };
-  const { metadata, spec } = document.value as SandboxFile;
-  const { version } = metadata;
+  const { metadata: { version } = {}, spec = {} } = (findings.sound ?? {}) as Sound;
   if (
     version !== undefined &&
     (semver.valid(version) !== version || semver.parse(version)?.build.length !== 0)
@@ -31,8 +35,17 @@ export function checkValues(document: YamlDocument): readonly SchemaProblem[] {
       `found ${show(version)}, expected a version such as 1.2.3, without build metadata`,
     );
   }
-  if (spec.base) checkBase(spec.base, 'spec.base', report);
-  checkPath(spec.source, 'spec.source', report);
+  if (spec.base && !findings.hasFault('spec', 'base')) checkBase(spec.base, 'spec.base', report);
+  if (spec.source !== undefined) checkPath(spec.source, 'spec.source', report);
+  // Where a key of spec is wrong already, it may be the one that seems to be missing.
+  const written = Object.keys((document.value as Partial<SandboxFile> | null)?.spec ?? {}).length;
+  if (
+    spec.entrypoint === undefined &&
+    spec.command === undefined &&
+    written > 0 &&
+    written === Object.keys(spec).length
+  )
+    report('spec', 'entrypoint or command is missing', 'add entrypoint: index.js');
   checkCommand(spec, report);
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
   if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
@@ -42,6 +55,7 @@ export function checkValues(document: YamlDocument): readonly SchemaProblem[] {
     );
   }
   const texts = [
+    ...(spec.exclude ?? []).map((value, at) => [`spec.exclude.${at}`, value]),
     ...(spec.args ?? []).map((value, at) => [`spec.args.${at}`, value]),
     ...(spec.command ?? []).map((value, at) => [`spec.command.${at}`, value]),
   ];
@@ -49,12 +63,18 @@ export function checkValues(document: YamlDocument): readonly SchemaProblem[] {
   return problems;
 }
 
-function checkCommand(spec: SandboxFile['spec'], report: Report): void {
+function checkCommand(spec: Partial<SandboxFile['spec']>, report: Report): void {
   if (spec.entrypoint !== undefined && spec.command !== undefined)
     report('spec.command', 'entrypoint and command exclude each other', 'keep one of them');
-  if (spec.entrypoint === undefined && spec.command === undefined)
-    report('spec', 'entrypoint or command is missing', 'add entrypoint: index.js');
-  if (spec.entrypoint !== undefined) checkPath(spec.entrypoint, 'spec.entrypoint', report);
+  if (spec.entrypoint !== undefined) {
+    checkPath(spec.entrypoint, 'spec.entrypoint', report);
+    if (/(?:^|\/)\.?$/.test(spec.entrypoint))
+      report(
+        'spec.entrypoint',
+        `found ${show(spec.entrypoint)}, which is a folder`,
+        'name a file, as index.js',
+      );
+  }
   if (spec.command?.[0] === '') report('spec.command.0', 'the program has no name');
 }
 

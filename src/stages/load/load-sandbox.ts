@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { SjsError, type ErrorCode } from '../../errors.js';
+import { SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
 import { SANDBOX_SCHEMA } from '../../model/sandbox-schema.js';
-import { checkSchema, type SchemaProblem } from '../../model/schema-check.js';
+import { checkSchema, toError } from '../../model/schema-check.js';
 import { parseYaml } from '../../model/yaml-document.js';
 import { checkValues } from './check-values.js';
 import { readConfigFile } from './read-config-file.js';
@@ -24,10 +24,9 @@ export async function loadSandbox(path: string): Promise<LoadedSandbox> {
 /** {@link loadSandbox} without the file system. */
 export async function parseSandbox(bytes: Uint8Array, file: string): Promise<LoadedSandbox> {
   const document = parseYaml(bytes, file);
-  const problems = await checkSchema(document, SANDBOX_SCHEMA, 'sandbox');
-  // Values can only be judged where the shape is right.
-  const all = problems.length > 0 ? problems : checkValues(document);
-  if (all.length > 0) throw asError(all, file);
+  const findings = await checkSchema(document, SANDBOX_SCHEMA, 'sandbox');
+  const all = [...findings.problems, ...(document.mayQuote ? checkValues(document, findings) : [])];
+  if (all.length > 0) throw toError(all, file, 'sandbox');
   return {
     file,
     directory: dirname(file),
@@ -36,21 +35,6 @@ export async function parseSandbox(bytes: Uint8Array, file: string): Promise<Loa
     locate: (place) => document.locate(place),
     excerpt: (place) => document.excerpt(place),
   };
-}
-
-function asError(found: readonly SchemaProblem[], file: string): SjsError {
-  const codes = new Set(found.map(({ code }) => code));
-  const code: ErrorCode = codes.size === 1 ? (found[0]?.code ?? 'SANDBOX_INVALID') : 'SANDBOX_INVALID';
-  const problems = found.map(({ problem }) => problem);
-  const [first] = problems;
-  const place =
-    first?.location?.line === undefined ? file : `${file}:${first.location.line}:${first.location.column}`;
-  const message =
-    problems.length === 1 ? `${first?.message} (${place})` : `${file} has ${problems.length} problems`;
-  return new SjsError(code, message, {
-    problems,
-    next: first?.next ?? 'see docs/reference/sandbox.md, or sjs schema',
-  });
 }
 
 async function findFile(path: string): Promise<string> {

@@ -1,4 +1,3 @@
-import { SjsError, type ErrorCode } from '../../errors.js';
 import { sha256, type Digest } from '../../model/digest.js';
 import type { BaseRule, PolicyAllow, PolicyFloors, PolicyLayer, PolicyLimits } from '../../model/policy.js';
 import { POLICY_SCHEMA } from '../../model/policy-schema.js';
@@ -9,7 +8,15 @@ import {
   type BaseFile,
   type ResourcesFile,
 } from '../../model/base-file.js';
-import { checkSchema, readQuantity, type SchemaProblem } from '../../model/schema-check.js';
+import {
+  checkSchema,
+  readQuantity,
+  show,
+  toError,
+  type Report,
+  type SchemaFindings,
+  type SchemaProblem,
+} from '../../model/schema-check.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
 interface PolicyFile {
@@ -58,16 +65,24 @@ export async function parsePolicy(
   const document = parseYaml(bytes, file);
   const key = sha256(`${origin}\n${sha256(bytes)}`);
   if (await valid?.has(key)) return toLayer(document, origin);
-  const shape = await checkSchema(document, POLICY_SCHEMA, 'policy');
-  const problems = shape.length > 0 ? shape : checkMeaning(document, origin);
-  if (problems.length > 0) throw asError(problems, file);
+  const findings = await checkSchema(document, POLICY_SCHEMA, 'policy');
+  const problems = [
+    ...findings.problems,
+    ...(document.mayQuote ? checkMeaning(document, findings, origin) : []),
+  ];
+  if (problems.length > 0) throw toError(problems, file, 'policy');
   await valid?.add(key);
   return toLayer(document, origin);
 }
 
-function checkMeaning(document: YamlDocument, origin: PolicyLayer['origin']): readonly SchemaProblem[] {
+/** What a schema cannot say, of whatever the schema did not refuse. */
+function checkMeaning(
+  document: YamlDocument,
+  findings: SchemaFindings,
+  origin: PolicyLayer['origin'],
+): readonly SchemaProblem[] {
   const problems: SchemaProblem[] = [];
-  const report = (path: string, message: string, next?: string, code: ErrorCode = 'POLICY_INVALID'): void => {
+  const report: Report = (path, message, next, code = 'POLICY_INVALID') => {
     const location = { file: document.file, ...document.locate(path), path };
     problems.push({
       code,
@@ -79,8 +94,14 @@ function checkMeaning(document: YamlDocument, origin: PolicyLayer['origin']): re
       },
     });
   };
-  const value = document.value as PolicyFile;
-  if (value.defaults?.base) checkBase(value.defaults.base, 'defaults.base', report);
+  const value = (findings.sound ?? {}) as PolicyFile;
+  if (value.defaults?.base && !findings.hasFault('defaults', 'base'))
+    checkBase(value.defaults.base, 'defaults.base', report);
+  for (const [at, rule] of (value.bases ?? []).entries()) {
+    for (const [which, key] of rule.verify.keys.entries()) {
+      checkDates(key, `bases.${at}.verify.keys.${which}`, report);
+    }
+  }
   if (origin === 'repository') {
     for (const key of ['extends', 'defaults', 'retention'] as const) {
       if (value[key] !== undefined)
@@ -88,6 +109,24 @@ function checkMeaning(document: YamlDocument, origin: PolicyLayer['origin']): re
     }
   }
   return problems;
+}
+
+/** Dates that are none would otherwise come to light when a base is verified. */
+function checkDates(key: { notBefore?: string; notAfter?: string }, path: string, report: Report): void {
+  const wrong = (['notBefore', 'notAfter'] as const).filter((bound) => {
+    const date = key[bound];
+    return date !== undefined && !isDate(date);
+  });
+  for (const bound of wrong) report(`${path}.${bound}`, `found ${show(key[bound])}, which is no date`);
+  if (wrong.length > 0 || key.notBefore === undefined || key.notAfter === undefined) return;
+  if (Date.parse(key.notBefore) > Date.parse(key.notAfter))
+    report(`${path}.notAfter`, 'is before notBefore, so the key is never valid', 'swap the two');
+}
+
+/** Date.parse turns 30 February into 1 March. */
+function isDate(text: string): boolean {
+  const time = Date.parse(text);
+  return !Number.isNaN(time) && new Date(time).toISOString() === text.replace('Z', '.000Z');
 }
 
 function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyLayer {
@@ -138,18 +177,4 @@ function toRule(rule: NonNullable<PolicyFile['bases']>[number], location: BaseRu
     allowSetuidFiles: rule.allowSetuidFiles ?? false,
     location,
   };
-}
-
-function asError(found: readonly SchemaProblem[], file: string): SjsError {
-  const codes = new Set(found.map(({ code }) => code));
-  const problems = found.map(({ problem }) => problem);
-  const [first] = problems;
-  const message =
-    problems.length === 1
-      ? `${first?.message} (${file}:${first?.location?.line}:${first?.location?.column})`
-      : `${file} has ${problems.length} problems`;
-  return new SjsError(codes.size === 1 ? (found[0]?.code ?? 'POLICY_INVALID') : 'POLICY_INVALID', message, {
-    problems,
-    next: first?.next ?? 'see docs/reference/policy.md, or sjs schema policy',
-  });
 }
