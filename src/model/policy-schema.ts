@@ -121,7 +121,7 @@ export const POLICY_SCHEMA = {
         {
           digests: list(
             text('sha256: and 64 hex digits', '^sha256:[0-9a-f]{64}$', 'A digest.'),
-            'Denied bases, by index or manifest digest; existing seals over them stop too.',
+            'Denied bases, by index or manifest digest. Existing seals stop by the manifest digest, which is in their labels.',
           ),
         },
         [],
@@ -135,6 +135,7 @@ export const POLICY_SCHEMA = {
               quantity(rule, `Upper bound of ${key}.`),
             ]),
           ),
+          out: quantity({ ...FILESYSTEM_RULES.out, minimum: 0 }, 'Upper bound of out; 0: no /out at all.'),
           source: quantity(
             { kind: 'bytes', minimum: 1, maximum: 64 * GI },
             'Upper bound of a source.',

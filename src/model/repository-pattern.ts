@@ -3,28 +3,41 @@
  * component, `**` for any number of whole components. Everything else is literal, letter case included.
  */
 export function matchesRepository(pattern: string, repository: string): boolean {
-  return matchParts(pattern.split('/'), repository.split('/'));
+  return matchParts(pattern.split('/'), repository.split('/'), '**', matchesName);
 }
 
-function matchParts(pattern: readonly string[], parts: readonly string[]): boolean {
-  const [first, ...rest] = pattern;
-  if (first === undefined) return parts.length === 0;
-  if (first === '**') return parts.some((_, at) => matchParts(rest, parts.slice(at))) || matchParts(rest, []);
-  const [part, ...others] = parts;
-  return part !== undefined && matchPart(first, part) && matchParts(rest, others);
+/** Whether a name fits a pattern in which `*` stands for any characters. */
+export function matchesName(pattern: string, name: string): boolean {
+  return matchParts([...pattern], [...name], '*', (one, other) => one === other);
 }
 
-function matchPart(pattern: string, part: string): boolean {
-  const pieces = pattern.split('*');
-  if (pieces.length === 1) return pattern === part;
-  const head = pieces[0] ?? '';
-  const tail = pieces[pieces.length - 1] ?? '';
-  if (part.length < head.length + tail.length || !part.startsWith(head) || !part.endsWith(tail)) return false;
-  let at = head.length;
-  for (const piece of pieces.slice(1, -1)) {
-    const found = part.indexOf(piece, at);
-    if (found < 0) return false;
-    at = found + piece.length;
+/**
+ * Goes back to the last wildcard only: an earlier one could take no more than that one can. So the time is at most the
+ * product of the lengths, whatever a repository's policy says.
+ */
+function matchParts(
+  pattern: readonly string[],
+  parts: readonly string[],
+  wildcard: string,
+  fits: (pattern: string, part: string) => boolean,
+): boolean {
+  let at = 0;
+  let afterWildcard = -1;
+  let taken = 0;
+  for (let part = 0; part < parts.length;) {
+    const expected = pattern[at];
+    if (expected === wildcard) {
+      at += 1;
+      afterWildcard = at;
+      taken = part;
+    } else if (expected !== undefined && fits(expected, parts[part] ?? '')) {
+      at += 1;
+      part += 1;
+    } else if (afterWildcard >= 0) {
+      taken += 1;
+      part = taken;
+      at = afterWildcard;
+    } else return false;
   }
-  return at <= part.length - tail.length;
+  return pattern.slice(at).every((rest) => rest === wildcard);
 }

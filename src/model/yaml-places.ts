@@ -1,5 +1,6 @@
 import { EVENT_ID, getScalarValue, type Event } from 'js-yaml';
-import { SjsError, type ErrorCode } from '../errors.js';
+import type { SjsError} from '../errors.js';
+import { type ErrorCode } from '../errors.js';
 import { escapeUnprintable } from './sandbox.js';
 
 /** Where keys stand: a tree, so that a long key costs its length once and not once for each key below it. */
@@ -7,6 +8,9 @@ interface Place {
   readonly offset: number;
   readonly children: Map<string, Place>;
 }
+
+/** Keys, values, and ends of collections. A sandbox.yaml has hundreds; what is far beyond only costs time. */
+const MAX_EVENTS = 20_000;
 
 /** What makes an error at an offset. */
 export type Refuse = (code: ErrorCode, offset: number, message: string, next?: string) => SjsError;
@@ -20,7 +24,14 @@ export function readPlaces(events: readonly Event[], text: string, refuse: Refus
   /** One open collection, and for a mapping the place of the key whose value comes next. */
   const open: { place: Place; isMapping: boolean; key: Place | null; index: number }[] = [];
   let documents = 0;
-  for (const event of events) {
+  for (const [count, event] of events.entries()) {
+    if (count === MAX_EVENTS)
+      throw refuse(
+        'FILE_TOO_LARGE',
+        0,
+        `the file has more than ${MAX_EVENTS} keys and values`,
+        'keep data out of it',
+      );
     if (event.type === EVENT_ID.DOCUMENT) {
       if (++documents > 1 || event.directives.length > 0)
         throw refuse('YAML_MULTIPLE_DOCUMENTS', 0, 'the file has more than one document, or a directive');

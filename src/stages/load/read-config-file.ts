@@ -50,9 +50,7 @@ async function openFile(file: string): Promise<FileHandle> {
     }
     const why = isErrno(cause, 'ELOOP', 'EMLINK')
       ? 'it is a symbolic link'
-      : isErrno(cause)
-        ? cause.code
-        : String(cause);
+      : ((cause as NodeJS.ErrnoException).code ?? 'the system refused');
     throw new SjsError('FILE_UNREADABLE', `${file} cannot be read: ${why}`, {
       cause,
       location: { file },

@@ -1,7 +1,7 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
 import { canonicalJson } from '../../model/canonical-json.js';
-import { parseYaml } from '../../model/yaml-document.js';
+import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
 /** A base that was just signed. */
 export interface NewTrust {
@@ -13,11 +13,19 @@ export interface NewTrust {
 }
 
 interface PolicyValue {
-  readonly defaults?: { readonly base?: unknown };
-  readonly bases?: readonly {
-    readonly repository?: unknown;
-    readonly verify?: { readonly keys?: readonly { readonly publicKey?: unknown }[] };
-  }[];
+  readonly defaults?: Readonly<Record<string, unknown>> | null;
+  readonly bases?: unknown;
+}
+
+interface WrittenRule {
+  readonly repository?: unknown;
+  readonly verify?: { readonly keys?: readonly { readonly publicKey?: unknown }[] };
+}
+
+/** Lines to put in, and how many lines of the old text stand above them. */
+interface Insertion {
+  readonly after: number;
+  readonly lines: readonly string[];
 }
 
 /**
@@ -25,77 +33,107 @@ interface PolicyValue {
  * `defaults.base` the repository becomes the default, within the major version. The same text comes back when the base
  * is trusted already.
  * @param before the policy's text; null makes a new one
- * @throws SjsError `POLICY_INVALID` when the text cannot be extended safely, with what to add by hand.
+ * @throws SjsError `POLICY_INVALID` when the text cannot be extended safely, with what to add by hand; `YAML_*`.
  */
 export function addTrustedBase(before: string | null, trust: NewTrust, file: string): string {
   const rule = ruleLines(trust);
+  const base = { image: trust.repository, version: majorRange(trust.version) };
   const defaults = [
-    `base: { image: ${JSON.stringify(trust.repository)}, version: ${JSON.stringify(majorRange(trust.version))} }`,
+    `base: { image: ${JSON.stringify(base.image)}, version: ${JSON.stringify(base.version)} }`,
   ];
-  if (before === null) {
-    return [
-      '# What this operator trusts and allows. Written by sjs base import --trust; see docs/reference/policy.md.',
-      'apiVersion: sjs/v1',
-      'kind: Policy',
-      'defaults:',
-      ...indent(defaults, 2),
-      'bases:',
-      ...item(rule, 2),
-      '',
-    ].join('\n');
-  }
-  const document = parseYaml(Buffer.from(before), file);
-  const value = (document.value ?? {}) as PolicyValue;
-  const key = trust.publicKey?.trim();
-  const isTrusted = value.bases?.some(
-    (one) =>
-      one.repository === trust.repository &&
-      one.verify?.keys?.some(({ publicKey }) => typeof publicKey === 'string' && publicKey.trim() === key),
-  );
-  if (isTrusted) return before;
+  const document = before === null ? null : parseYaml(Buffer.from(before), file);
+  const value = (document?.value ?? null);
+  if (before === null || document === null || value === null)
+    return newPolicy(before, item(rule, 2), indent(defaults, 2));
+  const bases = Array.isArray(value.bases) ? (value.bases as WrittenRule[]) : [];
+  if (bases.some((one) => isSame(one, trust))) return before;
 
-  const lines = before.replace(/\n*$/, '').split('\n');
-  if (value.bases === undefined) lines.push('bases:', ...item(rule, 2));
-  else if (value.bases.length > 0) {
-    const at = document.locate('bases.0').line - 1;
-    const dash = /^( *)- /.exec(lines[at] ?? '');
-    if (dash) lines.splice(at, 0, ...item(rule, dash[1]?.length ?? 0));
-  }
-  const wantsDefault = value.defaults === undefined;
-  if (wantsDefault) lines.push('defaults:', ...indent(defaults, 2));
-  const after = `${lines.join('\n')}\n`;
-  return prove(after, value, wantsDefault, trust, rule, file);
-}
-
-/** Reads the new text back: exactly the rule (and the default) must have been added. */
-function prove(
-  after: string,
-  before: PolicyValue,
-  wantsDefault: boolean,
-  trust: NewTrust,
-  rule: readonly string[],
-  file: string,
-): string {
-  const added = parseYaml(Buffer.from(item(rule, 0).join('\n')), file).value as readonly unknown[];
-  const expected = {
-    ...before,
-    bases: [...added, ...(before.bases ?? [])],
-    ...(wantsDefault && {
-      defaults: { base: { image: trust.repository, version: majorRange(trust.version) } },
-    }),
-  };
-  let actual: unknown;
-  try {
-    actual = parseYaml(Buffer.from(after), file).value;
-  } catch {
-    actual = null;
-  }
-  if (canonicalJson(actual) === canonicalJson(expected)) return after;
+  const [added] = parseYaml(Buffer.from(item(rule, 0).join('\n')), file).value as readonly unknown[];
+  const withRule = { ...value, bases: [added, ...bases] };
+  const ruleAt = placeRule(rule, document, value, before);
+  const defaultAt = placeDefault(defaults, document, value, before);
+  // The default is a convenience: where it has no safe place, trust alone is added.
+  const after =
+    (value.defaults?.['base'] === undefined
+      ? prove(before, [ruleAt, defaultAt], { ...withRule, defaults: { ...value.defaults, base } }, file)
+      : null) ?? prove(before, [ruleAt], withRule, file);
+  if (after !== null) return after;
   throw new SjsError('POLICY_INVALID', `${file} is written in a way that sjs does not extend by itself`, {
     location: { file },
-    next: `add this to it by hand, under bases:\n${item(rule, 2).join('\n')}`,
+    next: `add this to it by hand:\nbases:\n${item(rule, 2).join('\n')}`,
   });
 }
+
+function newPolicy(before: string | null, rule: readonly string[], defaults: readonly string[]): string {
+  // A policy without a value can have comments.
+  const comments = before?.trim() ?? '';
+  return [
+    comments === ''
+      ? '# What this operator trusts and allows. Written by sjs base import --trust; see docs/reference/policy.md.'
+      : comments,
+    'apiVersion: sjs/v1',
+    'kind: Policy',
+    'defaults:',
+    ...defaults,
+    'bases:',
+    ...rule,
+    '',
+  ].join('\n');
+}
+
+const isSame = (one: WrittenRule, { repository, publicKey }: NewTrust): boolean =>
+  one.repository === repository &&
+  (one.verify?.keys ?? []).some(
+    (key) => typeof key.publicKey === 'string' && key.publicKey.trim() === publicKey?.trim(),
+  );
+
+function placeRule(
+  rule: readonly string[],
+  document: YamlDocument,
+  value: PolicyValue,
+  before: string,
+): Insertion {
+  const lines = linesOf(before);
+  if (value.bases === undefined) return { after: lines.length, lines: ['bases:', ...item(rule, 2)] };
+  const dash = /^ *(?=- )/.exec(lines[document.locate('bases.0').line - 1] ?? '');
+  // Right below `bases:`, so that a comment above the first rule stays with that.
+  return { after: document.locate('bases').line, lines: item(rule, dash?.[0].length ?? 2) };
+}
+
+function placeDefault(
+  defaults: readonly string[],
+  document: YamlDocument,
+  value: PolicyValue,
+  before: string,
+): Insertion {
+  if (value.defaults === undefined)
+    return { after: linesOf(before).length, lines: ['defaults:', ...indent(defaults, 2)] };
+  const [first = ''] = Object.keys(value.defaults ?? {});
+  const { column } = document.locate(['defaults', first]);
+  return { after: document.locate('defaults').line, lines: indent(defaults, column - 1) };
+}
+
+/** The text with the insertions, if it reads back as exactly what is expected; else null. */
+function prove(
+  before: string,
+  insertions: readonly Insertion[],
+  expected: object,
+  file: string,
+): string | null {
+  const lines = linesOf(before);
+  for (const { after, lines: added } of insertions.toSorted((a, b) => b.after - a.after))
+    lines.splice(after, 0, ...added);
+  const end = before.includes('\r\n') ? '\r\n' : '\n';
+  const text = `${lines.join(end)}${end}`;
+  try {
+    return canonicalJson(parseYaml(Buffer.from(text), file).value) === canonicalJson(expected) ? text : null;
+  } catch (error) {
+    if (error instanceof SjsError) return null;
+    throw error;
+  }
+}
+
+const linesOf = (text: string): string[] => text.replace(/(?:\r?\n)+$/, '').split(/\r?\n/);
 
 function ruleLines(trust: NewTrust): string[] {
   return [
@@ -103,7 +141,7 @@ function ruleLines(trust: NewTrust): string[] {
     'verify:',
     '  keys:',
     '    - publicKey: |',
-    ...indent((trust.publicKey ?? '').trim().split('\n'), 8),
+    ...indent((trust.publicKey ?? '').trim().split(/\r?\n/), 8),
     '  transparencyLog: none',
   ];
 }

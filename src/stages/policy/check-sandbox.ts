@@ -1,6 +1,7 @@
 import { SjsError, type Problem, type SourceLocation } from '../../errors.js';
 import type { Policy, PolicyAllow, PolicyLimits } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import { matchesName } from '../../model/repository-pattern.js';
 import type { LoadedSandbox, Permissions, Resources } from '../../model/sandbox.js';
 import { LABELS, type SealedLabels } from '../../model/sealed-image.js';
 import { isDenied } from './effective-policy.js';
@@ -116,15 +117,6 @@ function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, k
       .filter((name) => allow.secrets && !allow.secrets.some((pattern) => matchesName(pattern, name)))
       .map((name) => ['secrets', 'secrets', `the secret ${name} is not allowed`] as const),
   ];
-}
-
-/** `*` stands for any characters. */
-function matchesName(pattern: string, name: string): boolean {
-  const expression = pattern
-    .split('*')
-    .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-    .join('.*');
-  return new RegExp(`^${expression}$`).test(name);
 }
 
 function showPlace({ file, line }: SourceLocation): string {

@@ -1,5 +1,8 @@
-import type { Policy } from '../../model/policy.js';
+import { basename } from 'node:path';
+import type { BaseRule, Policy } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import { DEFAULT_RESOURCES } from '../../model/sandbox.js';
+import { matchesName } from '../../model/repository-pattern.js';
 import { effectiveRetention } from './effective-policy.js';
 
 /** One value in force, as it would be written, and `file:line` of every layer that has a say in it. */
@@ -17,13 +20,17 @@ export interface PolicyExplanation {
   readonly values: readonly ExplainedValue[];
 }
 
-const LIMITS = [
+const RESOURCES = [
   ['milliCpu', 'cpu', formatCpu],
   ['memoryBytes', 'memory', formatBytes],
   ['pids', 'pids', String],
   ['files', 'files', String],
   ['timeoutMs', 'timeout', formatDuration],
   ['outputBytes', 'output', formatBytes],
+] as const;
+
+const LIMITS = [
+  ...RESOURCES,
   ['tmpBytes', 'tmp', formatBytes],
   ['outBytes', 'out', formatBytes],
   ['sourceBytes', 'source', formatBytes],
@@ -57,10 +64,7 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
   });
   const allow = (['network', 'runtimes', 'permissions', 'secrets'] as const).flatMap((key) => {
     const found = stated(`allow.${key}`, (layer) => layer.allow[key] as readonly string[] | undefined);
-    const common = found.reduce<readonly string[]>(
-      (kept, { value }, at) => (at === 0 ? value : kept.filter((one) => value.includes(one))),
-      [],
-    );
+    const common = found.slice(1).reduce((kept, { value }) => intersect(kept, value), found[0]?.value ?? []);
     return found.length === 0
       ? []
       : row(
@@ -69,10 +73,20 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
           found.map(({ from }) => from),
         );
   });
+  const extended = stated('extends', (layer) => layer.extends ?? undefined);
+  const profile = layers.find(({ origin }) => origin === 'profile');
+  const defaults = RESOURCES.flatMap(([field, key, show]) => {
+    const last = stated(`defaults.resources.${key}`, (layer) => layer.defaults.resources?.[field]).at(-1);
+    return row(
+      `defaults.resources.${key}`,
+      show(last?.value ?? DEFAULT_RESOURCES[field]),
+      last ? [last.from] : [],
+    );
+  });
   const base = stated('defaults.base', (layer) => layer.defaults.base).at(-1);
   const bases = layers.flatMap((layer) =>
     (layer.bases ?? []).flatMap((rule) =>
-      row('bases', rule.repository, [
+      row('bases', describeRule(rule), [
         `${rule.location.file}${rule.location.line === undefined ? '' : `:${rule.location.line}`}`,
       ]),
     ),
@@ -92,6 +106,13 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
     digest: policy.digest,
     layers: layers.map(({ file, origin }) => ({ file, origin })),
     values: [
+      ...(profile
+        ? row(
+            'extends',
+            basename(profile.file, '.yaml'),
+            extended.map(({ from }) => from),
+          )
+        : []),
       ...(base
         ? row(
             'defaults.base',
@@ -99,6 +120,7 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
             [base.from],
           )
         : []),
+      ...defaults,
       ...bases,
       ...denied.flatMap(({ value, from }) => row('deny.digests', value, [from])),
       ...limits,
@@ -116,4 +138,38 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
       ),
     ],
   };
+}
+
+function describeRule({
+  repository,
+  mirrors,
+  keys,
+  annotations,
+  transparencyLog,
+  allowSetuidFiles,
+}: BaseRule): string {
+  return [
+    [repository, ...mirrors].join(' or '),
+    keys.length === 1 ? '1 key' : `${keys.length} keys`,
+    `transparency log ${transparencyLog}`,
+    ...Object.entries(annotations).map(([name, value]) => `${name}=${value}`),
+    ...(allowSetuidFiles ? ['setuid files allowed'] : []),
+  ].join('; ');
+}
+
+/**
+ * What both lists allow, as patterns: of two that overlap the narrower one; where neither is, both together (`A* & *B`),
+ * since no single pattern says it.
+ */
+function intersect(left: readonly string[], right: readonly string[]): readonly string[] {
+  const covers = (wide: string, narrow: string): boolean =>
+    wide.split(' & ').every((pattern) => narrow.split(' & ').some((part) => matchesName(pattern, part)));
+  const pairs = left.flatMap((one) =>
+    right.flatMap((other) => {
+      if (covers(other, one)) return [one];
+      if (covers(one, other)) return [other];
+      return one.includes('*') && other.includes('*') ? [`${one} & ${other}`] : [];
+    }),
+  );
+  return [...new Set(pairs)];
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { lstat, open, realpath, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, open, realpath, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import type { Policy, PolicyLayer } from '../../model/policy.js';
@@ -78,57 +78,118 @@ async function readBytes(
   origin: PolicyLayer['origin'],
   isRequired: boolean,
 ): Promise<Uint8Array | null> {
+  // A repository's file is its own: a link could make sjs read, and quote, something else of this machine.
+  const follow = origin === 'repository' ? constants.O_NOFOLLOW : 0;
   let handle;
   try {
     // One descriptor for the check and the content: what is judged is what is read.
-    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | follow);
   } catch (cause) {
-    if (!isRequired && isErrno(cause, 'ENOENT', 'ENOTDIR')) return null;
-    throw new SjsError(
-      'POLICY_UNREADABLE',
-      `the policy ${file} cannot be read: ${isErrno(cause) ? cause.code : String(cause)}`,
-      {
-        cause,
-        location: { file },
-        next: 'restore it, or correct --policy or SJS_POLICY; without its policy sjs does nothing',
-      },
-    );
+    if (!isRequired && isErrno(cause, 'ENOENT', 'ENOTDIR') && !(await isDangling(file))) return null;
+    throw new SjsError('POLICY_UNREADABLE', `the policy ${file} cannot be read: ${reasonOf(cause)}`, {
+      cause,
+      location: { file },
+      next: 'restore it, or correct --policy or SJS_POLICY; without its policy sjs does nothing',
+    });
   }
   try {
     const stats = await handle.stat();
-    if (!stats.isFile() || stats.size > YAML_BYTES) {
+    const bytes = stats.isFile() ? await readAtMost(handle, YAML_BYTES) : null;
+    if (bytes === null) {
       throw new SjsError('POLICY_UNREADABLE', `the policy ${file} is not a plain file of at most 256 KiB`, {
         location: { file },
+        next: 'put a policy file there, or correct --policy or SJS_POLICY',
       });
     }
     if (origin === 'operator') await refuseWritable(file, stats);
-    return await handle.readFile();
+    return bytes;
+  } catch (cause) {
+    if (cause instanceof SjsError) throw cause;
+    throw new SjsError('POLICY_UNREADABLE', `the policy ${file} cannot be read: ${reasonOf(cause)}`, {
+      cause,
+      location: { file },
+      next: 'run it again; the file changed meanwhile',
+    });
   } finally {
     await handle.close();
   }
 }
 
-/** A policy that others can write grants them everything: the file, and the folder in which it could be replaced. */
-async function refuseWritable(
-  file: string,
-  stats: { readonly mode: number; readonly uid: number },
-): Promise<void> {
-  const real = await realpath(file);
-  const [folder, link] = await Promise.all([stat(dirname(real)), lstat(file)]);
+const reasonOf = (cause: unknown): string =>
+  isErrno(cause, 'ELOOP', 'EMLINK')
+    ? 'a link that is not followed'
+    : ((cause as NodeJS.ErrnoException).code ?? 'the system refused');
+
+/** Whether the file or its folder is a link to nothing: a policy that was there is not one that was never written. */
+async function isDangling(file: string): Promise<boolean> {
+  const links = await Promise.all(
+    [file, dirname(file)].map(async (path) => {
+      const isLink = (await lstat(path).catch(() => null))?.isSymbolicLink() ?? false;
+      return isLink && (await stat(path).catch(() => null)) === null;
+    }),
+  );
+  return links.includes(true);
+}
+
+/** The content; null when there is more of it. A size is no evidence: files of /proc have none. */
+async function readAtMost(handle: FileHandle, limit: number): Promise<Uint8Array | null> {
+  const buffer = Buffer.alloc(limit + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) return buffer.subarray(0, length);
+    length += bytesRead;
+  }
+  return null;
+}
+
+interface Rights {
+  readonly mode: number;
+  readonly uid: number;
+}
+
+/**
+ * A policy that others can write grants them everything: the file, and every folder above it (the link's and the
+ * file's own) in which one of the names could be replaced.
+ */
+async function refuseWritable(file: string, stats: Rights): Promise<void> {
+  const absolute = resolve(file);
+  const real = await realpath(absolute);
+  const folders = [...new Set([...foldersAbove(absolute), ...foldersAbove(real)])];
+  const link = await lstat(absolute);
   const self = process.getuid?.() ?? stats.uid;
-  const isOthers = (uid: number): boolean => uid !== 0 && uid !== self;
-  const isSticky = (folder.mode & 0o1000) !== 0;
-  const problem =
-    (stats.mode & 0o022) !== 0
-      ? `${file} can be written by others (mode ${(stats.mode & 0o777).toString(8)})`
-      : isOthers(stats.uid) || isOthers(link.uid)
-        ? `${file} belongs to another user`
-        : (folder.mode & 0o022) !== 0 && !isSticky
-          ? `the folder of ${file} can be written by others (mode ${(folder.mode & 0o777).toString(8)})`
-          : undefined;
-  if (problem === undefined) return;
-  throw new SjsError('POLICY_WRITABLE_BY_OTHERS', problem, {
-    location: { file },
-    next: `chmod go-w ${file} ${dirname(file)}`,
-  });
+  const isOthers = ({ uid }: Rights): boolean => uid !== 0 && uid !== self;
+  const isOpen = ({ mode }: Rights): boolean => (mode & 0o022) !== 0;
+  const refuse = (message: string, next: string): SjsError =>
+    new SjsError('POLICY_WRITABLE_BY_OTHERS', message, { location: { file }, next });
+  if (isOpen(stats)) {
+    throw refuse(
+      `${file} can be written by others (mode ${(stats.mode & 0o777).toString(8)})`,
+      `chmod go-w ${real}`,
+    );
+  }
+  if (isOthers(stats) || isOthers(link)) {
+    throw refuse(`${file} belongs to another user`, `look through it, then chown it to you: ${real}`);
+  }
+  for (const folder of folders) {
+    const rights = await stat(folder);
+    if (isOthers(rights) && [dirname(absolute), dirname(real)].includes(folder)) {
+      throw refuse(
+        `${file} can be replaced by another user, whose folder ${folder} is`,
+        'move it to a folder of yours',
+      );
+    }
+    const isSticky = (rights.mode & 0o1000) !== 0;
+    if (isOpen(rights) && !isSticky) {
+      throw refuse(
+        `${file} can be replaced by others, who can write to the folder ${folder} (mode ${(rights.mode & 0o777).toString(8)})`,
+        `chmod go-w ${folder}`,
+      );
+    }
+  }
+}
+
+function foldersAbove(path: string): string[] {
+  const folder = dirname(path);
+  return folder === path ? [] : [folder, ...foldersAbove(folder)];
 }
