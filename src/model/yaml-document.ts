@@ -16,9 +16,9 @@ export interface YamlDocument {
    * Line and column, from 1, of a path, or of its nearest parent that is there.
    * @param path dotted (`spec.resources.memory`), or its parts for keys that have dots themselves
    */
-  locate(path: string | readonly string[]): { readonly line: number; readonly column: number };
+  readonly locate: (path: string | readonly string[]) => { readonly line: number; readonly column: number };
   /** The line there, with its number, and a caret below the place. */
-  excerpt(path: string | readonly string[]): string;
+  readonly excerpt: (path: string | readonly string[]) => string;
 }
 
 /** Largest file sjs reads as YAML. */

@@ -1,5 +1,5 @@
 import { EVENT_ID, getScalarValue, type Event } from 'js-yaml';
-import type { SjsError} from '../errors.js';
+import type { SjsError } from '../errors.js';
 import { type ErrorCode } from '../errors.js';
 import { escapeUnprintable } from './sandbox.js';
 

@@ -42,8 +42,8 @@ export function addTrustedBase(before: string | null, trust: NewTrust, file: str
     `base: { image: ${JSON.stringify(base.image)}, version: ${JSON.stringify(base.version)} }`,
   ];
   const document = before === null ? null : parseYaml(Buffer.from(before), file);
-  const value = (document?.value ?? null);
-  if (before === null || document === null || value === null)
+  const value = document?.value as PolicyValue | null | undefined;
+  if (before === null || document === null || value === null || value === undefined)
     return newPolicy(before, item(rule, 2), indent(defaults, 2));
   const bases = Array.isArray(value.bases) ? (value.bases as WrittenRule[]) : [];
   if (bases.some((one) => isSame(one, trust))) return before;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { SjsError } from '../../../src/errors.js';
+import type { SjsError } from '../../../src/errors.js';
 import { hexOf, isDigest, sha256, shortDigest } from '../../../src/model/digest.js';
 import { formatReference, formatRepository, parseReference } from '../../../src/model/reference.js';
 

@@ -349,6 +349,63 @@ describe('what it says', () => {
     },
   );
 
+  test('what is missing is named key by key', async () => {
+    const messages = async (text: string) =>
+      (await failure(parse(text))).problems.map(({ message }) => message);
+    expect(await messages('{}')).toEqual(
+      ['apiVersion', 'kind', 'metadata', 'spec'].map((key) => `the file: ${key} is missing`),
+    );
+    expect(await messages(`${HEAD}spec: {}`)).toEqual([
+      'spec: language is missing',
+      'spec: source is missing',
+    ]);
+  });
+
+  test('problems of the shape and of values come together', async () => {
+    const error = await failure(
+      withSpec(
+        'runtim: runc\nenv: { PATH: /x, "A=B": y, OK: 1 }\nbase: { image: "r.example/x:1" }\nexclude: ["\\u202e"]\nuser: "4000000000:20000"',
+      ),
+    );
+    expect(error.code).toBe('SANDBOX_INVALID');
+    expect(error.problems.map(({ location }) => location?.path).sort()).toEqual([
+      'spec.base',
+      'spec.base.image',
+      'spec.env.A=B',
+      'spec.env.OK',
+      'spec.env.PATH',
+      'spec.exclude.0',
+      'spec.runtim',
+      'spec.user',
+    ]);
+  });
+
+  test('a misspelt key is not missed a second time', async () => {
+    const error = await failure(parse(`${HEAD}${SPEC.replace('entrypoint', 'entrypont')}`));
+    expect(error.problems.map(({ next }) => next)).toEqual(['did you mean entrypoint?']);
+  });
+
+  test.each(['.', './', 'lib/', 'lib/.'])('the entrypoint %j is a folder', async (entrypoint) => {
+    expect(await failure(parse(`${HEAD}${SPEC.replace('index.js', `"${entrypoint}"`)}`))).toMatchObject({
+      code: 'SANDBOX_INVALID',
+      message: expect.stringContaining('folder'),
+    });
+  });
+
+  test.each([
+    ['unknown keys', Array.from({ length: 5000 }, (_, at) => `k${at}: 1`).join('\n')],
+    ['bad names', `env: { ${Array.from({ length: 5000 }, (_, at) => `a-${at}: x`).join(', ')} }`],
+    ['bad items', `secrets: [${Array.from({ length: 5000 }, (_, at) => `a-${at}`).join(', ')}]`],
+    ['wrong types', `args: [${Array.from({ length: 5000 }, () => '{}').join(', ')}]`],
+  ])('of thousands of problems (%s) the first are shown, at once', async (_name, lines) => {
+    const started = performance.now();
+    const error = await failure(withSpec(lines));
+    expect(performance.now() - started).toBeLessThan(1000);
+    expect(error.problems.length).toBeLessThan(70);
+    expect(error.message).toBe('/home/u/sandbox.yaml has more than 64 problems');
+    expect(error.problems.at(-1)?.message).toMatch(/^and more than \d+ further problems$/);
+  });
+
   test('all problems are reported at once', async () => {
     const error = await failure(withSpec('resources: { memroy: 1, pids: 0 }\nruntime: gvisor\nuser: root'));
     expect(error.code).toBe('SANDBOX_INVALID');

@@ -226,6 +226,79 @@ describe('files', () => {
     await loadPolicy(at(file));
   });
 
+  test('a link to nothing is a policy that is gone, not one that was never written', async () => {
+    const folder = await makeFolder({ 'repo/x': '' });
+    const sources = { ...at(''), explicitFile: undefined };
+    const { explicitFile: _none, ...optional } = sources;
+    await symlink(join(folder, 'gone.yaml'), join(folder, 'policy.yaml'));
+    await symlink(join(folder, 'gone'), join(folder, 'sjs'));
+    for (const file of ['policy.yaml', 'sjs/policy.yaml']) {
+      await expect(loadPolicy({ ...optional, operatorFiles: [join(folder, file)] })).rejects.toMatchObject({
+        code: 'POLICY_UNREADABLE',
+      });
+    }
+    await loadPolicy({ ...optional, operatorFiles: [join(folder, 'never/policy.yaml')] });
+  });
+
+  test('one below a folder that others can write is refused, however deep', async () => {
+    const folder = await makeFolder({ 'open/mine/deep/policy.yaml': HEAD });
+    const file = join(folder, 'open/mine/deep/policy.yaml');
+    await chmod(file, 0o600);
+    await loadPolicy(at(file));
+    await chmod(join(folder, 'open'), 0o777);
+    await expect(loadPolicy(at(file))).rejects.toMatchObject({
+      code: 'POLICY_WRITABLE_BY_OTHERS',
+      next: `chmod go-w ${join(folder, 'open')}`,
+    });
+  });
+
+  test('a repository’s file that is a link, a pipe or a device is refused, and what it names is not shown', async () => {
+    for (const target of ['/etc/passwd', '/dev/zero', 'nowhere']) {
+      const folder = await makeFolder({ '.sjs/x': '' });
+      await symlink(target, join(folder, '.sjs/policy.yaml'));
+      const { explicitFile: _none, ...sources } = at('');
+      const error = (await loadPolicy({ ...sources, repositoryStart: folder }).catch(
+        (caught: unknown) => caught,
+      )) as SjsError;
+      expect(error).toMatchObject({ code: 'POLICY_UNREADABLE', next: expect.any(String) });
+      expect(`${error.message} ${JSON.stringify(error.problems)}`).not.toContain('root:');
+    }
+  });
+
+  test('a file of /proc has no size, and is not taken whole', async () => {
+    await expect(loadPolicy(at('/proc/kallsyms'))).rejects.toMatchObject({
+      code: expect.stringMatching(/^POLICY_/),
+    });
+  });
+
+  test.each([
+    ['no date', 'notBefore: "2026-13-45T00:00:00Z"', /notBefore/],
+    ['30 February', 'notAfter: "2026-02-30T00:00:00Z"', /notAfter/],
+    [
+      'an end before the beginning',
+      'notBefore: "2027-01-01T00:00:00Z"\n          notAfter: "2026-01-01T00:00:00Z"',
+      /never valid/,
+    ],
+  ])('a key with %s is refused when the policy is read', async (_name, dates, message) => {
+    const text = `${HEAD}bases:\n${rule('r.example/x').trimEnd()}\n          ${dates}\n`;
+    const error = (await parsePolicy(Buffer.from(text), '/p.yaml', 'operator').catch(
+      (caught: unknown) => caught,
+    )) as SjsError;
+    expect(error).toMatchObject({ code: 'POLICY_INVALID', message: expect.stringMatching(message) });
+  });
+
+  test('a private key in place of a public one is refused and not shown', async () => {
+    const secret = 'eyJrZGYiOnsibmFtZSI6InNjcnlwdCJ9';
+    const text = `${HEAD}bases:\n${rule('r.example/x')
+      .replaceAll('PUBLIC', 'PRIVATE')
+      .replace(/MFkw.*/, secret)}`;
+    const error = (await parsePolicy(Buffer.from(text), '/p.yaml', 'operator').catch(
+      (caught: unknown) => caught,
+    )) as SjsError;
+    expect(error).toMatchObject({ code: 'POLICY_INVALID' });
+    expect(JSON.stringify([error.message, error.problems])).not.toContain(secret.slice(0, 8));
+  });
+
   test.each([
     ['an unknown key', 'limit: { memory: 1Gi }', 'POLICY_INVALID', /did you mean limits\?/],
     ['a bad quantity', 'limits: { memory: lots }', 'POLICY_INVALID', /./],
@@ -377,6 +450,61 @@ describe('what is checked', () => {
   });
 });
 
+describe('patterns that are made to cost', () => {
+  test('of secrets and of repositories', async () => {
+    const hostile = `allow: { secrets: ["${'*a'.repeat(60)}*b"] }\nbases:\n${rule(`${'**/'.repeat(100)}z`)}`;
+    const policy = await load(`bases:\n${rule('**')}`, hostile);
+    const started = performance.now();
+    expect(codeOf(() => trustRequirement(policy, `r.example/${'a/'.repeat(200)}a`))).toBe('BASE_UNTRUSTED');
+    const loaded = makeLoaded('/home/u/sandbox.yaml', { secrets: ['a'.repeat(128)] });
+    expect(codeOf(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES))).toBe('POLICY_VIOLATION');
+    expect(performance.now() - started).toBeLessThan(500);
+  });
+});
+
+describe('what is explained', () => {
+  const values = (policy: Policy) =>
+    Object.fromEntries(explainPolicy(policy).values.map(({ key, value }) => [key, value]));
+
+  test('the profile, the defaults in force and how each base must verify', async () => {
+    expect(values(await load(null))).toMatchObject({
+      extends: 'restricted',
+      'defaults.resources.memory': '256Mi',
+      'limits.memory': '4Gi',
+    });
+    const policy = await load(
+      `extends: networked\ndefaults: { resources: { memory: 64Mi } }\nbases:\n${rule('r.example/base/*', '    mirrors: ["m.example/*"]\n')}`,
+    );
+    expect(values(policy)).toMatchObject({
+      extends: 'networked',
+      'defaults.resources.memory': '64Mi',
+      bases: 'r.example/base/* or m.example/*; 1 key; transparency log required',
+    });
+  });
+
+  test('of patterns that overlap, what both allow', async () => {
+    const policy = await load(
+      'allow: { secrets: ["API_*", DB, "*_A"] }\n',
+      'allow: { secrets: [API_TOKEN, "D*", "B_*"] }\n',
+    );
+    expect(values(policy)['allow.secrets']).toEqual([
+      'API_TOKEN',
+      'API_* & D*',
+      'API_* & B_*',
+      'DB',
+      '*_A & D*',
+      '*_A & B_*',
+    ]);
+  });
+});
+
+test('limits.out: 0 means no /out', async () => {
+  const policy = await load('limits: { out: 0 }\n');
+  checkSandbox(policy, makeLoaded('/home/u/sandbox.yaml', {}), DEFAULT_RESOURCES);
+  const loaded = makeLoaded('/home/u/sandbox.yaml', { filesystem: { tmpBytes: 4096, outBytes: 4096 } });
+  expect(codeOf(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES))).toBe('POLICY_VIOLATION');
+});
+
 describe('adding trust', () => {
   const trust = { repository: 'r.example/base/node', version: '24.1.0', publicKey: `${PEM}\n` };
   const read = (text: string) => parsePolicy(Buffer.from(text), '/p.yaml', 'operator');
@@ -409,8 +537,50 @@ describe('adding trust', () => {
     expect((await read(after)).defaults.base).toEqual({ image: 'r.example/x', version: '1' });
   });
 
+  test('a comment above the first rule stays with it', () => {
+    const after = addTrustedBase(
+      `${HEAD}bases:\n  # the other\n${rule('r.example/other')}`,
+      trust,
+      '/p.yaml',
+    );
+    expect(after).toMatch(/# the other\n {2}- repository: "r\.example\/other"/);
+  });
+
+  test('a default base is added beside other defaults, where it has a place', async () => {
+    const block = addTrustedBase(`${HEAD}defaults:\n  resources: { pids: 3 }\n`, trust, '/p.yaml');
+    expect((await read(block)).defaults).toEqual({
+      base: { image: 'r.example/base/node', version: '>=24 <25' },
+      resources: { pids: 3 },
+    });
+    const flow = await read(
+      addTrustedBase(`${HEAD}defaults: { resources: { pids: 3 } }\n`, trust, '/p.yaml'),
+    );
+    expect(flow.defaults).toEqual({ resources: { pids: 3 } });
+    expect(flow.bases).toHaveLength(1);
+  });
+
+  test.each(['', '\n\n', '# only a comment\n', `${HEAD}bases:\n`])(
+    'an empty policy (%j) becomes one that is valid',
+    async (before) => {
+      const after = addTrustedBase(before, trust, '/p.yaml');
+      expect(after).toContain(before.trim());
+      expect((await read(after)).bases).toHaveLength(1);
+    },
+  );
+
+  test('line ends stay as they are', async () => {
+    const after = addTrustedBase(`${HEAD}limits: { pids: 9 }\n`.replaceAll('\n', '\r\n'), trust, '/p.yaml');
+    expect(after.replaceAll('\r\n', '')).not.toContain('\n');
+    expect((await read(after)).bases).toHaveLength(1);
+  });
+
   test('what cannot be extended safely is refused with what to add by hand', () => {
-    for (const text of [`${HEAD}bases: []\n`, `{ apiVersion: sjs/v1, kind: Policy }\n`]) {
+    for (const text of [
+      `${HEAD}bases: []\n`,
+      `${HEAD}bases: x\n`,
+      `{ apiVersion: sjs/v1, kind: Policy }\n`,
+      '- 1\n',
+    ]) {
       expect(() => addTrustedBase(text, trust, '/p.yaml')).toThrow(
         expect.objectContaining({ code: 'POLICY_INVALID', next: expect.stringContaining('publicKey') }),
       );
