@@ -133,7 +133,7 @@ export function createTools(options: SjsOptions) {
       engine(),
       store(),
     ]);
-    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive });
+    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive, owner });
   };
   const recoverQuietly = (): Promise<void> =>
     recover().catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));

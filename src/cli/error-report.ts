@@ -47,7 +47,9 @@ export function formatError(error: SjsError, view: ErrorView): string {
   const cause = describeCause(error);
   if (cause !== undefined && !repeats(error, cause)) lines.push(...formatCause(cause, view));
   const next = error.next ?? (more.length === 0 ? only?.next : undefined);
-  if (next !== undefined) lines.push(`  ${colors.bold('next:')}  ${cleanLine(next)}`);
+  // A hint can be something to paste.
+  if (next !== undefined)
+    lines.push(`  ${colors.bold('next:')}  ${next.split('\n').map(cleanLine).join('\n')}`);
   if (view.verbose) lines.push(...formatStack(error).map((line) => colors.dim(line)));
   return lines.join('\n');
 }

@@ -13,6 +13,8 @@ export interface RecoverTools {
   readonly reporter: Reporter;
   readonly clock: Clock;
   readonly isOwnerAlive: (owner: Owner) => Promise<boolean>;
+  /** This process. */
+  readonly owner: () => Promise<Owner>;
 }
 
 /** How long a command waits for a program that goes on without its sjs, within its limit. */
@@ -30,25 +32,40 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
   ]);
   await tools.store.removeStaleTemp();
   const alive = new Set<string>();
-  for (const run of left) {
-    if (await tools.isOwnerAlive(run.owner)) alive.add(run.runId);
-    else await recoverOne(run, tools, signal);
-  }
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  await Promise.all(
+    left.map(async (run) => {
+      if (await tools.isOwnerAlive(run.owner)) return void alive.add(run.runId);
+      try {
+        await recoverOne(run, tools, patience, signal);
+      } catch (error) {
+        // One that cannot be recovered must not keep the others from it.
+        tools.reporter.warn(`run ${run.runId} could not be recovered: ${String(error)}`);
+      }
+    }),
+  );
   for (const id of open) {
     if (!alive.has(id) && !left.some((run) => run.runId === id)) await closeLost(id, tools);
   }
 }
 
-async function recoverOne(run: AbandonedRun, tools: RecoverTools, signal?: AbortSignal): Promise<void> {
+async function recoverOne(
+  run: AbandonedRun,
+  tools: RecoverTools,
+  patience: AbortSignal,
+  signal?: AbortSignal,
+): Promise<void> {
   const { store, reporter } = tools;
-  const found = await store.findRecord(run.runId).catch(() => null);
+  const found = await findOrNull(run.runId, store);
+  // Without a record it may be a stranger's with the same path for its home, on another machine or in another container.
+  if (!found && run.owner.bootId !== (await tools.owner()).bootId) return;
   const record = found && !isFinished(found) ? found : null;
   const [stdout, stderr] = await Promise.all([store.createBlob(), store.createBlob()]);
   const streams = {
     onStdout: (chunk: Uint8Array) => stdout.write(chunk),
     onStderr: (chunk: Uint8Array) => stderr.write(chunk),
     onEnded: async (outcome: RunOutcome) => {
-      if (!record) return;
+      if (!record || isFinished(await store.findRecord(run.runId))) return;
       const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
       const contents = {
         stdin: record.stdin,
@@ -62,7 +79,6 @@ async function recoverOne(run: AbandonedRun, tools: RecoverTools, signal?: Abort
       reporter.warn(`run ${record.id} lost its sjs; its outcome was read from the engine`);
     },
   };
-  const patience = AbortSignal.timeout(PATIENCE_MS);
   const limits = record?.limits ?? { timeoutMs: 0, outputBytes: 0 };
   try {
     const outcome = await tools.engine.recover(
@@ -73,7 +89,7 @@ async function recoverOne(run: AbandonedRun, tools: RecoverTools, signal?: Abort
     );
     if (!outcome) await closeLost(run.runId, tools);
   } catch (error) {
-    if (!patience.aborted) throw error;
+    if (!patience.aborted || !(error instanceof SjsError) || error.code !== 'ABORTED') throw error;
     reporter.warn(
       `run ${run.runId} lost its sjs and goes on until its limit; a later command reads its outcome`,
     );
@@ -83,11 +99,24 @@ async function recoverOne(run: AbandonedRun, tools: RecoverTools, signal?: Abort
 }
 
 async function closeLost(id: string, tools: RecoverTools): Promise<void> {
-  const record: RunRecord | null = await tools.store.findRecord(id).catch(() => null);
-  if (!record || record.finishedAt !== null || (await tools.isOwnerAlive(record.owner))) return;
+  const before = await findOrNull(id, tools.store);
+  if (!before || isFinished(before) || (await tools.isOwnerAlive(before.owner))) return;
+  // Its owner may have finished it between the two looks.
+  const record = await tools.store.findRecord(id);
+  if (isFinished(record)) return;
   const error = new SjsError(
     'CONTAINER_LOST',
-    `the sjs of this run ended, and the engine has no container of it`,
+    'the sjs of this run ended, and the engine has no container of it',
   );
   await tools.store.saveRecord(failRecord(record, error, tools.clock.now()));
+}
+
+/** A record that cannot be read is not a record that is not there. */
+async function findOrNull(id: string, store: RecordStore): Promise<RunRecord | null> {
+  try {
+    return await store.findRecord(id);
+  } catch (error) {
+    if (error instanceof SjsError && error.code === 'RUN_NOT_FOUND') return null;
+    throw error;
+  }
 }

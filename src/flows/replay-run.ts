@@ -46,7 +46,7 @@ export async function replayRun(
     tools.engine.probe(signals.abort),
     tools.seccompProfile(),
   ]);
-  checkSealedPlan(policy, sealed.labels);
+  checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const plan = planRun(sealed, request, profile);
   const stdin = original.stdin ? tools.store.openBlob(original.stdin.digest) : null;

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
+import { sha256 } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import { isFinished, type ArtifactRecord, type RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
@@ -58,7 +59,7 @@ export async function runSandbox(
   for (const pending of [policyLoading, probing, profile]) pending.catch(() => undefined);
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  checkSealedPlan(policy, sealed.labels);
+  checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
   const plan = planRun(sealed, request, await profile);
   const facts = requireControls(await probing, policy);
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
@@ -107,6 +108,8 @@ export async function executeRun(
     createdAt: tools.clock.now(),
     replayOf: run.replayOf,
   });
+  // Until it is known what the program was given, the record says that it is not.
+  if (output.stdin) record = { ...record, stdin: { digest: sha256(''), bytes: 0, truncated: true } };
   await store.saveRecord(record);
   const [stdout, stderr, stdin] = await Promise.all([
     store.createBlob(),
@@ -116,6 +119,8 @@ export async function executeRun(
   const blobs = [stdout, stderr, ...(stdin ? [stdin] : [])];
   const artifacts: ArtifactRecord[] = [];
   const skipped: { path: string; reason: string }[] = [];
+  /** What the receiver of artifacts failed with; told after the run is recorded. */
+  const receiverErrors: unknown[] = [];
   let saving: Promise<void> = Promise.resolve();
   const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
   const streams: RunStreams = {
@@ -123,7 +128,7 @@ export async function executeRun(
     onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), output.onStdout(chunk)])),
     onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), output.onStderr(chunk)])),
     onArtifact: async (path, _bytes, content) =>
-      void artifacts.push(await keepArtifact(path, content, store, output)),
+      void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
     onStarted: () => {
       const running: RunRecord = {
@@ -156,6 +161,7 @@ export async function executeRun(
   };
   try {
     await tools.engine.run(id, owner, run.plan, streams, signals);
+    if (receiverErrors.length > 0) throw receiverErrors[0];
     return record;
   } catch (error) {
     await saving;
@@ -199,12 +205,15 @@ async function keepArtifact(
   content: AsyncIterable<Uint8Array>,
   store: RecordStore,
   output: RunOutput,
+  receiverErrors: unknown[],
 ): Promise<ArtifactRecord> {
   const blob = await store.createBlob();
   try {
     for await (const chunk of content) await blob.write(chunk);
     const { digest, bytes } = await blob.commit();
-    await output.onArtifact?.(path, store.openBlob(digest));
+    await output
+      .onArtifact?.(path, store.openBlob(digest))
+      .catch((error: unknown) => void receiverErrors.push(error));
     return { path, digest, bytes };
   } catch (error) {
     await blob.discard();

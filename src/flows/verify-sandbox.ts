@@ -65,7 +65,7 @@ export async function verifySealedImage(
   signal?: AbortSignal,
 ): Promise<SealVerification> {
   const sealed = await findSealedImage(target, tools, signal);
-  checkSealedPlan(await tools.loadPolicy(), sealed.labels);
+  checkSealedPlan(await tools.loadPolicy(), sealed.labels, sealed.entry.base.digest);
   const { base } = sealed.entry;
   const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, tools, signal);
   if (verified.manifestDigest !== sealed.labels.baseDigest) {

@@ -103,6 +103,11 @@ export interface LoadedSandbox {
   readonly excerpt: (path: string) => string;
 }
 
+/** Whether a command starts Node, which sjs then gives its options; the author gives none (they could grant rights). */
+export function runsNode(command: readonly string[]): boolean {
+  return command[0]?.split('/').at(-1) === 'node';
+}
+
 /** Environment names an author or a run may not set: they steer the loader, the runtime or sjs itself. */
 const RESERVED_ENV =
   /^(?:PATH|HOME|HOSTNAME|IFS|ENV|BASH_ENV|BASH_FUNC_.*|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|MALLOC_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|NODE_REPL_.*|NODE_V8_COVERAGE|NODE_ICU_DATA|NODE_CHANNEL_.*|NODE_REDIRECT_WARNINGS|NODE_COMPILE_CACHE|NODE_USE_ENV_PROXY|NODE_PENDING_.*|NODE_TLS_REJECT_UNAUTHORIZED|NODE_DEBUG|NODE_DEBUG_NATIVE|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|UV_.*|SJS_.*)$/;

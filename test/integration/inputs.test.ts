@@ -84,6 +84,12 @@ test('--frozen refuses when the lock would change, and passes when it would not'
   const built = await sjs(['build', folder, '--frozen']);
   expect(built.code).toBe(0);
   tags.add(built.stdout.trim());
+  for (const hostile of ['ln -s /dev/zero sandbox.lock', 'mkfifo sandbox.lock']) {
+    execFileSync('sh', ['-c', `rm -f sandbox.lock; ${hostile}`], { cwd: folder });
+    const refusedLock = await sjs(['build', folder, '--json']);
+    expect([refusedLock.code, codeOf(refusedLock)]).toEqual([2, 'LOCK_INVALID']);
+  }
+  await rm(join(folder, 'sandbox.lock'));
   await writeFile(join(folder, 'sandbox.lock'), '{"lockVersion":2}');
   const invalid = await sjs(['build', folder, '--json']);
   expect([invalid.code, codeOf(invalid)]).toEqual([2, 'LOCK_INVALID']);
@@ -277,6 +283,15 @@ else process.exit(Number(how));`,
     expect(await readdir(target)).toEqual(['sub']);
     expect(JSON.parse((await sjs(['replay', tag, '--json'])).stdout)).toMatchObject({ reproduced: true });
     await rm(target, { recursive: true });
+
+    const odd = await build(
+      'odd-out',
+      '  filesystem: { out: 1Mi }\n',
+      `require('fs').writeFileSync('/out/a\\\\b', 'x'); console.log('done')`,
+    );
+    await sjs(['run', odd, '--out', target]);
+    const [record] = JSON.parse((await sjs(['runs', '--json', '-n', '1'])).stdout) as object[];
+    expect(record).toMatchObject({ state: 'succeeded', exitCode: 0, stdout: { bytes: 5 } });
   });
 
   test('a run whose sjs was killed is found by the next command, with its output and exit code', async () => {
@@ -305,6 +320,9 @@ else process.exit(Number(how));`,
     }[];
     expect(run).toMatchObject({ tag, state: 'failed', exitCode: 7 });
     expect((await sjs(['logs', run?.id ?? ''])).stdout).toBe('before\nafter\n');
+    // What it read of its input died with its sjs: a replay would not be of the same run.
+    const replayed = await sjs(['replay', tag, '--json']);
+    expect([replayed.code, codeOf(replayed)]).toEqual([126, 'REPLAY_INPUT_MISSING']);
   });
 
   test('in a CI log, workflow commands of the program are broken; --raw and files get the bytes', async () => {

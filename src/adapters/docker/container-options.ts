@@ -170,6 +170,6 @@ function ulimits(limits: { files: number; cpuSeconds: number; fileBytes: number 
  * an empty line that is one byte of output, hence the factor; beyond two files of that size the oldest is dropped.
  */
 function logConfig(outputBytes: number) {
-  const bytes = 28 * outputBytes + 64 * 1024;
+  const bytes = Math.min(28 * outputBytes + 64 * 1024, 256 * MIB);
   return { Type: 'local', Config: { 'max-size': `${bytes}b`, 'max-file': '2', compress: 'false' } };
 }

@@ -152,7 +152,14 @@ async function follow(
       isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
     const own = { reason: ending.reason, didKill: await ending.didKill() };
     const end = decideEnd(state, own, killedByOthers);
-    if (collector && !abort?.aborted) await collector.collect(streams);
+    // What the program did is known; what it left in /out must not decide whether that is recorded.
+    if (collector && !abort?.aborted) {
+      await collector
+        .collect(streams)
+        .catch((error: unknown) =>
+          streams.onSkippedArtifact('.', `could not be collected: ${String(error)}`),
+        );
+    }
     return toOutcome(state, end, { durationMs, truncated: output.truncated, usage: sample });
   } finally {
     usage.stop();

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import type { Owner } from '../../model/record.js';
 
 /** The owner that this process is: boot, pid and start time together never repeat. */
@@ -13,14 +13,24 @@ export async function currentOwner(home: string): Promise<Owner> {
  */
 export async function isOwnerAlive(owner: Owner): Promise<boolean> {
   const [bootId, startTime] = await Promise.all([readBootId(), readStartTime(owner.pid)]);
-  if (bootId !== owner.bootId) return false;
+  if (bootId !== owner.bootId) {
+    // The same boot in another pid namespace: its processes cannot be seen from here.
+    return bootId !== '' && bootOf(bootId) === bootOf(owner.bootId);
+  }
   if (bootId === '') return isPidAlive(owner.pid);
   return startTime !== null && startTime === owner.startTime;
 }
 
+/** The boot and the pid namespace: a pid means something only within both. Empty where there is no /proc. */
 async function readBootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim();
+  const [boot, namespace] = await Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+    readlink('/proc/self/ns/pid').catch(() => ''),
+  ]);
+  return boot === '' ? '' : `${boot.trim()} ${namespace}`;
 }
+
+const bootOf = (bootId: string): string | undefined => bootId.split(' ')[0];
 
 /** Field 22 of /proc/<pid>/stat, or null when there is no such process or it is only waiting to be reaped. */
 async function readStartTime(pid: number): Promise<string | null> {

@@ -1,3 +1,4 @@
+import { cleanLine } from '../terminal.js';
 import { SjsError } from '../../index.js';
 import { errorDocument, formatError, toSjsError } from '../error-report.js';
 import { exitCodeOf } from '../exit-codes.js';
@@ -63,7 +64,7 @@ async function buildAll(
       if (options.signal.aborted) throw thrown;
       const error = toSjsError(thrown);
       if (output.json) await output.printJsonLine({ file, ...errorDocument(error) });
-      output.say(`${file}:`);
+      output.say(`${cleanLine(file)}:`);
       output.say(
         formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }),
       );

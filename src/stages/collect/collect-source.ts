@@ -1,5 +1,5 @@
-import type { Stats } from 'node:fs';
-import { lstat, readFile, realpath } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { lstat, open, realpath } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
@@ -79,13 +79,17 @@ async function checkRoot(loaded: LoadedSandbox, root: string, limits: CollectLim
 async function readIgnoreFile(root: string): Promise<string> {
   try {
     const file = join(root, '.sjsignore');
-    const stats = await lstat(file);
-    if (!stats.isFile() || stats.size > 256 * 1024) {
-      throw new SjsError('SOURCE_SPECIAL_FILE', '.sjsignore is not a plain file of at most 256Ki');
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const stats = await handle.stat();
+      if (stats.isFile() && stats.size <= 256 * 1024) return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
     }
-    return await readFile(file, 'utf8');
+    throw new SjsError('SOURCE_SPECIAL_FILE', '.sjsignore is not a plain file of at most 256Ki');
   } catch (cause) {
     if (isErrno(cause, 'ENOENT')) return '';
+    if (isErrno(cause, 'ELOOP')) throw new SjsError('SOURCE_SPECIAL_FILE', '.sjsignore is a link', { cause });
     throw cause;
   }
 }

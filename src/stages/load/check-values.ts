@@ -1,6 +1,6 @@
 import semver from 'semver';
 import { checkBase } from '../../model/base-file.js';
-import { hasUnprintable, isReservedEnv, LOWEST_UID } from '../../model/sandbox.js';
+import { hasUnprintable, isReservedEnv, LOWEST_UID, runsNode } from '../../model/sandbox.js';
 import { show, type Report, type SchemaFindings, type SchemaProblem } from '../../model/schema-check.js';
 import type { YamlDocument } from '../../model/yaml-document.js';
 import type { SandboxFile } from './to-sandbox.js';
@@ -75,6 +75,12 @@ function checkCommand(spec: Partial<SandboxFile['spec']>, report: Report): void 
         'name a file, as index.js',
       );
   }
+  if (spec.command && runsNode(spec.command) && spec.command[1]?.startsWith('-') !== false)
+    report(
+      'spec.command.1',
+      'Node’s own options are given by sjs',
+      'name the script right behind node; state rights under permissions:',
+    );
   if (spec.command?.[0] === '') report('spec.command.0', 'the program has no name');
 }
 

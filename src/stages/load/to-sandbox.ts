@@ -10,6 +10,7 @@ import {
   DEFAULT_PERMISSIONS,
   DEFAULT_TMP_BYTES,
   DEFAULT_USER,
+  runsNode,
   type Permissions,
   type Sandbox,
 } from '../../model/sandbox.js';
@@ -49,7 +50,11 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     args: spec.args ?? [],
     env,
     secrets: [...(spec.secrets ?? [])].sort(),
-    permissions: { ...DEFAULT_PERMISSIONS, ...known(spec.permissions ?? {}) },
+    // Another program than Node has no permission model: it can do all of it, and the policy judges that.
+    permissions:
+      spec.command && !runsNode(spec.command)
+        ? { childProcess: true, worker: true, addons: true, wasi: true }
+        : { ...DEFAULT_PERMISSIONS, ...known(spec.permissions ?? {}) },
     user: uid !== undefined && gid !== undefined ? { uid, gid } : DEFAULT_USER,
     filesystem: {
       tmpBytes:

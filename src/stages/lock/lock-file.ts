@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import type { VerifiedBase } from '../../model/base.js';
@@ -25,7 +26,7 @@ export async function readLock(directory: string): Promise<Lock | null> {
   const file = lockPath(directory);
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readBounded(file);
   } catch (cause) {
     if (isErrno(cause, 'ENOENT')) return null;
     throw new SjsError('LOCK_INVALID', `${file} cannot be read`, {
@@ -41,6 +42,18 @@ export async function readLock(directory: string): Promise<Lock | null> {
     });
   }
   return lock;
+}
+
+/** A lock comes from a repository: no link is followed, no pipe waited for, no device read. */
+async function readBounded(file: string): Promise<string> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile() || stats.size > LARGEST) throw new Error('not a plain file of at most 1 MiB');
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
 }
 
 function parseLock(text: string): Lock | undefined {

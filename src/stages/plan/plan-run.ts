@@ -5,9 +5,6 @@ import type { RunPlan, RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
 import type { SealedImage } from '../../model/sealed-image.js';
 
-/** Whether the command carries the preload that reads secrets ahead of stdin. */
-const PRELOAD_FLAG = '--require=/.sjs/secrets-preload.cjs';
-
 /**
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
@@ -39,7 +36,7 @@ export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile
     env: { ...environment.set, ...request.env },
     unsetEnv: environment.unset,
     secrets: request.secrets,
-    expectsSecrets: config.Entrypoint?.includes(PRELOAD_FLAG) ?? false,
+    expectsSecrets: plan.secrets.length > 0,
     resources: tighten(plan.resources, request.limits),
     filesystem: plan.filesystem,
     network: plan.network,

@@ -1,3 +1,4 @@
+import type { Digest } from '../../model/digest.js';
 import { SjsError, type Problem, type SourceLocation } from '../../errors.js';
 import type { Policy, PolicyAllow, PolicyLimits } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
@@ -55,10 +56,15 @@ export function checkSandbox(policy: Policy, loaded: LoadedSandbox, resources: R
 
 /**
  * Checks the rights a sealed image's labels claim, as they stand now: labels claim, they never grant.
+ * @param signedDigest what was signed of its base, an index or the manifest: either may be denied
  * @throws SjsError `BASE_DENIED`, `POLICY_VIOLATION`.
  */
-export function checkSealedPlan(policy: Policy, { plan, baseDigest, name }: SealedLabels): void {
-  if (isDenied(policy, baseDigest)) {
+export function checkSealedPlan(
+  policy: Policy,
+  { plan, baseDigest, name }: SealedLabels,
+  signedDigest: Digest,
+): void {
+  if (isDenied(policy, baseDigest) || isDenied(policy, signedDigest)) {
     throw new SjsError('BASE_DENIED', `${name} was sealed over ${baseDigest}, which the policy denies`, {
       next: 'build it again over another base',
     });

@@ -1,6 +1,6 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
-import type { Sandbox } from '../../model/sandbox.js';
+import { runsNode, type Sandbox } from '../../model/sandbox.js';
 
 /** Where the preload lies in an image that declares secrets. */
 export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
@@ -19,7 +19,7 @@ export function nodeCommand(
   nodeVersion: string | null,
 ): readonly string[] {
   const [program, ...rest] = sandbox.command;
-  if (program !== 'node') {
+  if (!runsNode(sandbox.command)) {
     if (sandbox.secrets.length > 0) {
       throw new SjsError('SANDBOX_INVALID', `secrets need a command that begins with node, not ${program}`, {
         next: 'use spec.entrypoint, or remove spec.secrets',
@@ -28,7 +28,7 @@ export function nodeCommand(
     return sandbox.command;
   }
   return [
-    'node',
+    program ?? 'node',
     ...permissionFlags(sandbox, nodeVersion),
     `--max-old-space-size=${Math.max(1, Math.floor(memoryBytes / MIB))}`,
     ...(sandbox.secrets.length > 0 ? [`--require=${SECRETS_PRELOAD}`] : []),

@@ -11,6 +11,9 @@ test('this process is alive, and is told from another with its pid', async () =>
   // Without /proc there is only the pid to go by.
   if (owner.bootId === '') return;
   expect(await isOwnerAlive({ ...owner, startTime: '1' })).toBe(false);
+  // In another pid namespace of this boot nobody can tell from here.
+  const [boot] = owner.bootId.split(' ');
+  expect(await isOwnerAlive({ ...owner, bootId: `${boot} pid:[1]`, startTime: '1' })).toBe(true);
 });
 
 test('a process that has ended is not alive', async () => {

@@ -291,10 +291,27 @@ describe('what it says', () => {
       /./,
     ],
     ['no range', 'base: { image: r.example/x, version: latest }', 'SANDBOX_INVALID', /semver range/, /./],
+    [
+      'Node’s own options',
+      'command: [node, --allow-child-process, x.js]',
+      'SANDBOX_INVALID',
+      /Node’s own options/,
+      /./,
+    ],
+    [
+      'Node’s own options behind a path',
+      'command: [/usr/local/bin/node, --permission, x.js]',
+      'SANDBOX_INVALID',
+      /Node’s own options/,
+      /./,
+    ],
     ['entrypoint and command', 'command: [node, x.js]', 'SANDBOX_INVALID', /exclude each other/, /./],
   ])('%s is refused', async (_name, lines, code, message, next) => {
-    const overridden = /^(entrypoint|source):/.test(lines)
-      ? parse(`${HEAD}${SPEC.replace(new RegExp(`  ${lines.split(':')[0]}: .*\n`), '')}  ${lines}\n`)
+    const key = /^(entrypoint|source|command): [^\n]*(?:\.\.|\/|--)/
+      .exec(lines)?.[1]
+      ?.replace('command', 'entrypoint');
+    const overridden = key
+      ? parse(`${HEAD}${SPEC.replace(new RegExp(`  ${key}: .*\n`), '')}  ${lines}\n`)
       : withSpec(lines);
     const error = await failure(overridden);
     expect(error.code).toBe(code);

@@ -378,7 +378,7 @@ describe('what is checked', () => {
 
   test('the defaults pass', async () => {
     await check('');
-    checkSealedPlan(await load(''), labels());
+    checkSealedPlan(await load(''), labels(), sha256('index'));
   });
 
   test.each([
@@ -422,6 +422,7 @@ describe('what is checked', () => {
         checkSealedPlan(
           policy,
           labels({ filesystem: { tmpBytes: 1, tmpInodes: 1, outBytes: 1024 ** 2, outInodes: 1 } }),
+          sha256('index'),
         );
       } catch (caught) {
         return caught as SjsError;
@@ -437,7 +438,10 @@ describe('what is checked', () => {
 
   test('a denied base stops its seals', async () => {
     const policy = await load(`deny: { digests: ["${sha256('base')}"] }\n`);
-    expect(codeOf(() => checkSealedPlan(policy, labels()))).toBe('BASE_DENIED');
+    expect(codeOf(() => checkSealedPlan(policy, labels(), sha256('index')))).toBe('BASE_DENIED');
+    const byIndex = await load(`deny: { digests: ["${sha256('index')}"] }\n`);
+    expect(codeOf(() => checkSealedPlan(byIndex, labels(), sha256('index')))).toBe('BASE_DENIED');
+    checkSealedPlan(byIndex, labels(), sha256('other'));
   });
 
   test('floors refuse what is older, or says nothing', async () => {

@@ -88,6 +88,11 @@ describe('the Dockerfile', () => {
     );
   });
 
+  test('Node by its path is Node all the same', () => {
+    const command = render({ command: ['/usr/local/bin/node', 'x.js'] }).expectedConfig.Entrypoint;
+    expect(command).toEqual(expect.arrayContaining(['/usr/local/bin/node', '--permission', 'x.js']));
+  });
+
   test('another command runs as it is, and has no secrets', () => {
     expect(render({ command: ['/bin/tool', 'x'] }).expectedConfig.Entrypoint).toEqual(['/bin/tool', 'x']);
     expect(() => render({ command: ['/bin/tool'], secrets: ['T'] })).toThrow(
