@@ -24,12 +24,12 @@ $(INSTALLED): package-lock.json
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-dist/cli/main.js: $(INSTALLED) $(SOURCES)
+dist/cli/main.cjs: $(INSTALLED) $(SOURCES)
 	@echo "building dist/ (npm run build)"
 	@npm run --silent build
 	@touch $@
 
-build: dist/cli/main.js ## build dist/
+build: dist/cli/main.cjs ## build dist/
 
 demo: setup base build ## from nothing to a sealed image, a run of it and its replay, in .demo/
 	@scripts/demo

@@ -1,17 +1,29 @@
 // Bundles the command line, the library, the reaper and the guest programs into dist/.
 import { build } from 'esbuild';
-import { chmod, mkdir, rm } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import v8 from 'node:v8';
+import { Script } from 'node:vm';
 
 await rm('dist', { recursive: true, force: true });
 await mkdir('dist', { recursive: true });
 
-/** dockerode loads these for ssh and BuildKit sessions, which sjs does not use; together they cost 100 ms a start. */
+/**
+ * dockerode loads the first of these for ssh and BuildKit sessions, yargs the others to lay out a help that sjs lays out
+ * itself. sjs uses none of that; together they cost more than 100 ms a start.
+ */
+const UNUSED = [
+  [/^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/, /dockerode|docker-modem/],
+  [/^(cliui|string-width)$/, /node_modules\/yargs\//],
+];
+
 const unused = {
   name: 'unused',
   setup(context) {
-    const filter = /^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
-    context.onResolve({ filter }, ({ path }) => ({ path, namespace: 'unused' }));
+    for (const [filter, by] of UNUSED) {
+      context.onResolve({ filter }, ({ path, importer }) =>
+        by.test(importer) ? { path, namespace: 'unused' } : undefined,
+      );
+    }
     context.onLoad({ filter: /.*/, namespace: 'unused' }, ({ path }) => ({
       contents: `
         const refuse = () => { throw new Error(${JSON.stringify(`${path} is not part of sjs`)}); };
@@ -35,7 +47,7 @@ const shared = {
 
 await build({
   ...shared,
-  entryPoints: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts' },
+  entryPoints: ['src/index.ts'],
   outdir: 'dist',
   format: 'esm',
   splitting: true,
@@ -47,12 +59,36 @@ await build({
     js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
   },
 });
-await chmod('dist/cli/main.js', 0o755);
 
-const single = async (entry, outfile) => {
-  if (existsSync(entry)) await build({ ...shared, entryPoints: [entry], outfile, format: 'cjs' });
+const single = (entry, outfile, options = {}) =>
+  build({ ...shared, entryPoints: [entry], outfile, format: 'cjs', ...options });
+const compact = {
+  minifyWhitespace: true,
+  minifySyntax: true,
+  plugins: [unused],
+  define: { 'import.meta.dirname': '__dirname', 'import.meta.url': '__url' },
 };
+await single('src/cli/main.ts', 'dist/cli/main.cjs', compact);
+await chmod('dist/cli/main.cjs', 0o755);
+// One file, since each file of a start costs; as a function, since the launcher runs it with its compiled code.
+await single('src/cli/run-cli.ts', 'dist/cli/run-cli.cjs', {
+  ...compact,
+  banner: { js: '(function(exports,require,__dirname,__url){const module={exports};' },
+  footer: { js: 'Object.assign(exports,module.exports)})' },
+});
+await compile('dist/cli/run-cli.cjs');
 await single('src/adapters/docker/reaper-main.ts', 'dist/reaper.cjs');
 // Guest programs become part of sealed images: not minified, so that anybody can read what is in there.
 await single('src/guest/secrets-preload.ts', 'dist/guest/secrets-preload.cjs');
 await single('src/guest/collector.ts', 'dist/guest/collector.cjs');
+
+/** Writes the code of every function beside a bundle, for the Node that builds. */
+async function compile(filename) {
+  const source = await readFile(filename, 'latin1');
+  if (/[^\0-\x7f]/.test(source)) throw new Error(`${filename} is not ASCII`);
+  v8.setFlagsFromString('--no-lazy');
+  const script = new Script(source, { filename });
+  // Code made under other flags than those of a start would not be taken.
+  v8.setFlagsFromString('--lazy');
+  await writeFile(`${filename}.code`, script.createCachedData());
+}

@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { SjsOptions } from './api.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
@@ -165,7 +164,7 @@ function lazy<T>(make: () => Promise<T>): () => Promise<T> {
 
 /** The folder of sjs's package.json, from src/ as from dist/. */
 function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
+  let folder = import.meta.dirname;
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
   return folder;
 }

@@ -187,7 +187,7 @@ describe('the seal', () => {
     // Neither sjs's index nor the builder's cache may be what makes them equal.
     docker('builder', 'prune', '--all', '--force');
     const otherHome = await makeFolder();
-    const command = `umask 077; exec "$0" dist/cli/main.js build "$1" --json`;
+    const command = `umask 077; exec "$0" dist/cli/main.cjs build "$1" --json`;
     const stdout = execFileSync('sh', ['-c', command, process.execPath, folder], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],

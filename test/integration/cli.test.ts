@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { Script } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-const MAIN = resolve('dist/cli/main.js');
+const MAIN = resolve('dist/cli/main.cjs');
 
 /** Verbs of SPEC §7 that are there by now; the unit tests hold the same list against the table. */
 const VERBS = [
@@ -107,6 +108,15 @@ describe('the version', () => {
     for (const text of texts)
       expect(text).not.toMatch(/unknown-options-as-args|docker-modem|class Dockerode/);
   });
+});
+
+test('starts with the code that was compiled when it was built', async () => {
+  const bundle = resolve('dist/cli/run-cli.cjs');
+  const [source, cachedData] = await Promise.all([readFile(bundle, 'latin1'), readFile(`${bundle}.code`)]);
+  expect(new Script(source, { filename: bundle, cachedData }).cachedDataRejected).toBe(false);
+  // Other code is not taken: the check can fail.
+  cachedData.fill(0, 0, 16);
+  expect(new Script(source, { filename: bundle, cachedData }).cachedDataRejected).toBe(true);
 });
 
 describe('help', () => {

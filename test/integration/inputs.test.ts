@@ -300,7 +300,7 @@ else process.exit(Number(how));`,
       '',
       `console.log('before'); setTimeout(() => { console.log('after'); process.exitCode = 7; }, 1500)`,
     );
-    const child = spawn(process.execPath, ['dist/cli/main.js', 'run', tag], {
+    const child = spawn(process.execPath, ['dist/cli/main.cjs', 'run', tag], {
       env: {
         PATH: process.env['PATH'],
         HOME: home,

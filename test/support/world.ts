@@ -64,7 +64,7 @@ export function runSjs(
   return new Promise((done) => {
     const child = execFile(
       process.execPath,
-      [resolve('dist/cli/main.js'), ...args],
+      [resolve('dist/cli/main.cjs'), ...args],
       {
         env: {
           PATH: process.env['PATH'] ?? '',
