@@ -1,6 +1,7 @@
 // Bundles the command line, the library, the reaper and the guest programs into dist/.
 import { build } from 'esbuild';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import v8 from 'node:v8';
 import { Script } from 'node:vm';
 
@@ -13,6 +14,7 @@ await mkdir('dist', { recursive: true });
  */
 const UNUSED = [
   [/^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/, /dockerode|docker-modem/],
+  [/^(tar-fs|@balena\/dockerignore)$/, /node_modules\/dockerode\//],
   [/^(cliui|string-width)$/, /node_modules\/yargs\//],
 ];
 
@@ -63,6 +65,7 @@ await build({
 const single = (entry, outfile, options = {}) =>
   build({ ...shared, entryPoints: [entry], outfile, format: 'cjs', ...options });
 const compact = {
+  supported: { 'dynamic-import': false },
   minifyWhitespace: true,
   minifySyntax: true,
   plugins: [unused],
@@ -70,13 +73,33 @@ const compact = {
 };
 await single('src/cli/main.ts', 'dist/cli/main.cjs', compact);
 await chmod('dist/cli/main.cjs', 0o755);
-// One file, since each file of a start costs; as a function, since the launcher runs it with its compiled code.
-await single('src/cli/run-cli.ts', 'dist/cli/run-cli.cjs', {
-  ...compact,
-  banner: { js: '(function(exports,require,__dirname,__url){const module={exports};' },
-  footer: { js: 'Object.assign(exports,module.exports)})' },
-});
-await compile('dist/cli/run-cli.cjs');
+
+/** The command line is one file, since each file of a start costs; what `run` never needs lies beside it. */
+const BESIDE = ['@balena/dockerignore', 'ajv', 'execa', 'tar-fs', 'tar-stream'];
+const bundleName = (specifier) => `./${specifier.replace(/.*\//, '')}.cjs`;
+const beside = {
+  name: 'beside',
+  setup(context) {
+    context.onResolve({ filter: new RegExp(`^(${BESIDE.join('|')})$`) }, ({ path, kind }) =>
+      kind === 'entry-point' ? undefined : { path: bundleName(path), external: true },
+    );
+  },
+};
+await Promise.all(
+  ['src/cli/run-cli.ts', ...BESIDE].map(async (entry) => {
+    const outfile = join('dist/cli', entry.startsWith('src/') ? 'run-cli.cjs' : bundleName(entry));
+    await single(entry, outfile, {
+      ...compact,
+      plugins: [unused, beside],
+      // As a function, which the launcher calls.
+      banner: {
+        js: '(function(require,__dirname,__url){const module={exports:{}};let exports=module.exports;',
+      },
+      footer: { js: 'return module.exports})' },
+    });
+    await compile(outfile);
+  }),
+);
 await single('src/adapters/docker/reaper-main.ts', 'dist/reaper.cjs');
 // Guest programs become part of sealed images: not minified, so that anybody can read what is in there.
 await single('src/guest/secrets-preload.ts', 'dist/guest/secrets-preload.cjs');

@@ -89,16 +89,21 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 
     async run(target, given = {}) {
       const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
-      const recovering = recoverQuietly();
+      // While the program runs: it has no need of it.
+      let recovering: Promise<void> | null = null;
+      const recoverOnce = (): Promise<void> => (recovering ??= recoverQuietly());
       const request: RunRequest = {
         args: given.args ?? null,
         env: given.env ?? {},
         secrets: given.secrets ?? {},
         limits: given.limits ?? {},
       };
-      const record = await runSandbox(target, request, outputOf(given), given.signals ?? noSignals, tools);
-      await recovering;
-      return record;
+      const streams: RunOutput = { ...outputOf(given), onStarted: () => void recoverOnce() };
+      try {
+        return await runSandbox(target, request, streams, given.signals ?? noSignals, tools);
+      } finally {
+        await recoverOnce();
+      }
     },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);

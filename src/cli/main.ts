@@ -6,28 +6,29 @@ import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import type { runCli } from './run-cli.js';
 
+const FOLDER = import.meta.dirname;
 const args = process.argv.slice(2);
 
 // Asked by scripts before anything else: answered without loading the rest.
 if (args.length === 1 && (args[0] === '--version' || args[0] === 'version')) {
-  const text = readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8');
+  const text = readFileSync(join(FOLDER, '../../package.json'), 'utf8');
   process.stdout.write(`sjs ${(JSON.parse(text) as { version: string }).version}\n`);
 } else {
-  void loadProgram().runCli(args);
+  const requireNode = createRequire(join(FOLDER, 'main.cjs'));
+  const load = (id: string): unknown => (id.startsWith('./') ? loadBundle(id, load) : requireNode(id));
+  void (load('./run-cli.cjs') as { runCli: typeof runCli }).runCli(args);
 }
 
 /**
- * The bundled command line, with the code that V8 compiled when it was built: parsing it anew costs 30 ms a start.
+ * Loads a bundle of this folder with the code that V8 compiled when it was built: parsing it anew costs 30 ms a start.
  * Another version of Node does not take that code and compiles the bundle itself.
  */
-function loadProgram(): { readonly runCli: typeof runCli } {
-  const filename = join(import.meta.dirname, 'run-cli.cjs');
+function loadBundle(name: string, require: (id: string) => unknown): unknown {
+  const filename = join(FOLDER, name);
   // The build has made sure that it is ASCII, and this is the fastest way to read that.
   const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: readCode(filename) });
-  const define = script.runInThisContext() as (...scope: unknown[]) => void;
-  const program = {} as { runCli: typeof runCli };
-  define(program, createRequire(filename), import.meta.dirname, pathToFileURL(filename).href);
-  return program;
+  const define = script.runInThisContext() as (...scope: unknown[]) => unknown;
+  return define(require, FOLDER, pathToFileURL(filename).href);
 }
 
 function readCode(filename: string): Buffer | undefined {

@@ -35,6 +35,8 @@ export interface RunOutput {
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
   readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
   readonly onArtifact?: (path: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
+  /** The program runs. */
+  readonly onStarted?: () => void;
 }
 
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
@@ -110,12 +112,14 @@ export async function executeRun(
   });
   // Until it is known what the program was given, the record says that it is not.
   if (output.stdin) record = { ...record, stdin: { digest: sha256(''), bytes: 0, truncated: true } };
-  await store.saveRecord(record);
   const [stdout, stderr, stdin] = await Promise.all([
     store.createBlob(),
     store.createBlob(),
     output.stdin ? store.createBlob() : null,
   ]);
+  // While the engine makes the container; one that it finds without a record, recovery removes.
+  const recorded = store.saveRecord(record);
+  recorded.catch(() => undefined);
   const blobs = [stdout, stderr, ...(stdin ? [stdin] : [])];
   const artifacts: ArtifactRecord[] = [];
   const skipped: { path: string; reason: string }[] = [];
@@ -130,7 +134,9 @@ export async function executeRun(
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
+    beforeStart: () => recorded,
     onStarted: () => {
+      output.onStarted?.();
       const running: RunRecord = {
         ...record,
         state: 'running',
@@ -164,7 +170,7 @@ export async function executeRun(
     if (receiverErrors.length > 0) throw receiverErrors[0];
     return record;
   } catch (error) {
-    await saving;
+    await Promise.allSettled([recorded, saving]);
     await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
     // What was kept stays kept; and a full disk must not hide what went wrong first: recovery finishes the record.
     if (!isFinished(record)) {

@@ -20,6 +20,8 @@ export interface RunStreams {
   readonly onSkippedArtifact: (path: string, reason: string) => void;
   /** Called once, when the container runs. */
   readonly onStarted: () => void;
+  /** Awaited before the program starts: what must be on disk by then. When it rejects, nothing runs. */
+  readonly beforeStart: () => Promise<void>;
   /** Called once with the outcome, before anything is removed: what it keeps is kept when the engine forgets. */
   readonly onEnded: (outcome: RunOutcome) => Promise<void>;
 }

@@ -21,6 +21,7 @@ const outcome = await engine.run(
     onStderr: (chunk) => void process.stderr.write(chunk),
     onArtifact: () => Promise.resolve(),
     onSkippedArtifact: () => undefined,
+    beforeStart: () => Promise.resolve(),
     onStarted: () => void process.stdout.write('[started]\n'),
     onEnded: () => Promise.resolve(),
   },

@@ -171,6 +171,7 @@ async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHo
       if (artifacts[path].length !== bytes) throw new Error(`${path}: ${bytes} bytes announced`);
     },
     onSkippedArtifact: (path, reason) => void (skipped[path] = reason),
+    beforeStart: () => Promise.resolve(),
     onStarted: () => hooks.onStarted?.(),
     onEnded: () => Promise.resolve(),
   };

@@ -10,11 +10,13 @@ import type { DockerClient } from './client.js';
  */
 export async function attach(client: DockerClient, name: string, signal: AbortSignal): Promise<Duplex> {
   const path = `/containers/${name}/attach?stream=1&stdin=1&stdout=1&stderr=1`;
-  const options: RequestOptions = {
+  const options: RequestOptions & { readonly servername: string } = {
     method: 'POST',
     path,
     // A connection of its own: it is not HTTP any more afterwards.
     agent: false,
+    // As for the other calls: see the client's agent.
+    servername: '',
     headers: { Host: 'docker', Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Length': '0' },
   };
   const send = await openRequest(client);

@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { Agent, type AgentOptions } from 'node:http';
+import { inspect } from 'node:util';
 import type Docker from 'dockerode';
 import { SjsError } from '../../errors.js';
 import { abortedError, toEngineError } from './engine-error.js';
@@ -39,7 +41,7 @@ export async function createDockerClient(sources: EndpointSources): Promise<Dock
     // docker-modem fills what is absent from DOCKER_HOST; what is undefined it leaves alone.
     ...{ host: undefined, port: undefined, ca: undefined, cert: undefined, key: undefined },
     ...(endpoint.kind === 'unix'
-      ? { protocol: 'http', socketPath: endpoint.socketPath }
+      ? { protocol: 'http', socketPath: endpoint.socketPath, agent: new SocketAgent() }
       : { protocol: 'https', host: endpoint.host, port: endpoint.port, socketPath: undefined, ...tls }),
   });
   return {
@@ -48,6 +50,18 @@ export async function createDockerClient(sources: EndpointSources): Promise<Dock
     tls,
     call: (name, timeoutMs, make, abort) => callWithin(name, timeoutMs, make, endpoint, abort),
   };
+}
+
+/** Saves 4 ms a start: without a server name given, Node looks for one, and compiles regular expressions for that. */
+class SocketAgent extends Agent {
+  constructor() {
+    super({ keepAlive: true, servername: '' } as AgentOptions);
+  }
+
+  /** docker-modem spells out what it sends with each call, for a log that is off. */
+  [inspect.custom](): string {
+    return 'SocketAgent';
+  }
 }
 
 async function readTls(endpoint: Endpoint): Promise<DockerClient['tls']> {

@@ -9,7 +9,6 @@ import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { readBuild, readPull } from './build-progress.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
-import { scanRootfs } from './scan-rootfs.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
 const BUILDKIT = 2 as unknown as '2';
@@ -102,7 +101,8 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       }));
     },
 
-    scanRootfs: (imageId, owner, signal) => scanRootfs(client, imageId, owner, signal),
+    scanRootfs: async (imageId, owner, signal) =>
+      (await import('./scan-rootfs.js')).scanRootfs(client, imageId, owner, signal),
   };
 }
 

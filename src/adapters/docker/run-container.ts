@@ -126,6 +126,7 @@ async function follow(
 ): Promise<RunOutcome> {
   const { client, runId, plan, streams, abort } = run;
   const name = sandboxName(runId);
+  await streams.beforeStart();
   await client.call(
     'start the container',
     SLOW_CALL_MS,
