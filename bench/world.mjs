@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+export const MAIN = resolve('dist/cli/main.cjs');
+export const SOCKET = '/var/run/docker.sock';
+
+/** An SJS_HOME of its own with a trusted base, below the folder that the `bench` script made. */
+export async function openWorld(folder, registry) {
+  await rm(join(folder, 'home'), { recursive: true, force: true });
+  await rm(join(folder, 'work'), { recursive: true, force: true });
+  await mkdir(join(folder, 'work'), { recursive: true });
+  const env = {
+    ...process.env,
+    SJS_HOME: join(folder, 'home'),
+    SJS_POLICY: join(folder, 'policy.yaml'),
+    COSIGN_PASSWORD: '',
+  };
+  const sjs = (args, options = {}) =>
+    execFileSync(process.execPath, [MAIN, ...args], {
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...options,
+    });
+  const image = `${registry}/base/node`;
+  await rm(env.SJS_POLICY, { force: true });
+  const source = `${registry}/staging/node:24.21.0`;
+  sjs(['base', 'import', source, `${image}:24.21.0`, '--sign-key', join(folder, 'base.key'), '--trust']);
+
+  /** Writes a sandbox of this source; returns its folder. */
+  const makeSandbox = async (name, files, spec = '') => {
+    const place = join(folder, 'work', name);
+    await mkdir(join(place, 'src'), { recursive: true });
+    for (const [path, content] of Object.entries(files)) await writeFile(join(place, 'src', path), content);
+    const text = `apiVersion: sjs/v1
+kind: Sandbox
+metadata: { name: ${name}, version: 1.0.0 }
+spec:
+  language: node
+  source: src
+  entrypoint: index.js
+${spec}`;
+    await writeFile(join(place, 'sandbox.yaml'), text);
+    return place;
+  };
+
+  /** The same build for the docker command: the Dockerfile that sjs renders, and the same files. Returns its folder. */
+  const makeContext = async (sandbox, name) => {
+    const { dockerfile } = JSON.parse(sjs(['plan', sandbox, '--json']));
+    const place = join(folder, 'work', `${name}-context`);
+    await mkdir(join(place, 'layer'), { recursive: true });
+    execFileSync('cp', ['-r', join(sandbox, 'src'), join(place, 'layer', 'app')]);
+    await writeFile(join(place, 'Dockerfile'), dockerfile);
+    return place;
+  };
+  return { env, sjs, makeSandbox, makeContext, folder };
+}
