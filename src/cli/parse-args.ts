@@ -1,4 +1,4 @@
-import yargs from 'yargs';
+import { Parser } from 'yargs/helpers';
 import { SjsError } from '../index.js';
 import { nearest } from './nearest.js';
 import { GLOBAL_OPTIONS, type OptionSpec, type Verb, type VerbInput } from './verb.js';
@@ -42,8 +42,22 @@ function parseWords(
   words: readonly string[],
   specs: Readonly<Record<string, OptionSpec>>,
 ): Parsed {
-  const parser = yargs([...words])
-    .parserConfiguration({
+  const entries = Object.entries(specs);
+  const named = (wanted: (spec: OptionSpec) => boolean): string[] =>
+    entries.flatMap(([option, spec]) => (wanted(spec) ? [option] : []));
+  const takesValue = named(({ value }) => value !== undefined);
+  const { argv, error } = Parser.detailed([...words], {
+    alias: Object.fromEntries(
+      entries.map(([option, { short, also }]) => [
+        option,
+        [...(short === undefined ? [] : [short]), ...(also ?? [])],
+      ]),
+    ),
+    boolean: named(({ value }) => value === undefined),
+    string: takesValue,
+    array: named(({ many }) => many === true),
+    narg: Object.fromEntries(takesValue.map((option) => [option, 1])),
+    configuration: {
       'boolean-negation': false,
       'camel-case-expansion': false,
       'dot-notation': false,
@@ -51,27 +65,11 @@ function parseWords(
       'parse-numbers': false,
       'parse-positional-numbers': false,
       'strip-aliased': true,
-    })
-    // Its messages are read below.
-    .detectLocale(false)
-    .help(false)
-    .version(false)
-    .exitProcess(false)
-    .fail((message, error) => {
-      throw error ?? new Error(message);
-    });
-  for (const [option, spec] of Object.entries(specs)) {
-    const alias = [...(spec.short === undefined ? [] : [spec.short]), ...(spec.also ?? [])];
-    if (spec.value === undefined) parser.option(option, { alias, type: 'boolean' });
-    else parser.option(option, { alias, type: 'string', array: spec.many ?? false, requiresArg: true });
-  }
-  try {
-    return parser.parseSync();
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const lacking = /^Not enough arguments following: (.+)$/.exec(message)?.[1];
-    throw usageError(name, lacking === undefined ? message : `${dashed(lacking)} needs a value`);
-  }
+    },
+  });
+  if (!error) return argv;
+  const lacking = /^Not enough arguments following: (.+)$/.exec(error.message)?.[1];
+  throw usageError(name, lacking === undefined ? error.message : `${dashed(lacking)} needs a value`);
 }
 
 /** `-m64Mi` as `-m 64Mi`: what docker takes, and yargs would read as four options. */

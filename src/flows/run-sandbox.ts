@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import { sha256 } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import { isFinished, type ArtifactRecord, type RunRecord } from '../model/record.js';
+import type { ArtifactRecord, RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
@@ -63,11 +63,11 @@ export async function runSandbox(
   const policy = await policyLoading;
   checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
   const plan = planRun(sealed, request, await profile);
-  const facts = requireControls(await probing, policy);
+  const facts = probing.then((found) => requireControls(found, policy));
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
 }
 
-/** A control that the engine cannot enforce, or an engine below the policy's floors, is refused before a container exists. */
+/** A control that the engine cannot enforce, or an engine below the policy's floors, is refused before anything runs. */
 export function requireControls(facts: EngineFacts, policy: Policy): EngineFacts {
   checkFloors(policy, { engine: facts.version, runc: facts.runtimeVersion });
   if (facts.missingControls.length === 0) return facts;
@@ -83,7 +83,8 @@ export interface DecidedRun {
   readonly plan: RunPlan;
   readonly request: RunRequest;
   readonly policy: Policy;
-  readonly facts: EngineFacts;
+  /** Rejects when the engine must not be used: then nothing runs. */
+  readonly facts: Promise<EngineFacts>;
   readonly replayOf: string | null;
 }
 
@@ -97,35 +98,41 @@ export async function executeRun(
   const { store } = tools;
   const id = tools.createId();
   const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
-  let record = startRecord({
-    id,
-    owner,
-    sealed: run.sealed,
-    plan: run.plan,
-    env: run.request.env,
-    secrets,
-    engine: run.facts,
-    policyDigest: run.policy.digest,
-    sjsVersion: tools.sjsVersion,
-    createdAt: tools.clock.now(),
-    replayOf: run.replayOf,
-  });
-  // Until it is known what the program was given, the record says that it is not.
-  if (output.stdin) record = { ...record, stdin: { digest: sha256(''), bytes: 0, truncated: true } };
+  // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
+  const begin = async (): Promise<RunRecord> => {
+    const started = startRecord({
+      id,
+      owner,
+      sealed: run.sealed,
+      plan: run.plan,
+      env: run.request.env,
+      secrets,
+      engine: await run.facts,
+      policyDigest: run.policy.digest,
+      sjsVersion: tools.sjsVersion,
+      createdAt: tools.clock.now(),
+      replayOf: run.replayOf,
+    });
+    // Until it is known what the program was given, the record says that it is not.
+    const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
+    const record = { ...started, stdin };
+    await store.saveRecord(record);
+    return record;
+  };
+  const begun = begin();
+  begun.catch(() => undefined);
   const [stdout, stderr, stdin] = await Promise.all([
     store.createBlob(),
     store.createBlob(),
     output.stdin ? store.createBlob() : null,
   ]);
-  // While the engine makes the container; one that it finds without a record, recovery removes.
-  const recorded = store.saveRecord(record);
-  recorded.catch(() => undefined);
   const blobs = [stdout, stderr, ...(stdin ? [stdin] : [])];
   const artifacts: ArtifactRecord[] = [];
   const skipped: { path: string; reason: string }[] = [];
   /** What the receiver of artifacts failed with; told after the run is recorded. */
   const receiverErrors: unknown[] = [];
   let saving: Promise<void> = Promise.resolve();
+  let finished = null as RunRecord | null;
   const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
   const streams: RunStreams = {
     stdin: kept?.stream ?? null,
@@ -134,15 +141,13 @@ export async function executeRun(
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
-    beforeStart: () => recorded,
+    beforeStart: async () => void (await begun),
     onStarted: () => {
       output.onStarted?.();
-      const running: RunRecord = {
-        ...record,
-        state: 'running',
-        startedAt: new Date(tools.clock.now()).toISOString(),
-      };
-      saving = store.saveRecord(running).catch((error: unknown) => tools.reporter.debug(String(error)));
+      const startedAt = new Date(tools.clock.now()).toISOString();
+      saving = begun
+        .then((record) => store.saveRecord({ ...record, state: 'running', startedAt }))
+        .catch((error: unknown) => tools.reporter.debug(String(error)));
     },
     onEnded: async (outcome) => {
       await saving;
@@ -155,27 +160,30 @@ export async function executeRun(
         commit(stderr, outcome.truncated.stderr),
         stdin && kept ? commit(stdin, kept.truncated()) : null,
       ]);
-      record = finishRecord(record, outcome, {
+      finished = finishRecord(await begun, outcome, {
         stdin: input,
         stdout: out,
         stderr: err,
         artifacts,
         skippedArtifacts: skipped,
       });
-      await store.saveRecord(record);
+      await store.saveRecord(finished);
     },
   };
   try {
     await tools.engine.run(id, owner, run.plan, streams, signals);
     if (receiverErrors.length > 0) throw receiverErrors[0];
-    return record;
+    if (finished === null) throw new SjsError('INTERNAL', 'the engine did not say how the run ended');
+    return finished;
   } catch (error) {
-    await Promise.allSettled([recorded, saving]);
+    const [beginning] = await Promise.allSettled([begun, saving]);
     await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
+    // What kept the run from beginning counts, whatever else failed on the way.
+    if (beginning.status === 'rejected') throw beginning.reason;
     // What was kept stays kept; and a full disk must not hide what went wrong first: recovery finishes the record.
-    if (!isFinished(record)) {
+    if (finished === null) {
       await store
-        .saveRecord(failRecord(record, error, tools.clock.now()))
+        .saveRecord(failRecord(beginning.value, error, tools.clock.now()))
         .catch((second: unknown) => tools.reporter.debug(String(second)));
     }
     throw error;

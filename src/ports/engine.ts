@@ -4,7 +4,7 @@ import type { Control, RunPlan } from '../model/run-plan.js';
 
 /** What an engine is, and which controls it can enforce on this machine. */
 export interface EngineFacts extends EngineRecord {
-  /** Controls it cannot enforce, each with the reason. A run that needs one is refused before a container exists. */
+  /** Controls it cannot enforce, each with the reason. A run that needs one is refused before it starts. */
   readonly missingControls: readonly { readonly control: Control; readonly reason: string }[];
 }
 

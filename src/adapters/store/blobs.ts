@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { link, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { link, open, rename, rm, stat, unlink, utimes, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { isErrno } from '../../errors.js';
@@ -23,22 +23,28 @@ export class BlobFiles {
     this.clock = clock;
   }
 
-  async create(): Promise<BlobWriter> {
+  create(): BlobWriter {
     const { home, clock } = this;
-    const { path, handle } = await home.openTemp();
     const hash = createHash('sha256');
     let bytes = 0;
     let done = false;
+    // Made with the first bytes: most runs leave one of their streams empty.
+    let file: { readonly path: string; readonly handle: FileHandle } | null = null;
     // Writes queue up, so that a caller who does not wait cannot mix their order.
-    let last: Promise<unknown> = Promise.resolve();
-    const close = async (): Promise<void> => {
-      done = true;
-      await last.catch(() => undefined);
-      await handle.close();
+    let last: Promise<void> = Promise.resolve();
+    const append = async (chunk: Uint8Array): Promise<void> => {
+      file ??= await home.openTemp();
+      const { path, handle } = file;
+      await handle.writeFile(chunk).catch((cause: unknown) => {
+        throw describeStoreError(cause, 'written', path);
+      });
     };
     const discard = async (): Promise<void> => {
-      if (!done) await close();
-      await rm(path, { force: true });
+      done = true;
+      await last.catch(() => undefined);
+      await file?.handle.close();
+      if (file) await rm(file.path, { force: true });
+      file = null;
     };
     return {
       get bytes() {
@@ -48,30 +54,46 @@ export class BlobFiles {
         if (done) return Promise.reject(new Error('the content is already committed or discarded'));
         hash.update(chunk);
         bytes += chunk.length;
-        last = last.then(() => handle.writeFile(chunk));
-        return (last as Promise<void>).catch((cause: unknown) => {
-          throw describeStoreError(cause, 'written', path);
-        });
+        last = last.then(() => append(chunk));
+        last.catch(() => undefined);
+        return last;
       },
-      async commit() {
+      commit: async () => {
+        const hex = hash.digest('hex');
         try {
+          done = true;
           await last;
+          if (file === null && (await this.renew(hex))) return { digest: `sha256:${hex}`, bytes };
+          file ??= await home.openTemp();
           // The age that prune looks at counts from here, not from the last byte written.
           const now = clock.now() / 1000;
-          await handle.utimes(now, now);
-          await handle.sync();
-          await close();
+          await file.handle.utimes(now, now);
+          await file.handle.sync();
+          await file.handle.close();
         } catch (cause) {
+          const path = file?.path ?? home.at(FOLDER, hex);
           await discard().catch(() => undefined);
           throw describeStoreError(cause, 'written', path);
         }
-        const hex = hash.digest('hex');
         // Over what is there already: the same bytes, made young again, so that no concurrent prune takes them.
-        await home.publish(path, FOLDER, hex);
+        await home.publish(file.path, FOLDER, hex);
+        file = null;
         return { digest: `sha256:${hex}`, bytes };
       },
       discard,
     };
+  }
+
+  /** Makes content that is there young again; false when it is not there. */
+  private async renew(hex: string): Promise<boolean> {
+    const now = this.clock.now() / 1000;
+    try {
+      await utimes(this.home.at(FOLDER, hex), now, now);
+      return true;
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return false;
+      throw cause;
+    }
   }
 
   open(digest: Digest): Readable {

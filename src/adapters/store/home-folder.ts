@@ -1,6 +1,6 @@
+import { mkdirSync, statSync, type Stats } from 'node:fs';
 import {
   link,
-  mkdir,
   open,
   readdir,
   readFile,
@@ -42,10 +42,7 @@ export class HomeFolder {
 
   /** Refuses a home that somebody else owns or can write to: what is kept there would prove nothing. */
   async check(): Promise<void> {
-    const found = await stat(this.path).catch((cause: unknown) => {
-      if (isErrno(cause, 'ENOENT')) return null;
-      throw describeStoreError(cause, 'read', this.path);
-    });
+    const found = this.inspect();
     if (!found) return;
     const uid = process.getuid?.();
     const why = !found.isDirectory()
@@ -66,12 +63,22 @@ export class HomeFolder {
     });
   }
 
+  /** At once, as with the other quick looks here: through the thread pool each takes ten times as long. */
+  private inspect(): Stats | null {
+    try {
+      return statSync(this.path);
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return null;
+      throw describeStoreError(cause, 'read', this.path);
+    }
+  }
+
   /** Makes a folder below the home, durably, with access for its owner alone. */
   async makeFolder(...parts: string[]): Promise<string> {
     await this.check();
     const folder = this.at(...parts);
     try {
-      const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+      const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
       for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
         await syncFolder(dirname(made));
       }

@@ -286,6 +286,7 @@ describe('half-written files', () => {
 
   test('of this process stay, of dead ones go', async () => {
     const blob = await store.createBlob();
+    await blob.write(Buffer.from('half'));
     const [own] = await readdir(join(home, 'tmp'));
     const [boot, pid, start, random] = (own ?? '').split('-');
     expect(Number(pid)).toBe(process.pid);
