@@ -121,11 +121,9 @@ async function upload(copy: Copy, blob: Blob, target: URL, scopes: readonly stri
     url: target,
     headers: { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) },
     body: (moved) =>
-      ReadableStream.from(
-        checked(source.stream(), blob, name, moved, (error) => {
-          failure = error;
-        }),
-      ),
+      checked(source.stream(), blob, name, moved, (error) => {
+        failure = error;
+      }),
     timeoutMs: session.timeoutMs * UPLOAD_PATIENCE,
     signal,
   };
@@ -137,7 +135,7 @@ async function upload(copy: Copy, blob: Blob, target: URL, scopes: readonly stri
     await expectStatus(answer, [201], to, `${formatRepository(to)}@${blob.digest}`);
     await answer.discard();
   } catch (error) {
-    // fetch wraps what broke the body: the reason is what counts.
+    // What broke the body counts, not what the connection made of that.
     throw failure ?? error;
   } finally {
     await source.discard();

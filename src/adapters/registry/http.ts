@@ -1,10 +1,12 @@
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import { isLoopback } from '../../model/loopback.js';
 import { startDeadline, type Deadline } from './deadline.js';
 
 /** What a request can carry. */
-export type RequestBody = Buffer | URLSearchParams | ReadableStream<Uint8Array>;
+export type RequestBody = Buffer | URLSearchParams | AsyncIterable<Uint8Array>;
 
 /** One request. `body` is asked anew for every attempt and calls `moved` while it flows. */
 export interface HttpRequest {
@@ -61,19 +63,14 @@ export async function sendHttp(registry: string, request: HttpRequest): Promise<
     for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
       checkUrl(url, registry);
       const body = request.body?.(deadline.extend);
-      const response = await fetch(url, {
-        method: request.method,
-        headers,
-        redirect: 'manual',
-        signal: deadline.signal,
-        ...(body !== undefined && { body, duplex: 'half' }),
-      });
-      const location = response.headers.get('location');
-      const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== null;
+      const response = await open(url, { method: request.method, headers, signal: deadline.signal }, body);
+      const { location } = response.headers;
+      const isRedirect =
+        [301, 302, 303, 307, 308].includes(response.statusCode ?? 0) && location !== undefined;
       if (!isRedirect || request.body || !['GET', 'HEAD'].includes(request.method)) {
         return toAnswer(response, url, registry, deadline, request);
       }
-      await response.body?.cancel();
+      response.destroy();
       const target = resolveUrl(location, url, registry);
       if (target.origin !== url.origin) headers = without(headers, 'authorization');
       url = target;
@@ -85,6 +82,28 @@ export async function sendHttp(registry: string, request: HttpRequest): Promise<
     deadline.clear();
     throw explain(error, registry, deadline, request);
   }
+}
+
+/** The head of an answer. By Node's own client: loading `fetch` takes longer than all the requests of a build. */
+async function open(url: URL, options: RequestOptions, body?: RequestBody): Promise<IncomingMessage> {
+  const { request } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
+  return new Promise((resolve, reject) => {
+    const isForm = body instanceof URLSearchParams;
+    const form = isForm ? { 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' } : {};
+    const sending = request(url, {
+      ...options,
+      headers: { ...form, ...options.headers },
+    });
+    sending.once('error', reject);
+    sending.once('response', (response) => {
+      // What breaks from here on is found by whoever reads the answer.
+      sending.on('error', () => undefined);
+      resolve(response);
+    });
+    if (body === undefined || body instanceof Buffer) sending.end(body);
+    else if (isForm) sending.end(body.toString());
+    else pipeline(body, sending).catch(reject);
+  });
 }
 
 /** An address that the registry gave, relative to where it was given. */
@@ -101,7 +120,7 @@ export function resolveUrl(location: string, base: URL, registry: string): URL {
 }
 
 function toAnswer(
-  response: Response,
+  response: IncomingMessage,
   url: URL,
   registry: string,
   deadline: Deadline,
@@ -109,7 +128,7 @@ function toAnswer(
 ): HttpAnswer {
   async function* stream(): AsyncGenerator<Uint8Array> {
     try {
-      for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      for await (const chunk of response as AsyncIterable<Uint8Array>) {
         deadline.extend();
         yield chunk;
       }
@@ -123,7 +142,7 @@ function toAnswer(
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     try {
-      for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      for await (const chunk of response as AsyncIterable<Uint8Array>) {
         bytes += chunk.length;
         if (bytes > maxBytes) throw tooLarge(registry, url, maxBytes);
         chunks.push(chunk);
@@ -135,14 +154,22 @@ function toAnswer(
     }
     return Buffer.concat(chunks);
   };
-  const discard = async (): Promise<void> => {
+  const discard = (): Promise<void> => {
     deadline.clear();
-    await response.body?.cancel().catch(() => undefined);
+    // A short rest is read, so that the connection can serve the next request.
+    const isShort =
+      request.method === 'HEAD' || Number(response.headers['content-length'] ?? Infinity) < 65_536;
+    if (isShort && !response.closed) {
+      const patience = setTimeout(() => response.destroy(), request.timeoutMs).unref();
+      response.resume().once('close', () => clearTimeout(patience));
+    }
+    if (!isShort) response.destroy();
+    return Promise.resolve();
   };
   return {
-    status: response.status,
+    status: response.statusCode ?? 0,
     url,
-    header: (name) => response.headers.get(name),
+    header: (name) => [response.headers[name.toLowerCase()]].flat().join(', ') || null,
     read,
     stream,
     discard,
@@ -176,10 +203,8 @@ function explain(error: unknown, registry: string, deadline: Deadline, request: 
       },
     );
   }
-  // fetch says "fetch failed" and hides the reason one level down.
-  const reason = (error as { cause?: unknown } | null)?.cause ?? error;
   return new SjsError('REGISTRY_UNREACHABLE', `${registry} cannot be reached`, {
-    cause: reason,
+    cause: error,
     next: 'check the name, that the registry runs, and the way to it',
   });
 }

@@ -104,7 +104,7 @@ export class BlobFiles {
     const path = this.path(digest);
     const hash = createHash('sha256');
     try {
-      await this.home.check();
+      this.home.check();
       const handle = await open(path, 'r');
       for await (const chunk of handle.createReadStream({ highWaterMark: 256 * 1024 })) {
         hash.update(chunk as Buffer);
@@ -125,7 +125,7 @@ export class BlobFiles {
   }
 
   async has(digest: Digest): Promise<boolean> {
-    await this.home.check();
+    this.home.check();
     return (await stat(this.path(digest)).catch(() => null))?.isFile() ?? false;
   }
 

@@ -12,7 +12,7 @@ export class CacheFiles {
   }
 
   async read(kind: string, key: Digest): Promise<unknown> {
-    await this.home.check();
+    this.home.check();
     const content = await this.home.read(cacheFolder(kind), fileName(key));
     try {
       return content && (JSON.parse(content.toString()) as unknown);

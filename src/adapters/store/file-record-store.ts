@@ -61,7 +61,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
 
 /** The key of this home, made by whoever needs it first. */
 async function readKey(home: HomeFolder): Promise<Buffer> {
-  await home.check();
+  home.check();
   const found = await home.read('', 'key');
   if (!found) await home.write('', 'key', randomBytes(KEY_BYTES), 'keep');
   const key = found ?? (await home.read('', 'key'));

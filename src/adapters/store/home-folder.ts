@@ -1,15 +1,5 @@
 import { mkdirSync, statSync, type Stats } from 'node:fs';
-import {
-  link,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  unlink,
-  type FileHandle,
-} from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import { describeStoreError } from './store-error.js';
@@ -41,7 +31,7 @@ export class HomeFolder {
   }
 
   /** Refuses a home that somebody else owns or can write to: what is kept there would prove nothing. */
-  async check(): Promise<void> {
+  check(): void {
     const found = this.inspect();
     if (!found) return;
     const uid = process.getuid?.();
@@ -75,7 +65,7 @@ export class HomeFolder {
 
   /** Makes a folder below the home, durably, with access for its owner alone. */
   async makeFolder(...parts: string[]): Promise<string> {
-    await this.check();
+    this.check();
     const folder = this.at(...parts);
     try {
       const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -155,7 +145,7 @@ export class HomeFolder {
 
   /** Names in a folder, in no order; none when it is not there yet. */
   async list(folder: string): Promise<string[]> {
-    await this.check();
+    this.check();
     try {
       return await readdir(this.at(folder));
     } catch (cause) {

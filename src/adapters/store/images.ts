@@ -55,14 +55,14 @@ export class ImageFiles {
   }
 
   async remove(seal: Digest): Promise<void> {
-    await this.home.check();
+    this.home.check();
     const entry = await this.read(IMAGES, seal).catch(() => null);
     await this.home.remove(IMAGES, fileName(seal));
     if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));
   }
 
   private async read(folder: string, key: Digest): Promise<IndexEntry | null> {
-    await this.home.check();
+    this.home.check();
     const path = this.home.at(folder, fileName(key));
     const content = await this.home.read(folder, fileName(key));
     return content && parseEntry(content.toString(), path);

@@ -69,7 +69,7 @@ export class RecordFiles {
   }
 
   private async read(id: string): Promise<RunRecord | null> {
-    await this.home.check();
+    this.home.check();
     const content = await this.home.read(RUNS, `${id}${SUFFIX}`);
     return content && parseRecord(content.toString(), this.home.at(RUNS, `${id}${SUFFIX}`), id);
   }
@@ -132,7 +132,7 @@ export class RecordFiles {
 
   async remove(id: string): Promise<void> {
     checkId(id);
-    await this.home.check();
+    this.home.check();
     await this.home.remove(RUNS, `${id}${SUFFIX}`);
     await this.home.remove(OPEN, id);
   }
