@@ -20,6 +20,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     engine,
     registry,
     verifier,
+    valid,
     loadPolicy,
     buildTools,
     runTools,
@@ -29,7 +30,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     writablePolicy,
   } = createTools(options);
   const loadSandbox = async (path: string): Promise<LoadedSandbox> =>
-    (await import('./stages/load/load-sandbox.js')).loadSandbox(path);
+    (await import('./stages/load/load-sandbox.js')).loadSandbox(path, valid);
   const lockOptions = (given: Partial<LockOptions>): LockOptions => ({
     frozen: given.frozen ?? false,
     update: given.update ?? false,

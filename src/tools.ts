@@ -7,13 +7,13 @@ import type { SjsOptions } from './api.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';
+import type { ValidTexts } from './model/schema-check.js';
 import { systemClock } from './ports/clock.js';
 import type { Engine } from './ports/engine.js';
 import type { ImageStore } from './ports/image-store.js';
 import type { RecordStore } from './ports/record-store.js';
 import type { Registry } from './ports/registry.js';
 import { silentReporter } from './ports/reporter.js';
-import type { ValidTexts } from './stages/policy/parse-policy.js';
 import type { SignatureVerifier } from './ports/signature-verifier.js';
 
 /** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
@@ -53,19 +53,30 @@ export function createTools(options: SjsOptions) {
   const registry = lazy<Registry>(async () =>
     (await import('./adapters/registry/registry-client.js')).createRegistry({ env, home: userHome }),
   );
+  // Another version may judge the same text otherwise. A cache that does not work is no cache, never a failure.
+  const keyOf = (key: Digest): Digest => sha256(`${VERSION}\n${key}`);
   const verifier = lazy<SignatureVerifier>(async () =>
-    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier({ env, home: userHome }),
+    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier({
+      env,
+      home: userHome,
+      versions: {
+        get: async (identity) => {
+          const found = await (await store()).readCache('cosign-version', keyOf(identity)).catch(() => null);
+          return typeof found === 'string' ? found : null;
+        },
+        set: async (identity, version) =>
+          (await store()).writeCache('cosign-version', keyOf(identity), version).catch(() => undefined),
+      },
+    }),
   );
   const owner = lazy<Owner>(async () => (await import('./adapters/process/owner.js')).currentOwner(home));
+  const valid: ValidTexts = {
+    has: async (key) =>
+      (await (await store()).readCache('valid-text', keyOf(key)).catch(() => null)) === true,
+    add: async (key) => (await store()).writeCache('valid-text', keyOf(key), true).catch(() => undefined),
+  };
   const loadPolicy = async (directory: string | null): Promise<Policy> => {
     const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
-    // Another version may judge the same text otherwise. A cache that does not work is no cache, never a failure.
-    const keyOf = (key: Digest): Digest => sha256(`${VERSION}\n${key}`);
-    const valid: ValidTexts = {
-      has: async (key) =>
-        (await (await store()).readCache('valid-policy', keyOf(key)).catch(() => null)) === true,
-      add: async (key) => (await store()).writeCache('valid-policy', keyOf(key), true).catch(() => undefined),
-    };
     return load({
       valid,
       operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
@@ -148,6 +159,7 @@ export function createTools(options: SjsOptions) {
     engine,
     registry,
     verifier,
+    valid,
     loadPolicy,
     buildTools,
     runTools,

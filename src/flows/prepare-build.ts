@@ -26,8 +26,8 @@ import {
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
 import { SECRETS_PRELOAD } from '../stages/render/node-command.js';
-import { resolveBase } from '../stages/resolve/resolve-base.js';
-import { verifyBase } from '../stages/verify/verify-base.js';
+import { findLocked, resolveBase } from '../stages/resolve/resolve-base.js';
+import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
 import type { Digest } from '../model/digest.js';
 
 /** Files that ship with sjs and become part of what is sealed. */
@@ -100,6 +100,12 @@ export async function prepareBuild(
     'resolve',
     `${request.image} ${'version' in request ? request.version : request.digest}`,
   );
+  const verifier = askOnce(tools.verifier);
+  const locked = options.update ? null : findLocked(request, lock);
+  if (locked) {
+    const rules = trustRequirement(policy, formatRepository(locked));
+    beginVerifying(locked, rules, verifier, tools.clock, signal);
+  }
   const resolved = await resolveBase(request, platform, tools.registry, lock, options, signal);
   const repository = formatRepository(resolved.repository);
   refuseDenied(policy, resolved);
@@ -110,7 +116,7 @@ export async function prepareBuild(
   const base = await verifyBase(
     resolved,
     trustRequirement(policy, repository),
-    tools.verifier,
+    verifier,
     tools.clock,
     signal,
   );

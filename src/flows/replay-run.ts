@@ -51,7 +51,14 @@ export async function replayRun(
   const plan = planRun(sealed, request, profile);
   const stdin = original.stdin ? tools.store.openBlob(original.stdin.digest) : null;
   const replay = await executeRun(
-    { sealed, plan, request, policy, facts: Promise.resolve(requireControls(facts, policy)), replayOf: original.id },
+    {
+      sealed,
+      plan,
+      request,
+      policy,
+      facts: Promise.resolve(requireControls(facts, policy)),
+      replayOf: original.id,
+    },
     { ...output, stdin: stdin && original.stdin?.bytes === 0 ? Readable.from([]) : stdin },
     signals,
     tools,

@@ -1,6 +1,7 @@
 import type { ErrorObject, ValidateFunction } from 'ajv';
 import { SjsError, type ErrorCode, type Problem } from '../errors.js';
 import { explain, KINDS, type QuantityRule } from './explain-schema-error.js';
+import type { Digest } from './digest.js';
 import { escapeUnprintable } from './sandbox.js';
 import type { YamlDocument } from './yaml-document.js';
 
@@ -119,6 +120,15 @@ function withoutFaults(value: unknown, faults: readonly (readonly string[])[]): 
     }
   }
   return copy;
+}
+
+/**
+ * Remembers which texts were found valid, by a digest over text and kind: validating costs more than the
+ * rest of a run's start, and equal bytes are valid for ever.
+ */
+export interface ValidTexts {
+  has(key: Digest): Promise<boolean>;
+  add(key: Digest): Promise<void>;
 }
 
 /** One error for all problems: their code when they share one, else that the file is invalid. */

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
+import type { Digest } from '../../model/digest.js';
 import { isLoopback } from '../../model/loopback.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
 import type { SignatureVerifier, VerifyRequest } from '../../ports/signature-verifier.js';
 import { runProgram, type ProgramResult } from '../process/run-program.js';
 import { explainFailedCommand, explainFailedVerify, explainNoAnswer } from './cosign-errors.js';
-import { detectVersion, isThirdGeneration } from './cosign-version.js';
+import { detectVersion, isThirdGeneration, recallVersion } from './cosign-version.js';
 import { readPayloads } from './read-payloads.js';
 import { withSigningConfig } from './signing-config.js';
 
@@ -16,6 +17,14 @@ export interface CosignOptions {
   readonly home: string;
   /** Milliseconds one call may take; default 30 s. */
   readonly timeoutMs?: number;
+  /** Keeps the version of a program that is still the same file: finding it takes longer than to verify. */
+  readonly versions?: VersionMemory;
+}
+
+/** Versions by what identifies a file. Never fails. */
+export interface VersionMemory {
+  get(identity: Digest): Promise<string | null>;
+  set(identity: Digest, version: string): Promise<void>;
 }
 
 /** Runs cosign with the fixed part of its environment and the given rest. */
@@ -52,10 +61,12 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
   const password = { COSIGN_PASSWORD: options.env['COSIGN_PASSWORD'] ?? '' };
   let known: Promise<string> | undefined;
   const version = (signal?: AbortSignal): Promise<string> => {
-    known ??= detectVersion(run, path, signal).catch((error: unknown) => {
-      known = undefined;
-      throw error;
-    });
+    known ??= recallVersion(options.versions, path, () => detectVersion(run, path, signal)).catch(
+      (error: unknown) => {
+        known = undefined;
+        throw error;
+      },
+    );
     return known;
   };
 

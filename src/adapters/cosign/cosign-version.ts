@@ -1,10 +1,11 @@
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
+import { sha256 } from '../../model/digest.js';
 import { findProgram } from '../process/find-program.js';
 import { runProgram } from '../process/run-program.js';
 import { cosignInvalid } from './cosign-errors.js';
-import type { RunCosign } from './cosign-verifier.js';
+import type { RunCosign, VersionMemory } from './cosign-verifier.js';
 
 /** The oldest cosign whose flags and exit codes sjs knows. */
 const OLDEST = '2.5.0';
@@ -13,6 +14,24 @@ const FIRST_UNKNOWN = '4.0.0';
 /** Whether this version signs with a signing config and stores bundles. */
 export function isThirdGeneration(version: string): boolean {
   return semver.major(version) >= 3;
+}
+
+/** What was found for this very file before; else what `detect` finds. */
+export async function recallVersion(
+  memory: VersionMemory | undefined,
+  path: string,
+  detect: () => Promise<string>,
+): Promise<string> {
+  const program = await findProgram('cosign', path);
+  if (memory === undefined || program === null) return detect();
+  const file = await realpath(program);
+  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+  const identity = sha256([file, dev, ino, size, mtimeNs, ctimeNs].join('\n'));
+  const remembered = await memory.get(identity);
+  if (remembered !== null) return remembered;
+  const version = await detect();
+  await memory.set(identity, version);
+  return version;
 }
 
 /**

@@ -4,7 +4,7 @@ import { SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
 import { SANDBOX_SCHEMA } from '../../model/sandbox-schema.js';
-import { checkSchema, toError } from '../../model/schema-check.js';
+import { checkSchema, toError, type ValidTexts } from '../../model/schema-check.js';
 import { parseYaml } from '../../model/yaml-document.js';
 import { checkValues } from './check-values.js';
 import { readConfigFile } from './read-config-file.js';
@@ -13,24 +13,34 @@ import { toSandbox, type SandboxFile } from './to-sandbox.js';
 /**
  * Reads and validates one sandbox.yaml; every default is filled in.
  * @param path the file, or its folder
+ * @param valid what was found valid before
  * @throws SjsError `FILE_*`, `YAML_*`; `SANDBOX_INVALID`, `NOT_YET`, `BASE_NOT_PINNED` or `REFERENCE_INVALID` with all
  * problems at once.
  */
-export async function loadSandbox(path: string): Promise<LoadedSandbox> {
+export async function loadSandbox(path: string, valid?: ValidTexts): Promise<LoadedSandbox> {
   const file = await findFile(resolve(path));
-  return parseSandbox(await readConfigFile(file), file);
+  return parseSandbox(await readConfigFile(file), file, valid);
 }
 
 /** {@link loadSandbox} without the file system. */
-export async function parseSandbox(bytes: Uint8Array, file: string): Promise<LoadedSandbox> {
+export async function parseSandbox(
+  bytes: Uint8Array,
+  file: string,
+  valid?: ValidTexts,
+): Promise<LoadedSandbox> {
   const document = parseYaml(bytes, file);
-  const findings = await checkSchema(document, SANDBOX_SCHEMA, 'sandbox');
-  const all = [...findings.problems, ...(document.mayQuote ? checkValues(document, findings) : [])];
-  if (all.length > 0) throw toError(all, file, 'sandbox');
+  const digest = sha256(bytes);
+  const key = sha256(`sandbox\n${digest}`);
+  if (!(await valid?.has(key))) {
+    const findings = await checkSchema(document, SANDBOX_SCHEMA, 'sandbox');
+    const all = [...findings.problems, ...(document.mayQuote ? checkValues(document, findings) : [])];
+    if (all.length > 0) throw toError(all, file, 'sandbox');
+    await valid?.add(key);
+  }
   return {
     file,
     directory: dirname(file),
-    digest: sha256(bytes),
+    digest,
     sandbox: toSandbox(document.value as SandboxFile),
     locate: (place) => document.locate(place),
     excerpt: (place) => document.excerpt(place),

@@ -5,7 +5,8 @@ import { isErrno, SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import type { Policy, PolicyLayer } from '../../model/policy.js';
 import { YAML_BYTES } from '../../model/yaml-document.js';
-import { parsePolicy, type ValidTexts } from './parse-policy.js';
+import type { ValidTexts } from '../../model/schema-check.js';
+import { parsePolicy } from './parse-policy.js';
 
 /** Where policy comes from. */
 export interface PolicySources {

@@ -16,6 +16,7 @@ import {
   type Report,
   type SchemaFindings,
   type SchemaProblem,
+  type ValidTexts,
 } from '../../model/schema-check.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
@@ -41,15 +42,6 @@ interface PolicyFile {
   readonly allow?: PolicyAllow;
   readonly floors?: PolicyFloors;
   readonly retention?: { readonly age?: string; readonly size?: string | number };
-}
-
-/**
- * Remembers which texts were found valid, by a digest over text and origin: validating costs more than the
- * rest of a run's start, and equal bytes are valid for ever.
- */
-export interface ValidTexts {
-  has(key: Digest): Promise<boolean>;
-  add(key: Digest): Promise<void>;
 }
 
 /**

@@ -2,7 +2,12 @@ import { SjsError } from '../../errors.js';
 import type { Platform, ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
 import type { Lock } from '../../model/lock.js';
-import { formatRepository, parseReference, type Repository } from '../../model/reference.js';
+import {
+  formatRepository,
+  parseReference,
+  type DigestReference,
+  type Repository,
+} from '../../model/reference.js';
 import type { BaseRequest } from '../../model/sandbox.js';
 import type { RawManifest, Registry } from '../../ports/registry.js';
 import { chooseVersion, satisfiesRange } from './choose-version.js';
@@ -28,8 +33,10 @@ export async function resolveBase(
   signal?: AbortSignal,
 ): Promise<ResolvedBase> {
   const repository = parseRepository(request.image);
-  const locked = options.update ? null : findLocked(request, repository, lock);
-  const { version, reference } = locked ?? (await findTag(request, repository, registry, signal));
+  const locked = options.update ? null : findLocked(request, lock);
+  const { version, reference } = locked
+    ? { version: locked.version, reference: locked.digest }
+    : await findTag(request, repository, registry, signal);
   const top = await registry.getManifest(repository, reference, signal);
   const name = `${formatRepository(repository)}@${top.digest}`;
   const { raw, manifest, isIndex } = await descend(top, repository, platform, registry, name, signal);
@@ -88,12 +95,16 @@ async function findTag(
   return { version, reference: version };
 }
 
-function findLocked(request: BaseRequest, repository: Repository, lock: Lock | null): Pointer | null {
-  if (lock === null || lock.base.image !== formatRepository(repository)) return null;
+/** What the lock knows a version range to mean; null when it does not answer the request. A pin needs no lock. */
+export function findLocked(
+  request: BaseRequest,
+  lock: Lock | null,
+): (DigestReference & { readonly version: string }) | null {
+  const repository = parseRepository(request.image);
+  if (lock === null || lock.base.image !== formatRepository(repository) || 'digest' in request) return null;
   const { version, digest } = lock.base;
-  // A pin needs no lock: it is followed as it stands.
-  if ('digest' in request || version === null || !satisfiesRange(version, request.version)) return null;
-  return { version, reference: digest };
+  if (version === null || !satisfiesRange(version, request.version)) return null;
+  return { ...repository, digest, version };
 }
 
 /** From what the tag names to the manifest of the platform. */

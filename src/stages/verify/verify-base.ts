@@ -4,7 +4,7 @@ import type { ResolvedBase, VerifiedBase } from '../../model/base.js';
 import type { BaseRule, TrustRequirement } from '../../model/policy.js';
 import type { Clock } from '../../ports/clock.js';
 import type { SignatureVerifier, VerifiedPayload } from '../../ports/signature-verifier.js';
-import { formatRepository } from '../../model/reference.js';
+import { formatRepository, type DigestReference } from '../../model/reference.js';
 import { mostHelpful } from './most-helpful.js';
 import { checkPayload } from './check-payload.js';
 import { fingerprintOf, usableKeys } from './trusted-keys.js';
@@ -18,6 +18,43 @@ interface Evidence {
 
 type Ask = (publicKey: string, log: BaseRule['transparencyLog']) => Promise<readonly VerifiedPayload[]>;
 
+/** The verifier of one build, which asks cosign each question once. */
+export function askOnce(verifier: Pick<SignatureVerifier, 'verify'>): Pick<SignatureVerifier, 'verify'> {
+  const asked = new Map<string, Promise<readonly VerifiedPayload[]>>();
+  return {
+    verify: (request, signal) => {
+      const key = JSON.stringify(request);
+      const answer = asked.get(key) ?? verifier.verify(request, signal);
+      asked.set(key, answer);
+      return answer;
+    },
+  };
+}
+
+/**
+ * Begins to ask what {@link verifyBase} will ask of this digest, with the same {@link askOnce}: cosign needs as long as
+ * the rest of a build, and a lock knows the digest before the registry has said anything. Decides nothing.
+ */
+export function beginVerifying(
+  { registry, path, digest }: DigestReference,
+  { alternatives }: TrustRequirement,
+  verifier: Pick<SignatureVerifier, 'verify'>,
+  clock: Clock,
+  signal?: AbortSignal,
+): void {
+  const reference = { registry, path, digest };
+  for (const rule of alternatives.flat()) {
+    try {
+      for (const { publicKey } of usableKeys(rule, clock.now())) {
+        const { transparencyLog } = rule;
+        verifier.verify({ reference, publicKey, transparencyLog }, signal).catch(() => undefined);
+      }
+    } catch {
+      // verifyBase will say so.
+    }
+  }
+}
+
 /**
  * Verifies the digest that the tag or pin named: every layer of the policy with an opinion must have a rule that a
  * signature satisfies. Questions to cosign are asked at once, each one once. Denied digests are the caller's.
@@ -28,7 +65,7 @@ type Ask = (publicKey: string, log: BaseRule['transparencyLog']) => Promise<read
 export async function verifyBase(
   base: ResolvedBase,
   requirement: TrustRequirement,
-  verifier: SignatureVerifier,
+  verifier: Pick<SignatureVerifier, 'verify'>,
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<VerifiedBase> {
@@ -43,14 +80,10 @@ export async function verifyBase(
       next: 'import it with sjs base import … --sign-key KEY --trust, or add a rule to bases: of your policy',
     });
   }
-  const asked = new Map<string, Promise<readonly VerifiedPayload[]>>();
-  const ask: Ask = (publicKey, transparencyLog) => {
-    const key = JSON.stringify([publicKey, transparencyLog]);
-    const reference = { ...base.repository, digest: base.digest };
-    const answer = asked.get(key) ?? verifier.verify({ reference, publicKey, transparencyLog }, signal);
-    asked.set(key, answer);
-    return answer;
-  };
+  const once = askOnce(verifier);
+  const reference = { ...base.repository, digest: base.digest };
+  const ask: Ask = (publicKey, transparencyLog) =>
+    once.verify({ reference, publicKey, transparencyLog }, signal);
   const layers = await Promise.all(
     alternatives.map((rules) => satisfyOne(rules, (rule) => satisfyRule(rule, base, ask, clock))),
   );
