@@ -26,7 +26,7 @@ export async function collectSource(loaded: LoadedSandbox, limits: CollectLimits
   await checkRoot(loaded, root, limits);
   const rules = createIgnoreRules(await readIgnoreFile(root), loaded.sandbox.exclude);
   const walk = new Walk(root, rules, limits.maxBytes);
-  if (stats.isDirectory()) await walk.enter('', (await lstat(root)).dev);
+  if (stats.isDirectory()) walk.enter('', (await lstat(root)).dev);
   else walk.addFile(basename(start), stats);
   return walk.finish();
 }

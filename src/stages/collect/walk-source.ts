@@ -1,5 +1,4 @@
-import type { Stats } from 'node:fs';
-import { lstat, readdir, readlink } from 'node:fs/promises';
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import { formatBytes } from '../../model/quantity.js';
@@ -25,8 +24,9 @@ export class Walk {
     this.maxBytes = maxBytes;
   }
 
-  async enter(folder: string, device: number): Promise<void> {
-    const names = await this.readFolder(folder);
+  /** Without the thread pool, which makes many small looks ten times as long. */
+  enter(folder: string, device: number): void {
+    const names = this.readFolder(folder);
     const children = names.map((name) => (folder === '' ? name : `${folder}/${name}`));
     for (const path of children) checkPath(path);
     const open = children.filter((path) => {
@@ -35,7 +35,7 @@ export class Walk {
       this.withheld.push(path);
       return false;
     });
-    const stats = await Promise.all(open.map((path) => this.inspect(path)));
+    const stats = open.map((path) => this.inspect(path));
     for (const [index, path] of open.entries()) {
       const stat = stats[index];
       if (stat === undefined) continue;
@@ -47,9 +47,9 @@ export class Walk {
           });
         }
         if (!excluded) this.add({ kind: 'folder', path });
-        await this.enter(path, device);
+        this.enter(path, device);
       } else if (excluded) continue;
-      else if (stat.isSymbolicLink()) await this.addLink(path);
+      else if (stat.isSymbolicLink()) this.addLink(path);
       else this.addFile(path, stat);
     }
   }
@@ -127,10 +127,8 @@ export class Walk {
     }
   }
 
-  private async addLink(path: string): Promise<void> {
-    const target = await readlink(join(this.root, path)).catch((cause: unknown) => {
-      throw asUnreadable(cause, path);
-    });
+  private addLink(path: string): void {
+    const target = attempt(path, () => readlinkSync(join(this.root, path)));
     if (hasUnprintable(target)) {
       throw new SjsError(
         'SOURCE_NAME',
@@ -140,30 +138,30 @@ export class Walk {
     this.add({ kind: 'symlink', path, target });
   }
 
-  private async readFolder(folder: string): Promise<string[]> {
-    try {
-      const names = await readdir(join(this.root, folder), { encoding: 'buffer' });
-      if (names.length > SOURCE_LIMITS.files) {
-        throw new SjsError(
-          'SOURCE_TOO_MANY_FILES',
-          `${folder || 'the source'} has ${names.length} entries; ${SOURCE_LIMITS.files} are allowed`,
-          {
-            next: 'exclude the folder with .sjsignore',
-          },
-        );
-      }
-      return names.map((name) => decodeName(name, folder)).sort();
-    } catch (cause) {
-      throw asUnreadable(cause, folder || '.');
+  private readFolder(folder: string): string[] {
+    const names = attempt(folder || '.', () => readdirSync(join(this.root, folder), { encoding: 'buffer' }));
+    if (names.length > SOURCE_LIMITS.files) {
+      throw new SjsError(
+        'SOURCE_TOO_MANY_FILES',
+        `${folder || 'the source'} has ${names.length} entries; ${SOURCE_LIMITS.files} are allowed`,
+        {
+          next: 'exclude the folder with .sjsignore',
+        },
+      );
     }
+    return names.map((name) => decodeName(name, folder)).sort();
   }
 
-  private async inspect(path: string): Promise<Stats> {
-    try {
-      return await lstat(join(this.root, path));
-    } catch (cause) {
-      throw asUnreadable(cause, path);
-    }
+  private inspect(path: string): Stats {
+    return attempt(path, () => lstatSync(join(this.root, path)));
+  }
+}
+
+function attempt<T>(path: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    throw asUnreadable(cause, path);
   }
 }
 
