@@ -84,28 +84,32 @@ export async function prepareBuild(
   signal?: AbortSignal,
 ): Promise<PreparedBuild> {
   const { sandbox, directory } = loaded;
+  const locking = readLock(directory);
+  const asking = tools.images.platform(signal);
+  for (const pending of [locking, asking]) pending.catch(() => undefined);
   const policy = await tools.loadPolicy(directory);
   const resources: Resources = { ...DEFAULT_RESOURCES, ...defaultResources(policy), ...sandbox.resources };
   checkSandbox(policy, loaded, resources);
   const request = baseRequestOf(loaded, policy);
-  const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
-  // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
-  const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
-  collecting.catch(() => undefined);
-  const assets = tools.assets();
-  assets.catch(() => undefined);
-  const [platform, lock] = await Promise.all([tools.images.platform(signal), readLock(directory)]);
-
-  tools.reporter.step(
-    'resolve',
-    `${request.image} ${'version' in request ? request.version : request.digest}`,
-  );
+  const lock = await locking;
   const verifier = askOnce(tools.verifier);
   const locked = options.update ? null : findLocked(request, lock);
   if (locked) {
     const rules = trustRequirement(policy, formatRepository(locked));
     beginVerifying(locked, rules, verifier, tools.clock, signal);
   }
+  const assets = tools.assets();
+  assets.catch(() => undefined);
+  const platform = await asking;
+  const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
+  // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
+  const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
+  collecting.catch(() => undefined);
+
+  tools.reporter.step(
+    'resolve',
+    `${request.image} ${'version' in request ? request.version : request.digest}`,
+  );
   const resolved = await resolveBase(request, platform, tools.registry, lock, options, signal);
   const repository = formatRepository(resolved.repository);
   refuseDenied(policy, resolved);
