@@ -5,22 +5,20 @@ import { cleanLine } from './terminal.js';
 type PolicyExplanation = Awaited<ReturnType<Sjs['explainPolicy']>>;
 
 /** The policy in force, value by value. */
-export function formatPolicy({ digest, layers, values }: PolicyExplanation): string {
+export async function formatPolicy({ digest, layers, values }: PolicyExplanation): Promise<string> {
   return [
     ...layers.map(({ origin, file }) => `${origin.padEnd(10)}  ${cleanLine(file)}`),
     `${'digest'.padEnd(10)}  ${digest}`,
     '',
-    formatTable(
+    await formatTable(
       ['key', 'value'],
       values.map(({ key, value }) => [key, show(value)]),
     ),
-  ]
-    .join('\n')
-    .trimEnd();
+  ].join('\n');
 }
 
 /** Where each value in force comes from. */
-export function formatOrigins({ values }: PolicyExplanation): string {
+export function formatOrigins({ values }: PolicyExplanation): Promise<string> {
   return formatTable(
     ['key', 'value', 'from'],
     values.flatMap(({ key, value, from }) =>
@@ -28,7 +26,7 @@ export function formatOrigins({ values }: PolicyExplanation): string {
         index === 0 ? [key, show(value), place] : ['', '', place],
       ),
     ),
-  ).trimEnd();
+  );
 }
 
 const show = (value: string | readonly string[]): string =>

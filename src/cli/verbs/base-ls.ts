@@ -16,7 +16,7 @@ export const baseLsVerb: Verb = {
     const bases = await sjs.listBases({ signal: tapSignals().signals.abort });
     if (output.json) await output.printJson(bases);
     await output.print(
-      formatTable(
+      await formatTable(
         ['repository', 'versions', 'keys', 'trusted by'],
         bases.map(({ repository, versions, keys, trustedBy, error }) => [
           repository,
@@ -24,7 +24,7 @@ export const baseLsVerb: Verb = {
           String(keys.length),
           trustedBy,
         ]),
-      ).trimEnd(),
+      ),
     );
     if (bases.length === 0) {
       output.note('no policy trusts a base yet: sjs base import <ref> <target> --sign-key KEY --trust');

@@ -17,12 +17,12 @@ export const imagesVerb: Verb = {
     const images = [...(await sjs.listImages())].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
     if (output.json) await output.printJson(images);
     else if (input.has('quiet')) for (const { tag } of images) await output.print(tag);
-    else await output.print(formatImages(images, Date.now()));
+    else await output.print(await formatImages(images, Date.now()));
     return 0;
   },
 };
 
-function formatImages(images: Awaited<ReturnType<Sjs['listImages']>>, now: number): string {
+function formatImages(images: Awaited<ReturnType<Sjs['listImages']>>, now: number): Promise<string> {
   return formatTable(
     ['tag', 'seal', 'base', 'size', 'created'],
     images.map(({ tag, seal, base, isPresent, sizeBytes, createdAt }) => [
@@ -32,5 +32,5 @@ function formatImages(images: Awaited<ReturnType<Sjs['listImages']>>, now: numbe
       isPresent && sizeBytes !== null ? formatSize(sizeBytes) : 'not in the engine',
       formatRelativeTime(createdAt, now),
     ]),
-  ).trimEnd();
+  );
 }

@@ -12,7 +12,7 @@ export const policyExplainVerb: Verb = {
   async run(input, { sjs, output }) {
     const explanation = await sjs.explainPolicy(input.positionals[0]);
     if (output.json) await output.printJson(explanation);
-    else await output.print(formatOrigins(explanation));
+    else await output.print(await formatOrigins(explanation));
     return 0;
   },
 };

@@ -12,7 +12,7 @@ export const policyShowVerb: Verb = {
   async run(input, { sjs, output }) {
     const explanation = await sjs.explainPolicy(input.positionals[0]);
     if (output.json) await output.printJson(explanation);
-    else await output.print(formatPolicy(explanation));
+    else await output.print(await formatPolicy(explanation));
     return 0;
   },
 };

@@ -31,7 +31,7 @@ export const runsVerb: Verb = {
     });
     if (output.json) await output.printJson(records);
     else if (output.quiet) for (const { id } of records) await output.print(id);
-    else await output.print(formatRuns(records, input.has('no-trunc'), Date.now()));
+    else await output.print(await formatRuns(records, input.has('no-trunc'), Date.now()));
     return 0;
   },
 };
@@ -43,7 +43,7 @@ function parseLimit(text: string | undefined): number {
 }
 
 /** The table of runs. */
-export function formatRuns(records: readonly RunRecord[], whole: boolean, now: number): string {
+export function formatRuns(records: readonly RunRecord[], whole: boolean, now: number): Promise<string> {
   return formatTable(
     ['run id', 'tag', 'state', 'exit', 'duration', 'created'],
     records.map((record) => [
@@ -54,7 +54,7 @@ export function formatRuns(records: readonly RunRecord[], whole: boolean, now: n
       record.durationMs === null ? '-' : formatDuration(Math.round(record.durationMs)),
       formatRelativeTime(record.createdAt, now),
     ]),
-  ).trimEnd();
+  );
 }
 
 const shorten = (tag: string): string => (tag.length > 48 ? `${tag.slice(0, 47)}…` : tag);

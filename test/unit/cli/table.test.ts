@@ -2,25 +2,25 @@ import { expect, test } from '@jest/globals';
 import { formatRelativeTime } from '../../../src/cli/relative-time.js';
 import { formatTable } from '../../../src/cli/table.js';
 
-test('columns stand under upper-case headers, three spaces apart, with nothing at the end of a line', () => {
+test('columns stand under upper-case headers, three spaces apart, with nothing at the end of a line', async () => {
   expect(
-    formatTable(
+    await formatTable(
       ['run', 'state', 'created'],
       [
         ['01J1', 'succeeded', '2 minutes ago'],
         ['01J22', 'failed', ''],
       ],
     ),
-  ).toBe(
-    ['RUN     STATE       CREATED', '01J1    succeeded   2 minutes ago', '01J22   failed', ''].join('\n'),
-  );
+  ).toBe(['RUN     STATE       CREATED', '01J1    succeeded   2 minutes ago', '01J22   failed'].join('\n'));
 });
 
-test('no rows leave the headers', () => expect(formatTable(['tag', 'size'], [])).toBe('TAG   SIZE\n'));
+test('no rows leave the headers', async () => {
+  expect(await formatTable(['tag', 'size'], [])).toBe('TAG   SIZE');
+});
 
-test('widths are those a terminal shows', () => {
+test('widths are those a terminal shows', async () => {
   expect(
-    formatTable(
+    await formatTable(
       ['name', 'x'],
       [
         ['日本', '1'],
@@ -28,12 +28,12 @@ test('widths are those a terminal shows', () => {
         ['é', '3'],
       ],
     ),
-  ).toBe('NAME   X\n日本   1\n😀     2\né      3\n');
+  ).toBe('NAME   X\n日本   1\n😀     2\né      3');
 });
 
-test('foreign text in a cell stays in its cell', () => {
-  expect(formatTable(['arg'], [['a\nb\t\u001b[2J\u202e\ud800']])).toBe(
-    'ARG\na\\x0ab\\x09\\x1b[2J\\u202e\\ud800\n',
+test('foreign text in a cell stays in its cell', async () => {
+  expect(await formatTable(['arg'], [['a\nb\t\u001b[2J\u202e\ud800']])).toBe(
+    'ARG\na\\x0ab\\x09\\x1b[2J\\u202e\\ud800',
   );
 });
 
