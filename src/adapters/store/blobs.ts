@@ -133,7 +133,7 @@ export class BlobFiles {
   async prune(kept: ReadonlySet<string>, cutoffMs: number): Promise<{ count: number; bytes: number }> {
     let count = 0;
     let bytes = 0;
-    for (const name of await this.home.list(FOLDER)) {
+    for (const name of this.home.list(FOLDER)) {
       if (kept.has(name) || !/^[0-9a-f]{64}$/.test(name)) continue;
       const removed = await this.removeOlder(name, cutoffMs);
       if (removed === null) continue;

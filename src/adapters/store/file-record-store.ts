@@ -45,7 +45,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
       return blobs.prune(await records.listDigests(), pruneCutoff(now, oldest));
     },
     saveImage: (entry) => images.save(entry),
-    listImages: (onInvalid) => images.list(onInvalid),
+    listImages: (onInvalid) => Promise.resolve().then(() => images.list(onInvalid)),
     findImageBySeal: (seal) => images.findBySeal(seal),
     findImageByInputs: (inputs) => images.findByInputs(inputs),
     removeImage: (seal) => images.remove(seal),

@@ -23,9 +23,9 @@ export class ImageFiles {
     await this.home.write(INPUTS, fileName(entry.inputs), text);
   }
 
-  async list(onInvalid?: (path: string) => void): Promise<readonly IndexEntry[]> {
+  list(onInvalid?: (path: string) => void): readonly IndexEntry[] {
     const entries: IndexEntry[] = [];
-    for (const name of await this.home.list(IMAGES)) {
+    for (const name of this.home.list(IMAGES)) {
       if (!/^[0-9a-f]{64}\.json$/.test(name)) continue;
       const path = this.home.at(IMAGES, name);
       try {

@@ -55,7 +55,7 @@ export class RecordFiles {
   async find(idOrPrefix: string): Promise<RunRecord> {
     const prefix = idOrPrefix.toUpperCase();
     if (!/^[0-9A-HJKMNP-TV-Z]{6,26}$/.test(prefix)) throw notFound(idOrPrefix);
-    const ids = isUlid(prefix) ? [prefix] : (await this.listIds()).filter((id) => id.startsWith(prefix));
+    const ids = isUlid(prefix) ? [prefix] : this.listIds().filter((id) => id.startsWith(prefix));
     const id = ids[0];
     if (ids.length > 1) {
       const shown = ids.slice(-8).reverse().join(', ');
@@ -75,8 +75,8 @@ export class RecordFiles {
   }
 
   /** Ids of all records, oldest first. */
-  private async listIds(): Promise<string[]> {
-    const names = await this.home.list(RUNS);
+  private listIds(): string[] {
+    const names = this.home.list(RUNS);
     return names
       .filter((name) => name.length === 26 + SUFFIX.length && name.endsWith(SUFFIX))
       .map((name) => name.slice(0, 26))
@@ -85,7 +85,7 @@ export class RecordFiles {
 
   async list({ limit = Infinity, seal, where, onInvalid }: RecordQuery): Promise<readonly RunRecord[]> {
     const found: RunRecord[] = [];
-    const ids = await this.listIds();
+    const ids = this.listIds();
     for (let left = ids.length, read = 0; left > 0 && found.length < limit; left -= 1, read += 1) {
       if (read % BATCH === BATCH - 1) await setImmediate();
       const id = ids[left - 1] ?? '';
@@ -107,7 +107,7 @@ export class RecordFiles {
   /** Ids of unfinished records. A marker left by a crash after the end was written is cleared on the way. */
   async listOpen(): Promise<readonly string[]> {
     const open: string[] = [];
-    for (const id of (await this.home.list(OPEN)).filter(isUlid)) {
+    for (const id of this.home.list(OPEN).filter(isUlid)) {
       const record = await this.read(id).catch((error: unknown) => {
         if (error instanceof SjsError && error.code === 'STORE_INVALID') return null;
         throw error;
@@ -120,7 +120,7 @@ export class RecordFiles {
 
   /** Clears markers older than a day that never got a record: their process died in between. */
   async removeStaleMarkers(nowMs: number): Promise<void> {
-    for (const id of (await this.home.list(OPEN)).filter(isUlid)) {
+    for (const id of this.home.list(OPEN).filter(isUlid)) {
       const [marker, record] = await Promise.all(
         [this.home.at(OPEN, id), this.home.at(RUNS, `${id}${SUFFIX}`)].map((path) =>
           stat(path).catch(() => null),
@@ -143,7 +143,7 @@ export class RecordFiles {
    */
   async listDigests(): Promise<ReadonlySet<string>> {
     const digests = new Set<string>();
-    for (const [read, name] of (await this.home.list(RUNS)).entries()) {
+    for (const [read, name] of this.home.list(RUNS).entries()) {
       if (read % BATCH === BATCH - 1) await setImmediate();
       const path = this.home.at(RUNS, name);
       try {
