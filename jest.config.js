@@ -17,6 +17,7 @@ export default {
       ...shared,
       displayName: 'real',
       testMatch: ['<rootDir>/test/{contract,integration,attack,golden}/**/*.test.ts'],
+      setupFilesAfterEnv: ['<rootDir>/test/support/patience.mjs'],
       globalSetup: '<rootDir>/test/support/global-setup.mjs',
       globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
     },

@@ -1,17 +1,14 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { sandboxName } from '../../src/adapters/docker/owner-labels.js';
 import type { SjsError } from '../../src/errors.js';
 import { makeRunId, makeSignals, openEngine, type EngineWorld } from '../support/engine-run.js';
 
-// A start takes a quarter of a second on an idle machine, and several on a busy one.
-jest.setTimeout(30_000);
-
 let world: EngineWorld;
 beforeAll(async () => {
   world = await openEngine();
-}, 60_000);
+});
 afterAll(async () => {
   await world.close();
 });
@@ -298,7 +295,7 @@ test('fifteen runs at once keep apart, and nothing is left', async () => {
   expect(results.map(({ stdout }) => stdout.toString().trim())).toEqual(
     runs.map((_, index) => String(index)),
   );
-}, 60_000);
+});
 
 test('nothing is left of all this', async () => {
   expect(await world.engine.listRuns(world.owner.home)).toEqual([]);

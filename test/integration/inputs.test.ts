@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   cleanFolders,
   makeFolder,
@@ -12,7 +12,6 @@ import {
   type ProcessResult,
 } from '../support/world.js';
 
-jest.setTimeout(120_000);
 cleanFolders();
 
 let home: string;

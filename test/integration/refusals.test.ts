@@ -1,14 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Digest } from '../../src/model/digest.js';
 import { makeCosignKeys } from '../support/cosign-keys.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
 import { MANIFEST, pushTinyImage, type TinyImageOptions } from '../support/tiny-image.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
-jest.setTimeout(120_000);
 cleanFolders();
 cleanPrograms();
 

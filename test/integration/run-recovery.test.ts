@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, readlink } from 'node:fs/promises';
@@ -9,9 +9,6 @@ import { isOwnerAlive } from '../../src/adapters/process/owner.js';
 import type { RunOutcome } from '../../src/ports/engine.js';
 import { makeRunId, openEngine, type EngineWorld, type PlanOverrides } from '../support/engine-run.js';
 
-// A start takes a quarter of a second on an idle machine, and several on a busy one.
-jest.setTimeout(30_000);
-
 let world: EngineWorld;
 let childFile: string;
 let home: string;
@@ -19,7 +16,7 @@ beforeAll(async () => {
   world = await openEngine();
   childFile = await world.bundle('test/support/engine-child.ts', 'engine-child.mjs');
   home = world.owner.home;
-}, 60_000);
+});
 afterAll(async () => {
   expect(await world.engine.listRuns(home)).toEqual([]);
   await world.close();
@@ -118,7 +115,7 @@ test('a run whose sjs was killed is dead five seconds after its limit, with no f
   expect(outcome!.durationMs).toBeGreaterThanOrEqual(3000);
   expect({ stdout, stderr }).toEqual({ stdout: 'out\n', stderr: 'err\n' });
   await until(async () => (await reapersOf(runId)).length === 0, 5000);
-}, 30_000);
+});
 
 test('a run that ends by itself after its sjs was killed is found with output and exit code', async () => {
   const source = 'console.log("one"); setTimeout(() => { console.log("\\ntwo"); process.exit(7) }, 1000)';
@@ -127,7 +124,7 @@ test('a run that ends by itself after its sjs was killed is found with output an
   const { outcome, stdout } = await recover(runId, 20_000);
   expect(outcome).toMatchObject({ end: 'exited', exitCode: 7, oomKilled: false });
   expect(stdout).toBe('one\n\ntwo\n');
-}, 30_000);
+});
 
 test('output beyond the limit that nobody read is cut when it is found again', async () => {
   const source =
@@ -137,7 +134,7 @@ test('output beyond the limit that nobody read is cut when it is found again', a
   const { outcome, stdout } = await recover(runId, 20_000, 10_000);
   expect(outcome).toMatchObject({ end: 'output-limit', truncated: { stdout: true, stderr: false } });
   expect(stdout).toHaveLength(10_000);
-}, 30_000);
+});
 
 test('collector and volume of a killed sjs go too', async () => {
   const given = { code: 'console.log("up"); setTimeout(() => {}, 500)', filesystem: { outBytes: 65536 } };
@@ -149,7 +146,7 @@ test('collector and volume of a killed sjs go too', async () => {
   expect(await stateOf(outName(runId))).toBe('absent');
   const volumes = await world.client.docker.listVolumes({ filters: { name: [outName(runId)] } });
   expect(volumes.Volumes ?? []).toEqual([]);
-}, 30_000);
+});
 
 test('the reaper has a session of its own, no inherited descriptors, and is a shell until it is needed', async () => {
   const { child, runId } = await startRun({ code: 'setTimeout(() => {}, 1500)' }, '[started]');
@@ -168,7 +165,7 @@ test('the reaper has a session of its own, no inherited descriptors, and is a sh
   expect(await readlink(`/proc/${pid}/cwd`)).toBe('/');
   await once(child, 'exit');
   await until(async () => (await reapersOf(runId)).length === 0, 2000);
-}, 20_000);
+});
 
 test('what was created and never started is removed by the reaper, or by recovery', async () => {
   const dead = { ...world.owner, pid: 2 ** 30, startTime: '1' };
@@ -206,7 +203,7 @@ test('what was created and never started is removed by the reaper, or by recover
   });
   await once(reaper, 'exit');
   expect(await stateOf(sandboxName(orphan))).toBe('absent');
-}, 30_000);
+});
 
 test('containers of strangers are left alone, whatever labels their image gave them (X19)', async () => {
   const runId = makeRunId();

@@ -1,14 +1,11 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sandboxName } from '../../src/adapters/docker/owner-labels.js';
 import { makeRunId, openEngine, type EngineWorld, type PlanOverrides } from '../support/engine-run.js';
-
-// A start takes a quarter of a second on an idle machine, and several on a busy one.
-jest.setTimeout(30_000);
 
 let world: EngineWorld;
 beforeAll(async () => {
   world = await openEngine();
-}, 60_000);
+});
 afterAll(async () => {
   expect(await world.engine.listRuns(world.owner.home)).toEqual([]);
   await world.close();

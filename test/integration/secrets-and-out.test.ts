@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,9 +12,6 @@ const TAG = 'sjs-test/preload:integration';
 const BASE_TAG = 'sjs-test/preload-base:integration';
 const MIB = 1024 ** 2;
 
-// A start takes a quarter of a second on an idle machine, and several on a busy one.
-jest.setTimeout(30_000);
-
 let world: EngineWorld;
 let imageId: string;
 beforeAll(async () => {
@@ -25,7 +22,7 @@ beforeAll(async () => {
   await writeFile(join(world.folder, 'Dockerfile'), lines.join('\n'));
   await execute('docker', ['build', '-q', '-t', TAG, world.folder]);
   imageId = (await execute('docker', ['image', 'inspect', '--format', '{{.Id}}', TAG])).stdout.trim();
-}, 60_000);
+});
 afterAll(async () => {
   await execute('docker', ['image', 'rm', TAG, BASE_TAG]);
   expect(await world.engine.listRuns(world.owner.home)).toEqual([]);

@@ -7,7 +7,7 @@ import type { SourceEntry, SourceTree } from '../../model/source-tree.js';
 type Callback<T> = (error: Error | null, value?: T) => void;
 type FileEntry = Extract<SourceEntry, { kind: 'file' }>;
 
-const CHUNK_BYTES = 64 * 1024;
+const CHUNK_BYTES = 16 * 1024;
 
 /** The calls that tar-fs makes on a file system. */
 export interface TreeFs {
