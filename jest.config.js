@@ -1,6 +1,7 @@
 const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
+  setupFilesAfterEnv: ['<rootDir>/test/support/patience.mjs'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['ts-jest', { useESM: true, tsconfig: 'tsconfig.json' }] },
 };
@@ -17,7 +18,6 @@ export default {
       ...shared,
       displayName: 'real',
       testMatch: ['<rootDir>/test/{contract,integration,attack,golden}/**/*.test.ts'],
-      setupFilesAfterEnv: ['<rootDir>/test/support/patience.mjs'],
       globalSetup: '<rootDir>/test/support/global-setup.mjs',
       globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
     },
