@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup base build demo demo-clean test bench lint format golden clean
+.PHONY: help setup base build demo demo-clean test attack bench lint format golden clean
 
 SOURCES := $(shell find src templates policies scripts/*.mjs -type f 2>/dev/null) package.json $(wildcard tsconfig*.json)
 # npm writes this file at the end of every install.
@@ -40,6 +40,9 @@ demo-clean: ## stop and remove what the demo made
 test: setup base build ## lint and run every test, with a real engine, registry and cosign
 	@npm run --silent lint
 	@scripts/test
+
+attack: setup base build ## try every attack of test/attack/, and again without the control; prints a table
+	@scripts/attack
 
 bench: setup base build ## measure sjs beside docker, and write docs/performance.md
 	@scripts/bench

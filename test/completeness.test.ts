@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { ERROR_CODES } from '../src/errors.js';
 import { CONTROLS, type Control } from '../src/model/run-plan.js';
+import { CASES } from './attack/catalogue.js';
 
 const tests = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts') && !file.endsWith('completeness.test.ts'))
@@ -54,6 +55,14 @@ describe('nothing is left without a test', () => {
     expect(CONTROLS).toContain(control);
     expect(readFileSync(`test/integration/${file}.test.ts`, 'utf8')).toContain(words);
   });
+});
+
+test('every case of the catalogue of attacks is tried, once', () => {
+  const used = readdirSync('test/attack')
+    .filter((file) => file.endsWith('.test.ts'))
+    .flatMap((file) => [...readFileSync(join('test/attack', file), 'utf8').matchAll(/\battack\(\s*'(\w+)'/g)])
+    .map((match) => match[1]);
+  expect(used.sort()).toEqual(Object.keys(CASES).sort());
 });
 
 test('schemas and reference pages are what the definitions say', () => {
