@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../errors.js';
 import { sha256 } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
@@ -14,6 +16,7 @@ import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
+import { relayOutput, type OutputRelay } from './relay-output.js';
 
 /** What a run needs of the world. */
 export interface RunTools extends TargetTools {
@@ -29,7 +32,10 @@ export interface RunTools extends TargetTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
-/** Where a run's bytes go while it runs, beside its record. A throw (a closed pipe) ends the run. */
+/**
+ * Where a run's bytes go while it runs, beside its record. A throw (a closed pipe) ends the run: it is recorded as
+ * interrupted, and the error thrown again afterwards. One that is slow is waited for, when the run is over and recorded.
+ */
 export interface RunOutput {
   readonly stdin: Readable | null;
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
@@ -41,6 +47,9 @@ export interface RunOutput {
 
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
 export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
+
+/** How long an interrupted run waits for a receiver that takes nothing. */
+const INTERRUPTED_PATIENCE_MS = 1000;
 
 /**
  * Runs a sealed image: seal check, policy check, record, engine, record. Returns the finished record; what the code
@@ -127,29 +136,25 @@ export async function executeRun(
   const receiverErrors: unknown[] = [];
   let saving: Promise<void> = Promise.resolve();
   const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
+  const receiverGone = new AbortController();
+  const relay = relayOutput(output, () => receiverGone.abort());
+  const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
   const streams: RunStreams = {
     stdin: kept?.stream ?? null,
-    onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), output.onStdout(chunk)])),
-    onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), output.onStderr(chunk)])),
+    onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), relay.onStdout(chunk)])),
+    onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), relay.onStderr(chunk)])),
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
     beforeStart: () => recorded,
     onStarted: () => {
       output.onStarted?.();
-      const running: RunRecord = {
-        ...record,
-        state: 'running',
-        startedAt: new Date(tools.clock.now()).toISOString(),
-      };
-      saving = store.saveRecord(running).catch((error: unknown) => tools.reporter.debug(String(error)));
+      record = { ...record, state: 'running', startedAt: new Date(tools.clock.now()).toISOString() };
+      saving = store.saveRecord(record).catch((error: unknown) => tools.reporter.debug(String(error)));
     },
+    onEnding: () => relay.release(),
     onEnded: async (outcome) => {
       await saving;
-      const commit = async (blob: BlobWriter, truncated: boolean) => ({
-        ...(await blob.commit()),
-        truncated,
-      });
       const [out, err, input] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
@@ -166,19 +171,57 @@ export async function executeRun(
     },
   };
   try {
-    await tools.engine.run(id, owner, run.plan, streams, signals);
-    if (receiverErrors.length > 0) throw receiverErrors[0];
-    return record;
+    await tools.engine.run(id, owner, run.plan, streams, { ...signals, abort });
   } catch (error) {
+    relay.release();
     await Promise.allSettled([recorded, saving]);
-    await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
     // What was kept stays kept; and a full disk must not hide what went wrong first: recovery finishes the record.
     if (!isFinished(record)) {
+      const written = record.startedAt === null ? null : await commitOutput(stdout, stderr).catch(() => null);
       await store
-        .saveRecord(failRecord(record, error, tools.clock.now()))
+        .saveRecord(failRecord({ ...record, ...written }, error, tools.clock.now()))
         .catch((second: unknown) => tools.reporter.debug(String(second)));
     }
+    await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
     throw error;
+  }
+  await waitForReceiver(relay, record.state === 'interrupted', signals.abort);
+  const failure = relay.failure ?? (receiverErrors.length > 0 ? { error: receiverErrors[0] } : null);
+  if (failure) throw failure.error;
+  return record;
+}
+
+const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
+
+/** What a run had written when sjs or the engine failed; there may have been more. */
+async function commitOutput(
+  stdout: BlobWriter,
+  stderr: BlobWriter,
+): Promise<Pick<RunRecord, 'stdout' | 'stderr'>> {
+  const [out, err] = await Promise.all([commit(stdout, true), commit(stderr, true)]);
+  return { stdout: out, stderr: err };
+}
+
+/**
+ * The run is recorded, and nothing of it is left: what waits now is this process alone, as any program does whose
+ * output nobody takes. Not when it was told to end.
+ */
+async function waitForReceiver(
+  relay: OutputRelay,
+  isInterrupted: boolean,
+  abort?: AbortSignal,
+): Promise<void> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const waits: Promise<unknown>[] = [relay.delivered()];
+  if (isInterrupted) waits.push(delay(INTERRUPTED_PATIENCE_MS, undefined, { signal }));
+  if (abort?.aborted) waits.push(Promise.resolve());
+  else if (abort) waits.push(once(abort, 'abort', { signal }));
+  try {
+    await Promise.race(waits);
+  } finally {
+    controller.abort();
+    await Promise.allSettled(waits.slice(1));
   }
 }
 
