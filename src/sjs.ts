@@ -161,7 +161,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async removeImage(target) {
       const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);
       const entry = await findEntry(target, tools);
-      await tools.images.remove(entry.tag);
+      if (!(await tools.images.remove(entry.tag))) {
+        throw new SjsError('ENGINE_FAILED', `a container uses ${entry.tag}`, {
+          next: 'see docker ps --all; remove the container first',
+        });
+      }
       await tools.store.removeImage(entry.seal);
       return entry;
     },

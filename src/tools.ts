@@ -99,6 +99,7 @@ export function createTools(options: SjsOptions) {
       clock,
       assets,
       owner,
+      createId: () => randomBytes(6).toString('hex'),
       loadPolicy,
       forbiddenSources: { containing: [home], being: [userHome] },
     };
@@ -126,13 +127,17 @@ export function createTools(options: SjsOptions) {
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
   /** Finishes what dead processes left. Never the reason for a command to fail. */
   const recover = async (signal?: AbortSignal): Promise<void> => {
-    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
+    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, imageStore, records] = await Promise.all([
       import('./flows/recover-runs.js'),
       import('./adapters/process/owner.js'),
       engine(),
+      images(),
       store(),
     ]);
-    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive, owner }, signal);
+    await recoverRuns(
+      { engine: dockerEngine, images: imageStore, store: records, reporter, clock, isOwnerAlive, owner },
+      signal,
+    );
   };
   const recoverQuietly = (signal?: AbortSignal): Promise<void> =>
     recover(signal).catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
