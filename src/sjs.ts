@@ -71,7 +71,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         buildTools(),
         import('./flows/build-sandbox.js'),
       ]);
-      const recovering = recoverQuietly();
+      const recovering = recoverQuietly(given.signal);
       const result = await buildSandbox(loaded, lockOptions(given), tools, given.signal);
       await recovering;
       return result;
@@ -92,7 +92,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
       // While the program runs: it has no need of it.
       let recovering: Promise<void> | null = null;
-      const recoverOnce = (): Promise<void> => (recovering ??= recoverQuietly());
+      const recoverOnce = (): Promise<void> => (recovering ??= recoverQuietly(given.signals?.abort));
       const request: RunRequest = {
         args: given.args ?? null,
         env: given.env ?? {},
@@ -108,7 +108,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);
-      await recoverQuietly();
+      await recoverQuietly(given.signals?.abort);
       return replayRun(target, given.secrets ?? {}, outputOf(given), given.signals ?? noSignals, tools);
     },
 
@@ -162,13 +162,17 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async removeImage(target) {
       const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);
       const entry = await findEntry(target, tools);
-      await tools.images.remove(entry.tag);
+      if (!(await tools.images.remove(entry.tag))) {
+        throw new SjsError('ENGINE_FAILED', `a container uses ${entry.tag}`, {
+          next: 'see docker ps --all; remove the container first',
+        });
+      }
       await tools.store.removeImage(entry.seal);
       return entry;
     },
     async prune(given = {}) {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
-      await recover();
+      await recover(given.signal);
       return prune(tools, given.signal);
     },
 

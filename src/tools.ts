@@ -110,6 +110,7 @@ export function createTools(options: SjsOptions) {
       clock,
       assets,
       owner,
+      createId: () => randomBytes(6).toString('hex'),
       loadPolicy,
       forbiddenSources: { containing: [home], being: [userHome] },
     };
@@ -136,17 +137,21 @@ export function createTools(options: SjsOptions) {
   };
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
   /** Finishes what dead processes left. Never the reason for a command to fail. */
-  const recover = async (): Promise<void> => {
-    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
+  const recover = async (signal?: AbortSignal): Promise<void> => {
+    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, imageStore, records] = await Promise.all([
       import('./flows/recover-runs.js'),
       import('./adapters/process/owner.js'),
       engine(),
+      images(),
       store(),
     ]);
-    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive, owner });
+    await recoverRuns(
+      { engine: dockerEngine, images: imageStore, store: records, reporter, clock, isOwnerAlive, owner },
+      signal,
+    );
   };
-  const recoverQuietly = (): Promise<void> =>
-    recover().catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
+  const recoverQuietly = (signal?: AbortSignal): Promise<void> =>
+    recover(signal).catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
 
   return {
     home,

@@ -49,7 +49,10 @@ export interface Output extends Omit<OutputOptions, 'env'> {
 export function createOutput(options: OutputOptions): Output {
   const { json, quiet, verbose, stdout, stderr, env } = options;
   // Failures come back through each write; without a listener node would throw them a second time.
-  for (const stream of [stdout, stderr]) stream.on('error', () => undefined);
+  for (const stream of [stdout, stderr]) {
+    stream.on('error', () => undefined);
+    unblock(stream);
+  }
   return {
     json,
     quiet,
@@ -64,6 +67,15 @@ export function createOutput(options: OutputOptions): Output {
     note: (text) => void (quiet ? undefined : stderr.write(`${text}\n`)),
     say: (text) => void stderr.write(`${text}\n`),
   };
+}
+
+/**
+ * Node writes to a terminal synchronously: one that is stopped (Ctrl-S, a stuck connection) would stop this process, and
+ * with it the clock that ends a run. libuv has opened the terminal anew, so that nobody else's writes change.
+ */
+function unblock(stream: OutputStream): void {
+  const { _handle: handle } = stream as { _handle?: { setBlocking?: (isBlocking: boolean) => void } };
+  if (stream.isTTY === true) handle?.setBlocking?.(false);
 }
 
 /** Writes and waits until the stream has taken it. Throws {@link OutputError}. */

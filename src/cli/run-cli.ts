@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createSjs, SjsError } from '../index.js';
 import { errorDocument, formatError, toSjsError } from './error-report.js';
 import { exitCodeOf, exitCodeOfSignal, RUN_EXIT } from './exit-codes.js';
@@ -8,6 +10,9 @@ import { selectVerb, type Selection } from './select-verb.js';
 import { tapSignals, type SignalTap } from './signals.js';
 import { VERBS } from './verb-table.js';
 import type { CliContext } from './verb.js';
+
+/** How long an interrupted command waits for its last words to be read. */
+const INTERRUPTED_PATIENCE_MS = 1000;
 
 /** Runs one command line and ends the process with its exit status. */
 export async function runCli(argv: readonly string[]): Promise<void> {
@@ -31,7 +36,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   } catch (error) {
     status = await reportFailure(error, verb, output, tap);
   }
-  await Promise.all([flush(output.stdout), flush(output.stderr)]);
+  await Promise.race([Promise.all([flush(output.stdout), flush(output.stderr)]), givenUp(tap)]);
   // An inherited stdin that never ends would keep the process.
   process.exit(status);
 }
@@ -92,6 +97,13 @@ async function reportFailure(
   const received = tap?.received() ?? null;
   return received === null ? exitCodeOf(error, verb) : exitCodeOfSignal(received);
 }
+
+/** When nobody takes what is left to be written, a signal ends the wait: one that comes, or soon after one that came. */
+const givenUp = async (tap: SignalTap | null): Promise<void> => {
+  if (tap === null) return new Promise(() => undefined);
+  if (tap.received() !== null) return delay(INTERRUPTED_PATIENCE_MS);
+  await once(tap.signals.abort, 'abort');
+};
 
 const flush = (stream: NodeJS.WritableStream): Promise<void> =>
   new Promise((resolve) => {

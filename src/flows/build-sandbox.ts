@@ -1,4 +1,5 @@
 import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
+import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
 import type { RootfsFindings, VerifiedBase } from '../model/base.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
@@ -10,10 +11,13 @@ import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.j
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 
+const DAY_MS = 24 * 3_600_000;
+
 /** What a build needs of the world. */
 export interface BuildTools extends PrepareTools {
   readonly store: RecordStore;
   readonly owner: () => Promise<Owner>;
+  readonly createId: () => string;
 }
 
 /** What a build made, or found made. */
@@ -43,7 +47,7 @@ export interface BuildResult {
 
 /**
  * The pipeline up to the seal (SPEC §5). The index entry comes first, the lock second, the tag last: whatever is cut
- * short in between is built again, and never half sealed.
+ * short in between is built again, and never half sealed. Until then the image has a tag that says who is at work.
  */
 export async function buildSandbox(
   loaded: LoadedSandbox,
@@ -53,9 +57,17 @@ export async function buildSandbox(
 ): Promise<BuildResult> {
   const prepared = await prepareBuild(loaded, options, tools, signal);
   const known = await findSealed(prepared, tools, signal);
-  const entry = known ?? (await buildAndSeal(prepared, tools, signal));
-  if (prepared.lockChanges.length > 0) await writeLock(loaded.directory, prepared.lock);
-  if (!known) await tools.images.tag(entry.imageId, entry.tag, signal);
+  const building = formatBuildingTag(await tools.owner(), tools.createId());
+  let entry: IndexEntry;
+  try {
+    entry = known ?? (await buildAndSeal(prepared, building, tools, signal));
+    if (prepared.lockChanges.length > 0) await writeLock(loaded.directory, prepared.lock);
+    if (!known) await tools.images.tag(entry.imageId, entry.tag, signal);
+  } finally {
+    if (!known)
+      await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
+  }
+  if (known) await noteUse(known, tools);
   return {
     tag: entry.tag,
     seal: entry.seal,
@@ -77,6 +89,13 @@ export async function buildSandbox(
   };
 }
 
+/** What is built again and again is in use, however old it is: prune looks at this. Once a day is enough. */
+async function noteUse(entry: IndexEntry, { store, clock }: BuildTools): Promise<void> {
+  const now = clock.now();
+  if (now - Date.parse(entry.usedAt ?? entry.createdAt) < DAY_MS) return;
+  await store.saveImage({ ...entry, usedAt: new Date(now).toISOString() });
+}
+
 /** The entry of an earlier build of the same inputs, if the engine still has its image unchanged under its tag. */
 async function findSealed(
   { inputs }: PreparedBuild,
@@ -92,6 +111,7 @@ async function findSealed(
 
 async function buildAndSeal(
   prepared: PreparedBuild,
+  building: string,
   tools: BuildTools,
   signal?: AbortSignal,
 ): Promise<IndexEntry> {
@@ -108,35 +128,30 @@ async function buildAndSeal(
   );
   const baseImage = await fetchBase(base, environment);
   checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
-  const image = await buildImage(context, environment);
-  try {
-    checkBuiltImage(image, base, rendered.expectedConfig);
-    const seal = computeSeal(image);
-    tools.reporter.step('seal', seal);
-    const { name, version } = loaded.sandbox;
-    const entry: IndexEntry = {
-      formatVersion: FORMAT_VERSION,
-      seal,
-      tag: formatTag(name, version, seal),
-      name,
-      version,
-      imageId: image.imageId,
-      inputs,
-      base: {
-        image: formatRepository(base.repository),
-        digest: base.digest,
-        manifestDigest: base.manifestDigest,
-        version: base.signedVersion,
-      },
-      createdAt: new Date(tools.clock.now()).toISOString(),
-    };
-    checkSeal(image, entry);
-    await tools.store.saveImage(entry);
-    return entry;
-  } catch (error) {
-    if (image.tags.length === 0) await tools.images.remove(image.imageId).catch(() => undefined);
-    throw error;
-  }
+  const image = await buildImage(context, building, environment);
+  checkBuiltImage(image, base, rendered.expectedConfig);
+  const seal = computeSeal(image);
+  tools.reporter.step('seal', seal);
+  const { name, version } = loaded.sandbox;
+  const entry: IndexEntry = {
+    formatVersion: FORMAT_VERSION,
+    seal,
+    tag: formatTag(name, version, seal),
+    name,
+    version,
+    imageId: image.imageId,
+    inputs,
+    base: {
+      image: formatRepository(base.repository),
+      digest: base.digest,
+      manifestDigest: base.manifestDigest,
+      version: base.signedVersion,
+    },
+    createdAt: new Date(tools.clock.now()).toISOString(),
+  };
+  checkSeal(image, entry);
+  await tools.store.saveImage(entry);
+  return entry;
 }
 
 /** A base's file system is looked through once: its digest names the same bytes for ever. */

@@ -48,8 +48,9 @@ export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<Pr
 
   const images: string[] = [];
   for (const entry of await tools.store.listImages()) {
-    if (usedSeals.has(entry.seal) || Date.parse(entry.createdAt) >= oldest) continue;
-    await tools.images.remove(entry.tag, signal);
+    if (usedSeals.has(entry.seal) || Date.parse(entry.usedAt ?? entry.createdAt) >= oldest) continue;
+    // A container uses it: another day.
+    if (!(await tools.images.remove(entry.tag, signal))) continue;
     await tools.store.removeImage(entry.seal);
     images.push(entry.tag);
   }

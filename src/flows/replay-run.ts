@@ -30,7 +30,7 @@ export async function replayRun(
   tools: RunTools,
 ): Promise<ReplayResult> {
   const original = await findRun(target, tools);
-  if (!isFinished(original) || original.startedAt === null) {
+  if (!hasOutcome(original)) {
     throw new SjsError(
       'RUN_UNFINISHED',
       `run ${original.id} is ${original.state}: it never ended on its own and cannot be replayed`,
@@ -66,6 +66,10 @@ export async function replayRun(
   return { original, replay, verdict: compareRuns(original, replay) };
 }
 
+/** Of a run that sjs or the engine could not see to its end there is nothing to compare with. */
+const hasOutcome = (run: RunRecord): boolean =>
+  isFinished(run) && run.startedAt !== null && run.error === null;
+
 async function findRun(target: string, tools: RunTools): Promise<RunRecord> {
   if (/^[0-9A-HJKMNP-TV-Z]{6,26}$/i.test(target)) {
     try {
@@ -77,8 +81,7 @@ async function findRun(target: string, tools: RunTools): Promise<RunRecord> {
     }
   }
   const entry = await findEntry(target, tools);
-  const where = (run: RunRecord): boolean =>
-    isFinished(run) && run.startedAt !== null && run.replayOf === null;
+  const where = (run: RunRecord): boolean => hasOutcome(run) && run.replayOf === null;
   const [newest] = await tools.store.listRecords({ seal: entry.seal, where, limit: 1 });
   if (newest) return newest;
   throw new SjsError('RUN_NOT_FOUND', `there is no finished run of ${entry.tag}`, {

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../errors.js';
 import { sha256 } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import type { ArtifactRecord, RunRecord } from '../model/record.js';
+import { isFinished, type ArtifactRecord, type RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
@@ -14,6 +16,7 @@ import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
+import { relayOutput, type OutputRelay } from './relay-output.js';
 
 /** What a run needs of the world. */
 export interface RunTools extends TargetTools {
@@ -29,7 +32,10 @@ export interface RunTools extends TargetTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
-/** Where a run's bytes go while it runs, beside its record. A throw (a closed pipe) ends the run. */
+/**
+ * Where a run's bytes go while it runs, beside its record. A throw (a closed pipe) ends the run: it is recorded as
+ * interrupted, and the error thrown again afterwards. One that is slow is waited for, when the run is over and recorded.
+ */
 export interface RunOutput {
   readonly stdin: Readable | null;
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
@@ -41,6 +47,9 @@ export interface RunOutput {
 
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
 export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
+
+/** How long an interrupted run waits for a receiver that takes nothing. */
+const INTERRUPTED_PATIENCE_MS = 1000;
 
 /**
  * Runs a sealed image: seal check, policy check, record, engine, record. Returns the finished record; what the code
@@ -98,6 +107,8 @@ export async function executeRun(
   const { store } = tools;
   const id = tools.createId();
   const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
+  /** The newest state of the record. */
+  let record = null as RunRecord | null;
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
     const started = startRecord({
@@ -115,9 +126,9 @@ export async function executeRun(
     });
     // Until it is known what the program was given, the record says that it is not.
     const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
-    const record = { ...started, stdin };
-    await store.saveRecord(record);
-    return record;
+    const created = { ...started, stdin };
+    await store.saveRecord((record = created));
+    return created;
   };
   const begun = begin();
   begun.catch(() => undefined);
@@ -132,12 +143,14 @@ export async function executeRun(
   /** What the receiver of artifacts failed with; told after the run is recorded. */
   const receiverErrors: unknown[] = [];
   let saving: Promise<void> = Promise.resolve();
-  let finished = null as RunRecord | null;
   const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
+  const receiverGone = new AbortController();
+  const relay = relayOutput(output, () => receiverGone.abort());
+  const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
   const streams: RunStreams = {
     stdin: kept?.stream ?? null,
-    onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), output.onStdout(chunk)])),
-    onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), output.onStderr(chunk)])),
+    onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), relay.onStdout(chunk)])),
+    onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), relay.onStderr(chunk)])),
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
@@ -146,47 +159,81 @@ export async function executeRun(
       output.onStarted?.();
       const startedAt = new Date(tools.clock.now()).toISOString();
       saving = begun
-        .then((record) => store.saveRecord({ ...record, state: 'running', startedAt }))
+        .then((created) => store.saveRecord((record = { ...created, state: 'running', startedAt })))
         .catch((error: unknown) => tools.reporter.debug(String(error)));
     },
+    onEnding: () => relay.release(),
     onEnded: async (outcome) => {
       await saving;
-      const commit = async (blob: BlobWriter, truncated: boolean) => ({
-        ...(await blob.commit()),
-        truncated,
-      });
       const [out, err, input] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
         stdin && kept ? commit(stdin, kept.truncated()) : null,
       ]);
-      finished = finishRecord(await begun, outcome, {
+      record = finishRecord(await begun, outcome, {
         stdin: input,
         stdout: out,
         stderr: err,
         artifacts,
         skippedArtifacts: skipped,
       });
-      await store.saveRecord(finished);
+      await store.saveRecord(record);
     },
   };
   try {
-    await tools.engine.run(id, owner, run.plan, streams, signals);
-    if (receiverErrors.length > 0) throw receiverErrors[0];
-    if (finished === null) throw new SjsError('INTERNAL', 'the engine did not say how the run ended');
-    return finished;
+    await tools.engine.run(id, owner, run.plan, streams, { ...signals, abort });
   } catch (error) {
+    relay.release();
     const [beginning] = await Promise.allSettled([begun, saving]);
-    await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
-    // What kept the run from beginning counts, whatever else failed on the way.
-    if (beginning.status === 'rejected') throw beginning.reason;
     // What was kept stays kept; and a full disk must not hide what went wrong first: recovery finishes the record.
-    if (finished === null) {
+    if (record && beginning.status === 'fulfilled' && !isFinished(record)) {
+      const written = record.startedAt === null ? null : await commitOutput(stdout, stderr).catch(() => null);
       await store
-        .saveRecord(failRecord(beginning.value, error, tools.clock.now()))
+        .saveRecord(failRecord({ ...record, ...written }, error, tools.clock.now()))
         .catch((second: unknown) => tools.reporter.debug(String(second)));
     }
-    throw error;
+    await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
+    // What kept the run from beginning counts, whatever else failed on the way.
+    throw beginning.status === 'rejected' ? beginning.reason : error;
+  }
+  if (record === null) throw new SjsError('INTERNAL', 'the engine did not say how the run ended');
+  await waitForReceiver(relay, record.state === 'interrupted', signals.abort);
+  const failure = relay.failure ?? (receiverErrors.length > 0 ? { error: receiverErrors[0] } : null);
+  if (failure) throw failure.error;
+  return record;
+}
+
+const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
+
+/** What a run had written when sjs or the engine failed; there may have been more. */
+async function commitOutput(
+  stdout: BlobWriter,
+  stderr: BlobWriter,
+): Promise<Pick<RunRecord, 'stdout' | 'stderr'>> {
+  const [out, err] = await Promise.all([commit(stdout, true), commit(stderr, true)]);
+  return { stdout: out, stderr: err };
+}
+
+/**
+ * The run is recorded, and nothing of it is left: what waits now is this process alone, as any program does whose
+ * output nobody takes. Not when it was told to end.
+ */
+async function waitForReceiver(
+  relay: OutputRelay,
+  isInterrupted: boolean,
+  abort?: AbortSignal,
+): Promise<void> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const waits: Promise<unknown>[] = [relay.delivered()];
+  if (isInterrupted) waits.push(delay(INTERRUPTED_PATIENCE_MS, undefined, { signal }));
+  if (abort?.aborted) waits.push(Promise.resolve());
+  else if (abort) waits.push(once(abort, 'abort', { signal }));
+  try {
+    await Promise.race(waits);
+  } finally {
+    controller.abort();
+    await Promise.allSettled(waits.slice(1));
   }
 }
 

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, SjsError } from '../errors.js';
 import { addTrustedBase } from '../stages/policy/add-trusted-base.js';
 import type { ImportedBase } from './import-base.js';
+
+const LOCK_POLL_MS = 50;
+const LOCK_STALE_MS = 10_000;
 
 /**
  * Writes the key and the repository of an imported base into a policy file, which is made when it is not there. The
@@ -16,6 +20,15 @@ export async function trustBase(imported: ImportedBase, file: string): Promise<v
       next: 'give the key with --sign-key',
     });
   }
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw unwritable(file, cause);
+  });
+  // A policy kept elsewhere (dotfiles) stays a link to there.
+  const target = await realpath(file).catch(() => file);
+  await withLock(target, () => extend(target, imported));
+}
+
+async function extend(file: string, imported: ImportedBase): Promise<void> {
   const before = await readFile(file, 'utf8').catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return null;
     throw new SjsError('POLICY_UNREADABLE', `${file} cannot be read`, {
@@ -27,14 +40,43 @@ export async function trustBase(imported: ImportedBase, file: string): Promise<v
   if (after === before) return;
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    const mode = before === null ? 0o600 : (await stat(file)).mode & 0o777;
     await writeFile(temporary, after, { flag: 'wx', mode: 0o600 });
+    await chmod(temporary, mode);
     await rename(temporary, file);
   } catch (cause) {
     await unlink(temporary).catch(() => undefined);
-    throw new SjsError('POLICY_UNREADABLE', `${file} cannot be written`, {
-      cause,
-      next: 'choose another file with --policy or SJS_POLICY',
-    });
+    throw unwritable(file, cause);
   }
+}
+
+/** Two at once would each write what the other has not read. */
+async function withLock(file: string, work: () => Promise<void>): Promise<void> {
+  const lock = `${file}.lock`;
+  for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
+    try {
+      await writeFile(lock, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
+      break;
+    } catch (cause) {
+      if (!isErrno(cause, 'EEXIST')) throw unwritable(file, cause);
+      // The work takes milliseconds: whoever made it is dead.
+      const made = await stat(lock).catch(() => null);
+      const age = made === null ? 0 : Date.now() - made.mtimeMs;
+      if (age > LOCK_STALE_MS) await unlink(lock).catch(() => undefined);
+      else if (waitedMs > LOCK_STALE_MS) throw unwritable(file, cause);
+      else await delay(LOCK_POLL_MS);
+    }
+  }
+  try {
+    await work();
+  } finally {
+    await unlink(lock).catch(() => undefined);
+  }
+}
+
+function unwritable(file: string, cause: unknown): SjsError {
+  return new SjsError('POLICY_UNREADABLE', `${file} cannot be written`, {
+    cause,
+    next: 'choose another file with --policy or SJS_POLICY',
+  });
 }

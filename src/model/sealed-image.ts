@@ -85,6 +85,8 @@ export interface IndexEntry {
   };
   /** RFC 3339. */
   readonly createdAt: string;
+  /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
+  readonly usedAt?: string;
 }
 
 declare const sealed: unique symbol;

@@ -22,6 +22,11 @@ export interface RunStreams {
   readonly onStarted: () => void;
   /** Awaited before the program starts: what must be on disk by then. When it rejects, nothing runs. */
   readonly beforeStart: () => Promise<void>;
+  /**
+   * Called when the program is being ended, and when it has ended: from then on its output must not wait for a slow
+   * receiver. An engine may not see the end of a program before all that it wrote is taken (Docker does not).
+   */
+  readonly onEnding: () => void;
   /** Called once with the outcome, before anything is removed: what it keeps is kept when the engine forgets. */
   readonly onEnded: (outcome: RunOutcome) => Promise<void>;
 }
@@ -60,7 +65,8 @@ export interface Engine {
    * Carries the plan out and leaves nothing behind, however it ends.
    * Of the signals, SIGINT, SIGTERM, SIGHUP and SIGQUIT interrupt: the first is passed on and the program has a grace
    * period, with the second it is killed. SIGUSR1 and SIGUSR2 are passed on, others are not.
-   * An abort before the start throws `ABORTED`; after it the outcome is `interrupted`, with what was written.
+   * An abort before the start throws `ABORTED`; after it the outcome is `interrupted`, with what was written. Neither
+   * counts when the program had ended by itself before the signal met it.
    * @throws `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`, `ENGINE_FAILED`, `CONTAINER_LOST`, `SEAL_IMAGE_MISSING`.
    */
   run(

@@ -23,13 +23,24 @@ export interface ImageStore {
   ): Promise<void>;
   /**
    * Builds the context (an uncompressed tar with a `Dockerfile` at its root) with BuildKit and returns the image's id.
+   * The image never exists without the tag.
    * A stream that ends is no success: an in-band error, a broken stream, bad JSON or a missing id is `BUILD_FAILED`.
    */
-  build(context: Readable, onProgress: (message: string) => void, signal?: AbortSignal): Promise<string>;
+  build(
+    context: Readable,
+    tag: string,
+    onProgress: (message: string) => void,
+    signal?: AbortSignal,
+  ): Promise<string>;
   /** Points a tag at an image. */
   tag(imageId: string, tag: string, signal?: AbortSignal): Promise<void>;
-  /** Removes a tag, or an untagged image by id. Does nothing when there is none. */
-  remove(reference: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * Removes a tag, and its image when it was the last one. Does nothing when there is none; false when the image cannot
+   * go because a container uses it.
+   */
+  remove(tag: string, signal?: AbortSignal): Promise<boolean>;
+  /** Tags of a repository that the engine has. */
+  listTags(repository: string, signal?: AbortSignal): Promise<readonly string[]>;
   /** Images that carry the label, tagged or not. */
   listLabelled(
     label: string,

@@ -5,6 +5,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outName, ownerLabels, sandboxName } from '../../src/adapters/docker/owner-labels.js';
+import { startReaper } from '../../src/adapters/docker/reaper.js';
 import { isOwnerAlive } from '../../src/adapters/process/owner.js';
 import type { RunOutcome } from '../../src/ports/engine.js';
 import { makeRunId, openEngine, type EngineWorld, type PlanOverrides } from '../support/engine-run.js';
@@ -204,6 +205,49 @@ test('what was created and never started is removed by the reaper, or by recover
   await once(reaper, 'exit');
   expect(await stateOf(sandboxName(orphan))).toBe('absent');
 });
+
+/** A container as sjs makes it, in whatever way the test wants it otherwise. */
+async function createRun(runId: string, code: string, hostConfig: object = {}) {
+  return world.client.docker.createContainer({
+    name: sandboxName(runId),
+    Image: world.imageId,
+    Entrypoint: ['node', '-e', code],
+    Labels: ownerLabels(runId, { ...world.owner, pid: 2 ** 30, startTime: '1' }),
+    HostConfig: { NetworkMode: 'none', ...hostConfig },
+  });
+}
+
+test('what an sjs that lives could not remove, its reaper removes', async () => {
+  const runId = makeRunId();
+  await (await createRun(runId, 'setInterval(() => {}, 1000)')).start();
+  const reaper = startReaper(runId, 60_000, world.client.endpoint, {
+    nodePath: process.execPath,
+    reaperFile: join(world.folder, 'reaper.cjs'),
+  });
+  expect(await reapersOf(runId)).toHaveLength(1);
+  reaper.remove();
+  await until(async () => (await stateOf(sandboxName(runId))) === 'absent', 10_000);
+  // It stays for what a call that was never answered may still make.
+  const late = await createRun(runId, '');
+  await until(async () => (await stateOf(late.id)) === 'absent', 10_000);
+  await until(async () => (await reapersOf(runId)).length === 0, 25_000);
+}, 60_000);
+
+test('a log that cannot be read does not keep the container, and the outcome says that output is lost', async () => {
+  const runId = makeRunId();
+  const container = await createRun(runId, 'console.log("lost"); process.exit(3)', {
+    LogConfig: { Type: 'none' },
+  });
+  await container.start();
+  await container.wait();
+  const { outcome, stdout } = await recover(runId, 20_000);
+  expect(outcome).toMatchObject({
+    end: 'exited',
+    exitCode: 3,
+    truncated: { stdout: true, stderr: true },
+  });
+  expect(stdout).toBe('');
+}, 30_000);
 
 test('containers of strangers are left alone, whatever labels their image gave them (X19)', async () => {
   const runId = makeRunId();

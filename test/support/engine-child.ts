@@ -22,6 +22,7 @@ const outcome = await engine.run(
     onArtifact: () => Promise.resolve(),
     onSkippedArtifact: () => undefined,
     beforeStart: () => Promise.resolve(),
+    onEnding: () => undefined,
     onStarted: () => void process.stdout.write('[started]\n'),
     onEnded: () => Promise.resolve(),
   },

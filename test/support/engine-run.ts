@@ -172,6 +172,7 @@ async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHo
     },
     onSkippedArtifact: (path, reason) => void (skipped[path] = reason),
     beforeStart: () => Promise.resolve(),
+    onEnding: () => undefined,
     onStarted: () => hooks.onStarted?.(),
     onEnded: () => Promise.resolve(),
   };

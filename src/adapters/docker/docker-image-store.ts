@@ -9,6 +9,7 @@ import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { readBuild, readPull } from './build-progress.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
+import { statusOf } from './engine-error.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
 const BUILDKIT = 2 as unknown as '2';
@@ -47,10 +48,11 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       await call(`pull ${name}`, PULL_MS, pull, signal);
     },
 
-    build: async (context, onProgress, signal) => {
+    build: async (context, tag, onProgress, signal) => {
       const build = async (abortSignal: AbortSignal): Promise<string> => {
         const options = {
           version: BUILDKIT,
+          t: tag,
           networkmode: 'none',
           buildargs: { SOURCE_DATE_EPOCH: '0' },
           abortSignal,
@@ -82,13 +84,22 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       );
     },
 
-    remove: async (reference, signal) => {
-      await call(
-        `remove ${reference}`,
-        SLOW_CALL_MS,
-        (abortSignal) => orNull(docker.getImage(reference).remove({ abortSignal })),
-        signal,
-      );
+    remove: async (tag, signal) => {
+      const remove = (abortSignal: AbortSignal) => orNull(docker.getImage(tag).remove({ abortSignal }));
+      try {
+        await call(`remove ${tag}`, SLOW_CALL_MS, remove, signal);
+        return true;
+      } catch (error) {
+        if (statusOf(error) === 409) return false;
+        throw error;
+      }
+    },
+
+    listTags: async (repository, signal) => {
+      const list = (abortSignal: AbortSignal) =>
+        docker.listImages({ filters: { reference: [repository] }, abortSignal });
+      const found = await call('list images', CALL_MS, list, signal);
+      return found.flatMap((image) => image.RepoTags ?? []).filter((tag) => tag.startsWith(`${repository}:`));
     },
 
     listLabelled: async (label, signal) => {

@@ -15,8 +15,10 @@ const FORWARDED = new Set<NodeJS.Signals>(['SIGUSR1', 'SIGUSR2']);
 export interface Ending {
   /** Why sjs ended the run; null when it did not. */
   readonly reason: Exclude<RunEnd, 'exited' | 'killed'> | null;
-  /** Whether a SIGKILL of sjs met the running container; the engine may say so after the container has ended. */
-  didKill(): Promise<boolean>;
+  /** The first signal that interrupted the run; null when none did. */
+  readonly interruptedBy: NodeJS.Signals | null;
+  /** Whether a signal that was to end the run met it alive; the engine may say so after the container has ended. */
+  didReach(): Promise<boolean>;
   /** The container runs: the deadline begins, and signals that came before are passed on. */
   begin(timeoutMs: number): void;
   /** Kills for this reason; the first reason stands. */
@@ -27,11 +29,21 @@ export interface Ending {
   readonly failed: Promise<never>;
 }
 
-/** Watches over the end of one container: deadline, output limit, interrupts, abort. */
-export function watchEnding(client: DockerClient, name: string, signals: RunSignals): Ending {
+/**
+ * Watches over the end of one container: deadline, output limit, interrupts, abort.
+ * @param onEnding called with each signal that is to end it
+ */
+export function watchEnding(
+  client: DockerClient,
+  name: string,
+  signals: RunSignals,
+  onEnding: () => void,
+): Ending {
   const timers = new Set<NodeJS.Timeout>();
   const early: NodeJS.Signals[] = [];
   let reason: Ending['reason'] = null;
+  let interruptedBy: Ending['interruptedBy'] = null;
+  let interrupting: Promise<boolean> | null = null;
   let killing: Promise<boolean> | null = null;
   let isRunning = false;
   let fail: (error: unknown) => void = () => undefined;
@@ -70,14 +82,22 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
       }
     }
   };
-  const killNow = (): void => void (killing ??= killWithRetries());
+  const killNow = (): void => {
+    onEnding();
+    killing ??= killWithRetries();
+  };
   const receive = (signal: NodeJS.Signals): void => {
     if (!isRunning) {
       early.push(signal);
     } else if (INTERRUPTS.has(signal)) {
       if (reason !== null) return killNow();
       reason = 'interrupted';
-      send(signal).catch(killNow);
+      interruptedBy = signal;
+      onEnding();
+      interrupting = send(signal).catch(() => {
+        killNow();
+        return false;
+      });
       after(GRACE_MS, killNow);
     } else if (FORWARDED.has(signal)) {
       send(signal).catch(() => undefined);
@@ -88,7 +108,10 @@ export function watchEnding(client: DockerClient, name: string, signals: RunSign
     get reason() {
       return reason;
     },
-    didKill: () => killing ?? Promise.resolve(false),
+    get interruptedBy() {
+      return interruptedBy;
+    },
+    didReach: async () => (await Promise.all([interrupting, killing])).includes(true),
     begin(timeoutMs: number) {
       isRunning = true;
       after(timeoutMs, () => ending.kill('timed-out'));

@@ -19,14 +19,15 @@ export function isUnexplainedKill(state: ContainerState, reason: RunEnd | null):
 
 /**
  * Why a run ended. sjs's own reason counts only when its signal met the container alive: a program that ended by
- * itself in the moment of the deadline has ended by itself.
+ * itself in the moment of the deadline, or of Ctrl-C, has ended by itself. Output that was cut stays cut.
  */
 export function decideEnd(
   state: ContainerState,
-  own: { readonly reason: RunEnd | null; readonly didKill: boolean },
+  own: { readonly reason: RunEnd | null; readonly didReach: boolean },
   killedByOthers: boolean,
 ): RunEnd {
-  if (own.reason === 'timed-out') return own.didKill && state.ExitCode === KILLED ? 'timed-out' : 'exited';
+  if (own.reason === 'timed-out') return own.didReach && state.ExitCode === KILLED ? 'timed-out' : 'exited';
+  if (own.reason === 'interrupted' && !own.didReach) return 'exited';
   if (own.reason !== null) return own.reason;
   return killedByOthers && isUnexplainedKill(state, null) ? 'killed' : 'exited';
 }

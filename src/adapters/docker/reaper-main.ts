@@ -19,6 +19,8 @@ interface Answer {
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as ReaperTask;
+/** The sjs lives, has recorded what there is to record, and could not remove the rest. */
+const isToRemove = process.argv[3] === 'remove';
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function call(method: string, path: string): Promise<Answer> {
@@ -73,10 +75,28 @@ async function look(): Promise<State> {
   return { kind: 'running', leftMs: Math.min(task.timeoutMs, task.timeoutMs - age) };
 }
 
+/** @throws when something is still there */
 async function removeAll(): Promise<void> {
-  await call('DELETE', `/containers/${task.sandbox}?force=1&v=1`);
-  await call('DELETE', `/containers/${task.out}?force=1&v=1`);
-  await call('DELETE', `/volumes/${task.out}`);
+  for (const path of [
+    `/containers/${task.sandbox}?force=1&v=1`,
+    `/containers/${task.out}?force=1&v=1`,
+    `/volumes/${task.out}`,
+  ]) {
+    const { status } = await call('DELETE', path);
+    if (status >= 300 && status !== 404) throw new Error(`${path}: ${status}`);
+  }
+}
+
+/** What the engine still makes of a call that it never answered comes late: it is looked for until it cannot any more. */
+async function remove(): Promise<void> {
+  const begin = performance.now();
+  for (let hasFailed = true; performance.now() - begin < (hasFailed ? PATIENCE_MS : NEVER_STARTED_MS);) {
+    hasFailed = await removeAll().then(
+      () => false,
+      () => true,
+    );
+    await sleep(1000);
+  }
 }
 
 async function reap(): Promise<void> {
@@ -103,4 +123,4 @@ async function reap(): Promise<void> {
   }
 }
 
-void reap();
+void (isToRemove ? remove() : reap());

@@ -19,16 +19,17 @@ export interface ReaperTask {
 export interface Reaper {
   /** Nothing is left to watch over: it ends. */
   dismiss(): void;
-  /** Something may be left: it wakes up and looks. */
-  wake(): void;
+  /** Something may be left, and nobody needs it any more: it removes that, as soon as the engine lets it. */
+  remove(): void;
 }
 
 // Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond.
-const WAIT = 'read -r _ && exit 0; exec "$0" "$@"';
+const WAIT = 'read -r word && [ "$word" = done ] && exit 0; exec "$0" "$@" "$word"';
 
 /**
  * Starts the reaper of one run (SPEC §2.8), in a session of its own so that neither Ctrl-C nor the terminal's end
- * reaches it. Its pipe closes when this process ends, however it ends; without "done" before, it takes over.
+ * reaches it. Its pipe closes when this process ends, however it ends; without "done" before, it takes over: it ends the
+ * program at its limit and leaves the rest to recovery, or removes all when it is told to.
  * @throws SjsError `CONTROL_MISSING` when it cannot be started: then nothing may run.
  */
 export function startReaper(
@@ -63,5 +64,5 @@ export function startReaper(
   pipe.on('error', () => undefined);
   pipe.unref();
   child.unref();
-  return { dismiss: () => void pipe.end('done\n'), wake: () => void pipe.end() };
+  return { dismiss: () => void pipe.end('done\n'), remove: () => void pipe.end('remove\n') };
 }

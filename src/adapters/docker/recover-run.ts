@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../../errors.js';
 import type { AbandonedRun, RunOutcome, RunStreams } from '../../ports/engine.js';
@@ -20,6 +20,8 @@ import { removeContainer, removeVolume } from './remove.js';
 import { inspectState } from './wait.js';
 
 const POLL_MS = 200;
+/** How long the log of an ended program may take. */
+const LOG_MS = 30_000;
 
 /**
  * Finishes a run whose sjs is gone; see the port. Removes what it left even when its output cannot be read. Another
@@ -68,18 +70,24 @@ async function finish(
   const durationMs = engineDuration(state);
   // Killed by the reaper, or here: nobody else kills at the limit.
   const isOverdue = isUnexplainedKill(state, null) && (didKill || durationMs >= limits.timeoutMs);
-  const output = pumpOutput(
-    await readLog(client, name, signal),
-    limits.outputBytes,
-    streams,
-    () => undefined,
+  const log = readLog(client, name, signal);
+  const output = pumpOutput(log.bytes(), limits.outputBytes, streams, () => undefined);
+  const isBroken = await output.done.then(
+    () => false,
+    (error: unknown) => {
+      if (error instanceof SjsError && error.code === 'ENGINE_FAILED') return true;
+      throw error;
+    },
   );
-  await output.done;
   const isCut = output.truncated.stdout || output.truncated.stderr;
-  const own = isOverdue ? { reason: 'timed-out' as const, didKill: true } : { reason: null, didKill: false };
+  // What cannot be read is lost, and the record says so; it must not keep the container for ever.
+  const truncated = isBroken || log.failed() ? { stdout: true, stderr: true } : output.truncated;
+  const own = isOverdue
+    ? { reason: 'timed-out' as const, didReach: true }
+    : { reason: null, didReach: false };
   const killedByOthers = isUnexplainedKill(state, own.reason) && (await hasKillEvent(client, name, state));
   const end = isCut ? 'output-limit' : decideEnd(state, own, killedByOthers);
-  return toOutcome(state, end, { durationMs, truncated: output.truncated, usage: null });
+  return toOutcome(state, end, { durationMs, truncated, usage: null });
 }
 
 /** The state after the end, which is forced at the deadline; null for a container that never ran or is gone. */
@@ -118,18 +126,32 @@ async function kill({ docker, call }: DockerClient, name: string): Promise<boole
   }
 }
 
-/** What the engine's log kept of stdout and stderr, multiplexed. */
-async function readLog(
+/** The whole pieces of what the engine's log kept of stdout and stderr, multiplexed, as far as it can be read. */
+function readLog(
   { docker, call }: DockerClient,
   name: string,
   signal?: AbortSignal,
-): Promise<Readable> {
-  const stream = await call(
-    'read the log',
-    CALL_MS,
-    (abortSignal) =>
-      docker.getContainer(name).logs({ follow: true, stdout: true, stderr: true, abortSignal }),
-    signal,
-  );
-  return stream as Readable;
+): { readonly bytes: () => AsyncGenerator<Uint8Array, void, void>; readonly failed: () => boolean } {
+  let failed = false;
+  const open = (abortSignal: AbortSignal) =>
+    docker.getContainer(name).logs({ follow: true, stdout: true, stderr: true, abortSignal });
+  async function* bytes(): AsyncGenerator<Uint8Array, void, void> {
+    let stream: Readable;
+    try {
+      stream = (await call('read the log', CALL_MS, open, signal)) as Readable;
+    } catch (error) {
+      // An engine that is not there will be; one that answers so will not say anything else later.
+      if (statusOf(error) === null) throw error;
+      failed = true;
+      return;
+    }
+    const silent = AbortSignal.timeout(LOG_MS);
+    try {
+      yield* addAbortSignal(signal ? AbortSignal.any([signal, silent]) : silent, stream);
+    } catch {
+      if (signal?.aborted) throw abortedError('read the log');
+      failed = true;
+    }
+  }
+  return { bytes, failed: () => failed };
 }

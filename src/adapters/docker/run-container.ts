@@ -10,7 +10,7 @@ import { startCollector, type Collector } from './collector.js';
 import { sandboxOptions } from './container-options.js';
 import { createNamedContainer, createOutVolume } from './create-container.js';
 import { watchEnding, type Ending } from './ending.js';
-import { abortedError } from './engine-error.js';
+import { abortedError, toEngineError } from './engine-error.js';
 import { hasKillEvent } from './kill-events.js';
 import { decideEnd, isUnexplainedKill, toOutcome } from './outcome.js';
 import { outName, sandboxName } from './owner-labels.js';
@@ -62,7 +62,7 @@ export async function runContainer(
   if (signals.abort?.aborted) throw abortedError('run the program');
   const run: Run = { client, runId, owner, plan, streams, abort: signals.abort };
   const name = sandboxName(runId);
-  const ending = watchEnding(client, name, signals);
+  const ending = watchEnding(client, name, signals, streams.onEnding);
   const collecting = prepareCollector(run, assets);
   // A volume that is not there yet would be made by the engine, on disk and without limits.
   const creating = collecting.volume.then(() =>
@@ -93,7 +93,7 @@ export async function runContainer(
     await Promise.allSettled([creating, collecting.started]);
     const isGone = await removeRun(client, runId, plan.filesystem.outBytes !== null);
     if (isKnown && isGone) reaper?.dismiss();
-    else reaper?.wake();
+    else reaper?.remove();
   }
 }
 
@@ -105,13 +105,27 @@ async function connect(run: Run, ending: Ending, starting: Promise<Collector | n
   socket.on('error', () => undefined);
   try {
     const collector = await starting;
-    const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
+    const output = pumpOutput(readSocket(socket, client), plan.resources.outputBytes, streams, () =>
+      ending.kill('output-limit'),
+    );
     const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
     const input = pumpInput(socket, head, streams.stdin);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
     return await follow(run, ending, socket, output, input, collector);
   } finally {
     socket.destroy();
+  }
+}
+
+/** The same chunks, and the connection's failure in our words. */
+async function* readSocket(
+  socket: Duplex,
+  { endpoint }: DockerClient,
+): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    yield* socket as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw error instanceof SjsError ? error : toEngineError('pass on the output', error, endpoint);
   }
 }
 
@@ -147,11 +161,12 @@ async function follow(
     const stopped = waitUntilStopped(client, name, ending.failed);
     const { sawRestart } = await Promise.race([stopped, ...faults]);
     const durationMs = Math.max(0, Math.round(performance.now() - begin));
-    const [state] = await Promise.all([inspectState(client, name), drain(socket, output, abort)]);
+    streams.onEnding();
+    const [state] = await Promise.all([inspectState(client, name), drain(socket, output)]);
     const sample = usage.stop();
     const killedByOthers =
       isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
-    const own = { reason: ending.reason, didKill: await ending.didKill() };
+    const own = { reason: ending.reason, didReach: await ending.didReach() };
     const end = decideEnd(state, own, killedByOthers);
     // What the program did is known; what it left in /out must not decide whether that is recorded.
     if (collector && !abort?.aborted) {
@@ -161,19 +176,17 @@ async function follow(
           streams.onSkippedArtifact('.', `could not be collected: ${String(error)}`),
         );
     }
-    return toOutcome(state, end, { durationMs, truncated: output.truncated, usage: sample });
+    const { interruptedBy } = ending;
+    const measured = { durationMs, truncated: output.truncated, usage: sample };
+    return { ...toOutcome(state, end, measured), ...(end === 'interrupted' && { interruptedBy }) };
   } finally {
     usage.stop();
     abort?.removeEventListener('abort', onAbort);
   }
 }
 
-/** Waits until everything that was written before the end is delivered; an abort does not wait for a slow receiver. */
-async function drain(socket: Duplex, output: OutputPump, abort: AbortSignal | undefined): Promise<void> {
-  let onAbort = (): void => undefined;
-  const aborted = new Promise<void>((resolve) => (onAbort = resolve));
-  if (abort?.aborted) onAbort();
-  abort?.addEventListener('abort', onAbort, { once: true });
+/** Waits until everything that was written before the end is delivered. */
+async function drain(socket: Duplex, output: OutputPump): Promise<void> {
   const timer = setInterval(() => {
     if (output.isDelivering()) return;
     socket.destroy(
@@ -181,10 +194,9 @@ async function drain(socket: Duplex, output: OutputPump, abort: AbortSignal | un
     );
   }, DRAIN_MS);
   try {
-    await Promise.race([output.done, aborted]);
+    await output.done;
   } finally {
     clearInterval(timer);
-    abort?.removeEventListener('abort', onAbort);
   }
 }
 
@@ -202,7 +214,7 @@ function prepareCollector(
   return { volume, started };
 }
 
-/** Removes all of a run; false when the engine did not let it. Then recovery will find it by its labels. */
+/** Removes all of a run; false when the engine did not let it. */
 async function removeRun(client: DockerClient, runId: string, hasOut: boolean): Promise<boolean> {
   try {
     await Promise.all([

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { lstat, readlink, stat, symlink } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
 import { isFinished, type RunRecord } from '../../model/record.js';
@@ -8,6 +8,7 @@ import type { RecordQuery } from '../../ports/record-store.js';
 import { syncFolder, type HomeFolder } from './home-folder.js';
 import { parseRecord } from './record-shape.js';
 import { describeStoreError } from './store-error.js';
+import { createTempName, judgeTempOwner } from './temp-name.js';
 
 const RUNS = 'runs';
 const OPEN = 'open';
@@ -16,7 +17,10 @@ const SUFFIX = '.json';
 const BATCH = 64;
 const DAY_MS = 24 * 3_600_000;
 
-/** Records in `runs/<ULID>.json`; the unfinished ones also have an empty file in `open/`. */
+/**
+ * Records in `runs/<ULID>.json`; the unfinished ones also have a marker in `open/`: a link to nothing, which comes into
+ * being together with the name of its maker.
+ */
 export class RecordFiles {
   private readonly home: HomeFolder;
 
@@ -43,7 +47,7 @@ export class RecordFiles {
     const folder = await this.home.makeFolder(OPEN);
     const path = this.home.at(OPEN, id);
     try {
-      await (await open(path, 'wx', 0o600)).close();
+      await symlink(await createTempName(), path);
       await syncFolder(folder);
       return true;
     } catch (cause) {
@@ -118,15 +122,23 @@ export class RecordFiles {
     return open;
   }
 
-  /** Clears markers older than a day that never got a record: their process died in between. */
+  /** Clears markers that never got a record: their process died in between (of another boot or machine: a day ago). */
   async removeStaleMarkers(nowMs: number): Promise<void> {
     for (const id of this.home.list(OPEN).filter(isUlid)) {
-      const [marker, record] = await Promise.all(
-        [this.home.at(OPEN, id), this.home.at(RUNS, `${id}${SUFFIX}`)].map((path) =>
-          stat(path).catch(() => null),
-        ),
+      const path = this.home.at(OPEN, id);
+      const [marker, maker] = await Promise.all([
+        lstat(path).catch(() => null),
+        readlink(path).catch(() => ''),
+      ]);
+      const owner = await judgeTempOwner(maker);
+      if (!marker || owner === 'alive') continue;
+      if (owner === 'unknown' && nowMs - marker.mtimeMs < DAY_MS) continue;
+      // Looked for last: a maker that is dead by now cannot write it any more.
+      const hasRecord = await stat(this.home.at(RUNS, `${id}${SUFFIX}`)).then(
+        () => true,
+        (error: unknown) => !isErrno(error, 'ENOENT'),
       );
-      if (marker && !record && nowMs - marker.mtimeMs > DAY_MS) await this.home.remove(OPEN, id);
+      if (!hasRecord) await this.home.remove(OPEN, id);
     }
   }
 

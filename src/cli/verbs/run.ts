@@ -1,7 +1,7 @@
 import type { RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { answerDockerWord } from '../docker-words.js';
-import { exitCodeOfRun, RUN_EXIT } from '../exit-codes.js';
+import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeEnding } from '../run-ending.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readSecrets } from '../run-request.js';
 import { collectOutput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
@@ -64,6 +64,8 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
         ...(onArtifact && { onArtifact }),
         signals: tap.signals,
       });
+      // Told to end while nobody read what was left: the record has it.
+      if (tap.signals.abort.aborted) return exitCodeOfSignal(tap.received() ?? 'SIGINT');
       await passed?.end();
       if (collected) await output.printJson({ ...record, output: collected.texts() });
       sayEnding(record, tap.received(), context);

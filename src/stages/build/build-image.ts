@@ -58,14 +58,15 @@ export async function fetchBase(
 }
 
 /**
- * Builds the context over the base that the engine holds and returns what it made, read back from the engine.
+ * Builds the context over the base that the engine holds under a tag of its own, and returns what it made, read back from the engine.
  * @throws SjsError `BUILD_FAILED`, `BUILD_TIMEOUT`, `SOURCE_CHANGED`.
  */
 export async function buildImage(
   context: Context,
+  tag: string,
   { images, onProgress, signal }: BuildEnvironment,
 ): Promise<ImageFacts> {
-  const imageId = await images.build(context.open(), onProgress, signal);
+  const imageId = await images.build(context.open(), tag, onProgress, signal);
   const image = await images.inspect(imageId, signal);
   if (!image) {
     throw new SjsError('BUILD_FAILED', `the engine said it built ${imageId} and does not have it`, {

@@ -65,7 +65,9 @@ test('a build that never ends is BUILD_TIMEOUT, and its context is closed', asyn
     call: () => Promise.reject(new SjsError('ENGINE_TIMEOUT', 'x')),
   } as unknown as DockerClient;
   const context = Readable.from(['x']);
-  await expect(createDockerImageStore(client).build(context, () => undefined)).rejects.toMatchObject({
+  await expect(
+    createDockerImageStore(client).build(context, 'sjs/building:x', () => undefined),
+  ).rejects.toMatchObject({
     code: 'BUILD_TIMEOUT',
   });
   expect(context.destroyed).toBe(true);

@@ -29,9 +29,10 @@ test.each<[string, ContainerState, RunEnd | null, boolean, boolean, RunEnd]>([
   ['by itself in the moment of the deadline', state(0), 'timed-out', true, false, 'exited'],
   ['before the signal of the deadline came', state(137), 'timed-out', false, false, 'exited'],
   ['by too much output', state(0), 'output-limit', false, false, 'output-limit'],
-  ['after an interrupt', state(5), 'interrupted', false, false, 'interrupted'],
-])('ended %s', (_name, seen, reason, didKill, byOthers, expected) => {
-  expect(decideEnd(seen, { reason, didKill }, byOthers)).toBe(expected);
+  ['after an interrupt', state(5), 'interrupted', true, false, 'interrupted'],
+  ['by itself before the interrupt met it', state(5), 'interrupted', false, false, 'exited'],
+])('ended %s', (_name, seen, reason, didReach, byOthers, expected) => {
+  expect(decideEnd(seen, { reason, didReach }, byOthers)).toBe(expected);
 });
 
 test('the event log is asked only about a SIGKILL that nothing explains', () => {

@@ -47,7 +47,8 @@ describe('the folder', () => {
     await keep('x');
     const entries = await readdir(home, { recursive: true, withFileTypes: true });
     expect(entries.length).toBeGreaterThan(10);
-    for (const entry of entries) {
+    // A marker of an open record is a link to nothing: it has no mode of its own.
+    for (const entry of entries.filter((one) => !one.isSymbolicLink())) {
       const { mode } = await stat(join(entry.parentPath, entry.name));
       expect([entry.name, mode & 0o777]).toEqual([entry.name, entry.isDirectory() ? 0o700 : 0o600]);
     }

@@ -1,0 +1,27 @@
+import { expect, test } from '@jest/globals';
+import { prune, type PruneTools } from '../../../src/flows/prune.js';
+import type { Policy } from '../../../src/model/policy.js';
+import { createMemoryRecordStore } from '../../support/memory-record-store.js';
+import { makeEntry } from '../../support/records.js';
+
+const DAY_MS = 24 * 3_600_000;
+const NOW = Date.parse('2026-06-01T00:00:00Z');
+const ago = (days: number): string => new Date(NOW - days * DAY_MS).toISOString();
+
+test('prune keeps what is in use: by a container, or by builds that come out at it', async () => {
+  const store = createMemoryRecordStore();
+  const [unused, running, rebuilt] = ['1', '2', '3'].map((number) => makeEntry(number));
+  await store.saveImage({ ...unused!, createdAt: ago(90) });
+  await store.saveImage({ ...running!, createdAt: ago(90) });
+  await store.saveImage({ ...rebuilt!, createdAt: ago(90), usedAt: ago(2) });
+  const tools = {
+    store,
+    clock: { now: () => NOW },
+    images: { remove: (tag: string) => Promise.resolve(tag !== running!.tag) },
+    loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
+  } as unknown as PruneTools;
+  expect((await prune(tools)).images).toEqual([unused!.tag]);
+  expect((await store.listImages()).map(({ tag }) => tag).sort()).toEqual(
+    [running!.tag, rebuilt!.tag].sort(),
+  );
+});
