@@ -25,7 +25,9 @@ export async function loadSandbox(path: string): Promise<LoadedSandbox> {
 export async function parseSandbox(bytes: Uint8Array, file: string): Promise<LoadedSandbox> {
   const document = parseYaml(bytes, file);
   const findings = await checkSchema(document, SANDBOX_SCHEMA, 'sandbox');
-  const all = [...findings.problems, ...(document.mayQuote ? checkValues(document, findings) : [])];
+  // What fits the schema is a sandbox, whatever the file is called: it is judged to the end, and may be quoted.
+  const isOurs = document.mayQuote || findings.problems.length === 0;
+  const all = [...findings.problems, ...(isOurs ? checkValues(document, findings) : [])];
   if (all.length > 0) throw toError(all, file, 'sandbox');
   return {
     file,
