@@ -1,10 +1,12 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
-import type { ResolvedBase, VerifiedBase } from '../../model/base.js';
+import type { BaseSignature, ResolvedBase, VerifiedBase } from '../../model/base.js';
 import type { BaseRule, TrustRequirement } from '../../model/policy.js';
+import { canonicalJson } from '../../model/canonical-json.js';
 import type { Clock } from '../../ports/clock.js';
-import type { SignatureVerifier, VerifiedPayload } from '../../ports/signature-verifier.js';
+import type { SignatureVerifier, Signer, VerifiedPayload } from '../../ports/signature-verifier.js';
 import { formatRepository } from '../../model/reference.js';
+import { withAuthorities } from '../../model/trusted-root.js';
 import { mostHelpful } from './most-helpful.js';
 import { checkPayload } from './check-payload.js';
 import { fingerprintOf, usableKeys } from './trusted-keys.js';
@@ -12,17 +14,19 @@ import { fingerprintOf, usableKeys } from './trusted-keys.js';
 /** What one rule found: the evidence it accepts. */
 interface Evidence {
   readonly rule: BaseRule;
-  readonly publicKey: string;
+  readonly signer: Signer;
   readonly payload: VerifiedPayload;
 }
 
-type Ask = (publicKey: string, log: BaseRule['transparencyLog']) => Promise<readonly VerifiedPayload[]>;
+type SignerDescription = Omit<BaseSignature, 'transparencyLog' | 'annotations' | 'rule'>;
+
+type Ask = (signer: Signer, rule: BaseRule) => Promise<readonly VerifiedPayload[]>;
 
 /**
  * Verifies the digest that the tag or pin named: every layer of the policy with an opinion must have a rule that a
  * signature satisfies. Questions to cosign are asked at once, each one once. Denied digests are the caller's.
  * @throws SjsError the most telling refusal of all rules: `BASE_UNTRUSTED`, `BASE_UNVERIFIED`, `BASE_KEY_MISMATCH`,
- * `BASE_KEY_OUT_OF_DATE`, `BASE_DIGEST_MISMATCH`, `BASE_VERSION_MISMATCH`, `BASE_REPOSITORY_MISMATCH`,
+ * `BASE_KEY_OUT_OF_DATE`, `BASE_IDENTITY_MISMATCH`, `BASE_DIGEST_MISMATCH`, `BASE_VERSION_MISMATCH`, `BASE_REPOSITORY_MISMATCH`,
  * `POLICY_INVALID` for a key that is none, and what cosign and the registry fail with.
  */
 export async function verifyBase(
@@ -44,10 +48,11 @@ export async function verifyBase(
     });
   }
   const asked = new Map<string, Promise<readonly VerifiedPayload[]>>();
-  const ask: Ask = (publicKey, transparencyLog) => {
-    const key = JSON.stringify([publicKey, transparencyLog]);
-    const reference = { ...base.repository, digest: base.digest };
-    const answer = asked.get(key) ?? verifier.verify({ reference, publicKey, transparencyLog }, signal);
+  const reference = { ...base.repository, digest: base.digest };
+  const ask: Ask = (signer, { trustedRoot, transparencyLog }) => {
+    const request = { reference, signer, trustedRoot, transparencyLog };
+    const key = canonicalJson(request);
+    const answer = asked.get(key) ?? verifier.verify(request, signal);
     asked.set(key, answer);
     return answer;
   };
@@ -58,8 +63,7 @@ export async function verifyBase(
   const fields = {
     ...base,
     signature: {
-      keyFingerprint: fingerprintOf(first.publicKey),
-      publicKey: first.publicKey,
+      ...describeSigner(first),
       transparencyLog: first.rule.transparencyLog,
       annotations: first.payload.annotations,
       rule: `${first.rule.location.file}${first.rule.location.line === undefined ? '' : `:${first.rule.location.line}`}`,
@@ -68,6 +72,29 @@ export async function verifyBase(
     allowSetuidFiles: layers.every((found) => found.some(({ rule }) => rule.allowSetuidFiles)),
   };
   return fields as unknown as VerifiedBase;
+}
+
+/** Who signed, in the form that records and locks keep. */
+function describeSigner({ rule, signer }: Evidence): SignerDescription {
+  if ('publicKey' in signer) {
+    const keyFingerprint = fingerprintOf(signer.publicKey);
+    const { publicKey } = signer;
+    return {
+      signer: keyFingerprint,
+      keyFingerprint,
+      publicKey,
+      keyless: null,
+      trustedRoot: rule.trustedRoot,
+    };
+  }
+  const { issuer, identity, identityPattern, caRoots } = signer;
+  return {
+    signer: `${identity ?? identityPattern} (${issuer})`,
+    keyFingerprint: null,
+    publicKey: null,
+    keyless: { issuer, identity, identityPattern, hasOwnRoots: caRoots !== null },
+    trustedRoot: caRoots === null ? rule.trustedRoot : withAuthorities(rule.trustedRoot, caRoots),
+  };
 }
 
 /** All that succeed of the given, at least one; else the most telling failure. */
@@ -84,13 +111,15 @@ async function satisfyOne<T>(
 }
 
 async function satisfyRule(rule: BaseRule, base: ResolvedBase, ask: Ask, clock: Clock): Promise<Evidence> {
-  const keys = usableKeys(rule, clock.now());
-  const [evidence] = await satisfyOne(keys, async ({ publicKey }) => {
-    const payloads = await ask(publicKey, rule.transparencyLog);
+  const signers: readonly Signer[] = rule.keyless
+    ? [rule.keyless]
+    : usableKeys(rule, clock.now()).map(({ publicKey }) => ({ publicKey }));
+  const [evidence] = await satisfyOne(signers, async (signer) => {
+    const payloads = await ask(signer, rule);
     const failures: unknown[] = [];
     for (const payload of payloads) {
       const failure = checkPayload(payload, rule, base);
-      if (failure === null) return { rule, publicKey, payload };
+      if (failure === null) return { rule, signer, payload };
       failures.push(failure);
     }
     throw mostHelpful(failures);
