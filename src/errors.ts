@@ -38,6 +38,7 @@ export const ERROR_CODES = {
   BASE_UNVERIFIED: 'verification',
   BASE_KEY_MISMATCH: 'verification',
   BASE_KEY_OUT_OF_DATE: 'verification',
+  BASE_IDENTITY_MISMATCH: 'verification',
   BASE_DIGEST_MISMATCH: 'verification',
   BASE_VERSION_MISMATCH: 'verification',
   BASE_REPOSITORY_MISMATCH: 'verification',

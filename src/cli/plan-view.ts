@@ -1,5 +1,6 @@
 import { formatBytes, formatCpu, formatDuration, type Sjs } from '../index.js';
 import type { Colors } from './output.js';
+import { describeSigner } from './signer.js';
 import { cleanLine } from './terminal.js';
 
 type BuildPlan = Awaited<ReturnType<Sjs['plan']>>;
@@ -15,7 +16,7 @@ export function formatPlan(plan: BuildPlan, colors: Colors): string {
       [
         `${base.image}@${base.digest}${base.version === null ? '' : ` (${base.version})`}`,
         ...(base.manifestDigest === base.digest ? [] : [`this platform's manifest ${base.manifestDigest}`]),
-        `signed by the key ${base.signer}`,
+        `signed by ${describeSigner(base.signer)}`,
         `trusted by ${cleanLine(base.trustedBy)}`,
       ],
     ],

@@ -78,7 +78,7 @@ export async function buildSandbox(
       version: prepared.base.signedVersion,
       digest: prepared.base.digest,
       manifestDigest: prepared.base.manifestDigest,
-      signer: prepared.base.signature.keyFingerprint,
+      signer: prepared.base.signature.signer,
     },
     cached: known !== null,
     name: entry.name,

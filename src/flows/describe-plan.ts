@@ -72,7 +72,7 @@ export async function describePlan(
       version: base.signedVersion,
       digest: base.digest,
       manifestDigest: base.manifestDigest,
-      signer: base.signature.keyFingerprint,
+      signer: base.signature.signer,
       trustedBy: base.signature.rule,
     },
     dockerfile: rendered.dockerfile,

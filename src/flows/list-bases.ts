@@ -1,5 +1,5 @@
 import semver from 'semver';
-import type { Policy } from '../model/policy.js';
+import type { KeylessSigner, Policy } from '../model/policy.js';
 import { parseReference } from '../model/reference.js';
 import { SjsError } from '../errors.js';
 import type { Registry } from '../ports/registry.js';
@@ -10,6 +10,8 @@ export interface TrustedBaseListing {
   /** `file:line` of the rule. */
   readonly trustedBy: string;
   readonly transparencyLog: 'required' | 'none';
+  /** Whom a certificate must name; null when the rule trusts keys. */
+  readonly keyless: Omit<KeylessSigner, 'caRoots'> | null;
   readonly keys: readonly { readonly notBefore: string | null; readonly notAfter: string | null }[];
   /** Versions, highest first; null for a pattern, which no registry can list. */
   readonly versions: readonly string[] | null;
@@ -29,6 +31,11 @@ export async function listBases(
       repository: rule.repository,
       trustedBy: `${rule.location.file}${rule.location.line === undefined ? '' : `:${rule.location.line}`}`,
       transparencyLog: rule.transparencyLog,
+      keyless: rule.keyless && {
+        issuer: rule.keyless.issuer,
+        identity: rule.keyless.identity,
+        identityPattern: rule.keyless.identityPattern,
+      },
       keys: rule.keys.map(({ notBefore, notAfter }) => ({ notBefore, notAfter })),
       ...(await versionsOf(rule.repository, registry, signal)),
     })),

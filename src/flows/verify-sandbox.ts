@@ -1,4 +1,4 @@
-import type { VerifiedBase } from '../model/base.js';
+import type { BaseSignature, VerifiedBase } from '../model/base.js';
 import type { Policy } from '../model/policy.js';
 import { formatRepository } from '../model/reference.js';
 import type { BaseRequest } from '../model/sandbox.js';
@@ -46,11 +46,12 @@ export interface SealVerification {
     /** What is signed: an index or a manifest. */
     readonly digest: string;
     readonly version: string | null;
-    /** Fingerprint of the key. */
+    /** Fingerprint of the key, or identity and issuer of the certificate. */
     readonly signer: string;
-    /** PEM of the key. */
-    readonly publicKey: string;
-    readonly transparencyLog: 'required' | 'none';
+    readonly publicKey: BaseSignature['publicKey'];
+    readonly keyless: BaseSignature['keyless'];
+    readonly trustedRoot: BaseSignature['trustedRoot'];
+    readonly transparencyLog: BaseSignature['transparencyLog'];
     readonly trustedBy: string;
   };
 }
@@ -85,8 +86,10 @@ export async function verifySealedImage(
       image: base.image,
       digest: base.digest,
       version: verified.signedVersion,
-      signer: verified.signature.keyFingerprint,
+      signer: verified.signature.signer,
       publicKey: verified.signature.publicKey,
+      keyless: verified.signature.keyless,
+      trustedRoot: verified.signature.trustedRoot,
       transparencyLog: verified.signature.transparencyLog,
       trustedBy: verified.signature.rule,
     },

@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { KeylessSigner } from './policy.js';
 import type { Repository } from './reference.js';
 import type { RuntimeConfig } from './runtime-config.js';
 
@@ -29,10 +30,16 @@ export interface ResolvedBase {
 
 /** Who signed a base, and what was signed with it. */
 export interface BaseSignature {
-  /** sha256 of the public key's DER (SubjectPublicKeyInfo). */
-  readonly keyFingerprint: Digest;
-  /** PEM of the key. */
-  readonly publicKey: string;
+  /** The fingerprint of the key, or `IDENTITY (ISSUER)` of the certificate as the policy writes them. */
+  readonly signer: string;
+  /** sha256 of the public key's DER (SubjectPublicKeyInfo); null when a certificate named the signer. */
+  readonly keyFingerprint: Digest | null;
+  /** PEM of the key; null likewise. */
+  readonly publicKey: string | null;
+  /** Whom the certificate had to name; null when a key is trusted. */
+  readonly keyless: (Omit<KeylessSigner, 'caRoots'> & { readonly hasOwnRoots: boolean }) | null;
+  /** Text of the Sigstore trusted root with all that counted; null for public Sigstore's, or for a key alone. */
+  readonly trustedRoot: string | null;
   /** Whether the signature had to be in the transparency log. */
   readonly transparencyLog: 'required' | 'none';
   readonly annotations: Readonly<Record<string, string>>;

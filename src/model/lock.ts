@@ -13,8 +13,8 @@ export interface Lock {
     readonly digest: Digest;
     /** Manifest digest by platform, as `linux/amd64`. */
     readonly manifests: Readonly<Record<string, Digest>>;
-    /** Fingerprint of the key that signed it. */
-    readonly signer: Digest;
+    /** Fingerprint of the key that signed it, or `IDENTITY (ISSUER)` of the certificate. */
+    readonly signer: string;
   };
   readonly template: { readonly name: string; readonly digest: Digest };
   /** Dependencies come later. */

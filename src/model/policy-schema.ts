@@ -43,11 +43,38 @@ const verifySchema = mapping(
         ['publicKey'],
       ),
     },
-    keyless: { notYet: 'keyless verification', description: 'Not yet.' },
-    issuer: { notYet: 'keyless verification', description: 'Not yet.' },
-    identity: { notYet: 'keyless verification', description: 'Not yet.' },
-    identityPattern: { notYet: 'keyless verification', description: 'Not yet.' },
-    caRoots: { notYet: 'own certificate authorities', description: 'Not yet.' },
+    keyless: mapping(
+      {
+        issuer: text(
+          'an https URL',
+          '^https://[!-~]{1,1024}$',
+          'The OIDC issuer that the certificate names, exactly.',
+        ),
+        identity: text(
+          'text without spaces',
+          '^[!-~]{1,1024}$',
+          'The subject of the certificate, exactly: a URI or an address.',
+        ),
+        identityPattern: text(
+          'an expression from ^ to $',
+          '^\\^[!-~]{1,1024}\\$$',
+          'Instead of identity: an expression for the whole of it, literal up to the owner (https://host/owner/) or at the domain.',
+        ),
+        caRoots: text(
+          'PEM certificates',
+          '^-----BEGIN CERTIFICATE-----\\n[A-Za-z0-9+/=\\n -]{1,65536}-----END CERTIFICATE-----\\s*$',
+          'Your own certificate authorities, instead of Sigstore’s; their certificates need be in no log.',
+        ),
+      },
+      ['issuer'],
+      'Instead of keys: who a certificate must name.',
+    ),
+    trustedRoot: text(
+      'a Sigstore trusted root in JSON',
+      '^\\s*\\{',
+      'The text of a trusted root file: its authorities and logs count instead of public Sigstore’s. Needs transparencyLog: required.',
+      { maxLength: 131_072 },
+    ),
     attestations: { notYet: 'required attestations', description: 'Not yet.' },
     annotations: {
       type: 'object',
@@ -61,11 +88,11 @@ const verifySchema = mapping(
       type: 'string',
       enum: ['required', 'none'],
       default: 'required',
-      description: 'Whether the signature must be in the transparency log.',
+      description: 'Whether the signature must be in the transparency log; none only with keys, or caRoots.',
     },
   },
-  ['keys'],
-  'How a signature must verify.',
+  [],
+  'How a signature must verify: by keys, or keyless.',
 );
 
 /** JSON Schema (draft-07) of a policy (SPEC §4), with our keywords for quantities and for what is not yet. */

@@ -11,13 +11,29 @@ export interface TrustedKey {
   readonly notAfter: string | null;
 }
 
+/** Whom a certificate must name: what stands for a key where a certificate authority vouches for the signer. */
+export interface KeylessSigner {
+  /** The OIDC issuer, exactly. */
+  readonly issuer: string;
+  /** The subject of the certificate, exactly; null when a pattern says it. */
+  readonly identity: string | null;
+  /** Anchored at both ends and literal up to the owner; null when the identity is exact. */
+  readonly identityPattern: string | null;
+  /** PEM of the operator's own certificate authorities; null for those of the trusted root, or of Sigstore. */
+  readonly caRoots: string | null;
+}
+
 /** Which bases one policy layer trusts, and how their signature must verify. */
 export interface BaseRule {
   /** Repository pattern: `*` matches within one path component, `**` any number of them. */
   readonly repository: string;
   /** Further patterns under which the same images may be fetched; the signed repository stays the one above. */
   readonly mirrors: readonly string[];
+  /** Empty when the rule is keyless. */
   readonly keys: readonly TrustedKey[];
+  readonly keyless: KeylessSigner | null;
+  /** Text of a Sigstore trusted root, whose authorities and logs count instead of public Sigstore's; null for those. */
+  readonly trustedRoot: string | null;
   /** Annotations that must be signed, besides `version` and `repository`. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly transparencyLog: 'required' | 'none';

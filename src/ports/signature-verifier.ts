@@ -1,11 +1,16 @@
 import type { Digest } from '../model/digest.js';
+import type { KeylessSigner } from '../model/policy.js';
 import type { DigestReference } from '../model/reference.js';
 
-/** One question to cosign: is this digest signed by this key? */
+/** Who must have signed: the holder of a key (PEM of its public half), or whom a certificate names. */
+export type Signer = { readonly publicKey: string } | KeylessSigner;
+
+/** One question to cosign: is this digest signed by this signer? */
 export interface VerifyRequest {
   readonly reference: DigestReference;
-  /** PEM of the public key. */
-  readonly publicKey: string;
+  readonly signer: Signer;
+  /** Text of a Sigstore trusted root; null for public Sigstore's. */
+  readonly trustedRoot: string | null;
   readonly transparencyLog: 'required' | 'none';
 }
 
@@ -24,8 +29,9 @@ export interface SignatureVerifier {
   version(signal?: AbortSignal): Promise<string>;
   /**
    * The payloads that verify; never empty.
-   * @throws `BASE_UNVERIFIED` when nothing is signed, `BASE_KEY_MISMATCH` when there are signatures but none by this
-   * key, `BASE_DIGEST_MISMATCH` when the signature there is of another image, `COSIGN_INVALID_ANSWER` when the answer is
+   * @throws `BASE_UNVERIFIED` when nothing is signed or a log does not have it, `BASE_KEY_MISMATCH` when there are
+   * signatures but none by this key, `BASE_IDENTITY_MISMATCH` when none is by this identity of this issuer, certified
+   * by a trusted authority, `BASE_DIGEST_MISMATCH` when the signature there is of another image, `COSIGN_INVALID_ANSWER` when the answer is
    * empty, unreadable or about another digest, `COSIGN_TIMEOUT`, `COSIGN_MISSING`, `COSIGN_UNSUPPORTED`,
    * `BASE_NOT_FOUND`, `REGISTRY_UNREACHABLE`, `REGISTRY_UNAUTHORIZED`.
    */

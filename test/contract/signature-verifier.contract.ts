@@ -18,7 +18,10 @@ export function describeSignatureVerifier(name: string, start: () => Promise<Ver
     let under: VerifierUnderTest;
     const key = (index: number) => under.keys[index] as { keyFile: string; publicKey: string };
     const ask = (reference: DigestReference, publicKey: string, signal?: AbortSignal) =>
-      under.verifier.verify({ reference, publicKey, transparencyLog: 'none' }, signal);
+      under.verifier.verify(
+        { reference, signer: { publicKey }, trustedRoot: null, transparencyLog: 'none' },
+        signal,
+      );
     beforeAll(async () => {
       under = await start();
     });

@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-
-const exec = promisify(execFile);
+import { COSIGN_2, runCosign } from './cosign-generations.js';
 
 /** A key pair that cosign made, with an empty password. */
 export interface CosignKey {
@@ -15,14 +12,13 @@ export interface CosignKey {
 /** Makes key pairs in a folder that goes away with `remove`. */
 export async function makeCosignKeys(
   count: number,
+  generation = COSIGN_2,
 ): Promise<{ readonly keys: readonly CosignKey[]; readonly folder: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'sjs-keys-'));
   const keys: CosignKey[] = [];
   for (let index = 0; index < count; index += 1) {
     const prefix = join(folder, `key${index}`);
-    await exec('cosign', ['generate-key-pair', '--output-key-prefix', prefix], {
-      env: { ...process.env, COSIGN_PASSWORD: '' },
-    });
+    runCosign(generation, ['generate-key-pair', '--output-key-prefix', prefix]);
     keys.push({ keyFile: `${prefix}.key`, publicKey: await readFile(`${prefix}.pub`, 'utf8') });
   }
   return { keys, folder, remove: () => rm(folder, { recursive: true, force: true }) };

@@ -57,8 +57,10 @@ export function createFakeSignatureVerifier(): FakeSignatureVerifier {
       return key;
     },
     version: () => Promise.resolve('2.5.0'),
-    async verify({ reference, publicKey }, signal) {
+    async verify({ reference, signer }, signal) {
       enter(signal);
+      if (!('publicKey' in signer)) throw new Error('the fake knows keys only');
+      const { publicKey } = signer;
       const name = formatReference(reference);
       questions.push(name);
       const found = signatures.filter((signature) => signature.reference === name);

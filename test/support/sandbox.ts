@@ -57,8 +57,11 @@ export function makeBase(overrides: Partial<VerifiedBase> = {}): VerifiedBase {
     diffIds: [sha256('layer')],
     compressedBytes: 1,
     signature: {
+      signer: sha256('key'),
       keyFingerprint: sha256('key'),
       publicKey: 'PEM',
+      keyless: null,
+      trustedRoot: null,
       transparencyLog: 'none',
       annotations: {},
       rule: 'policy.yaml:3',

@@ -1,6 +1,7 @@
 import { SjsError, type ErrorCode } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
-import { formatReference, type DigestReference } from '../../model/reference.js';
+import { formatReference } from '../../model/reference.js';
+import type { VerifyRequest } from '../../ports/signature-verifier.js';
 import type { ProgramResult } from '../process/run-program.js';
 
 /** cosign's own exit codes (its cmd/cosign/errors/exit_codes.go, 2.0 on). */
@@ -35,12 +36,23 @@ export function cosignInvalid(message: string, cause: string): SjsError {
   });
 }
 
+/** No trusted authority gave out the certificate, or there is none. */
+const OTHER_AUTHORITY =
+  /cert verification failed|leaf certificate verification failed|no certificate found on/;
+/** The certificate names another; or a key is expected and a certificate is there, or the other way round. */
+const OTHER_SIGNER =
+  /none of the expected identities|no matching CertificateIdentity|outside of public key validity window|expected key signature, not certificate/;
+
 /** What a failed `cosign verify` means. Exit 1 is "refused, reason unknown": never a pass, never tried again. */
-export function explainFailedVerify(result: ProgramResult, reference: DigestReference): SjsError {
+export function explainFailedVerify(result: ProgramResult, { reference, signer }: VerifyRequest): SjsError {
   const words = lastWords(result.stderr);
   const name = formatReference(reference);
   const error = (code: ErrorCode, message: string, next: string): SjsError =>
     new SjsError(code, message, { cause: `cosign: ${words}`, next });
+  const notBySigner: [ErrorCode, string] =
+    'publicKey' in signer
+      ? ['BASE_KEY_MISMATCH', `${name} is signed, but not by the trusted key`]
+      : ['BASE_IDENTITY_MISMATCH', `${name} is signed, but not by the trusted identity`];
 
   if (result.exitCode === NO_SIGNATURE) return error('BASE_UNVERIFIED', `${name} has no signature`, SIGN_IT);
   if (result.exitCode === NO_IMAGE) {
@@ -49,7 +61,19 @@ export function explainFailedVerify(result: ProgramResult, reference: DigestRefe
   if (/invalid or missing digest in claim|artifact digest does not match/.test(words)) {
     return error('BASE_DIGEST_MISMATCH', `the signature at ${name} is of another image`, SIGN_IT);
   }
-  if (/transparency log|rekor|\btuf\b|trusted root|inclusion proof|signed entry timestamp/i.test(words)) {
+  if (OTHER_SIGNER.test(words)) return error(...notBySigner, SIGN_IT);
+  if (!('publicKey' in signer) && OTHER_AUTHORITY.test(words)) {
+    return error(
+      'BASE_IDENTITY_MISMATCH',
+      `${name} is signed, but no trusted certificate authority vouches for the signer`,
+      SIGN_IT,
+    );
+  }
+  if (
+    /transparency log|rekor|\btuf\b|trusted root|inclusion proof|log inclusion|signed entry timestamp/i.test(
+      words,
+    )
+  ) {
     return error(
       'BASE_UNVERIFIED',
       `${name} cannot be checked against the transparency log`,
@@ -60,7 +84,7 @@ export function explainFailedVerify(result: ProgramResult, reference: DigestRefe
     result.exitCode === NO_MATCHING_SIGNATURE ||
     /signatures do not match threshold|invalid signature/.test(words)
   ) {
-    return error('BASE_KEY_MISMATCH', `${name} is signed, but not by the trusted key`, SIGN_IT);
+    return error(...notBySigner, SIGN_IT);
   }
   if (result.exitCode === NO_CERTIFICATE) {
     return error('BASE_UNVERIFIED', `the signature of ${name} has no certificate`, SIGN_IT);

@@ -1,13 +1,15 @@
 import { resolve } from 'node:path';
 import type { Digest } from '../../model/digest.js';
 import { isLoopback } from '../../model/loopback.js';
+import { anchorIdentityPattern } from '../../model/identity-pattern.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
-import type { SignatureVerifier, VerifyRequest } from '../../ports/signature-verifier.js';
+import type { SignatureVerifier, Signer, VerifyRequest } from '../../ports/signature-verifier.js';
 import { runProgram, type ProgramResult } from '../process/run-program.js';
 import { explainFailedCommand, explainFailedVerify, explainNoAnswer } from './cosign-errors.js';
 import { detectVersion, isThirdGeneration, recallVersion } from './cosign-version.js';
 import { readPayloads } from './read-payloads.js';
 import { withSigningConfig } from './signing-config.js';
+import { hasOwnTrust, withTrustMaterial } from './trust-material.js';
 
 /** What cosign takes from the machine. */
 export interface CosignOptions {
@@ -69,21 +71,35 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
     );
     return known;
   };
+  /** Does both at once: an answer of an unsupported version does not count. */
+  const besidesVersion = async <T>(
+    ask: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> => {
+    const stop = new AbortController();
+    const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+    const [, answer] = await Promise.all([
+      version(signal).catch((error: unknown) => {
+        stop.abort(error);
+        throw error;
+      }),
+      ask(either),
+    ]);
+    return answer;
+  };
 
   return {
     version,
     async verify(request, signal) {
-      const stop = new AbortController();
-      const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-      const [, result] = await Promise.all([
-        version(signal).catch((error: unknown) => {
-          stop.abort(error);
-          throw error;
-        }),
-        run(verifyArguments(request), either, { SJS_COSIGN_PUBLIC_KEY: request.publicKey }),
-      ]);
-      if (result.exitCode !== 0) throw explainFailedVerify(result, request.reference);
-      return readPayloads(result.stdout, request.reference);
+      const { reference, signer } = request;
+      const key = 'publicKey' in signer ? { SJS_COSIGN_PUBLIC_KEY: signer.publicKey } : {};
+      const result = hasOwnTrust(request)
+        ? await withTrustMaterial(request, await version(signal), (flags, env) =>
+            run(verifyArguments(request, flags), signal, { ...key, ...env }),
+          )
+        : await besidesVersion((either) => run(verifyArguments(request), either, key), signal);
+      if (result.exitCode !== 0) throw explainFailedVerify(result, request);
+      return readPayloads(result.stdout, reference);
     },
     // An absolute path is a file: cosign also takes URLs, key services and variables under `--key`.
     async sign(reference, keyFile, annotations, signal) {
@@ -106,17 +122,38 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
   };
 }
 
-/** The argument list of `cosign verify`: nothing in it but reference, log and loopback ever differs (ATTACKS B08). */
-export function verifyArguments({ reference, transparencyLog }: VerifyRequest): readonly string[] {
+/**
+ * The argument list of `cosign verify`: nothing in it but signer, log, trust, loopback and reference ever differs
+ * (ATTACKS B08).
+ * @param trust flags that name the request's own authorities and logs
+ */
+export function verifyArguments(
+  { reference, signer, transparencyLog }: VerifyRequest,
+  trust: readonly string[] = [],
+): readonly string[] {
   return [
     'verify',
-    '--key',
-    'env://SJS_COSIGN_PUBLIC_KEY',
+    ...signerFlags(signer),
     '--output',
     'json',
     ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
+    ...trust,
     ...registryFlags(reference),
     formatReference(reference),
+  ];
+}
+
+/** Issuer and identity always go together: cosign takes an absent one for "any" in places (ATTACKS B06). */
+function signerFlags(signer: Signer): readonly string[] {
+  if ('publicKey' in signer) return ['--key', 'env://SJS_COSIGN_PUBLIC_KEY'];
+  const { issuer, identity, identityPattern, caRoots } = signer;
+  return [
+    `--certificate-oidc-issuer=${issuer}`,
+    identity === null
+      ? `--certificate-identity-regexp=${anchorIdentityPattern(identityPattern ?? '^$')}`
+      : `--certificate-identity=${identity}`,
+    // Authorities of one's own keep no public log of the certificates that they gave out.
+    ...(caRoots === null ? [] : ['--insecure-ignore-sct=true']),
   ];
 }
 

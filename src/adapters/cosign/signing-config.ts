@@ -1,6 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { withTemporaryFiles } from './temporary-files.js';
 
 /** Names no services: nothing is sent anywhere but to the registry. What `cosign signing-config create` writes. */
 const SIGNING_CONFIG = {
@@ -12,17 +10,13 @@ const SIGNING_CONFIG = {
 const TRUSTED_ROOT = { mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1' };
 
 /** Calls with the flags that make cosign 3 sign with a key alone; the files behind them are removed afterwards. */
-export async function withSigningConfig<T>(use: (flags: readonly string[]) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'sjs-cosign-'));
-  try {
-    const config = join(folder, 'signing-config.json');
-    const root = join(folder, 'trusted-root.json');
-    await Promise.all([
-      writeFile(config, JSON.stringify(SIGNING_CONFIG)),
-      writeFile(root, JSON.stringify(TRUSTED_ROOT)),
-    ]);
-    return await use(['--signing-config', config, '--trusted-root', root]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+export function withSigningConfig<T>(use: (flags: readonly string[]) => Promise<T>): Promise<T> {
+  return withTemporaryFiles(
+    {
+      'signing-config.json': JSON.stringify(SIGNING_CONFIG),
+      'trusted-root.json': JSON.stringify(TRUSTED_ROOT),
+    },
+    (paths) =>
+      use(['--signing-config', paths['signing-config.json'], '--trusted-root', paths['trusted-root.json']]),
+  );
 }

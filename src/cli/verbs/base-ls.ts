@@ -18,10 +18,10 @@ export const baseLsVerb: Verb = {
     await output.print(
       await formatTable(
         ['repository', 'versions', 'keys', 'trusted by'],
-        bases.map(({ repository, versions, keys, trustedBy, error }) => [
+        bases.map(({ repository, versions, keys, keyless, trustedBy, error }) => [
           repository,
           versions === null ? (error ?? 'a pattern') : shorten(versions),
-          String(keys.length),
+          keyless ? 'keyless' : String(keys.length),
           trustedBy,
         ]),
       ),

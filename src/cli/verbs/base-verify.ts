@@ -1,3 +1,4 @@
+import { describeSigner } from '../signer.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs base verify`. */
@@ -26,7 +27,7 @@ export const baseVerifyVerb: Verb = {
     await output.print(
       [
         `${output.out.green('verified')} ${image}@${digest}${signedVersion === null ? '' : ` (${signedVersion})`}`,
-        `  signed by the key ${signature.keyFingerprint}`,
+        `  signed by ${describeSigner(signature.signer)}`,
         `  trusted by ${signature.rule}`,
       ].join('\n'),
     );

@@ -1,5 +1,6 @@
 import type { Sjs } from '../../index.js';
 import type { Colors } from '../output.js';
+import { describeSigner } from '../signer.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
@@ -31,7 +32,7 @@ function formatVerification(
   const ok = colors.green('ok');
   return [
     `${ok}  base       ${base.image}@${base.digest}${base.version === null ? '' : ` (${cleanLine(base.version)})`}`,
-    `${ok}  signature  by the key ${base.signer}`,
+    `${ok}  signature  by ${describeSigner(base.signer)}`,
     `${ok}  policy     trusts it in ${cleanLine(base.trustedBy)}, and allows the sealed rights`,
     `${ok}  seal       ${seal}`,
     `${ok}  image      ${tag}, ${imageId}`,
@@ -43,19 +44,37 @@ function formatVerification(
 
 /** What a stranger with cosign and docker alone can run, to be pasted as it is. */
 export function checksByHand({ tag, base }: Pick<SealVerification, 'tag' | 'base'>): string[] {
-  const { publicKey, transparencyLog } = base;
-  const key = [`cat > base.pub <<'EOF'`, ...publicKey.trim().split('\n').map(cleanLine), 'EOF'];
+  const { publicKey, keyless, trustedRoot, transparencyLog } = base;
+  const file = (name: string, text: string | null): string[] =>
+    text === null ? [] : [`cat > ${name} <<'EOF'`, ...text.trim().split('\n').map(cleanLine), 'EOF'];
   const flags = [
-    '--key base.pub',
+    ...(keyless ? keylessFlags(keyless) : ['--key base.pub']),
+    // cosign 3's flag; cosign 2 wants the parts.
+    ...(trustedRoot === null ? [] : ['--trusted-root trusted-root.json']),
     ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
     ...(isLoopback(base.image) ? ['--allow-insecure-registry'] : []),
   ];
   return [
-    ...key,
+    ...file('base.pub', publicKey),
+    ...file('trusted-root.json', trustedRoot),
     `cosign verify ${flags.join(' ')} ${base.image}@${base.digest}`,
     `docker image inspect --format '{{.Id}} {{json .RootFS.Layers}} {{json .Config}}' ${tag}`,
   ];
 }
+
+function keylessFlags(keyless: NonNullable<SealVerification['base']['keyless']>): string[] {
+  const { issuer, identity, identityPattern, hasOwnRoots } = keyless;
+  return [
+    `--certificate-oidc-issuer ${quote(issuer)}`,
+    identity === null
+      ? `--certificate-identity-regexp ${quote(identityPattern ?? '')}`
+      : `--certificate-identity ${quote(identity)}`,
+    ...(hasOwnRoots ? ['--insecure-ignore-sct=true'] : []),
+  ];
+}
+
+/** For a shell. */
+const quote = (text: string): string => `'${cleanLine(text).replaceAll("'", String.raw`'\''`)}'`;
 
 /** A registry on this machine, which cosign asks without TLS only when told to. */
 const isLoopback = (image: string): boolean =>

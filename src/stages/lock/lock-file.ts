@@ -66,7 +66,7 @@ function parseLock(text: string): Lock | undefined {
       typeof base?.image === 'string' &&
       (base.version === null || typeof base.version === 'string') &&
       isDigest(base.digest) &&
-      isDigest(base.signer) &&
+      isSigner(base.signer) &&
       typeof base.manifests === 'object' &&
       Object.values(base.manifests ?? {}).every(isDigest) &&
       isDigest(lock.template?.digest) &&
@@ -91,12 +91,16 @@ export function createLock(base: VerifiedBase, template: Lock['template'], previ
       version: base.signedVersion,
       digest: base.digest,
       manifests: sortKeys({ ...(same && previous.base.manifests), [platform]: base.manifestDigest }),
-      signer: base.signature.keyFingerprint,
+      signer: base.signature.signer,
     },
     template,
     packages: [],
   };
 }
+
+/** A digest, or what an identity and an issuer can be. */
+const isSigner = (value: unknown): boolean =>
+  isDigest(value) || (typeof value === 'string' && /^[!-~]{1,2048} \(https:[!-~]{1,2048}\)$/.test(value));
 
 const sortKeys = (value: Record<string, Digest>): Record<string, Digest> =>
   Object.fromEntries(Object.entries(value).sort());

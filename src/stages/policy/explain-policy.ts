@@ -144,17 +144,26 @@ function describeRule({
   repository,
   mirrors,
   keys,
+  keyless,
+  trustedRoot,
   annotations,
   transparencyLog,
   allowSetuidFiles,
 }: BaseRule): string {
   return [
     [repository, ...mirrors].join(' or '),
-    keys.length === 1 ? '1 key' : `${keys.length} keys`,
+    describeSigners(keys, keyless),
+    ...(trustedRoot === null ? [] : ['own trusted root']),
     `transparency log ${transparencyLog}`,
     ...Object.entries(annotations).map(([name, value]) => `${name}=${value}`),
     ...(allowSetuidFiles ? ['setuid files allowed'] : []),
   ].join('; ');
+}
+
+function describeSigners(keys: BaseRule['keys'], keyless: BaseRule['keyless']): string {
+  if (!keyless) return keys.length === 1 ? '1 key' : `${keys.length} keys`;
+  const authorities = keyless.caRoots === null ? '' : ' by own authorities';
+  return `${keyless.identity ?? keyless.identityPattern} of ${keyless.issuer}${authorities}`;
 }
 
 /**

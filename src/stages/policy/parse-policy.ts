@@ -1,5 +1,14 @@
+import { cleanText } from '../../model/clean-text.js';
 import { sha256, type Digest } from '../../model/digest.js';
-import type { BaseRule, PolicyAllow, PolicyFloors, PolicyLayer, PolicyLimits } from '../../model/policy.js';
+import { explainIdentityPattern } from '../../model/identity-pattern.js';
+import type {
+  BaseRule,
+  KeylessSigner,
+  PolicyAllow,
+  PolicyFloors,
+  PolicyLayer,
+  PolicyLimits,
+} from '../../model/policy.js';
 import { POLICY_SCHEMA } from '../../model/policy-schema.js';
 import {
   checkBase,
@@ -18,6 +27,7 @@ import {
   type SchemaProblem,
   type ValidTexts,
 } from '../../model/schema-check.js';
+import { readCaRoots, readTrustedRoot } from '../../model/trusted-root.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
 interface PolicyFile {
@@ -27,21 +37,30 @@ interface PolicyFile {
     readonly repository: string;
     readonly mirrors?: readonly string[];
     readonly allowSetuidFiles?: boolean;
-    readonly verify: {
-      readonly keys: readonly {
-        readonly publicKey: string;
-        readonly notBefore?: string;
-        readonly notAfter?: string;
-      }[];
-      readonly annotations?: Readonly<Record<string, string>>;
-      readonly transparencyLog?: 'required' | 'none';
-    };
+    readonly verify: VerifyFile;
   }[];
   readonly deny?: { readonly digests?: readonly Digest[] };
   readonly limits?: ResourcesFile & Partial<Record<'tmp' | 'out' | 'source', string | number>>;
   readonly allow?: PolicyAllow;
   readonly floors?: PolicyFloors;
   readonly retention?: { readonly age?: string; readonly size?: string | number };
+}
+
+interface VerifyFile {
+  readonly keys?: readonly {
+    readonly publicKey: string;
+    readonly notBefore?: string;
+    readonly notAfter?: string;
+  }[];
+  readonly keyless?: {
+    readonly issuer: string;
+    readonly identity?: string;
+    readonly identityPattern?: string;
+    readonly caRoots?: string;
+  };
+  readonly trustedRoot?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly transparencyLog?: 'required' | 'none';
 }
 
 /**
@@ -58,10 +77,9 @@ export async function parsePolicy(
   const key = sha256(`${origin}\n${sha256(bytes)}`);
   if (await valid?.has(key)) return toLayer(document, origin);
   const findings = await checkSchema(document, POLICY_SCHEMA, 'policy');
-  const problems = [
-    ...findings.problems,
-    ...(document.mayQuote ? checkMeaning(document, findings, origin) : []),
-  ];
+  // What fits the schema is a policy, whatever the file is called: it is judged to the end, and may be quoted.
+  const isOurs = document.mayQuote || findings.problems.length === 0;
+  const problems = [...findings.problems, ...(isOurs ? checkMeaning(document, findings, origin) : [])];
   if (problems.length > 0) throw toError(problems, file, 'policy');
   await valid?.add(key);
   return toLayer(document, origin);
@@ -90,8 +108,8 @@ function checkMeaning(
   if (value.defaults?.base && !findings.hasFault('defaults', 'base'))
     checkBase(value.defaults.base, 'defaults.base', report);
   for (const [at, rule] of (value.bases ?? []).entries()) {
-    for (const [which, key] of rule.verify.keys.entries()) {
-      checkDates(key, `bases.${at}.verify.keys.${which}`, report);
+    if (!findings.hasFault('bases', String(at), 'verify')) {
+      checkVerify(rule.verify, `bases.${at}.verify`, report);
     }
   }
   if (origin === 'repository') {
@@ -102,6 +120,69 @@ function checkMeaning(
   }
   return problems;
 }
+
+/** Exactly one kind of signer, and trust that both generations of cosign can be told without falling back to Sigstore's. */
+function checkVerify(verify: VerifyFile, path: string, report: Report): void {
+  const { keys = [], keyless, trustedRoot, transparencyLog = 'required' } = verify;
+  for (const [which, key] of keys.entries()) checkDates(key, `${path}.keys.${which}`, report);
+  if (verify.keys === undefined && keyless === undefined)
+    report(path, 'names nobody who signs', 'add keys: or keyless:');
+  if (verify.keys !== undefined && keyless !== undefined)
+    report(path, 'keys and keyless exclude each other', 'make two rules of it: either counts');
+  if (keyless) checkKeyless(keyless, `${path}.keyless`, report);
+  if (keyless && keyless.caRoots === undefined && transparencyLog === 'none') {
+    report(
+      `${path}.transparencyLog`,
+      'only the log shows that a certificate of public Sigstore was valid when it signed',
+      'write required, or name your own authorities in keyless.caRoots',
+    );
+  }
+  if (keyless?.caRoots !== undefined && trustedRoot === undefined && transparencyLog === 'required') {
+    report(
+      `${path}.transparencyLog`,
+      'with your own caRoots the log must be your own too, and none is named',
+      'name it in trustedRoot, or write none',
+    );
+  }
+  if (trustedRoot === undefined) return;
+  if (transparencyLog === 'none') report(`${path}.trustedRoot`, 'has no use without the log', 'remove it');
+  const missing = explainTrustedRoot(trustedRoot, keyless !== undefined && keyless.caRoots === undefined);
+  if (missing !== null)
+    report(`${path}.trustedRoot`, missing, 'paste the text that cosign trusted-root create wrote');
+}
+
+function checkKeyless(keyless: NonNullable<VerifyFile['keyless']>, path: string, report: Report): void {
+  const { identity, identityPattern, caRoots } = keyless;
+  if (identity === undefined && identityPattern === undefined)
+    report(path, 'names no identity: every user of the issuer would do', 'add identity:');
+  if (identity !== undefined && identityPattern !== undefined)
+    report(path, 'identity and identityPattern exclude each other', 'keep one of them');
+  const wrong = identityPattern === undefined ? null : explainIdentityPattern(identityPattern);
+  if (wrong !== null) report(`${path}.identityPattern`, wrong, 'write the identity exactly, under identity:');
+  try {
+    if (caRoots !== undefined) readCaRoots(caRoots);
+  } catch (cause) {
+    report(`${path}.caRoots`, messageOf(cause), 'paste the PEM of your certificate authorities');
+  }
+}
+
+/** What the root lacks of what the rule needs, or null; what it has must be readable, whenever it is valid. */
+function explainTrustedRoot(text: string, needsAuthorities: boolean): string | null {
+  try {
+    const { roots, logs, certificateLogs } = readTrustedRoot(text);
+    if (logs.length === 0) return 'names no transparency log (tlogs)';
+    if (!needsAuthorities) return null;
+    if (roots.length === 0) return 'names no certificate authority (certificateAuthorities)';
+    return certificateLogs.length === 0
+      ? 'names no log of certificates (ctlogs): without one, name the authorities in keyless.caRoots'
+      : null;
+  } catch (cause) {
+    return `is no trusted root: ${messageOf(cause)}`;
+  }
+}
+
+const messageOf = (cause: unknown): string =>
+  cleanText(cause instanceof Error ? cause.message : String(cause));
 
 /** Dates that are none would otherwise come to light when a base is verified. */
 function checkDates(key: { notBefore?: string; notAfter?: string }, path: string, report: Report): void {
@@ -159,14 +240,22 @@ function toRule(rule: NonNullable<PolicyFile['bases']>[number], location: BaseRu
   return {
     repository: rule.repository,
     mirrors: rule.mirrors ?? [],
-    keys: rule.verify.keys.map(({ publicKey, notBefore, notAfter }) => ({
+    keys: (rule.verify.keys ?? []).map(({ publicKey, notBefore, notAfter }) => ({
       publicKey,
       notBefore: notBefore ?? null,
       notAfter: notAfter ?? null,
     })),
+    keyless: toKeyless(rule.verify.keyless),
+    trustedRoot: rule.verify.trustedRoot ?? null,
     annotations: rule.verify.annotations ?? {},
     transparencyLog: rule.verify.transparencyLog ?? 'required',
     allowSetuidFiles: rule.allowSetuidFiles ?? false,
     location,
   };
+}
+
+function toKeyless(keyless: VerifyFile['keyless']): KeylessSigner | null {
+  if (!keyless) return null;
+  const { issuer, identity = null, identityPattern = null, caRoots = null } = keyless;
+  return { issuer, identity, identityPattern, caRoots };
 }

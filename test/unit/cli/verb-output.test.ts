@@ -285,6 +285,8 @@ describe('verify', () => {
       signer: hex('4'),
       trustedBy: '/p.yaml:3',
       publicKey: '-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n',
+      keyless: null,
+      trustedRoot: null,
       transparencyLog: 'required',
     },
   };
@@ -367,7 +369,13 @@ test('policy show has the values, policy explain where each comes from', async (
 });
 
 test('base ls says why a registry did not answer', async () => {
-  const base = { repository: 'r/base', trustedBy: '/p.yaml:3', transparencyLog: 'none', keys: [] } as const;
+  const base = {
+    repository: 'r/base',
+    trustedBy: '/p.yaml:3',
+    transparencyLog: 'none',
+    keyless: null,
+    keys: [],
+  } as const;
   const { stdout } = await runVerbWith('base ls', baseLsVerb, [], {
     listBases: () =>
       Promise.resolve([

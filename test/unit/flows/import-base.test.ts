@@ -37,9 +37,9 @@ describe('importBase', () => {
       publicKey,
     });
     const reference = { registry: 'mirror.example.com', path: 'base/node', digest: image.digest };
-    await expect(verifier.verify({ reference, publicKey, transparencyLog: 'none' })).resolves.toMatchObject([
-      { annotations: { version: '24.2.0', repository: TARGET } },
-    ]);
+    await expect(
+      verifier.verify({ reference, signer: { publicKey }, trustedRoot: null, transparencyLog: 'none' }),
+    ).resolves.toMatchObject([{ annotations: { version: '24.2.0', repository: TARGET } }]);
     expect(registry.calls[1]).toBe(`copy ${SOURCE} ${image.digest}`);
   });
 

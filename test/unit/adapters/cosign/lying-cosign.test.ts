@@ -8,7 +8,12 @@ cleanPrograms();
 
 const digest = sha256('image');
 const reference = { registry: 'registry.example.com', path: 'base/node', digest };
-const request = { reference, publicKey: makePublicKey(), transparencyLog: 'none' as const };
+const request = {
+  reference,
+  signer: { publicKey: makePublicKey() },
+  trustedRoot: null,
+  transparencyLog: 'none' as const,
+};
 
 const payload = (overrides: object = {}): string =>
   JSON.stringify([
@@ -166,6 +171,57 @@ describe('verify', () => {
     );
   });
 
+  const keyless = {
+    issuer: 'https://issuer.example.com',
+    identity: 'https://github.com/acme/images/release.yml@refs/heads/main',
+    identityPattern: null,
+    caRoots: null,
+  };
+
+  test('an identity goes with its issuer, always both, and a pattern in a group (ATTACKS B06, B07)', async () => {
+    const cosign = await makeCosign(echo);
+    const ask = async (signer: object): Promise<string> =>
+      (
+        (await cosign
+          .verify({ ...request, transparencyLog: 'required', signer: { ...keyless, ...signer } })
+          .catch((error: unknown) => error)) as { cause: string }
+      ).cause;
+    expect(await ask({})).toContain(
+      `cosign: verify --certificate-oidc-issuer=https://issuer.example.com ` +
+        `--certificate-identity=${keyless.identity} --output json registry.example.com/base/node@${digest} `,
+    );
+    expect(await ask({ identity: null, identityPattern: '^https://a/b/.*$' })).toContain(
+      `--certificate-identity-regexp=^(?:https://a/b/.*)$ --output json registry.example.com`,
+    );
+  });
+
+  test.each([
+    [
+      12,
+      'Error: no matching signatures: none of the expected identities matched what was in the certificate, got subjects [https://rekor.tuf] with issuer x',
+    ],
+    [
+      12,
+      'Error: no matching signatures: cert verification failed: x509: certificate signed by unknown authority. Check your TUF root',
+    ],
+    [12, 'Error: no matching signatures: leaf certificate verification failed'],
+    [12, 'Error: no matching signatures: no certificate found on signature'],
+    [
+      1,
+      'Error: no matching attestations: failed to verify certificate identity: no matching CertificateIdentity found, last error: expected SAN value "a", got "b"',
+    ],
+    [
+      1,
+      'Error: no matching attestations: failed to verify leaf certificate: leaf certificate verification failed',
+    ],
+    [1, 'Error: no matching attestations: signature time outside of public key validity window'],
+  ])('exit %i, %s: signed by another than the identity', async (status, words) => {
+    const cosign = await makeCosign(`printf '%s\\n' '${words}' >&2; exit ${status}`);
+    await expect(cosign.verify({ ...request, signer: keyless })).rejects.toMatchObject({
+      code: 'BASE_IDENTITY_MISMATCH',
+    });
+  });
+
   // Words and codes as cosign 2.5.0 and 3.1.1 print them.
   test.each([
     [10, 'Error: no signatures found', 'BASE_UNVERIFIED'],
@@ -222,6 +278,7 @@ describe('verify', () => {
       'Error: GET http://127.0.0.1:1/v2/a/b/manifests/x.sig: unexpected status code 403 Forbidden',
       'REGISTRY_UNAUTHORIZED',
     ],
+    [1, 'Error: no matching attestations: expected key signature, not certificate', 'BASE_KEY_MISMATCH'],
     [1, 'Error: something new', 'BASE_UNVERIFIED'],
     [2, '', 'BASE_UNVERIFIED'],
     [139, '', 'BASE_UNVERIFIED'],

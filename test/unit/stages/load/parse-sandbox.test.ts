@@ -341,6 +341,17 @@ describe('what it says', () => {
     });
   });
 
+  test('a sandbox is judged to the end whatever its file is called and however it is written', async () => {
+    const text = JSON.stringify({
+      apiVersion: 'sjs/v1',
+      kind: 'Sandbox',
+      metadata: { name: 'job' },
+      spec: { language: 'node', source: '.', entrypoint: 'index.js', base: { image: 'r.example/node' } },
+    });
+    const error = await failure(parseSandbox(Buffer.from(text), '/other.json'));
+    expect(error).toMatchObject({ code: 'BASE_NOT_PINNED' });
+  });
+
   test('another language is not yet', async () => {
     const text = `${HEAD}${SPEC}`.replace('language: node', 'language: python');
     expect(await failure(parse(text))).toMatchObject({ code: 'NOT_YET' });

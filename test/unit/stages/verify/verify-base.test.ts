@@ -31,6 +31,8 @@ const makeRule = (fields: Partial<BaseRule> = {}): BaseRule => ({
   repository: REPOSITORY,
   mirrors: [],
   keys: [makeKey()],
+  keyless: null,
+  trustedRoot: null,
   annotations: {},
   transparencyLog: 'none',
   allowSetuidFiles: false,
@@ -256,8 +258,12 @@ describe('keys', () => {
 describe('the refusal that is reported', () => {
   const failing = (code: ErrorCode): SignatureVerifier => ({
     ...verifier,
-    verify: ({ publicKey }) =>
-      Promise.reject(new SjsError(publicKey === KEY ? code : 'BASE_KEY_MISMATCH', 'x', { next: 'y' })),
+    verify: ({ signer }) =>
+      Promise.reject(
+        new SjsError('publicKey' in signer && signer.publicKey === KEY ? code : 'BASE_KEY_MISMATCH', 'x', {
+          next: 'y',
+        }),
+      ),
   });
 
   test.each<ErrorCode>([
