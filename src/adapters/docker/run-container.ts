@@ -10,7 +10,7 @@ import { startCollector, type Collector } from './collector.js';
 import { sandboxOptions } from './container-options.js';
 import { createNamedContainer, createOutVolume } from './create-container.js';
 import { watchEnding, type Ending } from './ending.js';
-import { abortedError, toEngineError } from './engine-error.js';
+import { abortedError } from './engine-error.js';
 import { hasKillEvent } from './kill-events.js';
 import { decideEnd, isUnexplainedKill, toOutcome } from './outcome.js';
 import { outName, sandboxName } from './owner-labels.js';
@@ -19,7 +19,7 @@ import { startReaper, type Reaper } from './reaper.js';
 import { removeContainer, removeVolume } from './remove.js';
 import { encodeSecretsFrame } from './secrets-frame.js';
 import { watchUsage } from './usage.js';
-import { inspectState, waitUntilStopped } from './wait.js';
+import { inspectPatiently, waitUntilStopped } from './wait.js';
 
 /** Programs of sjs that a run needs beside the engine. */
 export interface EngineAssets {
@@ -105,27 +105,13 @@ async function connect(run: Run, ending: Ending, starting: Promise<Collector | n
   socket.on('error', () => undefined);
   try {
     const collector = await starting;
-    const output = pumpOutput(readSocket(socket, client), plan.resources.outputBytes, streams, () =>
-      ending.kill('output-limit'),
-    );
+    const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
     const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
     const input = pumpInput(socket, head, streams.stdin);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
     return await follow(run, ending, socket, output, input, collector);
   } finally {
     socket.destroy();
-  }
-}
-
-/** The same chunks, and the connection's failure in our words. */
-async function* readSocket(
-  socket: Duplex,
-  { endpoint }: DockerClient,
-): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    yield* socket as AsyncIterable<Uint8Array>;
-  } catch (error) {
-    throw error instanceof SjsError ? error : toEngineError('pass on the output', error, endpoint);
   }
 }
 
@@ -154,15 +140,23 @@ async function follow(
   const onAbort = (): void => ending.kill('interrupted');
   abort?.addEventListener('abort', onAbort, { once: true });
   if (abort?.aborted) onAbort();
+  // A connection that breaks says nothing about the program. The engine does when it is asked: it may be restarting.
+  let isBroken = false;
+  const delivered = output.done.catch((error: unknown) => {
+    if (error instanceof SjsError || error !== socket.errored) throw error;
+    isBroken = true;
+  });
+  delivered.catch(() => undefined);
   try {
     const never = new Promise<never>(() => undefined);
     // A receiver or an input that fails ends the run; that they are done does not.
-    const faults = [output.done, input].map((pending) => pending.then(() => never));
+    const faults = [delivered, input].map((pending) => pending.then(() => never));
     const stopped = waitUntilStopped(client, name, ending.failed);
     const { sawRestart } = await Promise.race([stopped, ...faults]);
+    const hasGap = (): boolean => sawRestart || isBroken;
     const durationMs = Math.max(0, Math.round(performance.now() - begin));
     streams.onEnding();
-    const [state] = await Promise.all([inspectState(client, name), drain(socket, output)]);
+    const [state] = await Promise.all([inspectPatiently(client, name), drain(socket, output, delivered)]);
     const sample = usage.stop();
     const killedByOthers =
       isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
@@ -177,7 +171,11 @@ async function follow(
         );
     }
     const { interruptedBy } = ending;
-    const measured = { durationMs, truncated: output.truncated, usage: sample };
+    const measured = {
+      durationMs,
+      truncated: hasGap() ? { stdout: true, stderr: true } : output.truncated,
+      usage: sample,
+    };
     return { ...toOutcome(state, end, measured), ...(end === 'interrupted' && { interruptedBy }) };
   } finally {
     usage.stop();
@@ -186,7 +184,7 @@ async function follow(
 }
 
 /** Waits until everything that was written before the end is delivered. */
-async function drain(socket: Duplex, output: OutputPump): Promise<void> {
+async function drain(socket: Duplex, output: OutputPump, delivered: Promise<void>): Promise<void> {
   const timer = setInterval(() => {
     if (output.isDelivering()) return;
     socket.destroy(
@@ -194,7 +192,7 @@ async function drain(socket: Duplex, output: OutputPump): Promise<void> {
     );
   }, DRAIN_MS);
   try {
-    await output.done;
+    await delivered;
   } finally {
     clearInterval(timer);
   }

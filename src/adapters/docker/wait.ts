@@ -5,6 +5,7 @@ import { statusOf, toEngineError } from './engine-error.js';
 import type { ContainerState } from './outcome.js';
 
 const RETRIES = 8;
+const POLL_MS = 500;
 
 /**
  * Waits for a container that was started to stop. A connection that breaks (the engine restarts) is tried again for
@@ -13,20 +14,24 @@ const RETRIES = 8;
  * @throws SjsError `CONTAINER_LOST` when somebody removed it; what `failed` rejects with.
  */
 export async function waitUntilStopped(
-  { docker, endpoint }: DockerClient,
+  client: DockerClient,
   name: string,
   failed: Promise<never>,
 ): Promise<{ readonly sawRestart: boolean }> {
+  const { docker, endpoint } = client;
   const controller = new AbortController();
   const wait = async (): Promise<{ readonly sawRestart: boolean }> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        await docker.getContainer(name).wait({ abortSignal: controller.signal });
+        // An engine that has just come back may forget whom it promised an answer.
+        if (attempt > 0) await pollUntilStopped(client, name, controller.signal);
+        else await docker.getContainer(name).wait({ abortSignal: controller.signal });
         return { sawRestart: attempt > 0 };
       } catch (error) {
         if (statusOf(error) === 404) throw lost(error);
+        if (error instanceof SjsError && error.code === 'CONTAINER_LOST') throw error;
         if (attempt === RETRIES || statusOf(error) !== null) {
-          throw toEngineError('wait for the container', error, endpoint);
+          throw error instanceof SjsError ? error : toEngineError('wait for the container', error, endpoint);
         }
         await delay(250 * (attempt + 1), undefined, { signal: controller.signal });
       }
@@ -38,6 +43,23 @@ export async function waitUntilStopped(
     return await Promise.race([waiting, failed]);
   } finally {
     controller.abort();
+  }
+}
+
+async function pollUntilStopped(client: DockerClient, name: string, signal: AbortSignal): Promise<void> {
+  while ((await inspectState(client, name)).Running) await delay(POLL_MS, undefined, { signal });
+}
+
+/** {@link inspectState} of an engine that may just be restarting. */
+export async function inspectPatiently(client: DockerClient, name: string): Promise<ContainerState> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await inspectState(client, name);
+    } catch (error) {
+      const isAway = error instanceof SjsError && error.code === 'ENGINE_UNREACHABLE';
+      if (!isAway || attempt === RETRIES) throw error;
+      await delay(250 * (attempt + 1));
+    }
   }
 }
 
