@@ -13,6 +13,101 @@ export interface Case {
  * docs/security-model.md are made from this; a test holds that each is tried exactly once.
  */
 export const CASES = {
+  // b4 Context packing
+  P01: {
+    tried: 'pack an absolute link to a file outside the source',
+    control: 'links are packed as links, and only if they stay inside',
+    removed: 'the check: tar that follows links',
+  },
+  P02: {
+    tried: 'leave the source by a relative link, by a chain, through a folder, or loop',
+    control: 'the whole way of each link is followed on paper',
+    removed: 'the check: tar that follows links',
+  },
+  P03: {
+    tried: 'put a link in the place of a file while it is packed',
+    control: 'opened without following links, and compared with what was collected',
+    removed: 'both: tar-fs, which opens by name',
+  },
+  P04: {
+    tried: 'put a link in the place of a parent folder while it is packed',
+    control: 'the opened file must be the collected one, at its place below the source',
+    removed: 'both: tar-fs, which opens by name',
+  },
+  P06: {
+    tried: 'have the packer wait at a pipe or a socket',
+    control: 'special files are refused before they are opened',
+    removed: 'the check: a reader that opens the pipe',
+  },
+  P07: {
+    tried: 'pack a file of 1 TiB',
+    control: 'sizes are added up before anything is read',
+    removed: 'the sum: tar, which reads',
+  },
+  P11: {
+    tried: 'take over the build by a Dockerfile, a .dockerignore or a bake file',
+    control: 'the author’s files lie below a prefix of their own, beside the Dockerfile of sjs',
+    removed: 'the prefix: docker build of the same folder',
+  },
+  P13: {
+    tried: 'bring setuid, setgid and sticky bits, owners and attributes into the image',
+    control: 'modes 0644 and 0755 alone, owner 0:0, no extended headers',
+    removed: 'the normalisation: tar-fs',
+  },
+  P14: {
+    tried: 'have keys, tokens and git’s configuration packed',
+    control: 'they stay out, unless a file is named exactly',
+    removed: 'the list: one of them named, and plain tar',
+  },
+  // b5 Build
+  D06: {
+    tried: 'reach this machine, or the cloud’s metadata, from a build step',
+    control: 'every build has the network none',
+    removed: 'none: the same step by docker build with the host’s network',
+  },
+  D08: {
+    tried: 'have the host’s environment, the registry’s password or a token end up in the image',
+    control: 'no environment and no build argument of the host; credential files stay out of the context',
+    removed: 'both: docker build with the folder, and with a build argument',
+  },
+  D16: {
+    tried: 'have the program written elsewhere by a base whose /app and /tmp are links',
+    control: 'the base’s root is looked through before anything is built over it',
+    removed: 'the look: docker build',
+  },
+  D17: {
+    tried: 'rewrite the program in /app',
+    control: '/app belongs to root, with modes 0755 and 0644',
+    removed: 'the normalisation: docker build of the same folder',
+  },
+
+  // b6 Seal and tag
+  S01: {
+    tried: 'tag another image over a sealed one',
+    control: 'the seal of what the engine holds is computed and compared at every run',
+    removed: 'the comparison: docker run of the tag',
+  },
+  S03: {
+    tried: 'have six builds of one name take each other’s tag or tear the index',
+    control: 'a tag has digits of its seal; each entry is a file that is renamed into its place',
+    removed: 'the digits: docker build under one tag',
+  },
+  S04: {
+    tried: 'edit the tag, the seal, the name, the image or the base of an entry of the index',
+    control: 'each is compared with the seal and the labels of the image, the base’s digest by sjs verify',
+    removed: 'the comparison: docker run of what the entry names',
+  },
+  S06: {
+    tried: 'seal over volumes, triggers, a setuid file, a folder that all may write',
+    control: 'config and files of the base are checked, signed or not',
+    removed: 'the check: docker build over the same base',
+  },
+  S07: {
+    tried: 'have an image that is gone replaced by a public one of its name',
+    control: 'a sealed image is never pulled',
+    removed: 'that: docker run, which pulls',
+  },
+
   // b7 Run: privilege and kernel surface
   K01: {
     tried: 'be root, or a user of the host',

@@ -143,24 +143,6 @@ test('T04, C14: environment values arrive byte for byte, and nothing of the host
   expect(image).not.toContain('hunter2-canary');
 });
 
-test('P11, D17: the author’s Dockerfile is plain data, and /app belongs to root without a write bit for others', async () => {
-  const tag = await build(
-    'layout',
-    '',
-    `const fs = require('fs');
-const s = (p) => { const { uid, gid, mode } = fs.statSync(p); return [uid, gid, (mode & 0o7777).toString(8)].join(':'); };
-console.log([s('/app'), s('/app/index.js'), s('/app/run.sh'), fs.readFileSync('/app/Dockerfile', 'utf8').trim(), process.cwd(), fs.existsSync('/app/sandbox.yaml')].join(' '));`,
-    {
-      Dockerfile: 'FROM evil',
-      'Dockerfile.dockerignore': '*',
-      '.dockerignore': '*',
-      'docker-bake.hcl': 'x',
-      'run.sh': 'x',
-    },
-  );
-  expect((await sjs(['run', tag])).stdout).toBe('0:0:755 0:0:644 0:0:644 FROM evil /app false\n');
-});
-
 describe('what goes into a run', () => {
   const ECHO = `process.stdin.pipe(process.stdout)`;
 
