@@ -13,6 +13,81 @@ export interface Case {
  * docs/security-model.md are made from this; a test holds that each is tried exactly once.
  */
 export const CASES = {
+  // b1 Config
+  C01: {
+    tried: 'blow up the parser by lists of aliases of lists',
+    control: 'anchors and aliases are refused',
+    removed: 'the refusal: js-yaml by itself',
+  },
+  C02: {
+    tried: 'blow up the parser by merge keys',
+    control: 'merge keys and aliases are refused',
+    removed: 'the refusal: js-yaml with merge keys',
+  },
+  C03: {
+    tried: 'pollute Object.prototype by __proto__ and constructor',
+    control: 'keys are own properties, and only known ones are accepted',
+    removed: 'both: a merge of what was read into defaults',
+  },
+  C04: {
+    tried: 'exhaust the stack by 20,000 levels',
+    control: '32 levels are allowed',
+    removed: 'the limit: js-yaml without it',
+  },
+  C07: {
+    tried: 'have objects or code made of tagged values',
+    control: 'tags are refused',
+    removed: 'the refusal: js-yaml with the types of YAML 1.1',
+  },
+  C09: {
+    tried: 'have a pipe, a device, 1 GiB, a folder, or a private key read as sandbox.yaml',
+    control:
+      'opened without following links or waiting, 256 KiB of a plain file alone; no foreign file is quoted',
+    removed: 'the way it is opened: a plain read',
+  },
+  C11: {
+    tried: 'ask for limits of -1, 0, NaN, 1e309, 999Ti',
+    control: 'each limit has a range',
+    removed: 'the ranges: docker create with the same numbers',
+  },
+  C12: {
+    tried: 'start outside /app, or in a folder of an inherited descriptor',
+    control: 'the entrypoint is a path below the source, the work folder is fixed',
+    removed: 'both: docker build with the same paths',
+  },
+  C14: {
+    tried: 'have the host’s environment interpolated into values',
+    control: 'values are literal, and quoted for the builder',
+    removed: 'both: docker build with the same text',
+  },
+  C19: {
+    tried: 'ask for more than the operator allows',
+    control: 'the policy is an upper bound; there is no key and no flag to leave it',
+    removed: 'the bound: a policy that allows as much',
+  },
+
+  // b3 Template and render
+  T01: {
+    tried: 'bring an instruction by a line break in a value',
+    control: 'values with line breaks and other controls are refused',
+    removed: 'the refusal: the value put into a Dockerfile as it is',
+  },
+  T02: {
+    tried: 'bring a directive that names another frontend',
+    control: 'line 1 is a constant of sjs, values stand behind an instruction',
+    removed: 'the constant: a Dockerfile that begins with the directive',
+  },
+  T03: {
+    tried: 'swallow the next instruction by a backslash or a backtick at the end',
+    control: 'values are quoted, and the instructions are those of the template',
+    removed: 'the quotes: the value put into a Dockerfile as it is',
+  },
+  T06: {
+    tried: 'name another frontend or a proxy by build arguments',
+    control: 'there is no key for them, and none is taken from the environment',
+    removed: 'that: docker build with the argument',
+  },
+
   // b4 Context packing
   P01: {
     tried: 'pack an absolute link to a file outside the source',
