@@ -66,6 +66,48 @@ export const CASES = {
     removed: 'the bound: a policy that allows as much',
   },
 
+  // b2 Base verification
+  B01: {
+    tried: 'build over a tag that may move',
+    control: 'a base is named by version or digest, and the tag of a version is never built over',
+    removed: 'that: docker build over the tag',
+  },
+  B03: {
+    tried: 'move the tag of a base once it was verified and locked',
+    control: 'everything behind the lock names the base by its digest',
+    removed: 'the digest: docker build over the tag',
+  },
+  B04: {
+    tried: 'build over a base that nobody signed',
+    control: 'a signature by a trusted key is required',
+    removed: 'that: docker build over the same base',
+  },
+  B07: {
+    tried: 'pass for an identity that a loose expression matches',
+    control: 'expressions are anchored at both ends, and literal up to the owner',
+    removed: 'the anchors',
+  },
+  B08: {
+    tried: 'have cosign check less by a key of the sandbox',
+    control: 'there is no such key, and the arguments are a fixed list',
+    removed: 'the list: cosign with --check-claims=false',
+  },
+  B09: {
+    tried: 'steer cosign by the environment to the attacker’s signatures',
+    control: 'cosign gets an environment of a few names',
+    removed: 'that: cosign with the attacker’s variable',
+  },
+  B17: {
+    tried: 'have a base pass because nobody could be asked',
+    control: 'what cannot be verified is refused',
+    removed: 'the twin: the same policy with a registry that answers',
+  },
+  B18: {
+    tried: 'put another program in the place of cosign',
+    control: 'its answer must name the digest, in 8 MiB',
+    removed: 'the answer: its exit code alone',
+  },
+
   // b3 Template and render
   T01: {
     tried: 'bring an instruction by a line break in a value',
