@@ -8,13 +8,12 @@ import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { readBuild, readPull } from './build-progress.js';
-import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
+import { BUILD_MS, CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { statusOf } from './engine-error.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
 const BUILDKIT = 2 as unknown as '2';
 const PULL_MS = 10 * 60_000;
-const BUILD_MS = 10 * 60_000;
 
 /** The images of a Docker Engine, and BuildKit behind its API. */
 export function createDockerImageStore(client: DockerClient): ImageStore {
@@ -48,7 +47,8 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       await call(`pull ${name}`, PULL_MS, pull, signal);
     },
 
-    build: async (context, tag, onProgress, signal) => {
+    build: async (openContext, tag, onProgress, signal) => {
+      let context = openContext();
       const build = async (abortSignal: AbortSignal): Promise<string> => {
         const options = {
           version: BUILDKIT,
@@ -60,7 +60,13 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         return readBuild((await docker.buildImage(context, options)) as Readable, onProgress);
       };
       try {
-        return await call('build', BUILD_MS, build, signal);
+        return await call('build', BUILD_MS, build, signal).catch(async (error: unknown) => {
+          if (!isContextLost(error)) throw error;
+          context.destroy();
+          context = openContext();
+          const { buildByCommand } = await import('./build-command.js');
+          return buildByCommand(client, context, tag, signal);
+        });
       } catch (error) {
         if (context.errored) throw context.errored;
         if (!(error instanceof SjsError) || error.code !== 'ENGINE_TIMEOUT') throw error;
@@ -115,6 +121,15 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
     scanRootfs: async (imageId, owner, signal) =>
       (await import('./scan-rootfs.js')).scanRootfs(client, imageId, owner, signal),
   };
+}
+
+/** Such an engine hands BuildKit an address of the context that only a session could resolve. */
+function isContextLost(error: unknown): boolean {
+  return (
+    error instanceof SjsError &&
+    error.code === 'BUILD_FAILED' &&
+    /Get "http:\/\/build-context-\w+"/.test(error.message)
+  );
 }
 
 interface InspectedImage {

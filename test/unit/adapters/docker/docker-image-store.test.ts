@@ -66,7 +66,11 @@ test('a build that never ends is BUILD_TIMEOUT, and its context is closed', asyn
   } as unknown as DockerClient;
   const context = Readable.from(['x']);
   await expect(
-    createDockerImageStore(client).build(context, 'sjs/building:x', () => undefined),
+    createDockerImageStore(client).build(
+      () => context,
+      'sjs/building:x',
+      () => undefined,
+    ),
   ).rejects.toMatchObject({
     code: 'BUILD_TIMEOUT',
   });
