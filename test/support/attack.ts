@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from '@jest/globals';
-import type { ContainerCreateOptions } from 'dockerode';
+import type { Container, ContainerCreateOptions } from 'dockerode';
 import { createDockerClient } from '../../src/adapters/docker/client.js';
 import { sandboxOptions } from '../../src/adapters/docker/container-options.js';
 import { currentOwner } from '../../src/adapters/process/owner.js';
@@ -26,9 +26,12 @@ export interface Row extends Case {
   readonly happened: string;
   /** What came of the same act without the control. */
   readonly without: string;
-  /** Whether the control held, and the act succeeded without it. */
-  readonly held: boolean;
+  /** Whether the control held, and the act succeeded without it; null when this machine cannot show it. */
+  readonly held: boolean | null;
 }
+
+/** Thrown where a machine lacks what a case needs. The row says so; nothing is claimed. */
+export class CannotBeTried extends Error {}
 
 /**
  * One case of the catalogue as a test, and a row of the table in `.cache/attack/`.
@@ -45,12 +48,16 @@ export function attack(
     async () => {
       let happened = 'the attempt did not go as it must';
       let without = 'not tried';
-      let held = false;
+      let held: boolean | null = false;
       try {
         happened = await attempt();
         without = 'the act did not succeed: this case shows nothing';
         without = await withoutControl();
         held = true;
+      } catch (error) {
+        if (!(error instanceof CannotBeTried)) throw error;
+        without = `cannot be tried on this machine: ${error.message}`;
+        held = null;
       } finally {
         const row: Row = { id, ...CASES[id], happened, without, held };
         await mkdir(join(CACHE, 'attack'), { recursive: true });
@@ -70,12 +77,44 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** What a container has printed until now. */
+export const logsOf = (container: Container): Promise<{ stdout: string; stderr: string }> =>
+  execute('docker', ['logs', container.id], { maxBuffer: 64 * 1024 ** 2 });
+
 /** Changes one setting of a sandbox. */
-export type Change = (options: SandboxOptions) => void;
+export type Change = (options: SandboxOptions) => unknown;
 /** The create options of a sandbox as they are sent to the engine. */
 export type SandboxOptions = ContainerCreateOptions & {
-  HostConfig: NonNullable<ContainerCreateOptions['HostConfig']>;
+  HostConfig: Omit<NonNullable<ContainerCreateOptions['HostConfig']>, 'SecurityOpt'> & {
+    SecurityOpt: string[];
+  };
 };
+
+/** Changes that several cases make. */
+export const WITHOUT = {
+  seccomp: ({ HostConfig }) => {
+    HostConfig.SecurityOpt = ['no-new-privileges=true', 'seccomp=unconfined'];
+  },
+  noNewPrivileges: ({ HostConfig }: SandboxOptions) => {
+    HostConfig.SecurityOpt = HostConfig.SecurityOpt.filter((option) => option.startsWith('seccomp='));
+  },
+  user: (options) => {
+    options.User = '0:0';
+  },
+  readOnlyRoot: ({ HostConfig }) => {
+    HostConfig.ReadonlyRootfs = false;
+  },
+  isolation: ({ HostConfig }) => {
+    HostConfig.NetworkMode = 'bridge';
+  },
+  nothing: () => {},
+} satisfies Readonly<Record<string, Change>>;
+
+/** One change after the other, for what two controls stop, each alone. */
+export const both =
+  (...changes: readonly Change[]): Change =>
+  (options) =>
+    changes.forEach((change) => change(options));
 
 /** A sealed sandbox whose program is the code that it is given. */
 export interface AttackSandbox {
@@ -90,6 +129,10 @@ export interface AttackSandbox {
   ask<T>(expression: string, ...flags: readonly string[]): Promise<T>;
   /** Runs the code in a container of the same image and options, with one setting changed. */
   runWithout(change: Change, code: string, limits?: Partial<Resources>): Promise<Ended>;
+  /** Starts such a container, and removes it when `act` is through. With no code, the program waits to be ended. */
+  beside<T>(change: Change, code: string | null, act: (container: Container) => Promise<T>): Promise<T>;
+  /** An image like this one in which the code was run by root, with instructions as of a Dockerfile. */
+  tamper(code: string, ...instructions: readonly string[]): Promise<string>;
   /** {@link ask}, in a container with one setting changed. */
   askWithout<T>(change: Change, expression: string, limits?: Partial<Resources>): Promise<T>;
 }
@@ -104,12 +147,12 @@ const PROGRAM = `process.removeAllListeners('warning');
 process.execve(process.execPath, ['node', '-e', process.argv[2]], process.env);
 `;
 
-/** In scope of every expression that is asked. `tries` answers what a function returns or its error's code. */
-const PRELUDE = `
-const fs = require('fs'), os = require('os'), net = require('net'), cp = require('child_process');
+/** In scope of every expression that is asked, and to be put before other code. `tries` answers what a function returns or its error's code. */
+export const PRELUDE = `
+const fs = require('fs'), os = require('os'), path = require('path'), net = require('net'), cp = require('child_process');
 const tries = (act) => { try { return act() ?? 'ok' } catch (error) { return error.code ?? String(error) } };
 const read = (file) => fs.readFileSync(file, 'utf8');
-const probe = (...args) => cp.execFileSync('/app/probe', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+const probe = (...args) => cp.execFileSync('/app/probe', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
 `;
 const printing = (expression: string): string =>
   `${PRELUDE}(async () => (${expression}))().then((value) => fs.writeSync(1, JSON.stringify(value ?? null)))`;
@@ -130,6 +173,8 @@ export async function sealSandbox(spec = '', files: Record<string, string> = {})
   const yaml = sandboxYaml('attack', `  permissions: { childProcess: true, worker: true }\n${spec}`);
   const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': PROGRAM, ...files });
   await buildProbe(join(folder, 'probe'));
+  // As an author would who hopes for root.
+  await chmod(join(folder, 'probe'), 0o4755);
   const built = await runSjs(home, ['build', folder, '--json']);
   expect({ code: built.code, error: built.code === 0 ? '' : built.stdout + built.stderr }).toEqual({
     code: 0,
@@ -152,7 +197,12 @@ export async function sealSandbox(spec = '', files: Record<string, string> = {})
     const { stdout } = await run(code, '--json', ...flags);
     return JSON.parse(stdout) as RunRecord & { output: RunOutput };
   };
-  const runWithout: AttackSandbox['runWithout'] = async (change, code, limits = {}) => {
+  const started = async <T>(
+    change: Change,
+    code: string,
+    limits: Partial<Resources>,
+    act: (container: Container) => Promise<T>,
+  ): Promise<T> => {
     const plan = planRun(sealed, { args: [code], env: {}, secrets: {}, limits }, seccompProfile);
     const options = sandboxOptions(makeRunId(), owner, plan) as SandboxOptions;
     // Nothing is attached here: what the program prints is read from the log.
@@ -161,14 +211,17 @@ export async function sealSandbox(spec = '', files: Record<string, string> = {})
     const container = await client.docker.createContainer(options);
     try {
       await container.start();
-      await container.wait({ abortSignal: AbortSignal.timeout(plan.resources.timeoutMs) });
-      const { State } = await container.inspect();
-      const logs = await execute('docker', ['logs', container.id], { maxBuffer: 64 * 1024 ** 2 });
-      return { exitCode: State.ExitCode, oomKilled: State.OOMKilled, ...logs };
+      return await act(container);
     } finally {
       await container.remove({ force: true, v: true });
     }
   };
+  const runWithout: AttackSandbox['runWithout'] = (change, code, limits = {}) =>
+    started(change, code, limits, async (container) => {
+      await container.wait({ abortSignal: AbortSignal.timeout(60_000) });
+      const { State } = await container.inspect();
+      return { exitCode: State.ExitCode, oomKilled: State.OOMKilled, ...(await logsOf(container)) };
+    });
   return {
     home,
     tag,
@@ -181,6 +234,16 @@ export async function sealSandbox(spec = '', files: Record<string, string> = {})
       return JSON.parse(stdout) as T;
     },
     runWithout,
+    tamper: (code, ...instructions) =>
+      started(both(WITHOUT.user, WITHOUT.readOnlyRoot), code, {}, async (container) => {
+        await container.wait({ abortSignal: AbortSignal.timeout(60_000) });
+        const { Id } = (await container.commit(
+          instructions.length > 0 ? { changes: instructions.join('\n') } : {},
+        )) as { Id: string };
+        cleanUps.unshift(async () => void (await execute('docker', ['image', 'rm', '-f', Id])));
+        return Id;
+      }),
+    beside: (change, code, act) => started(change, code ?? 'setInterval(() => {}, 1000)', {}, act),
     async askWithout<T>(change: Change, expression: string, limits?: Partial<Resources>) {
       const { exitCode, stdout, stderr } = await runWithout(change, printing(expression), limits);
       if (exitCode !== 0) throw new Error(`exit ${exitCode}: ${stderr}`);
@@ -191,7 +254,8 @@ export async function sealSandbox(spec = '', files: Record<string, string> = {})
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterAll(async () => {
-  await Promise.all(cleanUps.map((cleanUp) => cleanUp()));
+  // What was made of an image goes before it.
+  for (const cleanUp of cleanUps) await cleanUp();
 });
 
 /** The call `name` of the probe's answer: `OK` or an error's or a signal's name. */
