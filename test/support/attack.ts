@@ -84,7 +84,7 @@ export const logsOf = (container: Container): Promise<{ stdout: string; stderr: 
 /** Changes one setting of a sandbox. */
 export type Change = (options: SandboxOptions) => unknown;
 /** The create options of a sandbox as they are sent to the engine. */
-export type SandboxOptions = ContainerCreateOptions & {
+export type SandboxOptions = Omit<ContainerCreateOptions, 'HostConfig'> & {
   HostConfig: Omit<NonNullable<ContainerCreateOptions['HostConfig']>, 'SecurityOpt'> & {
     SecurityOpt: string[];
   };
