@@ -91,6 +91,27 @@ export const CASES = {
     control: 'the limit is sjs’s and the engine’s, outside the sandbox; seccomp',
     removed: 'sjs: the same container with nobody to end it',
   },
+
+  // b8 Run: file system
+  F01: {
+    tried: 'create a file in every folder, append to every file',
+    control: 'read-only root, User',
+    removed: 'both (each alone holds)',
+  },
+  F02: { tried: 'execute from /tmp: a program, a native addon', control: 'Tmpfs: noexec', removed: 'noexec' },
+  F03: { tried: 'fill /tmp', control: 'Tmpfs: size', removed: 'size' },
+  F04: { tried: 'fill /tmp with empty files', control: 'Tmpfs: nr_inodes', removed: 'nr_inodes' },
+  F06: {
+    tried: 'change /app: write, chmod, rename, remove',
+    control: 'read-only root, User; /app belongs to root',
+    removed: 'both (each alone holds)',
+  },
+  F07: {
+    tried: 'write to the host’s disk through a VOLUME of the image',
+    control: 'the seal is compared before every run',
+    removed: 'the comparison: the same image, run by hand with all options',
+  },
+  F08: { tried: 'leave a core dump', control: 'Ulimits: core of one byte', removed: 'the ulimit' },
 } satisfies Readonly<Record<string, Case>>;
 
 /** The number of a case. */

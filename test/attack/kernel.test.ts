@@ -197,7 +197,7 @@ attack(
     return 'packed with mode 4755, it lies there with 0755; euid unchanged';
   },
   async () => {
-    const image = await sandbox.tamper(`require('fs').chmodSync('/app/probe', 0o4755)`);
+    const image = await sandbox.derive(`require('fs').chmodSync('/app/probe', 0o4755)`);
     const inImage: Change = (options) => (options.Image = image);
     const held = await sandbox.askWithout(inImage, `probe('ids')`);
     expect(held).toBe('65532 65532 65532 65532');

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -131,8 +131,8 @@ export interface AttackSandbox {
   runWithout(change: Change, code: string, limits?: Partial<Resources>): Promise<Ended>;
   /** Starts such a container, and removes it when `act` is through. With no code, the program waits to be ended. */
   beside<T>(change: Change, code: string | null, act: (container: Container) => Promise<T>): Promise<T>;
-  /** An image like this one in which the code was run by root, with instructions as of a Dockerfile. */
-  tamper(code: string, ...instructions: readonly string[]): Promise<string>;
+  /** An image on top of this one, in which root ran the code and nothing else was changed. */
+  derive(code: string, ...instructions: readonly string[]): Promise<string>;
   /** {@link ask}, in a container with one setting changed. */
   askWithout<T>(change: Change, expression: string, limits?: Partial<Resources>): Promise<T>;
 }
@@ -166,13 +166,19 @@ export async function buildProbe(file: string): Promise<void> {
 /**
  * Builds and seals the sandbox of a test file; call it once, in `beforeAll` or later. Removes its image at the end.
  * @param spec more lines under `spec`
- * @param files more files of the source
+ * @param files more files of the source, name to text
+ * @param binaries more files of the source, name to file
  */
-export async function sealSandbox(spec = '', files: Record<string, string> = {}): Promise<AttackSandbox> {
+export async function sealSandbox(
+  spec = '',
+  files: Record<string, string> = {},
+  binaries: Record<string, string> = {},
+): Promise<AttackSandbox> {
   const home = await makeFolder();
   const yaml = sandboxYaml('attack', `  permissions: { childProcess: true, worker: true }\n${spec}`);
   const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': PROGRAM, ...files });
   await buildProbe(join(folder, 'probe'));
+  for (const [name, file] of Object.entries(binaries)) await copyFile(file, join(folder, name));
   // As an author would who hopes for root.
   await chmod(join(folder, 'probe'), 0o4755);
   const built = await runSjs(home, ['build', folder, '--json']);
@@ -234,15 +240,16 @@ export async function sealSandbox(spec = '', files: Record<string, string> = {})
       return JSON.parse(stdout) as T;
     },
     runWithout,
-    tamper: (code, ...instructions) =>
-      started(both(WITHOUT.user, WITHOUT.readOnlyRoot), code, {}, async (container) => {
-        await container.wait({ abortSignal: AbortSignal.timeout(60_000) });
-        const { Id } = (await container.commit(
-          instructions.length > 0 ? { changes: instructions.join('\n') } : {},
-        )) as { Id: string };
-        cleanUps.unshift(async () => void (await execute('docker', ['image', 'rm', '-f', Id])));
-        return Id;
-      }),
+    derive: async (code, ...instructions) => {
+      const run = JSON.stringify(['/usr/local/bin/node', '-e', code]);
+      const lines = [`FROM ${tag}`, 'USER 0:0', `RUN ${run}`, `USER ${image.config.User}`, ...instructions];
+      const folder = await makeFolder({ Dockerfile: lines.join('\n') });
+      const env = { ...process.env, DOCKER_BUILDKIT: '1' };
+      const { stdout } = await execute('docker', ['build', '-q', '--network', 'none', folder], { env });
+      const id = stdout.trim();
+      cleanUps.unshift(async () => void (await execute('docker', ['image', 'rm', '-f', id])));
+      return id;
+    },
     beside: (change, code, act) => started(change, code ?? 'setInterval(() => {}, 1000)', {}, act),
     async askWithout<T>(change: Change, expression: string, limits?: Partial<Resources>) {
       const { exitCode, stdout, stderr } = await runWithout(change, printing(expression), limits);
