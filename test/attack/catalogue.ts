@@ -112,6 +112,34 @@ export const CASES = {
     removed: 'the comparison: the same image, run by hand with all options',
   },
   F08: { tried: 'leave a core dump', control: 'Ulimits: core of one byte', removed: 'the ulimit' },
+
+  // b9 Run: network
+  N01: {
+    tried: 'reach the Internet: TCP, UDP, DNS',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: bridge',
+  },
+  N02: {
+    tried: 'reach a cloud’s metadata service',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: a network where one listens',
+  },
+  N03: {
+    tried: 'reach the host by any of its addresses',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: bridge',
+  },
+  N04: { tried: 'reach another run', control: 'NetworkMode: none', removed: 'NetworkMode: bridge, for both' },
+  N06: {
+    tried: 'reach the host over IPv6, or over IPv4 mapped into it',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: a network with IPv6',
+  },
+  N08: {
+    tried: 'listen, and be reached from the host',
+    control: 'NetworkMode: none, no published ports',
+    removed: 'NetworkMode: bridge',
+  },
 } satisfies Readonly<Record<string, Case>>;
 
 /** The number of a case. */

@@ -121,6 +121,8 @@ export interface AttackSandbox {
   readonly home: string;
   readonly tag: string;
   readonly imageId: string;
+  /** The probe program on this machine, outside of any container. */
+  readonly probeFile: string;
   /** `sjs run` with flags; the program is this code. */
   run(code: string, ...flags: readonly string[]): Promise<ProcessResult>;
   /** {@link run} and the record with its output. */
@@ -232,6 +234,7 @@ export async function sealSandbox(
     home,
     tag,
     imageId,
+    probeFile: join(folder, 'probe'),
     run,
     record,
     async ask<T>(expression: string, ...flags: readonly string[]) {
