@@ -15,14 +15,130 @@ export interface Case {
 export const CASES = {
   // b7 Run: privilege and kernel surface
   K01: {
-    tried: 'be root, or a user of the host',
+    tried: 'be root, or a user that the host knows',
     control: 'User: a numeric uid and gid of 10000 or more, no groups',
     removed: 'User',
   },
   K02: {
-    tried: 'have a capability, gain one by exec, call past seccomp',
+    tried: 'have a capability; go without no-new-privileges or seccomp',
     control: 'CapDrop ALL, no-new-privileges, seccomp',
     removed: 'each of the three in turn',
+  },
+  K03: {
+    tried: 'become root by a setuid file',
+    control: 'packing drops setuid bits; no-new-privileges makes them void',
+    removed: 'the packing, then no-new-privileges',
+  },
+  K04: { tried: 'mount, change root, enter or make namespaces', control: 'seccomp', removed: 'seccomp' },
+  K06: {
+    tried: 'reach into processes, file handles, device nodes and other calls that Docker’s default allows',
+    control: 'seccomp: what sjs takes away from Docker’s default',
+    removed: 'seccomp',
+  },
+  K07: {
+    tried: 'open sockets of other families than UNIX, INET, INET6 and NETLINK protocol 0',
+    control: 'seccomp: the families of socket and socketpair',
+    removed: 'seccomp',
+  },
+  K08: {
+    tried: 'call the kernel through another ABI: int 0x80, x32',
+    control: 'seccomp: the native architecture alone',
+    removed: 'seccomp',
+  },
+  K09: {
+    tried: 'write the page cache of a sealed file (AF_ALG, vmsplice)',
+    control: 'seccomp; other runs see the same bytes',
+    removed: 'seccomp',
+  },
+  K11: {
+    tried: 'overwrite the running program, or init',
+    control: 'read-only root, User',
+    removed: 'both (each alone holds)',
+  },
+  K12: {
+    tried: 'read what /proc and /sys hide; write to /proc/sys and sysrq-trigger; find a console',
+    control: 'masked and read-only paths, no TTY',
+    removed: 'MaskedPaths; ReadonlyPaths and User; Tty',
+  },
+  K13: {
+    tried: 'run without AppArmor or SELinux',
+    control: 'the engine’s AppArmor profile or SELinux label, where the host has one',
+    removed: 'the profile: unconfined',
+  },
+  K14: {
+    tried: 'find the engine’s socket, or any other',
+    control: 'no volumes, private network namespace',
+    removed: 'Binds: the engine’s socket; NetworkMode: host',
+  },
+  K16: {
+    tried: 'raise its own limits; find a release_agent',
+    control: 'cgroups mounted read-only, User',
+    removed: 'both (User alone holds; Privileged mounts them writable)',
+  },
+  K17: {
+    tried: 'see and signal other processes; share memory with them',
+    control: 'private PID and IPC namespaces',
+    removed: 'PidMode and IpcMode: host, in turn',
+  },
+  K18: { tried: 'set the clock or the host’s name', control: 'seccomp, no capabilities', removed: 'seccomp' },
+  K19: {
+    tried: 'learn the host’s name and DNS server',
+    control: 'Hostname, Dns and DnsSearch of our own; private UTS namespace',
+    removed: 'UTSMode: host; Dns and DnsSearch',
+  },
+  K22: {
+    tried: 'stop, trace or overwrite PID 1; print a record of its own; then go on past the limit',
+    control: 'the limit is sjs’s and the engine’s, outside the sandbox; seccomp',
+    removed: 'sjs: the same container with nobody to end it',
+  },
+
+  // b8 Run: file system
+  F01: {
+    tried: 'create a file in every folder, append to every file',
+    control: 'read-only root, User',
+    removed: 'both (each alone holds)',
+  },
+  F02: { tried: 'execute from /tmp: a program, a native addon', control: 'Tmpfs: noexec', removed: 'noexec' },
+  F03: { tried: 'fill /tmp', control: 'Tmpfs: size', removed: 'size' },
+  F04: { tried: 'fill /tmp with empty files', control: 'Tmpfs: nr_inodes', removed: 'nr_inodes' },
+  F06: {
+    tried: 'change /app: write, chmod, rename, remove',
+    control: 'read-only root, User; /app belongs to root',
+    removed: 'both (each alone holds)',
+  },
+  F07: {
+    tried: 'write to the host’s disk through a VOLUME of the image',
+    control: 'the seal is compared before every run',
+    removed: 'the comparison: the same image, run by hand with all options',
+  },
+  F08: { tried: 'leave a core dump', control: 'Ulimits: core of one byte', removed: 'the ulimit' },
+
+  // b9 Run: network
+  N01: {
+    tried: 'reach the Internet: TCP, UDP, DNS',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: bridge',
+  },
+  N02: {
+    tried: 'reach a cloud’s metadata service',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: a network where one listens',
+  },
+  N03: {
+    tried: 'reach the host by any of its addresses',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: bridge',
+  },
+  N04: { tried: 'reach another run', control: 'NetworkMode: none', removed: 'NetworkMode: bridge, for both' },
+  N06: {
+    tried: 'reach the host over IPv6, or over IPv4 mapped into it',
+    control: 'NetworkMode: none',
+    removed: 'NetworkMode: a network with IPv6',
+  },
+  N08: {
+    tried: 'listen, and be reached from the host',
+    control: 'NetworkMode: none, no published ports',
+    removed: 'NetworkMode: bridge',
   },
 } satisfies Readonly<Record<string, Case>>;
 
