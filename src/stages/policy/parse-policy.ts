@@ -98,6 +98,7 @@ function checkMeaning(
   if (value.defaults?.base && !findings.hasFault('defaults', 'base'))
     checkBase(value.defaults.base, 'defaults.base', report);
   for (const [at, rule] of (value.bases ?? []).entries()) {
+    if (findings.hasFault('bases', String(at))) continue;
     for (const [which, key] of rule.verify.keys.entries()) {
       checkDates(key, `bases.${at}.verify.keys.${which}`, report);
     }

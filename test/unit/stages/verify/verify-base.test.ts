@@ -296,3 +296,13 @@ describe('the refusal that is reported', () => {
     await expect(verify(undefined, base, empty)).rejects.toEqual(refusal('COSIGN_INVALID_ANSWER'));
   });
 });
+
+test.each(['toString', 'constructor', 'valueOf'])(
+  'an annotation named %s that a policy asks for is missing when it is not signed',
+  async (name) => {
+    sign();
+    await expect(verify([[makeRule({ annotations: { [name]: 'x' } })]])).rejects.toEqual(
+      refusal('BASE_UNVERIFIED'),
+    );
+  },
+);
