@@ -64,7 +64,7 @@ const FIELD_TYPES: Readonly<Record<keyof RuntimeConfig, (value: unknown) => bool
   Labels: mapOf(isText),
   ExposedPorts: isSet,
   Volumes: isSet,
-  Healthcheck: mapOf((item) => typeof item === 'number' || isTexts(item)),
+  Healthcheck: mapOf((item) => Number.isSafeInteger(item) || isTexts(item)),
   StopSignal: isText,
   Shell: isTexts,
   OnBuild: isTexts,

@@ -80,10 +80,12 @@ function checkAnnotations({ annotations }: VerifiedPayload, rule: BaseRule, name
   const missing = Object.entries(rule.annotations).find(([key, value]) => signed.get(key) !== value);
   if (!missing) return null;
   const [key, value] = missing;
+  // A repository's policy may ask for it.
+  const asked = cleanText(`${key}=${value}`);
   const found = signed.get(key);
-  return new SjsError('BASE_UNVERIFIED', `the signature of ${name} lacks the annotation ${key}=${value}`, {
+  return new SjsError('BASE_UNVERIFIED', `the signature of ${name} lacks the annotation ${asked}`, {
     cause: found === undefined ? 'it is not signed' : `signed is ${quote(found)}`,
-    next: `sign it with cosign sign -a ${key}=${value}`,
+    next: `sign it with cosign sign -a ${asked}`,
     location: rule.location,
   });
 }

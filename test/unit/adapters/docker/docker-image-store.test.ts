@@ -116,6 +116,16 @@ test.each([
     'labels that are no texts',
     { Id: ID, Os: 'linux', Architecture: 'amd64', RootFS: { Layers: [ID] }, Config: { Labels: { a: 1 } } },
   ],
+  [
+    'a health check that is no number',
+    {
+      Id: ID,
+      Os: 'linux',
+      Architecture: 'amd64',
+      RootFS: { Layers: [ID] },
+      Config: { Healthcheck: { Interval: Infinity } },
+    },
+  ],
 ])('an answer with %s describes no image', (_name, answer) => {
   expect(() => describeImage(answer)).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }));
 });
