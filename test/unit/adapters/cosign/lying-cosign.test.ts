@@ -69,6 +69,10 @@ describe('a cosign that is not one', () => {
     ],
     ['answers about no image', `echo '${payload({ image: undefined })}'`],
     ['answers about two images', `echo '[{},${payload().slice(1)}'`],
+    [
+      'answers deeper than a stack',
+      `printf '[%s%s]' "$(/usr/bin/yes '[' | /usr/bin/head -c 100000 | /usr/bin/tr -d '\\n')" "$(/usr/bin/yes ']' | /usr/bin/head -c 100000 | /usr/bin/tr -d '\\n')"`,
+    ],
     ['prints without end', 'exec /usr/bin/yes'],
   ])('%s', async (_what, script) => {
     const cosign = await makeCosign(script);
@@ -344,4 +348,11 @@ describe('sign and publicKey', () => {
     const silent = await makeCosign('true');
     await expect(silent.publicKey('a.key')).rejects.toMatchObject({ code: 'COSIGN_FAILED' });
   });
+});
+
+test.each(['"text"', '["a"]', '7'])('annotations that are %s are none', async (optional) => {
+  const cosign = await makeCosign(
+    `echo '${JSON.stringify([{ ...(JSON.parse(payload()) as object[])[0], optional: JSON.parse(optional) as unknown }])}'`,
+  );
+  await expect(cosign.verify(request)).resolves.toEqual([expect.objectContaining({ annotations: {} })]);
 });

@@ -178,7 +178,7 @@ describe('what is refused, with the name', () => {
     }
   });
 
-  test.each(['a\nb', 'a\u001b[31m', 'a\u202eb', 'a\\b'])('P09: the name %j', async (name) => {
+  test.each(['a\nb', 'a\u001b[31m', 'a\u202eb', 'a\\b', '\ufeffa'])('P09: the name %j', async (name) => {
     const folder = await makeFolder({});
     writeFileSync(join(folder, name), '');
     const error = await collect(folder).catch((caught: unknown) => caught as Error);
