@@ -140,6 +140,43 @@ export const CASES = {
     control: 'NetworkMode: none, no published ports',
     removed: 'NetworkMode: bridge',
   },
+
+  // b10 Run: resources
+  R01: { tried: 'use more CPU than its share', control: 'NanoCpus', removed: 'NanoCpus' },
+  R02: { tried: 'fork without end', control: 'PidsLimit', removed: 'PidsLimit' },
+  R03: {
+    tried: 'allocate without end',
+    control: 'Memory: the kernel ends it, the record says so',
+    removed: 'Memory and MemorySwap',
+  },
+  R04: {
+    tried: 'grow V8’s heap without end',
+    control: 'Memory, with the heap limit as high: out of memory, not an abort',
+    removed: 'the heap limit’s height',
+  },
+  R06: { tried: 'use swap', control: 'MemorySwap equal to Memory', removed: 'MemorySwap' },
+  R07: { tried: 'open files without end', control: 'Ulimits: nofile', removed: 'the ulimit' },
+  R08: {
+    tried: 'use up the inotify instances of everybody (the kernel counts them by user)',
+    control: 'User: never one of the host’s; a user of its own where a sandbox declares one',
+    removed: 'the user of its own: two sandboxes with the same one share',
+  },
+  R11: {
+    tried: 'leave a daemon behind',
+    control: 'private PID namespace: PID 1’s end is everybody’s',
+    removed: 'the container: the same daemon on the host',
+  },
+  R12: { tried: 'leave orphans without end', control: 'Init', removed: 'Init' },
+  R13: {
+    tried: 'block every thread: Atomics.wait, spinning workers, synchronous work, a slow pattern',
+    control: 'the deadline, outside the sandbox',
+    removed: 'sjs: the same container with nobody to end it',
+  },
+  R14: {
+    tried: 'forge an outcome by its exit code or signal',
+    control: 'the outcome comes from the engine and sjs’s own clock',
+    removed: 'the difference: real ends, which the record tells apart',
+  },
 } satisfies Readonly<Record<string, Case>>;
 
 /** The number of a case. */
