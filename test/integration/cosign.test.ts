@@ -243,13 +243,13 @@ describeCosigns('bases in a registry', (generation) => {
         transparencyLog: 'none',
       });
       const { COSIGN_REPOSITORY } = env;
-      expect(
+      await expect(
         runCosign(generation, question, {
           COSIGN_REPOSITORY,
           HOME: made.folder,
           SJS_COSIGN_PUBLIC_KEY: ours.publicKey,
         }),
-      ).toContain(digest);
+      ).resolves.toContain(digest);
     });
   });
 });

@@ -241,6 +241,7 @@ describe('verify', () => {
       'BASE_DIGEST_MISMATCH',
     ],
     [12, 'Error: no matching signatures: signature not found in transparency log', 'BASE_UNVERIFIED'],
+    [12, 'Error: no matching signatures: offline verification failed', 'BASE_UNVERIFIED'],
     [13, 'Error: no certificate found on signature', 'BASE_UNVERIFIED'],
     [
       1,
