@@ -207,20 +207,3 @@ test('what was created and never started is removed by the reaper, or by recover
   await once(reaper, 'exit');
   expect(await stateOf(sandboxName(orphan))).toBe('absent');
 }, 30_000);
-
-test('containers of strangers are left alone, whatever labels their image gave them (X19)', async () => {
-  const runId = makeRunId();
-  const dead = { ...world.owner, pid: 2 ** 30, startTime: '1' };
-  const container = await world.client.docker.createContainer({
-    Image: world.imageId,
-    Entrypoint: ['node', '-e', 'setInterval(()=>{},1000)'],
-    Labels: ownerLabels(runId, dead),
-    HostConfig: { NetworkMode: 'none' },
-  });
-  try {
-    await container.start();
-    expect(await world.engine.listRuns(home)).toEqual([]);
-  } finally {
-    await container.remove({ force: true });
-  }
-});
