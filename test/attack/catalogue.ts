@@ -177,6 +177,60 @@ export const CASES = {
     control: 'the outcome comes from the engine and sjs’s own clock',
     removed: 'the difference: real ends, which the record tells apart',
   },
+
+  // b11 Run: output
+  O01: {
+    tried: 'write without end',
+    control: 'the output limit, counted by sjs',
+    removed: 'sjs: the same container with nobody to count',
+  },
+  O02: {
+    tried: 'write one endless line, empty lines, single bytes',
+    control: 'the output limit, counted by sjs',
+    removed: 'sjs: the same container with nobody to count',
+  },
+  O04: {
+    tried: 'steer the operator’s terminal: clipboard, title, answers, screen, overwriting',
+    control: 'control characters are shown as text on a terminal',
+    removed: '--raw',
+  },
+  O07: {
+    tried: 'print a record of its own',
+    control: 'the record is told apart from the output',
+    removed: 'the record: reading the output instead',
+  },
+  O08: {
+    tried: 'print what looks like the engine’s stream headers',
+    control: 'no TTY: the engine frames the streams, sjs reads the frames',
+    removed: 'Tty',
+  },
+  O09: {
+    tried: 'go on when nobody reads the output any more; when it cannot be written',
+    control: 'sjs ends the run',
+    removed: 'a reader that reads on',
+  },
+  O13: {
+    tried: 'leak a secret through logs, errors, records or the engine',
+    control: 'secrets go in through a pipe, never in a request',
+    removed: 'a plain variable (--env)',
+  },
+
+  // b15 Crash and recovery
+  X13: {
+    tried: 'lose the engine’s answer to create',
+    control: 'sjs removes by name what it never heard of',
+    removed: 'sjs: the same lost answer with nobody to clean up',
+  },
+  X18: {
+    tried: 'clean up while another sjs runs; reuse its pid',
+    control: 'the owner: boot, pid, start time',
+    removed: 'the owner’s life: the start time of another process',
+  },
+  X19: {
+    tried: 'be removed, as a stranger’s container with sjs’s image and name',
+    control: 'labels given when a run is created',
+    removed: 'the stranger: a container as of a run whose sjs is dead',
+  },
 } satisfies Readonly<Record<string, Case>>;
 
 /** The number of a case. */

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -177,10 +178,12 @@ export async function sealSandbox(
   binaries: Record<string, string> = {},
 ): Promise<AttackSandbox> {
   const home = await makeFolder();
-  const yaml = sandboxYaml('attack', `  permissions: { childProcess: true, worker: true }\n${spec}`);
+  // A name of its own: the same sandbox in another test file would be the same image, which is removed with that file.
+  const name = `attack-${randomBytes(6).toString('hex')}`;
+  const yaml = sandboxYaml(name, `  permissions: { childProcess: true, worker: true }\n${spec}`);
   const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': PROGRAM, ...files });
   await buildProbe(join(folder, 'probe'));
-  for (const [name, file] of Object.entries(binaries)) await copyFile(file, join(folder, name));
+  for (const [path, file] of Object.entries(binaries)) await copyFile(file, join(folder, path));
   // As an author would who hopes for root.
   await chmod(join(folder, 'probe'), 0o4755);
   const built = await runSjs(home, ['build', folder, '--json']);
