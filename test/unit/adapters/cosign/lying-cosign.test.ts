@@ -1,9 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { createCosignVerifier } from '../../../../src/adapters/cosign/cosign-verifier.js';
 import { sha256 } from '../../../../src/model/digest.js';
+import { makeAuthority } from '../../../support/certificates.js';
 import { makePublicKey } from '../../../support/fake-signature-verifier.js';
 import { cleanPrograms, makePrograms } from '../../../support/programs.js';
+import { makeTrustedRoot } from '../../../support/trusted-root.js';
+import { cleanFolders, makeFolder } from '../../../support/world.js';
 
+cleanFolders();
 cleanPrograms();
 
 const digest = sha256('image');
@@ -199,6 +203,52 @@ describe('verify', () => {
     );
   });
 
+  test('own trust reaches cosign 3 whole and cosign 2 in parts, and nothing is left to Sigstore’s', async () => {
+    const folder = await makeFolder();
+    const root = makeAuthority(folder, 'root');
+    const middle = makeAuthority(folder, 'middle', root);
+    const trustedRoot = makeTrustedRoot({
+      authorities: [[middle.pem, root.pem]],
+      logs: [makePublicKey()],
+      certificateLogs: [makePublicKey()],
+    });
+    const ask = async (version: string, changes: object): Promise<string> => {
+      const cosign = await makeCosign(echo, version);
+      return (
+        (await cosign
+          .verify({ ...request, transparencyLog: 'required', trustedRoot, ...changes })
+          .catch((error: unknown) => error)) as { cause: string }
+      ).cause;
+    };
+    const second = await ask('v2.5.0', { signer: keyless });
+    expect(second).toMatch(
+      /--output json --ca-roots \S+ --ca-intermediates \S+ --offline=true registry\.example\.com/,
+    );
+    expect(second).toMatch(/SIGSTORE_CT_LOG_PUBLIC_KEY_FILE=\S+ SIGSTORE_REKOR_PUBLIC_KEY=\S+/);
+    const own = { signer: { ...keyless, caRoots: root.pem } };
+    expect(await ask('v2.5.0', own)).toMatch(
+      /--insecure-ignore-sct=true --output json --ca-roots \S+ --offline=true registry/,
+    );
+    expect(await ask('v2.5.0', {})).toMatch(/--output json --offline=true registry/);
+    for (const changes of [{}, own, { signer: keyless }]) {
+      const third = await ask('v3.1.1', changes);
+      expect(third).toMatch(/--output json --trusted-root \S+ registry/);
+      expect(third).not.toMatch(/--ca-|--offline|SIGSTORE|ignore-tlog/);
+    }
+    const expired = makeTrustedRoot({
+      authorities: [[root.pem]],
+      logs: [makePublicKey()],
+      certificateLogs: [makePublicKey()],
+      validFor: { end: '2021-01-01T00:00:00Z' },
+    });
+    const cosign = await makeCosign(`echo '${payload()}'`);
+    for (const signer of [request.signer, keyless]) {
+      await expect(
+        cosign.verify({ ...request, signer, transparencyLog: 'required', trustedRoot: expired }),
+      ).rejects.toMatchObject({ code: 'POLICY_INVALID' });
+    }
+  });
+
   test.each([
     [
       12,
@@ -284,6 +334,11 @@ describe('verify', () => {
       'REGISTRY_UNAUTHORIZED',
     ],
     [1, 'Error: no matching attestations: expected key signature, not certificate', 'BASE_KEY_MISMATCH'],
+    [
+      12,
+      'Error: no matching signatures: certificate does not include required embedded SCT',
+      'BASE_UNVERIFIED',
+    ],
     [1, 'Error: something new', 'BASE_UNVERIFIED'],
     [2, '', 'BASE_UNVERIFIED'],
     [139, '', 'BASE_UNVERIFIED'],
