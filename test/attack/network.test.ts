@@ -106,7 +106,6 @@ attack(
     const seen = await sandbox.askWithout<Internet>(WITHOUT.isolation, INTERNET);
     expect(seen.interfaces).toContain('eth0');
     expect(seen.udp).toBe('sent');
-    expect(seen.tcp).not.toEqual(['ENETUNREACH']);
     return `eth0; a UDP packet is sent, TCP: ${seen.tcp.join()}`;
   },
 );

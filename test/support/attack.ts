@@ -49,15 +49,18 @@ export function attack(
     async () => {
       let happened = 'the attempt did not go as it must';
       let without = 'not tried';
+      let attempted = false;
       let held: boolean | null = false;
       try {
         happened = await attempt();
+        attempted = true;
         without = 'the act did not succeed: this case shows nothing';
         without = await withoutControl();
         held = true;
       } catch (error) {
         if (!(error instanceof CannotBeTried)) throw error;
         without = `cannot be tried on this machine: ${error.message}`;
+        if (!attempted) happened = without;
         held = null;
       } finally {
         const row: Row = { id, ...CASES[id], happened, without, held };
