@@ -5,9 +5,9 @@ import { beforeAll, expect } from '@jest/globals';
 import {
   attack,
   CannotBeTried,
-  logsOf,
   PRELUDE,
   sealSandbox,
+  untilPrinted,
   WITHOUT,
   type AttackSandbox,
 } from '../support/attack.js';
@@ -173,16 +173,12 @@ const whileInotifyIsUsedUp = <T>(act: () => Promise<T>): Promise<T> =>
     WITHOUT.nothing,
     `require('child_process').spawnSync('/app/probe', ['inotify', '1000'], { stdio: 'inherit' })`,
     async (container) => {
-      const deadline = Date.now() + 20_000;
-      for (;;) {
-        const [count, code] = (await logsOf(container)).stdout.split(/\s/);
-        if (code === 'OK') throw new CannotBeTried(`a process may have ${count} inotify instances and more`);
-        if (code === 'EMFILE') return act();
-        if (Date.now() > deadline) throw new Error('no answer of the probe');
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      const [count, code] = (await untilPrinted(container, /\n/)).trim().split(' ');
+      if (code === 'OK') throw new CannotBeTried(`a process may have ${count} inotify instances and more`);
+      return act();
     },
   );
+
 attack(
   'R08',
   async () => {

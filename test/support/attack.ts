@@ -82,8 +82,19 @@ export interface Ended {
 }
 
 /** What a container has printed until now. */
-export const logsOf = (container: Container): Promise<{ stdout: string; stderr: string }> =>
+const logsOf = (container: Container): Promise<{ stdout: string; stderr: string }> =>
   execute('docker', ['logs', container.id], { maxBuffer: 64 * 1024 ** 2 });
+
+/** What a container has printed, as soon as it is what was waited for. */
+export async function untilPrinted(container: Container, words: RegExp): Promise<string> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const { stdout } = await logsOf(container);
+    if (words.test(stdout)) return stdout;
+    if (Date.now() > deadline) throw new Error(`it did not print ${words.source}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 /** Changes one setting of a sandbox. */
 export type Change = (options: SandboxOptions) => unknown;
