@@ -6,10 +6,10 @@ import {
   attack,
   both,
   CannotBeTried,
-  logsOf,
   PRELUDE,
   probed,
   sealSandbox,
+  untilPrinted,
   WITHOUT,
   type AttackSandbox,
   type Change,
@@ -135,6 +135,9 @@ function answers(calls: string, names: readonly string[]): Record<string, string
   return Object.fromEntries(wanted);
 }
 
+// What only that architecture has: old calls, and two more ABIs.
+const IS_X86 = process.arch === 'x64';
+
 /** The calls are refused by the profile, and without it some succeed and others get as far as the kernel. */
 function refusedCalls(
   id: 'K04' | 'K06' | 'K07' | 'K08' | 'K18',
@@ -144,6 +147,7 @@ function refusedCalls(
   attack(
     id,
     () => {
+      if (id === 'K08' && !IS_X86) throw new CannotBeTried('its processor has no such ABI in the probe');
       const got = answers(seen.calls, names);
       expect(Object.entries(got).filter(([, answer]) => !refusals.includes(answer))).toEqual([]);
       return `${Object.keys(got).length} calls: ${[...new Set(Object.values(got))].join(', ')}`;
@@ -219,7 +223,8 @@ refusedCalls(
   'K06',
   [
     ...['ptrace', 'process_vm_readv', 'process_vm_writev', 'name_to_handle_at', 'memfd_secret', 'vmsplice'],
-    ...['statmount', 'listmount', 'mknod', 'mknodat', 'modify_ldt', 'seccomp:new_listener'],
+    ...['statmount', 'listmount', 'mknodat', 'seccomp:new_listener'],
+    ...(IS_X86 ? ['mknod', 'modify_ldt'] : []),
     ...['personality:0x8', 'personality:0x20000', 'personality:0x40000', 'personality:0x400000'],
   ],
   ['EPERM', 'ENOSYS'],
@@ -414,7 +419,8 @@ attack(
   'K19',
   () => {
     expect(seen.host.slice(0, 2)).toEqual(['sandbox', 'sandbox']);
-    expect(seen.host.join('\n')).not.toContain(hostname());
+    const words = seen.host.join(' ').split(/\s+/);
+    if (hostname() !== 'localhost') expect(words).not.toContain(hostname());
     expect(seen.resolver).toEqual(expect.arrayContaining(['nameserver 127.0.0.1']));
     expect(seen.resolver.filter((line) => !['nameserver 127.0.0.1', 'search .'].includes(line))).toEqual([]);
     return `host name ${seen.host[0]}; ${seen.resolver.join(', ')}`;
@@ -452,14 +458,16 @@ attack(
     expect(record.durationMs).toBeGreaterThanOrEqual(1500);
     expect(probed(seen.calls, 'ptrace')).toBe('EPERM');
     const { tried } = JSON.parse(record.output.stdout) as { tried: Record<string, string> };
-    const words = Object.entries(tried).map(([act, answer]) => `${act} ${answer}`);
-    return `${words.join(', ')}, trace EPERM; ended at its limit, and the record says so`;
+    return [
+      `stop ${tried['stop']} and kill ${tried['kill']} (and both ignored), trace EPERM, memory ${tried['memory']},`,
+      `descriptors ${tried['input']}; ended at its limit, and the record says so`,
+    ].join(' ');
   },
   () =>
     sandbox.beside(WITHOUT.nothing, PAST_THE_LIMIT, async (container) => {
+      await untilPrinted(container, /"state":"succeeded"/);
       await new Promise((resolve) => setTimeout(resolve, 2500));
       expect((await container.inspect()).State.Running).toBe(true);
-      expect((await logsOf(container)).stdout).toContain('"state":"succeeded"');
       return 'a second past the limit it still runs';
     }),
 );

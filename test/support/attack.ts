@@ -49,15 +49,18 @@ export function attack(
     async () => {
       let happened = 'the attempt did not go as it must';
       let without = 'not tried';
+      let attempted = false;
       let held: boolean | null = false;
       try {
         happened = await attempt();
+        attempted = true;
         without = 'the act did not succeed: this case shows nothing';
         without = await withoutControl();
         held = true;
       } catch (error) {
         if (!(error instanceof CannotBeTried)) throw error;
         without = `cannot be tried on this machine: ${error.message}`;
+        if (!attempted) happened = without;
         held = null;
       } finally {
         const row: Row = { id, ...CASES[id], happened, without, held };
@@ -79,8 +82,19 @@ export interface Ended {
 }
 
 /** What a container has printed until now. */
-export const logsOf = (container: Container): Promise<{ stdout: string; stderr: string }> =>
+const logsOf = (container: Container): Promise<{ stdout: string; stderr: string }> =>
   execute('docker', ['logs', container.id], { maxBuffer: 64 * 1024 ** 2 });
+
+/** What a container has printed, as soon as it is what was waited for. */
+export async function untilPrinted(container: Container, words: RegExp): Promise<string> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const { stdout } = await logsOf(container);
+    if (words.test(stdout)) return stdout;
+    if (Date.now() > deadline) throw new Error(`it did not print ${words.source}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 /** Changes one setting of a sandbox. */
 export type Change = (options: SandboxOptions) => unknown;
