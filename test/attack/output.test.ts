@@ -24,7 +24,7 @@ async function shell(script: string, code: string): Promise<ProcessResult> {
     SJS_HOME: join(sandbox.home, 'sjs'),
     SJS_POLICY: world.policyFile,
     NO_COLOR: '1',
-    SJS: `${process.execPath} ${resolve('dist/cli/main.js')}`,
+    SJS: `${process.execPath} ${resolve('dist/cli/main.cjs')}`,
     TAG: sandbox.tag,
     CODE: code,
   };
