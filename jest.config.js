@@ -12,7 +12,7 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      testMatch: ['<rootDir>/test/unit/**/*.test.ts', '<rootDir>/test/*.test.ts'],
+      testMatch: ['<rootDir>/test/{unit,property}/**/*.test.ts', '<rootDir>/test/*.test.ts'],
     },
     {
       ...shared,

@@ -136,6 +136,32 @@ function toFlags({ User, Hostname, HostConfig: host }) {
   ].map(String);
 }
 
+/** The Node of the sealed image, which is a later one than Debian's. Its path. */
+function copyNode(tag) {
+  const target = join(folder, 'work', 'node');
+  const run = (...args) =>
+    execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const container = run('create', tag);
+  try {
+    const path = run('inspect', '--format', '{{json .Config.Env}}', container);
+    const folders = JSON.parse(path)
+      .find((line) => line.startsWith('PATH='))
+      .slice('PATH='.length)
+      .split(':');
+    const found = folders.some((place) => {
+      try {
+        return run('cp', '-L', `${container}:${place}/node`, target) !== null;
+      } catch {
+        return false;
+      }
+    });
+    if (!found) throw new Error('the base has no Node in its PATH');
+    return target;
+  } finally {
+    run('rm', '-f', container);
+  }
+}
+
 let phases = null;
 if (wants('run') || wants('throughput')) {
   const sandbox = await world.makeSandbox('hello', {
@@ -148,8 +174,10 @@ if (wants('run') || wants('throughput')) {
   const dockerRun = ['docker', 'run', ...toFlags(settings), tag];
 
   if (wants('run')) {
-    const results = await interleave(2 * ROUNDS, {
+    const node24 = copyNode(tag);
+    const results = await interleave(ROUNDS, {
       sjs: () => wall(sjs('run', tag)),
+      sjs24: () => wall([node24, MAIN, 'run', tag]),
       docker: () => wall(dockerRun),
       api: async () => {
         const { stdout } = await time([process.execPath, 'bench/api-client.mjs', SOCKET, settingsFile], {
@@ -165,6 +193,14 @@ if (wants('run') || wants('throughput')) {
       '`sjs run` of a sealed hello',
       1.35,
       results.sjs,
+      results.docker,
+      '`docker run --rm`, same image and flags',
+    );
+    addRatio(
+      'run-node-24',
+      'the same with sjs itself on Node 24, as in the base',
+      1.35,
+      results.sjs24,
       results.docker,
       '`docker run --rm`, same image and flags',
     );

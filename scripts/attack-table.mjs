@@ -1,5 +1,5 @@
 // attack-table.mjs FOLDER [--json]: prints the rows that the tests of test/attack/ left there. Exits 1 when a case did
-// not hold or one of the catalogue has no row.
+// not hold or one of the catalogue has no row; what a machine cannot show is said to be so.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadTs } from './load-ts.mjs';
@@ -13,7 +13,8 @@ const rows = Object.entries(CASES).map(([id, words]) => {
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
   return { id, ...words, happened: 'was not tried', without: 'was not tried', held: false };
 });
-const failed = rows.filter((row) => !row.held).map((row) => row.id);
+const failed = rows.filter((row) => row.held === false).map((row) => row.id);
+const untried = rows.filter((row) => row.held === null).map((row) => row.id);
 
 /** Lines of at most `width` characters, broken between words where possible. */
 function wrap(text, width) {
@@ -29,7 +30,7 @@ function wrap(text, width) {
 
 const COLUMNS = [
   ['case', 4, (row) => row.id],
-  ['', 4, (row) => (row.held ? 'held' : 'FAIL')],
+  ['', 4, (row) => (row.held === null ? '–' : row.held ? 'held' : 'FAIL')],
   ['what was tried', 23, (row) => row.tried],
   ['what happened', 27, (row) => row.happened],
   ['the control that held', 22, (row) => row.control],
@@ -52,8 +53,10 @@ if (option === '--json') {
     print(COLUMNS.map(([, , cell]) => cell(row)));
   }
   console.log('-'.repeat(WIDTH));
+  const list = (ids) => (ids.length > 0 ? ` (${ids.join(', ')})` : '');
+  const held = rows.length - failed.length - untried.length;
   console.log(
-    `${rows.length - failed.length} held, ${failed.length} failed${failed.length ? `: ${failed.join(', ')}` : ''}`,
+    `${held} held, ${failed.length} failed${list(failed)}, ${untried.length} cannot be tried on this machine${list(untried)}`,
   );
 }
 process.exitCode = failed.length > 0 ? 1 : 0;

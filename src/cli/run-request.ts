@@ -58,11 +58,15 @@ export function parseEnv(words: readonly string[], env: NodeJS.ProcessEnv): Reco
         next: 'write --env NAME=VALUE',
       });
     }
-    const value = at === -1 ? env[name] : word.slice(at + 1);
+    const value = at === -1 ? ownValue(env, name) : word.slice(at + 1);
     if (value !== undefined) values.set(name, value);
   }
   return Object.fromEntries(values);
 }
+
+/** `toString` is in every object, and in no environment. */
+const ownValue = (env: NodeJS.ProcessEnv, name: string): string | undefined =>
+  Object.hasOwn(env, name) ? env[name] : undefined;
 
 /**
  * Values of secrets: `NAME` from the environment, `NAME=@FILE` from a file, byte for byte. Never from the command line:
@@ -91,7 +95,7 @@ export async function readSecrets(
 }
 
 function fromEnvironment(name: string, env: NodeJS.ProcessEnv, next: string): string {
-  const value = env[name];
+  const value = ownValue(env, name);
   if (value !== undefined) return value;
   throw new SjsError('SECRET_MISSING', `${name} is not set in your environment`, { next });
 }

@@ -3,7 +3,7 @@
  * Every parser returns `undefined` for what it does not understand: the caller knows the place to name.
  */
 
-const BYTES = /^([0-9]{1,15})(Ki|Mi|Gi)?$/;
+const BYTES = /^([0-9]{1,16})(Ki|Mi|Gi)?$/;
 const UNITS = { Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 } as const;
 
 /** Bytes of a quantity such as `64Mi`; a whole number without a suffix is bytes. */
@@ -56,14 +56,13 @@ export function parseDuration(value: unknown): number | undefined {
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
-/** `500ms`, `30s`, `2m`, `1m30s`, `1h`. */
+/** `500ms`, `30s`, `2m`, `1m30s`, `1h`, `1.5s`. */
 export function formatDuration(ms: number): string {
-  if (ms < 1000 || ms % 1000 !== 0) return ms < 1000 ? `${ms}ms` : `${ms / 1000}s`;
-  const seconds = ms / 1000;
+  if (ms < 1000) return `${ms}ms`;
   const parts = [
-    [Math.floor(seconds / 3600), 'h'],
-    [Math.floor((seconds % 3600) / 60), 'm'],
-    [seconds % 60, 's'],
+    [Math.floor(ms / 3_600_000), 'h'],
+    [Math.floor((ms % 3_600_000) / 60_000), 'm'],
+    [(ms % 60_000) / 1000, 's'],
   ] as const;
   return parts
     .filter(([count]) => count > 0)

@@ -4,7 +4,7 @@ import { escapeUnprintable } from './sandbox.js';
 
 /** A repository in a registry, without tag or digest: `registry.example.com/base/node`. */
 export interface Repository {
-  /** Host, with port if any. Docker's short names get `docker.io`. */
+  /** Host, with port if any. Docker's short names get `docker.io`, and `library/` where they have one part. */
   readonly registry: string;
   /** Path below the registry: `base/node`. */
   readonly path: string;
@@ -21,7 +21,8 @@ export interface DigestReference extends Repository {
 }
 
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
-const REGISTRY = /^(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]{1,5})?$/;
+const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
+const REGISTRY = new RegExp(`^(?:\\[[0-9a-fA-F:]+\\]|${LABEL}(?:\\.${LABEL})*)(?::[0-9]{1,5})?$`);
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
 /**
@@ -48,7 +49,8 @@ export function parseReference(text: string): Repository & { tag?: string; diges
   const named = parts.length > 1 && (/[.:]/.test(first) || first === 'localhost');
   const registry = named ? first : 'docker.io';
   if (!REGISTRY.test(registry)) throw fail('the registry is not a host name with an optional port');
-  const rest = named ? parts.slice(1) : parts.length === 1 ? ['library', ...parts] : parts;
+  const names = named ? parts.slice(1) : parts;
+  const rest = registry === 'docker.io' && names.length === 1 ? ['library', ...names] : names;
   if (!rest.every((part) => COMPONENT.test(part)))
     throw fail('the repository is not lower-case names separated by /');
   const path = rest.join('/');

@@ -47,6 +47,37 @@ const isEmpty = (value: unknown): boolean =>
   (Array.isArray(value) && value.length === 0) ||
   (typeof value === 'object' && Object.keys(value).length === 0);
 
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const mapOf =
+  (check: (item: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(check);
+const isSet = mapOf((item) => mapOf(() => false)(item));
+
+const FIELD_TYPES: Readonly<Record<keyof RuntimeConfig, (value: unknown) => boolean>> = {
+  User: isText,
+  Env: isTexts,
+  Entrypoint: isTexts,
+  Cmd: isTexts,
+  WorkingDir: isText,
+  Labels: mapOf(isText),
+  ExposedPorts: isSet,
+  Volumes: isSet,
+  Healthcheck: mapOf((item) => Number.isSafeInteger(item) || isTexts(item)),
+  StopSignal: isText,
+  Shell: isTexts,
+  OnBuild: isTexts,
+  ArgsEscaped: (value) => typeof value === 'boolean',
+};
+
+/** Names of the fields that are not of the type that the OCI image specification and Docker give them. */
+export function malformedFields(config: RuntimeConfig): readonly string[] {
+  return Object.entries(config)
+    .filter(([field, value]) => !FIELD_TYPES[field as keyof RuntimeConfig](value))
+    .map(([field]) => field);
+}
+
 /**
  * Splits a config as inspect or a registry gives it into the fields a seal covers and the names of others that are
  * not empty. Empty fields disappear from both.

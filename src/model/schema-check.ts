@@ -15,7 +15,7 @@ export interface SchemaProblem {
 export interface SchemaFindings {
   /** Empty when the document fits; at most {@link MAX_PROBLEMS} and a last one that says how many more there are. */
   readonly problems: readonly SchemaProblem[];
-  /** Whether something at the path, or below it, does not fit. */
+  /** Whether something at the path, or below it, does not fit or is missing. */
   hasFault(...path: string[]): boolean;
   /** The document's value without what does not fit: what is left can be judged further. */
   readonly sound: unknown;
@@ -55,10 +55,11 @@ export async function checkSchema(
     if (byPlace.size > MAX_ERRORS) break;
   }
   const errors = [...byPlace.values()];
-  const faults = errors.filter(({ keyword }) => keyword !== 'required').map(pathOf);
+  const paths = errors.map(pathOf);
+  const faults = paths.filter((_path, at) => errors[at]?.keyword !== 'required');
   return {
     problems: document.mayQuote ? describeAll(errors, document, name) : [describeForeign(document, name)],
-    hasFault: (...path) => faults.some((fault) => path.every((part, at) => fault[at] === part)),
+    hasFault: (...path) => paths.some((fault) => path.every((part, at) => fault[at] === part)),
     sound: withoutFaults(document.value, faults),
   };
 }

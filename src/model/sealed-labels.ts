@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { canonicalJson } from './canonical-json.js';
+import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
 import type { SealedPlan } from './run-plan.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
@@ -23,22 +24,24 @@ export function encodeLabels(labels: SealedLabels): Record<string, string> {
 export function decodeLabels(labels: Readonly<Record<string, string>>): SealedLabels {
   const refuse = (label: string, why: string): SjsError =>
     new SjsError('SEAL_REFUSED', `label ${label} ${why}`, { next: 'build the sandbox with sjs build' });
-  const formatVersion = Number(labels[LABELS.format]);
-  if (formatVersion !== FORMAT_VERSION) {
-    throw refuse(
-      LABELS.format,
-      `is ${labels[LABELS.format] ?? 'absent'}; this sjs knows format ${FORMAT_VERSION}`,
-    );
+  const format = labels[LABELS.format];
+  if (format !== String(FORMAT_VERSION)) {
+    const found = format === undefined ? 'absent' : cleanText(format.slice(0, 40));
+    throw refuse(LABELS.format, `is ${found}; this sjs knows format ${FORMAT_VERSION}`);
   }
   const name = labels[LABELS.name];
   if (name === undefined || !/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
     throw refuse(LABELS.name, 'is not a name');
   const baseDigest = labels[LABELS.baseDigest];
   if (!isDigest(baseDigest)) throw refuse(LABELS.baseDigest, 'is not a digest');
+  for (const label of [LABELS.version, LABELS.baseVersion]) {
+    const version = labels[label];
+    if (version !== undefined && !/^[\w.+-]{1,128}$/.test(version)) throw refuse(label, 'is not a version');
+  }
   const plan = parsePlan(labels[LABELS.plan] ?? '');
   if (plan === undefined) throw refuse(LABELS.plan, 'is not a run plan that this sjs understands');
   return {
-    formatVersion,
+    formatVersion: FORMAT_VERSION,
     name,
     version: labels[LABELS.version] ?? null,
     baseDigest,

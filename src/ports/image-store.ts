@@ -23,11 +23,12 @@ export interface ImageStore {
   ): Promise<void>;
   /**
    * Builds the context (an uncompressed tar with a `Dockerfile` at its root) with BuildKit and returns the image's id.
+   * An engine that lost the context on its way asks for it a second time.
    * The image never exists without the tag.
    * A stream that ends is no success: an in-band error, a broken stream, bad JSON or a missing id is `BUILD_FAILED`.
    */
   build(
-    context: Readable,
+    openContext: () => Readable,
     tag: string,
     onProgress: (message: string) => void,
     signal?: AbortSignal,

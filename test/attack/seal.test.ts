@@ -308,7 +308,11 @@ attack(
       context.entry({ name: 'Dockerfile' }, dockerfile);
       context.finalize();
       const bytes = await buffer(context);
-      const built = store.build(Readable.from(bytes, { objectMode: false }), 'sjs-attack/net:1', () => {});
+      const built = store.build(
+        () => Readable.from(bytes, { objectMode: false }),
+        'sjs-attack/net:1',
+        () => {},
+      );
       refusal = await built.catch((error: unknown) => error);
     });
     expect(refusal).toMatchObject({ code: 'BUILD_FAILED', message: expect.stringContaining('7') });

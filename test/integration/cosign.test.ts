@@ -6,7 +6,7 @@ import type { BaseRule } from '../../src/model/policy.js';
 import type { Registry } from '../../src/ports/registry.js';
 import { silentReporter } from '../../src/ports/reporter.js';
 import type { SignatureVerifier } from '../../src/ports/signature-verifier.js';
-import { systemClock } from '../../src/ports/clock.js';
+import { systemClock, type Clock } from '../../src/ports/clock.js';
 import { resolveBase } from '../../src/stages/resolve/resolve-base.js';
 import { verifyBase } from '../../src/stages/verify/verify-base.js';
 import { describeCosigns, runCosign } from '../support/cosign-generations.js';
@@ -59,10 +59,16 @@ describeCosigns('bases in a registry', (generation) => {
     );
   }
 
-  async function check(path: string, version = '>=1', verifier = cosign) {
+  async function check(
+    path: string,
+    version = '>=1',
+    verifier = cosign,
+    rule = makeRule(),
+    clock: Clock = systemClock,
+  ) {
     const image = `${running.host}/${path}`;
     const base = await resolveBase({ image, version }, PLATFORM, registry, null, { update: false });
-    return verifyBase(base, { repository: image, alternatives: [[makeRule()]] }, verifier, systemClock);
+    return verifyBase(base, { repository: image, alternatives: [[rule]] }, verifier, clock);
   }
 
   /** Copies what signs one digest to another, in both places where cosign looks. */
@@ -90,6 +96,28 @@ describeCosigns('bases in a registry', (generation) => {
         digest: imported.digest,
         signature: { annotations: { version: '1.2.0', repository: `${running.host}/ok/node` } },
       });
+    });
+
+    test('by keys that take turns, each within its dates', async () => {
+      await importSigned('turns/node', '1.0.0', 'by the old key');
+      await importSigned('turns/node', '2.0.0', 'by the new key', theirs.keyFile);
+      const turns: BaseRule = {
+        ...makeRule(),
+        keys: [
+          { publicKey: ours.publicKey, notBefore: null, notAfter: '2026-06-30T23:59:59Z' },
+          { publicKey: theirs.publicKey, notBefore: '2026-06-01T00:00:00Z', notAfter: null },
+        ],
+      };
+      const on = (day: string, version: string, rule = turns) =>
+        check('turns/node', version, cosign, rule, { now: () => Date.parse(day), monotonic: () => 0 });
+      await expect(on('2026-05-31', '1.0.0')).resolves.toBeDefined();
+      await expect(on('2026-05-31', '2.0.0')).rejects.toMatchObject({ code: 'BASE_KEY_MISMATCH' });
+      await expect(on('2026-06-15', '1.0.0')).resolves.toBeDefined();
+      await expect(on('2026-06-15', '2.0.0')).resolves.toBeDefined();
+      await expect(on('2026-07-01', '1.0.0')).rejects.toMatchObject({ code: 'BASE_KEY_MISMATCH' });
+      await expect(on('2026-07-01', '2.0.0')).resolves.toBeDefined();
+      const old = { ...turns, keys: turns.keys.slice(0, 1) };
+      await expect(on('2026-07-01', '1.0.0', old)).rejects.toMatchObject({ code: 'BASE_KEY_OUT_OF_DATE' });
     });
 
     test('unsigned', async () => {
@@ -243,13 +271,13 @@ describeCosigns('bases in a registry', (generation) => {
         transparencyLog: 'none',
       });
       const { COSIGN_REPOSITORY } = env;
-      expect(
+      await expect(
         runCosign(generation, question, {
           COSIGN_REPOSITORY,
           HOME: made.folder,
           SJS_COSIGN_PUBLIC_KEY: ours.publicKey,
         }),
-      ).toContain(digest);
+      ).resolves.toContain(digest);
     });
   });
 });

@@ -248,20 +248,3 @@ test('a log that cannot be read does not keep the container, and the outcome say
   });
   expect(stdout).toBe('');
 }, 30_000);
-
-test('containers of strangers are left alone, whatever labels their image gave them (X19)', async () => {
-  const runId = makeRunId();
-  const dead = { ...world.owner, pid: 2 ** 30, startTime: '1' };
-  const container = await world.client.docker.createContainer({
-    Image: world.imageId,
-    Entrypoint: ['node', '-e', 'setInterval(()=>{},1000)'],
-    Labels: ownerLabels(runId, dead),
-    HostConfig: { NetworkMode: 'none' },
-  });
-  try {
-    await container.start();
-    expect(await world.engine.listRuns(home)).toEqual([]);
-  } finally {
-    await container.remove({ force: true });
-  }
-});

@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { describe } from '@jest/globals';
 
 /** One generation of cosign, as a PATH that leads to it. */
@@ -29,22 +30,24 @@ if (!isLeftOut && !existsSync(`${unpacked}/cosign`)) {
   );
 }
 
-/** Describes the same for each generation; those of cosign 3 are skipped when SJS_TEST_COSIGN3 says so. */
+/** `describe` for what needs a cosign 3; skipped when SJS_TEST_COSIGN3 says so. */
+export const describeWithCosign3 = isLeftOut ? describe.skip : describe;
+
+/** Describes the same for each generation. */
 export function describeCosigns(name: string, body: (generation: CosignGeneration) => void): void {
   describe(`cosign 2: ${name}`, () => body(COSIGN_2));
-  (isLeftOut ? describe.skip : describe)(`cosign 3: ${name}`, () => body(COSIGN_3));
+  describeWithCosign3(`cosign 3: ${name}`, () => body(COSIGN_3));
 }
 
-/** Runs cosign itself, with empty passwords. */
-export function runCosign(
+/** Runs cosign itself, with empty passwords, and gives what it prints. */
+export async function runCosign(
   { path }: CosignGeneration,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): string {
-  return execFileSync('cosign', args, {
+): Promise<string> {
+  const { stdout } = await promisify(execFile)('cosign', args, {
     env: { ...process.env, ...env, PATH: path, COSIGN_PASSWORD: '' },
-    encoding: 'utf8',
-    stdio: 'pipe',
     timeout: 60_000,
   });
+  return stdout;
 }

@@ -18,7 +18,7 @@ export async function makeCosignKeys(
   const keys: CosignKey[] = [];
   for (let index = 0; index < count; index += 1) {
     const prefix = join(folder, `key${index}`);
-    runCosign(generation, ['generate-key-pair', '--output-key-prefix', prefix]);
+    await runCosign(generation, ['generate-key-pair', '--output-key-prefix', prefix]);
     keys.push({ keyFile: `${prefix}.key`, publicKey: await readFile(`${prefix}.pub`, 'utf8') });
   }
   return { keys, folder, remove: () => rm(folder, { recursive: true, force: true }) };

@@ -70,7 +70,7 @@ export function explainFailedVerify(result: ProgramResult, { reference, signer }
     );
   }
   if (
-    /transparency log|rekor|\btuf\b|trusted root|inclusion proof|log inclusion|signed entry timestamp/i.test(
+    /transparency log|rekor|\btuf\b|trusted root|inclusion proof|log inclusion|offline verification failed|\bSCTs?\b|certificate timestamp|signed entry timestamp/i.test(
       words,
     )
   ) {

@@ -9,7 +9,8 @@ import type { RunCosign, VersionMemory } from './cosign-verifier.js';
 
 /** The oldest cosign whose flags and exit codes sjs knows. */
 const OLDEST = '2.5.0';
-const FIRST_UNKNOWN = '4.0.0';
+// With its candidates, which come before it.
+const FIRST_UNKNOWN = '4.0.0-0';
 
 /** Whether this version signs with a signing config and stores bundles. */
 export function isThirdGeneration(version: string): boolean {

@@ -14,7 +14,7 @@ interface Payload {
     readonly identity?: { readonly 'docker-reference'?: unknown };
     readonly image?: { readonly 'docker-manifest-digest'?: unknown };
   };
-  readonly optional?: Readonly<Record<string, unknown>> | null;
+  readonly optional?: unknown;
 }
 
 /**
@@ -31,7 +31,7 @@ export function readPayloads(stdout: string, reference: DigestReference): readon
   if (other) {
     throw cosignInvalid(
       `cosign was asked about ${reference.digest} and answered about another image`,
-      JSON.stringify(other),
+      stdout,
     );
   }
   const signatures = payloads.filter(
@@ -50,7 +50,7 @@ export function readPayloads(stdout: string, reference: DigestReference): readon
     digest: reference.digest,
     dockerReference: signedReference(payload),
     annotations: Object.fromEntries(
-      Object.entries(payload.optional ?? {}).filter(
+      Object.entries(toFields(payload.optional)).filter(
         (entry): entry is [string, string] => typeof entry[1] === 'string',
       ),
     ),
@@ -74,3 +74,6 @@ function signedReference({ critical }: Payload): string | null {
   const text = critical?.identity?.['docker-reference'];
   return critical?.type === SIMPLE_SIGNING && typeof text === 'string' ? text : null;
 }
+
+const toFields = (value: unknown): object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};

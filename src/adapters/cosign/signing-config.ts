@@ -1,4 +1,4 @@
-import { withTemporaryFiles } from './temporary-files.js';
+import { withTemporaryFiles } from '../process/temporary-files.js';
 
 /** Names no services: nothing is sent anywhere but to the registry. What `cosign signing-config create` writes. */
 const SIGNING_CONFIG = {

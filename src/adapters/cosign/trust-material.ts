@@ -2,7 +2,7 @@ import { SjsError } from '../../errors.js';
 import { readTrustedRoot, withAuthorities } from '../../model/trusted-root.js';
 import type { VerifyRequest } from '../../ports/signature-verifier.js';
 import { isThirdGeneration } from './cosign-version.js';
-import { withTemporaryFiles } from './temporary-files.js';
+import { withTemporaryFiles } from '../process/temporary-files.js';
 
 /** Calls cosign with more flags and environment. */
 type Use<T> = (flags: readonly string[], env: Readonly<Record<string, string>>) => Promise<T>;

@@ -1,16 +1,10 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
+import { isDigest } from '../../model/digest.js';
+import { fieldsOf, textOf } from './answer.js';
 import { cleanWords } from './engine-error.js';
 
-/** One line of the engine's progress. */
-interface ProgressMessage {
-  readonly id?: string;
-  readonly status?: string;
-  readonly stream?: string;
-  readonly error?: string;
-  readonly errorDetail?: { readonly message?: string };
-  readonly aux?: unknown;
-}
+type ProgressMessage = Readonly<Record<string, unknown>>;
 
 /** Progress of a few hundred lines is normal; a stream beyond this is broken or hostile. */
 const MOST_BYTES = 64 * 1024 ** 2;
@@ -21,12 +15,13 @@ const MOST_BYTES = 64 * 1024 ** 2;
  * @throws SjsError `BUILD_FAILED`.
  */
 export async function readBuild(stream: Readable, onProgress: (message: string) => void): Promise<string> {
-  let imageId: string | undefined;
+  let imageId: unknown;
   await readMessages(stream, 'BUILD_FAILED', 'the build', (message) => {
-    if (message.id === 'moby.image.id') imageId = (message.aux as { ID?: string } | undefined)?.ID;
-    else if (message.stream) onProgress(message.stream.trimEnd());
+    const words = textOf(message['stream']);
+    if (message['id'] === 'moby.image.id') imageId = fieldsOf(message['aux'])['ID'];
+    else if (words) onProgress(words.trimEnd());
   });
-  if (imageId === undefined || !/^sha256:[0-9a-f]{64}$/.test(imageId)) {
+  if (!isDigest(imageId)) {
     throw new SjsError('BUILD_FAILED', 'the build ended without an image', {
       next: 'build again; if it stays so, sjs doctor says what the engine lacks',
     });
@@ -44,7 +39,8 @@ export async function readPull(
   onProgress: (message: string) => void,
 ): Promise<void> {
   await readMessages(stream, 'ENGINE_FAILED', `pulling ${name}`, (message) => {
-    if (message.status !== undefined) onProgress([message.id, message.status].filter(Boolean).join(': '));
+    const status = textOf(message['status']);
+    if (status !== null) onProgress([textOf(message['id']), status].filter(Boolean).join(': '));
   });
 }
 
@@ -56,18 +52,22 @@ async function readMessages(
 ): Promise<void> {
   const fail = (why: string, cause?: unknown): SjsError =>
     new SjsError(code, `${what} failed: ${why}`, { cause, next: 'see what the engine says with --verbose' });
-  let rest = '';
+  // The pieces of a line whose end has not come: joined once, however small the chunks.
+  let rest: string[] = [];
   let bytes = 0;
   const take = (line: string): void => {
     if (line.trim() === '') return;
     let message: ProgressMessage;
     try {
-      message = JSON.parse(line) as ProgressMessage;
+      message = fieldsOf(JSON.parse(line));
     } catch (cause) {
       throw fail('the engine answered something that is not JSON', cause);
     }
-    const error = message.errorDetail?.message ?? message.error;
-    if (error !== undefined) throw fail(cleanWords(error));
+    const { error, errorDetail } = message;
+    if ((error ?? errorDetail ?? null) !== null)
+      throw fail(
+        cleanWords(textOf(fieldsOf(errorDetail)['message']) ?? textOf(error) ?? 'it does not say why'),
+      );
     onMessage(message);
   };
   try {
@@ -75,11 +75,14 @@ async function readMessages(
     for await (const chunk of stream as AsyncIterable<Uint8Array>) {
       bytes += chunk.length;
       if (bytes > MOST_BYTES) throw fail('the engine printed more than 64 MiB of progress');
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) take(line);
+      const [first = '', ...lines] = decoder.decode(chunk, { stream: true }).split('\n');
+      rest.push(first);
+      for (const line of lines) {
+        take(rest.join(''));
+        rest = [line];
+      }
     }
-    take(rest);
+    take(rest.join(''));
   } catch (error) {
     stream.destroy();
     if (error instanceof SjsError) throw error;

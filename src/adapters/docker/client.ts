@@ -10,11 +10,14 @@ import { findEndpoint, type Endpoint, type EndpointSources } from './endpoint.js
 export const CALL_MS = 10_000;
 /** The same for create, start and remove. */
 export const SLOW_CALL_MS = 30_000;
+export const BUILD_MS = 10 * 60_000;
 
 /** The engine's API, with a time limit and one family of errors around every call. */
 export interface DockerClient {
   readonly docker: Docker;
   readonly endpoint: Endpoint;
+  /** Where the docker command is looked for when it is needed. */
+  readonly programPath: string;
   /** TLS material for {@link endpoint}; null for a socket. */
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } | null;
   /**
@@ -47,6 +50,7 @@ export async function createDockerClient(sources: EndpointSources): Promise<Dock
   return {
     docker,
     endpoint,
+    programPath: sources.env['PATH'] ?? '',
     tls,
     call: (name, timeoutMs, make, abort) => callWithin(name, timeoutMs, make, endpoint, abort),
   };

@@ -52,7 +52,7 @@ type Header =
 function parseHeader(data: Uint8Array): Header {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data));
   } catch {
     throw invalid('a header is not JSON');
   }

@@ -1,7 +1,7 @@
 import type { Engine } from '../../ports/engine.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { findRemains } from './find-runs.js';
-import { readFacts, type InfoAnswer, type VersionAnswer } from './probe.js';
+import { readFacts } from './probe.js';
 import { recoverRun } from './recover-run.js';
 import { runContainer, type EngineAssets } from './run-container.js';
 
@@ -13,18 +13,8 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets): 
   return {
     async probe(signal) {
       const [version, info] = await Promise.all([
-        call(
-          'tell its version',
-          CALL_MS,
-          (abortSignal) => ask<VersionAnswer>(docker, 'version', abortSignal),
-          signal,
-        ),
-        call(
-          'describe itself',
-          CALL_MS,
-          (abortSignal) => ask<InfoAnswer>(docker, 'info', abortSignal),
-          signal,
-        ),
+        call('tell its version', CALL_MS, (abortSignal) => ask(docker, 'version', abortSignal), signal),
+        call('describe itself', CALL_MS, (abortSignal) => ask(docker, 'info', abortSignal), signal),
       ]);
       return readFacts(version, info);
     },
@@ -37,11 +27,11 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets): 
 }
 
 /** dockerode takes options here that its types do not know. */
-function ask<T>(
+function ask(
   docker: DockerClient['docker'],
   what: 'version' | 'info',
   abortSignal: AbortSignal,
-): Promise<T> {
-  const call = docker[what].bind(docker) as unknown as (options: object) => Promise<T>;
+): Promise<unknown> {
+  const call = docker[what].bind(docker) as unknown as (options: object) => Promise<unknown>;
   return call({ abortSignal });
 }

@@ -3,26 +3,28 @@ import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
 import { isDigest } from '../../model/digest.js';
 import { formatReference } from '../../model/reference.js';
-import { splitRuntimeConfig } from '../../model/runtime-config.js';
+import { malformedFields, splitRuntimeConfig } from '../../model/runtime-config.js';
 import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
+import { fieldsOf, textsOf } from './answer.js';
 import { readBuild, readPull } from './build-progress.js';
-import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
-import { statusOf } from './engine-error.js';
+import { BUILD_MS, CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
+import { cleanWords, statusOf } from './engine-error.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
 const BUILDKIT = 2 as unknown as '2';
 const PULL_MS = 10 * 60_000;
-const BUILD_MS = 10 * 60_000;
 
 /** The images of a Docker Engine, and BuildKit behind its API. */
 export function createDockerImageStore(client: DockerClient): ImageStore {
   const { docker, call } = client;
   return {
     platform: async (signal) => {
-      const version = await call('ask for its version', CALL_MS, () => docker.version(), signal);
-      return { os: version.Os, architecture: version.Arch };
+      const answer = await call('ask for its version', CALL_MS, () => docker.version(), signal);
+      const { Os: os, Arch: architecture } = fieldsOf(answer);
+      if (typeof os === 'string' && typeof architecture === 'string') return { os, architecture };
+      throw new SjsError('ENGINE_FAILED', 'the engine does not say which platform it is');
     },
 
     inspect: async (reference, signal) => {
@@ -32,7 +34,7 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         () => orNull(docker.getImage(reference).inspect()),
         signal,
       );
-      return found && describeImage(found as unknown as InspectedImage);
+      return found && describeImage(found);
     },
 
     pull: async (reference, credentials, onProgress, signal) => {
@@ -48,7 +50,8 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       await call(`pull ${name}`, PULL_MS, pull, signal);
     },
 
-    build: async (context, tag, onProgress, signal) => {
+    build: async (openContext, tag, onProgress, signal) => {
+      let context = openContext();
       const build = async (abortSignal: AbortSignal): Promise<string> => {
         const options = {
           version: BUILDKIT,
@@ -60,7 +63,13 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         return readBuild((await docker.buildImage(context, options)) as Readable, onProgress);
       };
       try {
-        return await call('build', BUILD_MS, build, signal);
+        return await call('build', BUILD_MS, build, signal).catch(async (error: unknown) => {
+          if (!isContextLost(error)) throw error;
+          context.destroy();
+          context = openContext();
+          const { buildByCommand } = await import('./build-command.js');
+          return buildByCommand(client, context, tag, signal);
+        });
       } catch (error) {
         if (context.errored) throw context.errored;
         if (!(error instanceof SjsError) || error.code !== 'ENGINE_TIMEOUT') throw error;
@@ -105,11 +114,8 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
     listLabelled: async (label, signal) => {
       const list = (abortSignal: AbortSignal) =>
         docker.listImages({ filters: { label: [label] }, abortSignal });
-      return (await call('list images', CALL_MS, list, signal)).map((image) => ({
-        imageId: image.Id,
-        tags: (image.RepoTags ?? []).filter((tag) => tag !== '<none>:<none>'),
-        sizeBytes: image.Size,
-      }));
+      const found = await call('list images', CALL_MS, list, signal);
+      return describeListed(found);
     },
 
     scanRootfs: async (imageId, owner, signal) =>
@@ -117,41 +123,59 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
   };
 }
 
-interface InspectedImage {
-  readonly Id: string;
-  readonly Os: string;
-  readonly Architecture: string;
-  readonly Variant?: string;
-  readonly RootFS: { readonly Layers?: readonly string[] };
-  readonly Config: Readonly<Record<string, unknown>> | null;
-  readonly RepoTags: readonly string[] | null;
-  readonly Size: number;
+/** Such an engine hands BuildKit an address of the context that only a session could resolve. */
+function isContextLost(error: unknown): boolean {
+  return (
+    error instanceof SjsError &&
+    error.code === 'BUILD_FAILED' &&
+    /Get "http:\/\/build-context-\w+"/.test(error.message)
+  );
 }
 
-/** What inspect says in our words. Pure: tested with recorded answers. */
-export function describeImage(raw: InspectedImage): ImageFacts {
-  const { config, unknownFields } = splitRuntimeConfig(raw.Config ?? {});
-  const platform: Platform = {
-    os: raw.Os,
-    architecture: raw.Architecture,
-    ...(raw.Variant && { variant: raw.Variant }),
+/**
+ * What inspect says in our words. Pure: tested with recorded answers.
+ * @throws SjsError `ENGINE_FAILED` for an answer that describes no image.
+ */
+export function describeImage(raw: unknown): ImageFacts {
+  const { Id, Os, Architecture, Variant, RootFS, Config, RepoTags, Size } = fieldsOf(raw);
+  const fail = (why: string): never => {
+    throw new SjsError('ENGINE_FAILED', `what the engine says of ${describe(Id)} cannot be used: ${why}`);
   };
-  const diffIds = raw.RootFS.Layers ?? [];
-  if (!diffIds.every(isDigest))
-    throw new SjsError(
-      'ENGINE_FAILED',
-      `the engine names layers of ${raw.Id} by something that is no sha256 digest`,
-    );
+  if (typeof Id !== 'string' || Id === '') return fail('it has no id');
+  if (typeof Os !== 'string' || typeof Architecture !== 'string') return fail('it names no platform');
+  const diffIds = fieldsOf(RootFS)['Layers'] ?? [];
+  if (!Array.isArray(diffIds) || !diffIds.every(isDigest)) return fail('its layers are no sha256 digests');
+  const { config, unknownFields } = splitRuntimeConfig(fieldsOf(Config));
+  const malformed = malformedFields(config);
+  if (malformed.length > 0) return fail(`${malformed.join(', ')} of its config is not of its type`);
+  const platform: Platform = {
+    os: Os,
+    architecture: Architecture,
+    ...(typeof Variant === 'string' && Variant !== '' && { variant: Variant }),
+  };
   return {
-    imageId: raw.Id,
+    imageId: Id,
     platform,
     diffIds,
     config,
     unknownConfigFields: unknownFields,
-    tags: raw.RepoTags ?? [],
-    sizeBytes: raw.Size,
+    tags: textsOf(RepoTags),
+    sizeBytes: typeof Size === 'number' ? Size : 0,
   };
 }
+
+/** What a list of images says in our words; entries without an id are none. */
+export function describeListed(
+  answer: unknown,
+): readonly Pick<ImageFacts, 'imageId' | 'tags' | 'sizeBytes'>[] {
+  return (Array.isArray(answer) ? answer : []).map(fieldsOf).flatMap(({ Id, RepoTags, Size }) => {
+    if (typeof Id !== 'string') return [];
+    const tags = textsOf(RepoTags).filter((tag) => tag !== '<none>:<none>');
+    return [{ imageId: Id, tags, sizeBytes: typeof Size === 'number' ? Size : 0 }];
+  });
+}
+
+const describe = (id: unknown): string => (typeof id === 'string' ? cleanWords(id) : 'an image');
 
 async function orNull<T>(promise: Promise<T>): Promise<T | null> {
   try {

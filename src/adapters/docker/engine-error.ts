@@ -1,5 +1,6 @@
 import { SjsError } from '../../errors.js';
 import { escapeUnprintable } from '../../model/sandbox.js';
+import { fieldsOf, textOf } from './answer.js';
 import type { Endpoint } from './endpoint.js';
 
 const UNREACHABLE = new Set(
@@ -62,6 +63,5 @@ function httpStatus(error: unknown): number | null {
 
 function wordsOf(error: unknown): string {
   const { json } = error as { json?: unknown };
-  if (typeof json === 'object' && json !== null && 'message' in json) return String(json.message);
-  return error instanceof Error ? error.message : String(error);
+  return textOf(fieldsOf(json)['message']) ?? describeFailure(error).message;
 }

@@ -1,4 +1,5 @@
 import type { AbandonedRun } from '../../ports/engine.js';
+import { fieldsOf, textsOf } from './answer.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { outName, readOwnerLabels, RUN_LABELS, sandboxName } from './owner-labels.js';
 
@@ -11,18 +12,6 @@ export interface RunRemains extends AbandonedRun {
   readonly volumes: readonly string[];
 }
 
-/** The fields of listed containers and volumes that are read. */
-export interface ListedContainer {
-  readonly Id: string;
-  readonly Names?: readonly string[] | null;
-  readonly State: string;
-  readonly Labels?: Readonly<Record<string, string>> | null;
-}
-export interface ListedVolume {
-  readonly Name: string;
-  readonly Labels?: Readonly<Record<string, string>> | null;
-}
-
 /** What runs of this SJS_HOME have left in the engine, grouped by run and owner. */
 export async function findRemains(
   { docker, call }: DockerClient,
@@ -30,7 +19,7 @@ export async function findRemains(
   signal?: AbortSignal,
 ): Promise<readonly RunRemains[]> {
   const filters = { label: [`${RUN_LABELS.home}=${home}`] };
-  const [containers, listed] = await Promise.all([
+  const [containers, found] = await Promise.all([
     call(
       'list containers',
       CALL_MS,
@@ -39,36 +28,33 @@ export async function findRemains(
     ),
     call('list volumes', CALL_MS, () => docker.listVolumes({ filters }), signal),
   ]);
-  return groupRemains(containers, listed.Volumes ?? []);
+  return groupRemains(containers, fieldsOf(found)['Volumes']);
 }
 
 /**
  * Groups what was listed. Labels alone prove nothing, since a container that somebody starts by hand inherits those of
  * its image: a name that sjs gives must be there too, or the container must never have run. Pure.
  */
-export function groupRemains(
-  containers: readonly ListedContainer[],
-  volumes: readonly ListedVolume[],
-): readonly RunRemains[] {
+export function groupRemains(containers: unknown, volumes: unknown): readonly RunRemains[] {
   const found = new Map<string, { -readonly [K in keyof RunRemains]: RunRemains[K] }>();
-  const entry = (labels: ListedContainer['Labels']) => {
-    const run = readOwnerLabels(labels);
+  const entry = (labels: unknown) => {
+    const run = readOwnerLabels(fieldsOf(labels));
     if (run === null) return null;
     const key = JSON.stringify(run);
     const known = found.get(key) ?? { ...run, hasSandbox: false, others: [], volumes: [] };
     return { known, keep: () => void found.set(key, known) };
   };
-  for (const { Id, Names, State, Labels } of containers) {
+  for (const { Id, Names, State, Labels } of listed(containers)) {
     const run = entry(Labels);
-    if (run === null) continue;
-    const name = Names?.[0]?.replace(/^\//, '');
+    if (run === null || typeof Id !== 'string') continue;
+    const name = textsOf(Names)[0]?.replace(/^\//, '');
     if (name === sandboxName(run.known.runId)) run.known.hasSandbox = true;
     else if (name === outName(run.known.runId) || State === 'created')
       run.known.others = [...run.known.others, Id];
     else continue;
     run.keep();
   }
-  for (const { Name, Labels } of volumes) {
+  for (const { Name, Labels } of listed(volumes)) {
     const run = entry(Labels);
     if (run === null || Name !== outName(run.known.runId)) continue;
     run.known.volumes = [...run.known.volumes, Name];
@@ -76,3 +62,6 @@ export function groupRemains(
   }
   return [...found.values()];
 }
+
+const listed = (value: unknown): readonly Readonly<Record<string, unknown>>[] =>
+  Array.isArray(value) ? value.map(fieldsOf) : [];

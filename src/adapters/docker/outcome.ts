@@ -1,4 +1,6 @@
+import { SjsError } from '../../errors.js';
 import type { RunEnd, RunOutcome } from '../../ports/engine.js';
+import { fieldsOf, textOf } from './answer.js';
 
 /** The fields of a container's `State` in inspect that are read. */
 export interface ContainerState {
@@ -11,6 +13,33 @@ export interface ContainerState {
 }
 
 const KILLED = 128 + 9;
+
+/**
+ * The state in what inspect says of a container.
+ * @throws SjsError `ENGINE_FAILED` when it has none: nothing about the end of a run is guessed.
+ */
+export function readState(answer: unknown): ContainerState {
+  const { Status, Running, OOMKilled, ExitCode, StartedAt, FinishedAt } = fieldsOf(fieldsOf(answer)['State']);
+  const [status, startedAt, finishedAt] = [Status, StartedAt, FinishedAt].map(textOf);
+  if (
+    !status ||
+    typeof Running !== 'boolean' ||
+    typeof OOMKilled !== 'boolean' ||
+    !Number.isSafeInteger(ExitCode) ||
+    (ExitCode as number) < 0 ||
+    typeof startedAt !== 'string' ||
+    typeof finishedAt !== 'string'
+  )
+    throw new SjsError('ENGINE_FAILED', 'the engine does not say how the container stands');
+  return {
+    Status: status,
+    Running,
+    OOMKilled,
+    ExitCode: ExitCode as number,
+    StartedAt: startedAt,
+    FinishedAt: finishedAt,
+  };
+}
 
 /** Whether the end of this container asks for a look into the engine's events: SIGKILL, and nobody known sent it. */
 export function isUnexplainedKill(state: ContainerState, reason: RunEnd | null): boolean {

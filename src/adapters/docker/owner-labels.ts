@@ -26,11 +26,11 @@ export function ownerLabels(runId: string, owner: Owner): Record<string, string>
 
 /** The run and owner that labels name, or null when they are not as {@link ownerLabels} makes them. */
 export function readOwnerLabels(
-  labels: Readonly<Record<string, string>> | null | undefined,
+  labels: Readonly<Record<string, unknown>> | null | undefined,
 ): { readonly runId: string; readonly owner: Owner } | null {
   const runId = labels?.[RUN_LABELS.id];
   const text = labels?.[RUN_LABELS.owner];
-  if (!runId || !text) return null;
+  if (typeof runId !== 'string' || runId === '' || typeof text !== 'string') return null;
   try {
     const owner = JSON.parse(text) as Partial<Owner>;
     const { bootId, pid, startTime, home } = owner;
@@ -38,8 +38,9 @@ export function readOwnerLabels(
       typeof bootId === 'string' &&
       Number.isSafeInteger(pid) &&
       typeof startTime === 'string' &&
-      home === labels[RUN_LABELS.home];
-    return isOwner ? { runId, owner: owner as Owner } : null;
+      typeof home === 'string' &&
+      home === labels?.[RUN_LABELS.home];
+    return isOwner ? { runId, owner: { bootId, pid: pid as number, startTime, home } } : null;
   } catch {
     return null;
   }

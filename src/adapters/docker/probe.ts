@@ -1,62 +1,51 @@
 import type { Control } from '../../model/run-plan.js';
 import type { EngineFacts } from '../../ports/engine.js';
+import { fieldsOf, textOf, textsOf } from './answer.js';
 import { cleanWords } from './engine-error.js';
 
-/** The fields of `GET /version` that are read. */
-export interface VersionAnswer {
-  readonly Version?: string;
-  readonly Os?: string;
-  readonly KernelVersion?: string;
-  readonly Components?: readonly { readonly Name?: string; readonly Version?: string }[] | null;
-}
-
-/** The fields of `GET /info` that are read. */
-export interface InfoAnswer {
-  readonly OSType?: string;
-  readonly MemoryLimit?: boolean;
-  readonly SwapLimit?: boolean;
-  readonly PidsLimit?: boolean;
-  readonly CpuCfsPeriod?: boolean;
-  readonly CpuCfsQuota?: boolean;
-  readonly CgroupVersion?: string;
-  readonly CgroupDriver?: string;
-  readonly SecurityOptions?: readonly string[] | null;
-  readonly Runtimes?: Readonly<Record<string, unknown>> | null;
-  readonly Plugins?: { readonly Log?: readonly string[] | null; readonly Volume?: readonly string[] | null };
-}
-
-/** What the engine's answers say about it. Pure; what an answer leaves out counts as missing. */
-export function readFacts(version: VersionAnswer, info: InfoAnswer): EngineFacts {
+/**
+ * What the answers to `GET /version` and `GET /info` say about the engine. Pure; what an answer leaves out, or gives
+ * another type, counts as missing.
+ */
+export function readFacts(versionAnswer: unknown, infoAnswer: unknown): EngineFacts {
+  const [version, info] = [fieldsOf(versionAnswer), fieldsOf(infoAnswer)];
   const missingControls: { control: Control; reason: string }[] = [];
-  const need = (control: Control, isThere: boolean | undefined, reason: string): void => {
+  const need = (control: Control, isThere: unknown, reason: string): void => {
     if (isThere !== true) missingControls.push({ control, reason });
   };
-  const options = info.SecurityOptions ?? [];
+  const options = textsOf(info['SecurityOptions']);
+  const plugins = fieldsOf(info['Plugins']);
   need(
     'seccomp',
     options.some((option) => /^name=seccomp(,|$)/.test(option)),
     'the engine has no seccomp',
   );
-  need('memory-limit', info.MemoryLimit, 'the kernel has no memory controller');
-  need('no-swap', info.SwapLimit, 'the kernel does not account swap (swapaccount=1)');
-  need('pids-limit', info.PidsLimit, 'the kernel has no pids controller');
-  need('cpu-limit', info.CpuCfsPeriod === true && info.CpuCfsQuota === true, 'the kernel has no CFS quota');
-  need('private-namespaces', info.OSType === 'linux', 'the engine does not run Linux containers');
-  need('reaper', info.Plugins?.Log?.includes('local'), 'the engine has no `local` log driver');
-  need('out-limit', info.Plugins?.Volume?.includes('local'), 'the engine has no `local` volume driver');
-  if (!Object.hasOwn(info.Runtimes ?? {}, 'runc')) {
+  need('memory-limit', info['MemoryLimit'], 'the kernel has no memory controller');
+  need('no-swap', info['SwapLimit'], 'the kernel does not account swap (swapaccount=1)');
+  need('pids-limit', info['PidsLimit'], 'the kernel has no pids controller');
+  need(
+    'cpu-limit',
+    info['CpuCfsPeriod'] === true && info['CpuCfsQuota'] === true,
+    'the kernel has no CFS quota',
+  );
+  need('private-namespaces', info['OSType'] === 'linux', 'the engine does not run Linux containers');
+  need('reaper', textsOf(plugins['Log']).includes('local'), 'the engine has no `local` log driver');
+  need('out-limit', textsOf(plugins['Volume']).includes('local'), 'the engine has no `local` volume driver');
+  if (!Object.hasOwn(fieldsOf(info['Runtimes']), 'runc')) {
     missingControls.push({ control: 'init', reason: 'the engine has no runtime named runc' });
   }
+  const components = Array.isArray(version['Components']) ? version['Components'].map(fieldsOf) : [];
   const component = (name: string): string | null =>
-    version.Components?.find((one) => one.Name?.toLowerCase() === name)?.Version ?? null;
-  const engine = cleanWords(version.Version ?? 'unknown');
+    textOf(components.find((one) => textOf(one['Name'])?.toLowerCase() === name)?.['Version']);
+  const engine = cleanWords(textOf(version['Version']) ?? 'unknown');
+  const kernel = textOf(version['KernelVersion']);
   const runc = component('runc');
   return {
     name: component('podman engine') === null ? 'Docker Engine' : 'Podman',
     version: engine,
     runtime: 'runc',
     runtimeVersion: runc === null ? null : cleanWords(runc),
-    kernel: version.KernelVersion === undefined ? null : cleanWords(version.KernelVersion),
+    kernel: kernel === null ? null : cleanWords(kernel),
     warnings: warnings(engine, runc, info, options),
     missingControls,
   };
@@ -65,7 +54,7 @@ export function readFacts(version: VersionAnswer, info: InfoAnswer): EngineFacts
 function warnings(
   engine: string,
   runc: string | null,
-  info: InfoAnswer,
+  info: Readonly<Record<string, unknown>>,
   options: readonly string[],
 ): string[] {
   const found: string[] = [];
@@ -77,7 +66,7 @@ function warnings(
       `runc ${cleanWords(runc)} is older than 1.3.6, 1.4.3 and 1.5.0 (CVE-2026-41579, CVE-2025-31133)`,
     );
   }
-  if (info.CgroupVersion !== '2') found.push('the kernel uses cgroup v1; cgroup v2 is recommended');
+  if (info['CgroupVersion'] !== '2') found.push('the kernel uses cgroup v1; cgroup v2 is recommended');
   if (!options.some((option) => /^name=(apparmor|selinux)(,|$)/.test(option))) {
     found.push('the engine has neither AppArmor nor SELinux');
   }

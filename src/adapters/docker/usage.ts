@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { RunOutcome } from '../../ports/engine.js';
+import { fieldsOf } from './answer.js';
 import type { DockerClient } from './client.js';
 
 /** Runs shorter than this are not measured: the engine's first sample takes about as long. */
@@ -42,19 +43,22 @@ export function watchUsage(client: DockerClient, name: string): UsageWatch {
 /** One line of the statistics: CPU time so far, and the most memory that was seen. Null when it has none. */
 export function readSample(line: string, before: RunOutcome['usage']): RunOutcome['usage'] {
   try {
-    const sample = JSON.parse(line) as {
-      cpu_stats?: { cpu_usage?: { total_usage?: number } };
-      memory_stats?: { usage?: number; max_usage?: number };
-    };
-    const nanoseconds = sample.cpu_stats?.cpu_usage?.total_usage ?? 0;
-    const { usage: memory, max_usage: peak } = sample.memory_stats ?? {};
+    const sample = fieldsOf(JSON.parse(line));
+    const nanoseconds = countOf(fieldsOf(fieldsOf(sample['cpu_stats'])['cpu_usage'])['total_usage']);
+    const memory = fieldsOf(sample['memory_stats']);
+    const used = countOf(memory['usage']);
     // A container that has just ended is reported with zeros.
-    if (!nanoseconds || memory === undefined) return null;
+    if (!nanoseconds || used === null) return null;
     return {
       cpuMs: Math.round(nanoseconds / 1_000_000),
-      peakMemoryBytes: Math.max(peak ?? 0, memory, before?.peakMemoryBytes ?? 0),
+      peakMemoryBytes: Math.max(countOf(memory['max_usage']) ?? 0, used, before?.peakMemoryBytes ?? 0),
     };
   } catch {
     return null;
   }
+}
+
+/** A number that a record can hold; null for anything else. */
+function countOf(value: unknown): number | null {
+  return typeof value === 'number' && value >= 0 && Number.isFinite(value) ? value : null;
 }

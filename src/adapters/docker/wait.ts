@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../../errors.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { statusOf, toEngineError } from './engine-error.js';
-import type { ContainerState } from './outcome.js';
+import { readState, type ContainerState } from './outcome.js';
 
 const RETRIES = 8;
 const POLL_MS = 500;
@@ -69,7 +69,7 @@ export async function inspectState(client: DockerClient, name: string): Promise<
     const found = await client.call('inspect the container', CALL_MS, (abortSignal) =>
       client.docker.getContainer(name).inspect({ abortSignal }),
     );
-    return found.State;
+    return readState(found);
   } catch (error) {
     throw statusOf(error) === 404 ? lost(error) : error;
   }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
 import { findProgram } from './find-program.js';
 
@@ -10,8 +11,8 @@ export interface ProgramCall {
   readonly env: Readonly<Record<string, string>>;
   /** Where to look for the program. */
   readonly path: string;
-  /** Text for stdin; without it stdin is empty. */
-  readonly input?: string;
+  /** What stands on stdin; without it stdin is empty. */
+  readonly input?: string | Readable;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }

@@ -6,7 +6,8 @@ import { invalidFile } from './store-error.js';
 type Check = (value: unknown) => boolean;
 
 const text: Check = (value) => typeof value === 'string';
-const count: Check = (value) => typeof value === 'number' && value >= 0;
+const count: Check = (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value);
+const time: Check = (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value));
 const flag: Check = (value) => typeof value === 'boolean';
 const orNull =
   (check: Check): Check =>
@@ -38,9 +39,9 @@ const FIELDS: Readonly<Record<string, Check>> = {
   exitCode: orNull(count),
   signal: orNull(text),
   oomKilled: orNull(flag),
-  createdAt: text,
-  startedAt: orNull(text),
-  finishedAt: orNull(text),
+  createdAt: time,
+  startedAt: orNull(time),
+  finishedAt: orNull(time),
   durationMs: orNull(count),
   args: listOf(text),
   env: mapOf(text),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { lstat, readlink, stat, symlink } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 import { isFinished, type RunRecord } from '../../model/record.js';
 import { isUlid } from '../../model/ulid.js';
 import type { RecordQuery } from '../../ports/record-store.js';
@@ -172,11 +173,12 @@ export class RecordFiles {
 }
 
 function checkId(id: string): void {
-  if (!isUlid(id)) throw new SjsError('STORE_INVALID', `${JSON.stringify(id)} is not the id of a run`);
+  if (!isUlid(id))
+    throw new SjsError('STORE_INVALID', `${cleanText(JSON.stringify(id))} is not the id of a run`);
 }
 
 function notFound(id: string): SjsError {
-  return new SjsError('RUN_NOT_FOUND', `there is no run ${JSON.stringify(id)}`, {
+  return new SjsError('RUN_NOT_FOUND', `there is no run ${cleanText(JSON.stringify(id))}`, {
     next: 'sjs runs lists them; give the id or at least six characters of its beginning',
   });
 }

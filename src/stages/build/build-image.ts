@@ -66,7 +66,7 @@ export async function buildImage(
   tag: string,
   { images, onProgress, signal }: BuildEnvironment,
 ): Promise<ImageFacts> {
-  const imageId = await images.build(context.open(), tag, onProgress, signal);
+  const imageId = await images.build(() => context.open(), tag, onProgress, signal);
   const image = await images.inspect(imageId, signal);
   if (!image) {
     throw new SjsError('BUILD_FAILED', `the engine said it built ${imageId} and does not have it`, {

@@ -13,7 +13,8 @@ export function decodeName(raw: Buffer, folder: string): string {
     });
   let name: string;
   try {
-    name = new TextDecoder('utf-8', { fatal: true }).decode(raw);
+    // Without ignoreBOM a leading U+FEFF is dropped, and the name is that of another file.
+    name = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw);
   } catch {
     throw fail(
       raw.toString('latin1').replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`),

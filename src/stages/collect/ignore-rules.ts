@@ -1,5 +1,6 @@
 import dockerignoreModule, { type Ignore } from '@balena/dockerignore';
 import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 
 // The package is CommonJS; under NodeNext its types show the module object instead of the function.
 const dockerignore = dockerignoreModule as unknown as (options: { ignorecase: boolean }) => Ignore;
@@ -13,6 +14,8 @@ export interface IgnoreRules {
   /** Some pattern begins with `!`: an excluded folder may hold files that stay in. */
   readonly hasExceptions: boolean;
 }
+
+const MAX_WILDCARDS = 3;
 
 /** What sjs itself writes or reads beside the source, and what git keeps: never code. */
 const NEVER_CODE = ['sandbox.yaml', 'sandbox.yml', 'sandbox.lock', '.sjsignore', '.sjs'];
@@ -30,6 +33,15 @@ export function createIgnoreRules(ignoreFile: string, exclude: readonly string[]
   const patterns = [...ignoreFile.split(/\r?\n/), ...exclude].filter(
     (line) => line.trim() !== '' && !line.startsWith('#'),
   );
+  // Each becomes a backtracking regular expression, in which every further wildcard multiplies the time.
+  const slow = patterns.find((line) => (line.match(/\*+/g) ?? []).length > MAX_WILDCARDS);
+  if (slow !== undefined) {
+    throw new SjsError(
+      'SANDBOX_INVALID',
+      `the exclude pattern ${JSON.stringify(cleanText(slow.slice(0, 100)))} has more than ${MAX_WILDCARDS} wildcards`,
+      { next: 'write it with fewer, or as several patterns' },
+    );
+  }
   const named = new Set(
     patterns
       .filter((line) => /^![^*?[\]]+$/.test(line))

@@ -25,10 +25,12 @@ export interface TreeFs {
 export function createTreeFs(tree: SourceTree): TreeFs {
   const entries = new Map<string, SourceEntry>(tree.entries.map((entry) => [entry.path, entry]));
   const children = new Map<string, string[]>([['', []]]);
-  for (const { path, kind } of tree.entries) {
+  for (const { path, kind } of tree.entries) if (kind === 'folder') children.set(path, []);
+  for (const { path } of tree.entries) {
     const slash = path.lastIndexOf('/');
-    children.get(slash < 0 ? '' : path.slice(0, slash))?.push(path.slice(slash + 1));
-    if (kind === 'folder') children.set(path, []);
+    const siblings = children.get(slash < 0 ? '' : path.slice(0, slash));
+    if (siblings === undefined) throw new SjsError('INTERNAL', `${path} has no folder in the tree`);
+    siblings.push(path.slice(slash + 1));
   }
   const find = (path: string): SourceEntry | undefined => entries.get(relative(tree.root, path));
   return {

@@ -50,14 +50,14 @@ function splitEnv(env: readonly string[]): {
   readonly set: Record<string, string>;
   readonly unset: readonly string[];
 } {
-  const set: Record<string, string> = {};
+  const set = new Map<string, string>();
   const unset: string[] = [];
   for (const entry of env) {
     const name = entry.slice(0, entry.indexOf('='));
     if (isReservedEnv(name) && name !== 'PATH' && name !== 'HOME') unset.push(name);
-    else set[name] = entry.slice(name.length + 1);
+    else set.set(name, entry.slice(name.length + 1));
   }
-  return { set, unset };
+  return { set: Object.fromEntries(set), unset };
 }
 
 const SHOW: Record<keyof Resources, (value: number) => string> = {

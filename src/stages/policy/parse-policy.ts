@@ -108,9 +108,8 @@ function checkMeaning(
   if (value.defaults?.base && !findings.hasFault('defaults', 'base'))
     checkBase(value.defaults.base, 'defaults.base', report);
   for (const [at, rule] of (value.bases ?? []).entries()) {
-    if (!findings.hasFault('bases', String(at), 'verify')) {
-      checkVerify(rule.verify, `bases.${at}.verify`, report);
-    }
+    if (findings.hasFault('bases', String(at))) continue;
+    checkVerify(rule.verify, `bases.${at}.verify`, report);
   }
   if (origin === 'repository') {
     for (const key of ['extends', 'defaults', 'retention'] as const) {

@@ -1,4 +1,5 @@
 import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 
 /**
  * Puts already quoted values into the places of a template (`{{name}}`), once, without looking into the values, and
@@ -13,7 +14,8 @@ export function fillTemplate(
   const lines = template.split('\n').flatMap((line) => {
     const place = /^([A-Z]+ )\{\{([a-zA-Z]+)\}\}$/.exec(line);
     if (!place) {
-      if (line.includes('{{')) throw new SjsError('TEMPLATE_INVALID', `a place must stand alone: ${line}`);
+      if (line.includes('{{'))
+        throw new SjsError('TEMPLATE_INVALID', `a place must stand alone: ${cleanText(line)}`);
       return [line];
     }
     const value = values[place[2] ?? ''];
@@ -54,5 +56,8 @@ function checkLine(line: string): void {
               ? 'may only bring in the packed layer'
               : undefined;
   if (problem)
-    throw new SjsError('TEMPLATE_INVALID', `template instruction ${problem}: ${line.slice(0, 80)}`);
+    throw new SjsError(
+      'TEMPLATE_INVALID',
+      `template instruction ${problem}: ${cleanText(line.slice(0, 80))}`,
+    );
 }

@@ -2,7 +2,7 @@ import { SjsError, type Problem } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Platform } from '../../model/base.js';
 import { isDigest, type Digest } from '../../model/digest.js';
-import { splitRuntimeConfig, type RuntimeConfig } from '../../model/runtime-config.js';
+import { malformedFields, splitRuntimeConfig, type RuntimeConfig } from '../../model/runtime-config.js';
 import { parseFields, toFields } from './read-manifest.js';
 
 /** What an image's config says that matters to a base. */
@@ -65,30 +65,4 @@ export function checkBaseConfig(raw: Readonly<Record<string, unknown>>, name: st
     `the config of ${name} is refused: ${problems.map((problem) => problem.message).join('; ')}`,
     { problems, next: 'use a base without these, or build one from it that leaves them out' },
   );
-}
-
-const isText = (value: unknown): boolean => typeof value === 'string';
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
-const isObject = (value: unknown): boolean => toFields(value) !== null;
-
-const FIELD_TYPES: Readonly<Record<keyof RuntimeConfig, (value: unknown) => boolean>> = {
-  User: isText,
-  Env: isTexts,
-  Entrypoint: isTexts,
-  Cmd: isTexts,
-  WorkingDir: isText,
-  Labels: (value) => isObject(value) && Object.values(value as object).every(isText),
-  ExposedPorts: isObject,
-  Volumes: isObject,
-  Healthcheck: isObject,
-  StopSignal: isText,
-  Shell: isTexts,
-  OnBuild: isTexts,
-  ArgsEscaped: (value) => typeof value === 'boolean',
-};
-
-function malformedFields(config: RuntimeConfig): readonly string[] {
-  return Object.entries(config)
-    .filter(([field, value]) => !FIELD_TYPES[field as keyof RuntimeConfig](value))
-    .map(([field]) => field);
 }

@@ -101,7 +101,7 @@ function readDescriptor(
 /** The object that JSON bytes hold, or null. */
 export function parseFields(bytes: Uint8Array): Fields | null {
   try {
-    return toFields(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
+    return toFields(JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)));
   } catch {
     return null;
   }

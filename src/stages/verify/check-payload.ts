@@ -75,13 +75,17 @@ function repositoryOf(dockerReference: string | null): string | null {
 }
 
 function checkAnnotations({ annotations }: VerifiedPayload, rule: BaseRule, name: string): SjsError | null {
-  const missing = Object.entries(rule.annotations).find(([key, value]) => annotations[key] !== value);
+  // Names come from a policy: `toString` is one that every object has.
+  const signed = new Map(Object.entries(annotations));
+  const missing = Object.entries(rule.annotations).find(([key, value]) => signed.get(key) !== value);
   if (!missing) return null;
   const [key, value] = missing;
-  const signed = annotations[key];
-  return new SjsError('BASE_UNVERIFIED', `the signature of ${name} lacks the annotation ${key}=${value}`, {
-    cause: signed === undefined ? 'it is not signed' : `signed is ${quote(signed)}`,
-    next: `sign it with cosign sign -a ${key}=${value}`,
+  // A repository's policy may ask for it.
+  const asked = cleanText(`${key}=${value}`);
+  const found = signed.get(key);
+  return new SjsError('BASE_UNVERIFIED', `the signature of ${name} lacks the annotation ${asked}`, {
+    cause: found === undefined ? 'it is not signed' : `signed is ${quote(found)}`,
+    next: `sign it with cosign sign -a ${asked}`,
     location: rule.location,
   });
 }

@@ -93,3 +93,8 @@ describe('secrets', () => {
     },
   );
 });
+
+test.each(['toString', 'constructor', '__proto__'])('%s is in no environment', async (name) => {
+  expect(parseEnv([name], {})).toEqual({});
+  await expect(readSecrets([name], {})).rejects.toMatchObject({ code: 'SECRET_MISSING' });
+});

@@ -42,7 +42,7 @@ describe('bytes', () => {
   });
 
   test('are written shortest, and read back', () => {
-    for (const bytes of [0, 1, 1023, 1024, 1536, 1024 ** 2, 1024 ** 2 + 1, 5 * 1024 ** 3])
+    for (const bytes of [0, 1, 1023, 1024, 1536, 1024 ** 2, 1024 ** 2 + 1, 5 * 1024 ** 3, 2 ** 53 - 1])
       expect(parseBytes(formatBytes(bytes))).toBe(bytes);
     expect([1024 ** 2, 1536 * 1024, 1500].map(formatBytes)).toEqual(['1Mi', '1536Ki', '1500']);
   });
@@ -100,7 +100,8 @@ describe('durations', () => {
       '1h',
       '1h30m',
     ]);
-    for (const ms of [1, 999, 1000, 1500, 61_000, 3_601_000])
+    expect(formatDuration(90_500)).toBe('1m30.5s');
+    for (const ms of [1, 999, 1000, 1500, 60_001, 61_000, 3_601_000, 3650 * 24 * 3_600_000 - 1])
       expect(parseDuration(formatDuration(ms))).toBe(ms);
   });
 });

@@ -1,9 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { createCosignVerifier } from '../../../../src/adapters/cosign/cosign-verifier.js';
 import { sha256 } from '../../../../src/model/digest.js';
+import { makeAuthority } from '../../../support/certificates.js';
 import { makePublicKey } from '../../../support/fake-signature-verifier.js';
 import { cleanPrograms, makePrograms } from '../../../support/programs.js';
+import { makeTrustedRoot } from '../../../support/trusted-root.js';
+import { cleanFolders, makeFolder } from '../../../support/world.js';
 
+cleanFolders();
 cleanPrograms();
 
 const digest = sha256('image');
@@ -69,6 +73,10 @@ describe('a cosign that is not one', () => {
     ],
     ['answers about no image', `echo '${payload({ image: undefined })}'`],
     ['answers about two images', `echo '[{},${payload().slice(1)}'`],
+    [
+      'answers deeper than a stack',
+      `printf '[%s%s]' "$(/usr/bin/yes '[' | /usr/bin/head -c 100000 | /usr/bin/tr -d '\\n')" "$(/usr/bin/yes ']' | /usr/bin/head -c 100000 | /usr/bin/tr -d '\\n')"`,
+    ],
     ['prints without end', 'exec /usr/bin/yes'],
   ])('%s', async (_what, script) => {
     const cosign = await makeCosign(script);
@@ -152,8 +160,13 @@ describe('verify', () => {
       `cosign: verify --key env://SJS_COSIGN_PUBLIC_KEY --output json --insecure-ignore-tlog=true ` +
         `registry.example.com/base/node@${digest} `,
     );
-    expect(failure.cause).toContain('DOCKER_CONFIG=/docker HOME=/nonexistent');
-    expect(failure.cause).not.toMatch(/evil|secret|SIGSTORE|TUF|COSIGN_[^P]/);
+    // The lines of the key are sorted in among the others, and hold any letters.
+    const others = request.signer.publicKey
+      .trim()
+      .split('\n')
+      .reduce((text, line) => text.replace(` ${line}`, ''), failure.cause);
+    expect(others).toContain('DOCKER_CONFIG=/docker HOME=/nonexistent');
+    expect(others).not.toMatch(/evil|secret|SIGSTORE|TUF|COSIGN_[^P]/);
   });
 
   test('keeps the transparency log unless the rule says none, and TLS unless the registry is on loopback', async () => {
@@ -193,6 +206,52 @@ describe('verify', () => {
     expect(await ask({ identity: null, identityPattern: '^https://a/b/.*$' })).toContain(
       `--certificate-identity-regexp=^(?:https://a/b/.*)$ --output json registry.example.com`,
     );
+  });
+
+  test('own trust reaches cosign 3 whole and cosign 2 in parts, and nothing is left to Sigstore’s', async () => {
+    const folder = await makeFolder();
+    const root = makeAuthority(folder, 'root');
+    const middle = makeAuthority(folder, 'middle', root);
+    const trustedRoot = makeTrustedRoot({
+      authorities: [[middle.pem, root.pem]],
+      logs: [makePublicKey()],
+      certificateLogs: [makePublicKey()],
+    });
+    const ask = async (version: string, changes: object): Promise<string> => {
+      const cosign = await makeCosign(echo, version);
+      return (
+        (await cosign
+          .verify({ ...request, transparencyLog: 'required', trustedRoot, ...changes })
+          .catch((error: unknown) => error)) as { cause: string }
+      ).cause;
+    };
+    const second = await ask('v2.5.0', { signer: keyless });
+    expect(second).toMatch(
+      /--output json --ca-roots \S+ --ca-intermediates \S+ --offline=true registry\.example\.com/,
+    );
+    expect(second).toMatch(/SIGSTORE_CT_LOG_PUBLIC_KEY_FILE=\S+ SIGSTORE_REKOR_PUBLIC_KEY=\S+/);
+    const own = { signer: { ...keyless, caRoots: root.pem } };
+    expect(await ask('v2.5.0', own)).toMatch(
+      /--insecure-ignore-sct=true --output json --ca-roots \S+ --offline=true registry/,
+    );
+    expect(await ask('v2.5.0', {})).toMatch(/--output json --offline=true registry/);
+    for (const changes of [{}, own, { signer: keyless }]) {
+      const third = await ask('v3.1.1', changes);
+      expect(third).toMatch(/--output json --trusted-root \S+ registry/);
+      expect(third).not.toMatch(/--ca-|--offline|SIGSTORE|ignore-tlog/);
+    }
+    const expired = makeTrustedRoot({
+      authorities: [[root.pem]],
+      logs: [makePublicKey()],
+      certificateLogs: [makePublicKey()],
+      validFor: { end: '2021-01-01T00:00:00Z' },
+    });
+    const cosign = await makeCosign(`echo '${payload()}'`);
+    for (const signer of [request.signer, keyless]) {
+      await expect(
+        cosign.verify({ ...request, signer, transparencyLog: 'required', trustedRoot: expired }),
+      ).rejects.toMatchObject({ code: 'POLICY_INVALID' });
+    }
   });
 
   test.each([
@@ -237,6 +296,7 @@ describe('verify', () => {
       'BASE_DIGEST_MISMATCH',
     ],
     [12, 'Error: no matching signatures: signature not found in transparency log', 'BASE_UNVERIFIED'],
+    [12, 'Error: no matching signatures: offline verification failed', 'BASE_UNVERIFIED'],
     [13, 'Error: no certificate found on signature', 'BASE_UNVERIFIED'],
     [
       1,
@@ -279,6 +339,11 @@ describe('verify', () => {
       'REGISTRY_UNAUTHORIZED',
     ],
     [1, 'Error: no matching attestations: expected key signature, not certificate', 'BASE_KEY_MISMATCH'],
+    [
+      12,
+      'Error: no matching signatures: certificate does not include required embedded SCT',
+      'BASE_UNVERIFIED',
+    ],
     [1, 'Error: something new', 'BASE_UNVERIFIED'],
     [2, '', 'BASE_UNVERIFIED'],
     [139, '', 'BASE_UNVERIFIED'],
@@ -344,4 +409,11 @@ describe('sign and publicKey', () => {
     const silent = await makeCosign('true');
     await expect(silent.publicKey('a.key')).rejects.toMatchObject({ code: 'COSIGN_FAILED' });
   });
+});
+
+test.each(['"text"', '["a"]', '7'])('annotations that are %s are none', async (optional) => {
+  const cosign = await makeCosign(
+    `echo '${JSON.stringify([{ ...(JSON.parse(payload()) as object[])[0], optional: JSON.parse(optional) as unknown }])}'`,
+  );
+  await expect(cosign.verify(request)).resolves.toEqual([expect.objectContaining({ annotations: {} })]);
 });

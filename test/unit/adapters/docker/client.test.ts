@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attach } from '../../../../src/adapters/docker/attach.js';
 import { createDockerClient, type DockerClient } from '../../../../src/adapters/docker/client.js';
-import { statusOf } from '../../../../src/adapters/docker/engine-error.js';
+import { statusOf, toEngineError } from '../../../../src/adapters/docker/engine-error.js';
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -106,4 +106,12 @@ test('attach to what is not there', async () => {
   const attaching = client.call('attach', 1000, (signal) => attach(client, 'name', signal));
   const error = await attaching.catch((failure: unknown) => failure);
   expect(statusOf(error)).toBe(404);
+});
+
+test('a refusal whose words are no text is a refusal', () => {
+  const endpoint = { kind: 'unix', socketPath: '/x' } as const;
+  const json = { message: { toString: null } };
+  expect(toEngineError('do it', { statusCode: 500, json }, endpoint)).toMatchObject({
+    code: 'ENGINE_FAILED',
+  });
 });

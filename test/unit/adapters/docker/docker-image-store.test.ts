@@ -3,7 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import { SjsError } from '../../../../src/errors.js';
 import { readBuild } from '../../../../src/adapters/docker/build-progress.js';
 import type { DockerClient } from '../../../../src/adapters/docker/client.js';
-import { createDockerImageStore, describeImage } from '../../../../src/adapters/docker/docker-image-store.js';
+import {
+  createDockerImageStore,
+  describeImage,
+  describeListed,
+} from '../../../../src/adapters/docker/docker-image-store.js';
 
 const ID = `sha256:${'a'.repeat(64)}`;
 const read = (...lines: readonly unknown[]): Promise<string> =>
@@ -66,7 +70,11 @@ test('a build that never ends is BUILD_TIMEOUT, and its context is closed', asyn
   } as unknown as DockerClient;
   const context = Readable.from(['x']);
   await expect(
-    createDockerImageStore(client).build(context, 'sjs/building:x', () => undefined),
+    createDockerImageStore(client).build(
+      () => context,
+      'sjs/building:x',
+      () => undefined,
+    ),
   ).rejects.toMatchObject({
     code: 'BUILD_TIMEOUT',
   });
@@ -104,4 +112,47 @@ test('what inspect says becomes facts: empty fields go, unknown ones are named',
       Config: null,
     }),
   ).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }));
+});
+
+test.each([
+  ['nothing', null],
+  ['no root file system', { Id: ID, Os: 'linux', Architecture: 'amd64', RootFS: { Layers: 'x' } }],
+  ['no platform', { Id: ID, RootFS: { Layers: [ID] } }],
+  [
+    'labels that are no texts',
+    { Id: ID, Os: 'linux', Architecture: 'amd64', RootFS: { Layers: [ID] }, Config: { Labels: { a: 1 } } },
+  ],
+  [
+    'a health check that is no number',
+    {
+      Id: ID,
+      Os: 'linux',
+      Architecture: 'amd64',
+      RootFS: { Layers: [ID] },
+      Config: { Healthcheck: { Interval: Infinity } },
+    },
+  ],
+])('an answer with %s describes no image', (_name, answer) => {
+  expect(() => describeImage(answer)).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }));
+});
+
+test('a list of images keeps what has an id', () => {
+  const tags = ['a:1', '<none>:<none>', 7];
+  expect(describeListed([null, { Id: 7 }, { Id: ID, RepoTags: tags, Size: 3 }, { Id: ID }])).toEqual([
+    { imageId: ID, tags: ['a:1'], sizeBytes: 3 },
+    { imageId: ID, tags: [], sizeBytes: 0 },
+  ]);
+  expect(describeListed(null)).toEqual([]);
+});
+
+test.each([
+  ['null', [null], /without an image/],
+  ['an id in a list', [{ id: 'moby.image.id', aux: { ID: [ID] } }], /without an image/],
+  ['words that are no text', [{ stream: 7 }, { status: {} }], /without an image/],
+  ['an error that is no text', [{ error: { toString: 1 } }], /does not say why/],
+])('a build’s answer with %s is not taken for a broken connection', async (_name, lines, words) => {
+  await expect(read(...lines)).rejects.toMatchObject({
+    code: 'BUILD_FAILED',
+    message: expect.stringMatching(words),
+  });
 });

@@ -41,3 +41,12 @@ test('a stranger’s container or volume with inherited labels is not ours (X19)
     groupRemains([{ Id: '1', Names: [`/${sandboxName(id)}`], State: 'running', Labels: {} }], []),
   ).toEqual([]);
 });
+
+test('a list with anything else in it is read all the same', () => {
+  const sandbox = { Id: 'c1', Names: [`/${sandboxName(id)}`], State: 'running', Labels: labels };
+  const strange = [null, 7, { Id: 'c2', Names: [7], State: 'created', Labels: { 'dev.sjs.run.id': 7 } }];
+  expect(groupRemains([...strange, sandbox, { ...sandbox, Names: 'x' }], null)).toEqual([
+    { runId: id, owner, hasSandbox: true, others: [], volumes: [] },
+  ]);
+  expect(groupRemains({}, 'x')).toEqual([]);
+});

@@ -4,6 +4,7 @@ import {
   decideEnd,
   engineDuration,
   isUnexplainedKill,
+  readState,
   toTime,
   type ContainerState,
 } from '../../../../src/adapters/docker/outcome.js';
@@ -73,4 +74,36 @@ test('usage: the last sample that has figures, and the highest memory seen', () 
   });
   expect(readSample('{"cpu_stats":{"cpu_usage":{"total_usage":0}},"memory_stats":{}}', null)).toBeNull();
   expect(readSample('{', null)).toBeNull();
+});
+
+test.each(['null', '{"cpu_stats":{"cpu_usage":{"total_usage":"7"}},"memory_stats":{"usage":1}}'])(
+  'a sample with anything else than numbers is none: %s',
+  (line) => expect(readSample(line, null)).toBeNull(),
+);
+
+test('a sample beyond any number, or below zero, is none: a record could not hold it', () => {
+  for (const usage of ['1e999', '-1', '"1"', '[1]'])
+    expect(
+      readSample(`{"cpu_stats":{"cpu_usage":{"total_usage":${usage}}},"memory_stats":{"usage":1}}`, null),
+    ).toBeNull();
+});
+
+test('a state that is not whole is no state: nothing about an end is guessed', () => {
+  const State = {
+    Status: 'exited',
+    Running: false,
+    OOMKilled: false,
+    ExitCode: 3,
+    StartedAt: '2026-01-01T00:00:00Z',
+    FinishedAt: '2026-01-01T00:00:01Z',
+  };
+  expect(readState({ State })).toEqual(State);
+  const broken = [{ ExitCode: -1 }, { ExitCode: 'x' }, { Running: undefined }, { StartedAt: 7 }];
+  for (const answer of [
+    null,
+    {},
+    { State: [] },
+    ...broken.map((change) => ({ State: { ...State, ...change } })),
+  ])
+    expect(() => readState(answer)).toThrow(expect.objectContaining({ code: 'ENGINE_FAILED' }));
 });

@@ -72,3 +72,17 @@ test('cgroup v1 and no mandatory access control are warned of', () => {
   });
   expect(warnings.join()).toMatch(/cgroup v1.*AppArmor/);
 });
+
+test('what is not of its type counts as missing', () => {
+  const facts = readFacts(
+    { Version: 7, KernelVersion: {}, Components: [null, { Name: 1 }, { Name: 'runc', Version: [] }] },
+    {
+      SecurityOptions: 'name=seccomp',
+      Plugins: { Log: 'local', Volume: [7] },
+      Runtimes: 'runc',
+      MemoryLimit: 'yes',
+    },
+  );
+  expect(facts).toMatchObject({ version: 'unknown', runtimeVersion: null, kernel: null });
+  expect(facts.missingControls).toHaveLength(9);
+});

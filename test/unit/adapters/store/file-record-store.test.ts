@@ -118,6 +118,16 @@ describe('records', () => {
       'is of format 2; this sjs reads up to format 1',
     ],
     ['lacking a field', JSON.stringify({ ...makeRecord(), limits: undefined }), 'limits is missing or wrong'],
+    [
+      'with a time that is none',
+      JSON.stringify({ ...makeRecord(), createdAt: 'yesterday' }),
+      'createdAt is missing or wrong',
+    ],
+    [
+      'with a number beyond any',
+      JSON.stringify(makeRecord()).replace('"durationMs":1000', '"durationMs":1e999'),
+      'durationMs is missing or wrong',
+    ],
     ['in a state unknown', JSON.stringify({ ...makeRecord(), state: 'fine' }), 'state is missing or wrong'],
     ['of another run', JSON.stringify(makeRecord({ id: makeId(2) })), 'holds the record of another run'],
     [

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Sandbox } from '../../../../src/model/sandbox.js';
 import { collectSource, type CollectLimits } from '../../../../src/stages/collect/collect-source.js';
+import { createIgnoreRules } from '../../../../src/stages/collect/ignore-rules.js';
 import { makeLoaded } from '../../../support/sandbox.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';
 
@@ -178,7 +179,7 @@ describe('what is refused, with the name', () => {
     }
   });
 
-  test.each(['a\nb', 'a\u001b[31m', 'a\u202eb', 'a\\b'])('P09: the name %j', async (name) => {
+  test.each(['a\nb', 'a\u001b[31m', 'a\u202eb', 'a\\b', '\ufeffa'])('P09: the name %j', async (name) => {
     const folder = await makeFolder({});
     writeFileSync(join(folder, name), '');
     const error = await collect(folder).catch((caught: unknown) => caught as Error);
@@ -225,4 +226,14 @@ describe('what is refused, with the name', () => {
     symlinkSync('/etc', join(folder, 'etc'));
     await refused(folder, 'SOURCE_OUTSIDE', /leads outside/, { source: 'etc' });
   });
+});
+
+test('a pattern that would take for ever to match is refused', () => {
+  expect(() => createIgnoreRules('*a*a*a*a*a*a*a*b\n', [])).toThrow(
+    expect.objectContaining({
+      code: 'SANDBOX_INVALID',
+      message: expect.stringContaining('wildcards') as unknown as string,
+    }),
+  );
+  expect(createIgnoreRules('**/build/**/*.js\n', []).excludes('a/build/b/c.js')).toBe(true);
 });

@@ -457,3 +457,12 @@ describe('what it says', () => {
     }
   });
 });
+
+test.each(['base: { version: ">=24 <25" }', `base: { digest: sha256:${'a'.repeat(64)} }`])(
+  'a base without an image, %s, is a problem like any other',
+  async (line) => {
+    const error = await failure(withSpec(line));
+    expect(error).toMatchObject({ code: 'SANDBOX_INVALID', location: { path: 'spec.base' } });
+    expect(error.message).toContain('image is missing');
+  },
+);

@@ -108,6 +108,15 @@ test('P21: the same tree elsewhere, with other times, modes and umask, is the sa
   expect((await pack(two)).digest).not.toBe(second.digest);
 });
 
+test('the order in which a tree is given does not matter, and nothing of it is left out silently', async () => {
+  const folder = await makeFolder({ 'd/e/f.js': '1', 'a.js': '2' });
+  const tree = await collect(folder);
+  const turned = { ...tree, entries: [...tree.entries].reverse() };
+  expect((await pack(folder, Promise.resolve(turned))).digest).toBe((await pack(folder)).digest);
+  const holed = { ...tree, entries: tree.entries.filter(({ kind }) => kind === 'file') };
+  await expect(pack(folder, Promise.resolve(holed))).rejects.toMatchObject({ code: 'INTERNAL' });
+});
+
 test('empty files and a file of several reads come out whole', async () => {
   const large = 'x'.repeat(700_001);
   const folder = await makeFolder({ empty: '', large });

@@ -148,3 +148,12 @@ test('another seccomp profile than the sealed one is refused', () => {
     expect.objectContaining({ code: 'SEAL_REFUSED' }),
   );
 });
+
+test('a variable named __proto__ reaches the run', () => {
+  const env = Object.fromEntries([['__proto__', 'x']]) as Record<string, string>;
+  expect(Object.entries(planRun(sealed({ env }), REQUEST, PROFILE).env)).toContainEqual(['__proto__', 'x']);
+  expect(Object.entries(planRun(sealed(), { ...REQUEST, env }, PROFILE).env)).toContainEqual([
+    '__proto__',
+    'x',
+  ]);
+});

@@ -591,3 +591,14 @@ describe('adding trust', () => {
     }
   });
 });
+
+test.each([
+  ['bases: [{ repository: r.example/a }]', 'verify is missing'],
+  ['bases: [{ repository: r.example/a, verify: { transparencyLog: none } }]', 'names nobody who signs'],
+  ['defaults: { base: { version: ">=24" } }', 'image is missing'],
+])('%s is a problem like any other', async (line, words) => {
+  await expect(load(`${line}\n`)).rejects.toMatchObject({
+    code: 'POLICY_INVALID',
+    message: expect.stringContaining(words),
+  });
+});

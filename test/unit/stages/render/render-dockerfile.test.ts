@@ -149,10 +149,13 @@ describe('nothing breaks out of its place', () => {
     },
   );
 
-  test('a value longer than the builder takes is refused', () => {
-    expect(() => render({ args: ['x'.repeat(60_001)] })).toThrow(
-      expect.objectContaining({ code: 'TEMPLATE_VALUE' }),
-    );
+  test.each<[string, Partial<Sandbox>]>([
+    ['one argument', { args: ['x'.repeat(60_001)] }],
+    ['many arguments', { args: Array.from({ length: 8 }, () => 'x'.repeat(8000)) }],
+    ['a value of wide characters', { env: { X: '😀'.repeat(16_000) } }],
+    ['a value that grows when it is quoted', { env: { X: '$'.repeat(31_000) } }],
+  ])('%s longer than the line that the builder takes is refused', (_name, sandbox) => {
+    expect(() => render(sandbox)).toThrow(expect.objectContaining({ code: 'TEMPLATE_VALUE' }));
   });
 
   test.each([

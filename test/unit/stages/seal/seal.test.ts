@@ -143,6 +143,8 @@ describe('labels', () => {
   test.each([
     ['no format', { [LABELS.format]: '' }],
     ['another format', { [LABELS.format]: '2' }],
+    ['a format written otherwise', { [LABELS.format]: ' 1.0' }],
+    ['a version that is none', { [LABELS.version]: '1.0.0\u001b[2J' }],
     ['no name', { [LABELS.name]: '' }],
     ['a path for a name', { [LABELS.name]: '../x' }],
     ['no base', { [LABELS.baseDigest]: 'sha256:abc' }],

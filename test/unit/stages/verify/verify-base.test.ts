@@ -302,3 +302,20 @@ describe('the refusal that is reported', () => {
     await expect(verify(undefined, base, empty)).rejects.toEqual(refusal('COSIGN_INVALID_ANSWER'));
   });
 });
+
+test('an annotation that a policy asks for is shown without what steers a terminal', async () => {
+  sign();
+  await expect(verify([[makeRule({ annotations: { team: 'a\u001b[2J' } })]])).rejects.toMatchObject({
+    message: expect.stringContaining('team=a\\x1b[2J'),
+  });
+});
+
+test.each(['toString', 'constructor', 'valueOf'])(
+  'an annotation named %s that a policy asks for is missing when it is not signed',
+  async (name) => {
+    sign();
+    await expect(verify([[makeRule({ annotations: { [name]: 'x' } })]])).rejects.toEqual(
+      refusal('BASE_UNVERIFIED'),
+    );
+  },
+);

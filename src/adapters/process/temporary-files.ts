@@ -7,7 +7,7 @@ export async function withTemporaryFiles<Name extends string, T>(
   texts: Readonly<Record<Name, string>>,
   use: (paths: Readonly<Record<Name, string>>) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'sjs-cosign-'));
+  const folder = await mkdtemp(join(tmpdir(), 'sjs-files-'));
   try {
     const files = Object.entries<string>(texts).map(
       ([name, text]) => [name, join(folder, name), text] as const,
