@@ -40,10 +40,19 @@ async function refuse(base: string, code: string, env: Record<string, string> = 
   return code;
 }
 
-function sign(name: string, digest: string, version: string, env: Record<string, string> = {}): void {
+async function sign(
+  name: string,
+  digest: string,
+  version: string,
+  env: Record<string, string> = {},
+): Promise<void> {
   const annotations = ['-a', `version=${version}`, '-a', `repository=${repositoryOf(name)}`];
   const flags = ['--tlog-upload=false', '--yes', '--allow-insecure-registry', ...annotations];
-  runCosign(COSIGN_2, ['sign', '--key', world.keyFile, ...flags, `${repositoryOf(name)}@${digest}`], env);
+  await runCosign(
+    COSIGN_2,
+    ['sign', '--key', world.keyFile, ...flags, `${repositoryOf(name)}@${digest}`],
+    env,
+  );
 }
 /** What somebody would ask cosign by hand. */
 const verifyPlainly = (
@@ -95,7 +104,7 @@ function pushBase(which: string): string {
 attack(
   'B03',
   async () => {
-    sign('flipped', pushBase('good'), FLIPPED);
+    await sign('flipped', pushBase('good'), FLIPPED);
     const yaml = sandboxYaml('over-good', `  base: ${at('flipped', FLIPPED)}\n`);
     const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': 'console.log(process.env.WHICH)' });
     expect(await runSjs(home, ['lock', folder])).toMatchObject({ code: 0 });
@@ -159,7 +168,7 @@ attack(
 /** An image with the signature of another one moved to it. */
 async function moveSignature(): Promise<string> {
   const signed = await pushTinyImage(world.registry, 'base/claims', '1.0.0', { files: { signed: '' } });
-  sign('claims', signed, '1.0.0');
+  await sign('claims', signed, '1.0.0');
   const evil = await pushTinyImage(world.registry, 'base/claims', '1.0.1', { files: { evil: '' } });
   const signatureOf = (digest: string): string => `${digest.replace(':', '-')}.sig`;
   const url = `http://${world.registry}/v2/base/claims/manifests/${signatureOf(signed)}`;
@@ -184,8 +193,8 @@ attack(
   },
   async () => {
     const evil = await moveSignature();
-    expect(() => verifyPlainly('claims', evil)).toThrow();
-    verifyPlainly('claims', evil, ['--check-claims=false']);
+    await expect(verifyPlainly('claims', evil)).rejects.toThrow();
+    await verifyPlainly('claims', evil, ['--check-claims=false']);
     return 'cosign with --check-claims=false takes the moved signature';
   },
 );
@@ -195,7 +204,7 @@ attack(
   async () => {
     const digest = await pushTinyImage(world.registry, 'base/steered', '1.0.0', { files: { steered: '' } });
     const env = { COSIGN_REPOSITORY: `${world.registry}/attacker/signatures` };
-    sign('steered', digest, '1.0.0', env);
+    await sign('steered', digest, '1.0.0', env);
     return refuse(at('steered'), 'BASE_UNVERIFIED', {
       ...env,
       COSIGN_EXPERIMENTAL: '1',
@@ -205,8 +214,10 @@ attack(
   },
   async () => {
     const digest = await pushTinyImage(world.registry, 'base/steered', '1.0.0', { files: { steered: '' } });
-    expect(() => verifyPlainly('steered', digest)).toThrow();
-    verifyPlainly('steered', digest, [], { COSIGN_REPOSITORY: `${world.registry}/attacker/signatures` });
+    await expect(verifyPlainly('steered', digest)).rejects.toThrow();
+    await verifyPlainly('steered', digest, [], {
+      COSIGN_REPOSITORY: `${world.registry}/attacker/signatures`,
+    });
     return 'cosign with that environment looks where the attacker says';
   },
 );

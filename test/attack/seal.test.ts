@@ -185,7 +185,7 @@ attack(
 );
 
 /** A base in the registry of the tests, built by docker from the context and signed by the trusted key. */
-function signBase(name: string, context: string): string {
+async function signBase(name: string, context: string): Promise<string> {
   const repository = `${world.registry}/base/${name}`;
   const tag = `${repository}:24.1.0`;
   images.add(tag);
@@ -197,7 +197,7 @@ function signBase(name: string, context: string): string {
   const reference = digests.find((digest) => digest.startsWith(repository)) ?? '';
   const annotations = ['-a', 'version=24.1.0', '-a', `repository=${repository}`];
   const flags = ['--tlog-upload=false', '--yes', '--allow-insecure-registry'];
-  runCosign(COSIGN_2, ['sign', '--key', world.keyFile, ...flags, ...annotations, reference]);
+  await runCosign(COSIGN_2, ['sign', '--key', world.keyFile, ...flags, ...annotations, reference]);
   return repository;
 }
 
@@ -224,9 +224,9 @@ async function makeSetuid(): Promise<string> {
 attack(
   'S06',
   async () => {
-    const config = signBase('volumes', await over('VOLUME /data\nONBUILD ENV X=1\n'));
+    const config = await signBase('volumes', await over('VOLUME /data\nONBUILD ENV X=1\n'));
     expect(await refuseBase(config, 'BASE_CONFIG_REFUSED')).toMatch(/volume/i);
-    const files = signBase('setuid', await makeSetuid());
+    const files = await signBase('setuid', await makeSetuid());
     const said = await refuseBase(files, 'BASE_ROOTFS_REFUSED');
     expect(said).toContain('/usr/bin/other is setuid or setgid');
     expect(said).toContain('/srv/open is writable by everybody');
@@ -402,7 +402,7 @@ function exported(image: string): string[] {
 attack(
   'D16',
   async () => {
-    const said = await refuseBase(signBase('odd-root', await makeOddRoot()), 'BASE_ROOTFS_REFUSED');
+    const said = await refuseBase(await signBase('odd-root', await makeOddRoot()), 'BASE_ROOTFS_REFUSED');
     expect(said).toContain('/app is not a plain folder');
     expect(said).toContain('/tmp is not a plain folder');
     const files = { 'sandbox.yaml': sandboxYaml('own-proc'), 'proc/self/x': '1', 'dev/x': '1' };
