@@ -13,6 +13,218 @@ export interface Case {
  * docs/security-model.md are made from this; a test holds that each is tried exactly once.
  */
 export const CASES = {
+  // b1 Config
+  C01: {
+    tried: 'blow up the parser by lists of aliases of lists',
+    control: 'anchors and aliases are refused',
+    removed: 'the refusal: js-yaml by itself',
+  },
+  C02: {
+    tried: 'blow up the parser by merge keys',
+    control: 'merge keys and aliases are refused',
+    removed: 'the refusal: js-yaml with merge keys',
+  },
+  C03: {
+    tried: 'pollute Object.prototype by __proto__ and constructor',
+    control: 'keys are own properties, and only known ones are accepted',
+    removed: 'both: a merge of what was read into defaults',
+  },
+  C04: {
+    tried: 'exhaust the stack by 20,000 levels',
+    control: '32 levels are allowed',
+    removed: 'the limit: js-yaml without it',
+  },
+  C07: {
+    tried: 'have objects or code made of tagged values',
+    control: 'tags are refused',
+    removed: 'the refusal: js-yaml with the types of YAML 1.1',
+  },
+  C09: {
+    tried: 'have a pipe, a device, 1 GiB, a folder, or a private key read as sandbox.yaml',
+    control:
+      'opened without following links or waiting, 256 KiB of a plain file alone; no foreign file is quoted',
+    removed: 'the way it is opened: a plain read',
+  },
+  C11: {
+    tried: 'ask for limits of -1, 0, NaN, 1e309, 999Ti',
+    control: 'each limit has a range',
+    removed: 'the ranges: docker create with the same numbers',
+  },
+  C12: {
+    tried: 'start outside /app, or in a folder of an inherited descriptor',
+    control: 'the entrypoint is a path below the source, the work folder is fixed',
+    removed: 'both: docker build with the same paths',
+  },
+  C14: {
+    tried: 'have the host’s environment interpolated into values',
+    control: 'values are literal, and quoted for the builder',
+    removed: 'both: docker build with the same text',
+  },
+  C19: {
+    tried: 'ask for more than the operator allows',
+    control: 'the policy is an upper bound; there is no key and no flag to leave it',
+    removed: 'the bound: a policy that allows as much',
+  },
+
+  // b2 Base verification
+  B01: {
+    tried: 'build over a tag that may move',
+    control: 'a base is named by version or digest, and the tag of a version is never built over',
+    removed: 'that: docker build over the tag',
+  },
+  B03: {
+    tried: 'move the tag of a base once it was verified and locked',
+    control: 'everything behind the lock names the base by its digest',
+    removed: 'the digest: docker build over the tag',
+  },
+  B04: {
+    tried: 'build over a base that nobody signed',
+    control: 'a signature by a trusted key is required',
+    removed: 'that: docker build over the same base',
+  },
+  B07: {
+    tried: 'pass for an identity that a loose expression matches',
+    control: 'expressions are anchored at both ends, and literal up to the owner',
+    removed: 'the anchors',
+  },
+  B08: {
+    tried: 'have cosign check less by a key of the sandbox',
+    control: 'there is no such key, and the arguments are a fixed list',
+    removed: 'the list: cosign with --check-claims=false',
+  },
+  B09: {
+    tried: 'steer cosign by the environment to the attacker’s signatures',
+    control: 'cosign gets an environment of a few names',
+    removed: 'that: cosign with the attacker’s variable',
+  },
+  B17: {
+    tried: 'have a base pass because nobody could be asked',
+    control: 'what cannot be verified is refused',
+    removed: 'the twin: the same policy with a registry that answers',
+  },
+  B18: {
+    tried: 'put another program in the place of cosign',
+    control: 'its answer must name the digest, in 8 MiB',
+    removed: 'the answer: its exit code alone',
+  },
+
+  // b3 Template and render
+  T01: {
+    tried: 'bring an instruction by a line break in a value',
+    control: 'values with line breaks and other controls are refused',
+    removed: 'the refusal: the value put into a Dockerfile as it is',
+  },
+  T02: {
+    tried: 'bring a directive that names another frontend',
+    control: 'line 1 is a constant of sjs, values stand behind an instruction',
+    removed: 'the constant: a Dockerfile that begins with the directive',
+  },
+  T03: {
+    tried: 'swallow the next instruction by a backslash or a backtick at the end',
+    control: 'values are quoted, and the instructions are those of the template',
+    removed: 'the quotes: the value put into a Dockerfile as it is',
+  },
+  T06: {
+    tried: 'name another frontend or a proxy by build arguments',
+    control: 'there is no key for them, and none is taken from the environment',
+    removed: 'that: docker build with the argument',
+  },
+
+  // b4 Context packing
+  P01: {
+    tried: 'pack an absolute link to a file outside the source',
+    control: 'links are packed as links, and only if they stay inside',
+    removed: 'the check: tar that follows links',
+  },
+  P02: {
+    tried: 'leave the source by a relative link, by a chain, through a folder, or loop',
+    control: 'the whole way of each link is followed on paper',
+    removed: 'the check: tar that follows links',
+  },
+  P03: {
+    tried: 'put a link in the place of a file while it is packed',
+    control: 'opened without following links, and compared with what was collected',
+    removed: 'both: tar-fs, which opens by name',
+  },
+  P04: {
+    tried: 'put a link in the place of a parent folder while it is packed',
+    control: 'the opened file must be the collected one, at its place below the source',
+    removed: 'both: tar-fs, which opens by name',
+  },
+  P06: {
+    tried: 'have the packer wait at a pipe or a socket',
+    control: 'special files are refused before they are opened',
+    removed: 'the check: a reader that opens the pipe',
+  },
+  P07: {
+    tried: 'pack a file of 1 TiB',
+    control: 'sizes are added up before anything is read',
+    removed: 'the sum: tar, which reads',
+  },
+  P11: {
+    tried: 'take over the build by a Dockerfile, a .dockerignore or a bake file',
+    control: 'the author’s files lie below a prefix of their own, beside the Dockerfile of sjs',
+    removed: 'the prefix: docker build of the same folder',
+  },
+  P13: {
+    tried: 'bring setuid, setgid and sticky bits, owners and attributes into the image',
+    control: 'modes 0644 and 0755 alone, owner 0:0, no extended headers',
+    removed: 'the normalisation: tar-fs',
+  },
+  P14: {
+    tried: 'have keys, tokens and git’s configuration packed',
+    control: 'they stay out, unless a file is named exactly',
+    removed: 'the list: one of them named, and plain tar',
+  },
+  // b5 Build
+  D06: {
+    tried: 'reach this machine, or the cloud’s metadata, from a build step',
+    control: 'every build has the network none',
+    removed: 'none: the same step by docker build with the host’s network',
+  },
+  D08: {
+    tried: 'have the host’s environment, the registry’s password or a token end up in the image',
+    control: 'no environment and no build argument of the host; credential files stay out of the context',
+    removed: 'both: docker build with the folder, and with a build argument',
+  },
+  D16: {
+    tried: 'have the program written elsewhere by a base whose /app and /tmp are links',
+    control: 'the base’s root is looked through before anything is built over it',
+    removed: 'the look: docker build',
+  },
+  D17: {
+    tried: 'rewrite the program in /app',
+    control: '/app belongs to root, with modes 0755 and 0644',
+    removed: 'the normalisation: docker build of the same folder',
+  },
+
+  // b6 Seal and tag
+  S01: {
+    tried: 'tag another image over a sealed one',
+    control: 'the seal of what the engine holds is computed and compared at every run',
+    removed: 'the comparison: docker run of the tag',
+  },
+  S03: {
+    tried: 'have six builds of one name take each other’s tag or tear the index',
+    control: 'a tag has digits of its seal; each entry is a file that is renamed into its place',
+    removed: 'the digits: docker build under one tag',
+  },
+  S04: {
+    tried: 'edit the tag, the seal, the name, the image or the base of an entry of the index',
+    control: 'each is compared with the seal and the labels of the image, the base’s digest by sjs verify',
+    removed: 'the comparison: docker run of what the entry names',
+  },
+  S06: {
+    tried: 'seal over volumes, triggers, a setuid file, a folder that all may write',
+    control: 'config and files of the base are checked, signed or not',
+    removed: 'the check: docker build over the same base',
+  },
+  S07: {
+    tried: 'have an image that is gone replaced by a public one of its name',
+    control: 'a sealed image is never pulled',
+    removed: 'that: docker run, which pulls',
+  },
+
   // b7 Run: privilege and kernel surface
   K01: {
     tried: 'be root, or a user that the host knows',

@@ -170,13 +170,9 @@ describe('verification refuses, each under its own code, and builds nothing', ()
     await expectRefusal(refuse(`{ image: "${HOST}/elsewhere/node", version: "1.0.0" }`), 'BASE_UNTRUSTED', 4);
   });
 
-  test.each<[string, TinyImageOptions]>([
-    ['volumes', { config: { Volumes: { '/data': {} } } }],
-    ['triggers', { config: { OnBuild: ['RUN x'] } }],
-    ['our labels', { config: { Labels: { 'dev.sjs.plan': '{}' } } }],
-  ])('a base with %s', async (name, options) => {
-    await makeBase(`config-${name.replace(' ', '-')}`, '1.0.0', { ...options, signer: 0 });
-    await expectRefusal(refuse(at(`config-${name.replace(' ', '-')}`)), 'BASE_CONFIG_REFUSED', 3);
+  test('a base with our labels', async () => {
+    await makeBase('labelled', '1.0.0', { config: { Labels: { 'dev.sjs.plan': '{}' } }, signer: 0 });
+    await expectRefusal(refuse(at('labelled')), 'BASE_CONFIG_REFUSED', 3);
   });
 
   test('a version that nobody published', async () => {

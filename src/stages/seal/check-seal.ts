@@ -38,6 +38,7 @@ export function checkSeal(image: ImageFacts | null, entry: IndexEntry): SealedIm
     ...(labels.name === entry.name && labels.version === entry.version
       ? []
       : ['its labels name another sandbox']),
+    ...(labels.baseDigest === entry.base.manifestDigest ? [] : ['its labels name another base']),
     ...(image.config.Volumes ? ['it declares volumes'] : []),
     ...(image.config.OnBuild ? ['it has ONBUILD triggers'] : []),
     ...(isSafeUser(image.config.User) ? [] : [`its user is ${image.config.User ?? 'root'}`]),

@@ -166,31 +166,6 @@ test('P04: a parent folder swapped for a link is refused, even onto the very sam
   });
 });
 
-test('P03: while a link to a canary and a file trade places, the canary is never packed', async () => {
-  const outside = await makeFolder({ canary: 'CANARY' });
-  const folder = await makeFolder({ f: 'good' });
-  symlinkSync(join(outside, 'canary'), join(folder, '.link'));
-  let trades = 0;
-  let refused = 0;
-  const timer = setInterval(() => {
-    renameSync(join(folder, 'f'), join(folder, '.tmp'));
-    renameSync(join(folder, '.link'), join(folder, 'f'));
-    renameSync(join(folder, '.tmp'), join(folder, '.link'));
-    trades += 1;
-  }, 0);
-  for (let round = 0; round < 300; round += 1) {
-    try {
-      for await (const chunk of (await pack(folder)).open()) expect(String(chunk)).not.toContain('CANARY');
-    } catch (error) {
-      expect(error).toMatchObject({ code: expect.stringMatching(/^SOURCE_(CHANGED|LINK)$/) });
-      refused += 1;
-    }
-  }
-  clearInterval(timer);
-  expect(trades).toBeGreaterThan(10);
-  expect(refused).toBeGreaterThan(10);
-});
-
 test('the stream fails when the source changes between digest and upload', async () => {
   const folder = await makeFolder({ 'f.js': 'abcd' });
   const context = await pack(folder);

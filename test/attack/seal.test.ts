@@ -1,0 +1,456 @@
+import { execFile, execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
+import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect } from '@jest/globals';
+import { extract, pack } from 'tar-stream';
+import { createDockerClient } from '../../src/adapters/docker/client.js';
+import { createDockerImageStore } from '../../src/adapters/docker/docker-image-store.js';
+import { sha256 } from '../../src/model/digest.js';
+import { attack, sealSandbox, type AttackSandbox } from '../support/attack.js';
+import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
+import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
+
+cleanFolders();
+const execute = promisify(execFile);
+const CANARY = 'hunter2-canary';
+const EVIL = 'sjs/attack-evil:1';
+
+const docker = (args: readonly string[], options: Partial<ExecFileSyncOptionsWithStringEncoding> = {}) =>
+  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', timeout: 60_000, ...options }).trim();
+const images = new Set<string>();
+afterAll(() => {
+  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
+});
+
+let sandbox: AttackSandbox;
+let evilId: string;
+beforeAll(async () => {
+  sandbox = await sealSandbox();
+  const text = `FROM ${sandbox.tag}\nENTRYPOINT ["node", "-e", "console.log('evil')"]\n`;
+  docker(['build', '-q', '-t', EVIL, '-'], { input: text });
+  images.add(EVIL);
+  evilId = docker(['image', 'inspect', '--format', '{{.Id}}', EVIL]);
+}, 120_000);
+
+const MINE = `console.log('mine')`;
+const codeOf = (stdout: string): string => (JSON.parse(stdout) as { error: { code: string } }).error.code;
+const restore = (): string => docker(['tag', sandbox.imageId, sandbox.tag]);
+
+/** `sjs run` is refused with the code; the program was not started. */
+async function refuseRun(code: string, exit = 126): Promise<string> {
+  const result = await sandbox.run(MINE, '--json');
+  expect([result.code, codeOf(result.stdout)]).toEqual([exit, code]);
+  return code;
+}
+
+attack(
+  'S01',
+  async () => {
+    docker(['tag', EVIL, sandbox.tag]);
+    const said = await refuseRun('SEAL_MISMATCH').finally(restore);
+    expect(await sandbox.run(MINE)).toMatchObject({ code: 0, stdout: 'mine\n' });
+    return said;
+  },
+  () => {
+    docker(['tag', EVIL, sandbox.tag]);
+    try {
+      expect(docker(['run', '--rm', sandbox.tag])).toBe('evil');
+    } finally {
+      restore();
+    }
+    return 'docker run of the tag runs the other image';
+  },
+);
+
+attack(
+  'S03',
+  async () => {
+    const contents = ['1', '2', '3', '4', '5', '6'];
+    const built = await Promise.all(
+      contents.map(async (content) => {
+        const files = { 'sandbox.yaml': sandboxYaml('raced'), 'index.js': `console.log(${content})` };
+        const result = await runSjs(sandbox.home, ['build', await makeFolder(files)]);
+        expect(result.code).toBe(0);
+        return result.stdout.trim();
+      }),
+    );
+    built.forEach((tag) => images.add(tag));
+    expect(new Set(built).size).toBe(contents.length);
+    const index = await runSjs(sandbox.home, ['images', '--json']);
+    const indexed = (JSON.parse(index.stdout) as { tag: string }[]).map(({ tag }) => tag);
+    expect(indexed).toEqual(expect.arrayContaining(built));
+    for (const at of [0, contents.length - 1]) {
+      expect(await runSjs(sandbox.home, ['run', built[at] ?? ''])).toMatchObject({
+        stdout: `${contents[at]}\n`,
+      });
+    }
+    return `${contents.length} seals, each under a tag of its own, and all in the index`;
+  },
+  () => {
+    const tag = 'sjs-attack/raced:1';
+    images.add(tag);
+    for (const content of ['1', '2']) {
+      docker(['build', '-q', '-t', tag, '-'], { input: `FROM scratch\nLABEL content="${content}"\n` });
+    }
+    expect(docker(['image', 'inspect', '--format', '{{.Config.Labels.content}}', tag])).toBe('2');
+    return 'docker build moves the tag: the first image lost its name';
+  },
+);
+
+/** Edits the sandbox's entry in the index, acts, and puts back what was there. */
+async function withEdited<T>(
+  edit: (entry: IndexFile) => Partial<IndexFile>,
+  act: (entry: IndexFile) => T | Promise<T>,
+): Promise<T> {
+  const folder = join(sandbox.home, 'sjs/images');
+  const file = await (async () => {
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      if ((JSON.parse(await readFile(path, 'utf8')) as IndexFile).tag === sandbox.tag) return path;
+    }
+    throw new Error('the index has no entry of the sandbox');
+  })();
+  const text = await readFile(file, 'utf8');
+  const entry = JSON.parse(text) as IndexFile;
+  const edited = { ...entry, ...edit(entry) };
+  await writeFile(file, JSON.stringify(edited));
+  try {
+    return await act(edited);
+  } finally {
+    await writeFile(file, text);
+  }
+}
+interface IndexFile {
+  readonly seal: string;
+  readonly tag: string;
+  readonly name: string;
+  readonly imageId: string;
+  readonly base: { readonly digest: string; readonly manifestDigest: string };
+}
+
+attack(
+  'S04',
+  async () => {
+    const said = [
+      await withEdited(
+        () => ({ tag: EVIL }),
+        async () => {
+          const result = await runSjs(sandbox.home, ['run', EVIL, '--json']);
+          return [result.code, codeOf(result.stdout)].join(' ');
+        },
+      ),
+      await withEdited(
+        () => ({ seal: sha256('another') }),
+        () => refuseRun('SEAL_MISMATCH'),
+      ),
+      await withEdited(
+        () => ({ name: 'another' }),
+        () => refuseRun('SEAL_REFUSED'),
+      ),
+      await withEdited(
+        ({ base }) => ({ base: { ...base, manifestDigest: sha256('another') } }),
+        () => refuseRun('SEAL_REFUSED'),
+      ),
+      await withEdited(
+        ({ base }) => ({ base: { ...base, digest: sha256('another') } }),
+        async () => {
+          const result = await runSjs(sandbox.home, ['verify', sandbox.tag, '--json']);
+          expect(result.code).not.toBe(0);
+          return codeOf(result.stdout);
+        },
+      ),
+    ];
+    expect(said[0]).toBe('126 SEAL_MISMATCH');
+    const harmless = await withEdited(
+      () => ({ imageId: evilId }),
+      () => sandbox.run(MINE),
+    );
+    expect(harmless.stdout).not.toBe('evil\n');
+    return said.join(', ');
+  },
+  () =>
+    withEdited(
+      () => ({ imageId: evilId }),
+      ({ imageId }) => {
+        expect(docker(['run', '--rm', imageId])).toBe('evil');
+        return 'docker run of the image that the entry names runs the other one';
+      },
+    ),
+);
+
+/** A base in the registry of the tests, built by docker from the context and signed by the trusted key. */
+async function signBase(name: string, context: string): Promise<string> {
+  const repository = `${world.registry}/base/${name}`;
+  const tag = `${repository}:24.1.0`;
+  images.add(tag);
+  docker(['build', '-q', '-t', tag, context]);
+  docker(['push', '-q', tag]);
+  const digests = JSON.parse(
+    docker(['image', 'inspect', '--format', '{{json .RepoDigests}}', tag]),
+  ) as string[];
+  const reference = digests.find((digest) => digest.startsWith(repository)) ?? '';
+  const annotations = ['-a', 'version=24.1.0', '-a', `repository=${repository}`];
+  const flags = ['--tlog-upload=false', '--yes', '--allow-insecure-registry'];
+  await runCosign(COSIGN_2, ['sign', '--key', world.keyFile, ...flags, ...annotations, reference]);
+  return repository;
+}
+
+/** `sjs build` over the base is refused with the code; what it says. */
+async function refuseBase(repository: string, code: string): Promise<string> {
+  const spec = `  base: { image: "${repository}", version: "24.1.0" }\n`;
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('over-bad', spec), 'index.js': '1' });
+  const { code: exit, stdout } = await runSjs(sandbox.home, ['build', folder, '--json']);
+  expect([exit, codeOf(stdout)]).toEqual([3, code]);
+  expect(docker(['images', '-q', '--filter', 'label=dev.sjs.name=over-bad'])).toBe('');
+  return (JSON.parse(stdout) as { error: { message: string } }).error.message;
+}
+
+const over = (text: string, files: Record<string, string> = {}): Promise<string> =>
+  makeFolder({ Dockerfile: `FROM ${world.reference}\n${text}`, ...files });
+async function makeSetuid(): Promise<string> {
+  const folder = await over('COPY --chmod=4755 su /usr/bin/other\nADD open.tar /srv/\n', { su: 'x' });
+  await mkdir(join(folder, 'open'));
+  await chmod(join(folder, 'open'), 0o777);
+  execFileSync('tar', ['-cf', join(folder, 'open.tar'), '-C', folder, 'open']);
+  return folder;
+}
+
+attack(
+  'S06',
+  async () => {
+    const config = await signBase('volumes', await over('VOLUME /data\nONBUILD ENV X=1\n'));
+    expect(await refuseBase(config, 'BASE_CONFIG_REFUSED')).toMatch(/volume/i);
+    const files = await signBase('setuid', await makeSetuid());
+    const said = await refuseBase(files, 'BASE_ROOTFS_REFUSED');
+    expect(said).toContain('/usr/bin/other is setuid or setgid');
+    expect(said).toContain('/srv/open is writable by everybody');
+    return 'BASE_CONFIG_REFUSED, BASE_ROOTFS_REFUSED, with the list';
+  },
+  async () => {
+    const tag = 'sjs-attack/setuid:1';
+    images.add(tag);
+    docker(['build', '-q', '-t', tag, await makeSetuid()]);
+    const look = `console.log(require('fs').statSync('/usr/bin/other').mode & 0o4000)`;
+    expect(docker(['run', '--rm', '--entrypoint', 'node', tag, '-e', look])).toBe('2048');
+    return 'docker builds over it, and the setuid file is there';
+  },
+);
+
+attack(
+  'S07',
+  async () => {
+    const code = `console.log('to be removed')`;
+    const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('gone'), 'index.js': code });
+    const tag = (await runSjs(sandbox.home, ['build', folder])).stdout.trim();
+    const run = JSON.parse((await runSjs(sandbox.home, ['run', tag, '--json'])).stdout) as { id: string };
+    docker(['image', 'rm', tag]);
+    for (const command of [
+      ['run', tag],
+      ['replay', run.id],
+    ]) {
+      const result = await runSjs(sandbox.home, [...command, '--json']);
+      expect([result.code, codeOf(result.stdout)]).toEqual([127, 'SEAL_IMAGE_MISSING']);
+    }
+    expect(docker(['images', '-q', tag])).toBe('');
+    return 'SEAL_IMAGE_MISSING at run and at replay; nothing pulled';
+  },
+  () => {
+    const tag = `${world.registry}/public/gone:1`;
+    images.add(tag);
+    docker(['tag', EVIL, tag]);
+    docker(['push', '-q', tag]);
+    docker(['image', 'rm', tag]);
+    expect(docker(['run', '--rm', tag])).toBe('evil');
+    return 'docker run pulls what has the name, and runs it';
+  },
+);
+
+/** Connects from a build step to a server of this machine; also tries where clouds keep credentials. */
+async function reachFromBuild(build: (dockerfile: string) => Promise<unknown>): Promise<number> {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    socket.end();
+  });
+  await new Promise<void>((done) => server.listen(0, '0.0.0.0', done));
+  const { port } = server.address() as AddressInfo;
+  const targets = [
+    [port, '127.0.0.1'],
+    [port, '172.17.0.1'],
+    [80, '169.254.169.254'],
+  ];
+  const script = `let left = ${targets.length}; for (const [port, host] of ${JSON.stringify(targets)}) {
+    const socket = require('net').connect({ port, host, timeout: 3000 });
+    const lost = () => { socket.destroy(); if (--left === 0) process.exit(7); };
+    socket.once('connect', () => process.exit(0)).once('error', lost).once('timeout', lost); }`;
+  try {
+    await build(`FROM ${world.reference}\nRUN ${JSON.stringify(['node', '-e', script])}\n`);
+  } finally {
+    server.close();
+  }
+  return connections;
+}
+
+attack(
+  'D06',
+  async () => {
+    const client = await createDockerClient({ env: process.env, home: homedir() });
+    const store = createDockerImageStore(client);
+    let refusal: unknown;
+    const connections = await reachFromBuild(async (dockerfile) => {
+      const context = pack();
+      context.entry({ name: 'Dockerfile' }, dockerfile);
+      context.finalize();
+      const bytes = await buffer(context);
+      const built = store.build(
+        () => Readable.from(bytes, { objectMode: false }),
+        'sjs-attack/net:1',
+        () => {},
+      );
+      refusal = await built.catch((error: unknown) => error);
+    });
+    expect(refusal).toMatchObject({ code: 'BUILD_FAILED', message: expect.stringContaining('7') });
+    expect(connections).toBe(0);
+    return 'no connection: the step has no network';
+  },
+  async () => {
+    const connections = await reachFromBuild(async (dockerfile) => {
+      const folder = await makeFolder({ Dockerfile: dockerfile });
+      // Not in one piece with this process, which has to answer.
+      const { stdout } = await execute('docker', ['build', '-q', '--network=host', folder]);
+      images.add(stdout.trim());
+    });
+    expect(connections).toBeGreaterThan(0);
+    return 'the build step connects to this machine';
+  },
+);
+
+/** Whether the canary is in an image: its inspect, its history, and every byte of its saved layers. */
+async function holdsCanary(image: string): Promise<boolean> {
+  const words = docker(['image', 'inspect', image]) + docker(['history', '--no-trunc', image]);
+  if (words.includes(CANARY)) return true;
+  const saved = join(await makeFolder(), 'image.tar');
+  docker(['save', '-o', saved, image]);
+  const reader = extract();
+  reader.end(await readFile(saved));
+  let found = false;
+  for await (const entry of reader) {
+    const bytes = await buffer(entry);
+    const content = bytes.subarray(0, 2).equals(Buffer.from([0x1f, 0x8b])) ? gunzipSync(bytes) : bytes;
+    found ||= content.includes(CANARY) || content.includes(Buffer.from(CANARY).toString('base64'));
+  }
+  return found;
+}
+
+const HOST_SECRETS = { AWS_SECRET_ACCESS_KEY: CANARY, NPM_TOKEN: CANARY };
+const LEAKING = { '.npmrc': `//r.example.com/:_authToken=${CANARY}`, '.env': `KEY=${CANARY}` };
+attack(
+  'D08',
+  async () => {
+    const auth = { auths: { [world.registry]: { auth: Buffer.from(`user:${CANARY}`).toString('base64') } } };
+    const config = await makeFolder({ 'config.json': JSON.stringify(auth) });
+    const files = { 'sandbox.yaml': sandboxYaml('leaking'), 'index.js': '1', ...LEAKING };
+    const env = { ...HOST_SECRETS, DOCKER_CONFIG: config };
+    const built = await runSjs(sandbox.home, ['build', await makeFolder(files)], { env });
+    const tag = built.stdout.trim();
+    images.add(tag);
+    expect(built).toMatchObject({ code: 0 });
+    expect(built.stdout + built.stderr).not.toContain(CANARY);
+    expect(await holdsCanary(tag)).toBe(false);
+    return 'in no layer, not in the history, not in the config';
+  },
+  async () => {
+    const Dockerfile = 'FROM scratch\nCOPY . /app\n';
+    const layers = docker(['build', '-q', await makeFolder({ Dockerfile, ...LEAKING })]);
+    const text = 'FROM scratch\nARG NPM_TOKEN\nENV USED=$NPM_TOKEN\n';
+    const env = { ...process.env, ...HOST_SECRETS };
+    const folder = await makeFolder({ Dockerfile: text });
+    const config = docker(['build', '-q', '--build-arg', 'NPM_TOKEN', folder], { env });
+    for (const image of [layers, config]) {
+      images.add(image);
+      expect(await holdsCanary(image)).toBe(true);
+    }
+    return 'docker build leaves it in a layer, and in the history';
+  },
+);
+
+/** A context for an image in whose root folders are links. */
+async function makeOddRoot(): Promise<string> {
+  const folder = await makeFolder({ Dockerfile: 'FROM scratch\nADD root.tar /\nENV PATH=/bin\n' });
+  const root = await makeFolder({ 'etc/motd': 'x' });
+  for (const name of ['app', 'tmp', 'proc', 'sys']) await symlink('etc', join(root, name));
+  execFileSync('tar', ['-cf', join(folder, 'root.tar'), '-C', root, '.']);
+  return folder;
+}
+/** The paths in a container of an image that is never started. */
+function exported(image: string): string[] {
+  const container = docker(['create', image, 'x']);
+  try {
+    return execFileSync('sh', ['-c', `docker export ${container} | tar -tf -`], { encoding: 'utf8' }).split(
+      '\n',
+    );
+  } finally {
+    docker(['rm', container]);
+  }
+}
+attack(
+  'D16',
+  async () => {
+    const said = await refuseBase(await signBase('odd-root', await makeOddRoot()), 'BASE_ROOTFS_REFUSED');
+    expect(said).toContain('/app is not a plain folder');
+    expect(said).toContain('/tmp is not a plain folder');
+    const files = { 'sandbox.yaml': sandboxYaml('own-proc'), 'proc/self/x': '1', 'dev/x': '1' };
+    const code = `console.log(require('fs').readdirSync('/app').join())`;
+    const built = await runSjs(sandbox.home, ['build', await makeFolder({ ...files, 'index.js': code })]);
+    images.add(built.stdout.trim());
+    const run = await runSjs(sandbox.home, ['run', built.stdout.trim()]);
+    expect(run.stdout).toBe('dev,index.js,proc\n');
+    return 'BASE_ROOTFS_REFUSED; the author’s proc and dev lie in /app';
+  },
+  async () => {
+    const base = 'sjs-attack/odd-root:1';
+    images.add(base);
+    docker(['build', '-q', '-t', base, await makeOddRoot()]);
+    const Dockerfile = `FROM ${base}\nCOPY passwd /app/passwd\n`;
+    const image = docker(['build', '-q', await makeFolder({ Dockerfile, passwd: 'x' })]);
+    images.add(image);
+    expect(exported(image)).toContain('etc/passwd');
+    return 'docker build follows the link: what was for /app is in /etc';
+  },
+);
+
+const REWRITE = `try { require('fs').appendFileSync('/app/index.js', '//'); console.log('rewritten') }
+catch (error) { console.log(error.code) }`;
+const rewrite = (image: string): string =>
+  docker(['run', '--rm', '--user', '65532:65532', '--entrypoint', 'node', image, '-e', REWRITE]);
+async function makeOpenSource(): Promise<string> {
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('open-modes'), 'index.js': '1' });
+  await chmod(join(folder, 'index.js'), 0o777);
+  return folder;
+}
+attack(
+  'D17',
+  async () => {
+    const tag = (await runSjs(sandbox.home, ['build', await makeOpenSource()])).stdout.trim();
+    images.add(tag);
+    expect(rewrite(tag)).toBe('EACCES');
+    const STAT = `['/app', '/app/index.js'].map((path) => { const { uid, gid, mode } = fs.statSync(path);
+      return [uid, gid, (mode & 0o7777).toString(8)].join(':') })`;
+    expect(await sandbox.ask(STAT)).toEqual(['0:0:755', '0:0:644']);
+    return 'EACCES, even with a writable root: 0:0, 0755 and 0644';
+  },
+  async () => {
+    const folder = await makeOpenSource();
+    await writeFile(join(folder, 'Dockerfile'), `FROM ${world.reference}\nCOPY . /app\n`);
+    const image = docker(['build', '-q', folder]);
+    images.add(image);
+    expect(rewrite(image)).toBe('rewritten');
+    return 'docker build keeps 0777, and the program rewrites itself';
+  },
+);
