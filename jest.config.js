@@ -8,6 +8,8 @@ const shared = {
 
 /** `unit` needs no engine, registry or cosign; `real` runs against all three and fails where one is missing. */
 export default {
+  // Real tests wait for the engine more than they compute; with more at once they would wait for each other.
+  maxWorkers: 2,
   projects: [
     {
       ...shared,
