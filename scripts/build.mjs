@@ -14,9 +14,33 @@ await mkdir('dist', { recursive: true });
  */
 const UNUSED = [
   [/^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/, /dockerode|docker-modem/],
-  [/^(tar-fs|@balena\/dockerignore)$/, /node_modules\/dockerode\//],
+  [/^(tar-fs|@balena\/dockerignore|zlib)$/, /node_modules\/dockerode\//],
   [/^(cliui|string-width)$/, /node_modules\/yargs\//],
 ];
+const REFUSE = (name) => `
+  const refuse = () => { throw new Error(${JSON.stringify(`${name} is not part of sjs`)}); };
+  const stub = new Proxy(function () {}, {
+    get: (_, key) => (key === 'prototype' || key === '__esModule' || typeof key === 'symbol' ? undefined : stub),
+    apply: refuse,
+    construct: refuse,
+  });
+  module.exports = stub;`;
+
+/** A module that loads another at its first use. */
+function makeLazy(name) {
+  return `module.exports = new Proxy({}, { get: (_, key) => require('${name}')[key] });`;
+}
+
+/**
+ * docker-modem loads these at once and needs none of them for a socket: https at the first call over TLS, a log that is
+ * off and what spells out each request for it, and a copy of Node's own streams.
+ */
+const REPLACED = {
+  https: makeLazy('node:https'),
+  debug: 'module.exports = () => () => undefined;',
+  util: `module.exports = Object.create(require('node:util'), { inspect: { value: () => '' } });`,
+  'readable-stream': `module.exports = require('node:stream');`,
+};
 
 const unused = {
   name: 'unused',
@@ -26,16 +50,13 @@ const unused = {
         by.test(importer) ? { path, namespace: 'unused' } : undefined,
       );
     }
-    context.onLoad({ filter: /.*/, namespace: 'unused' }, ({ path }) => ({
-      contents: `
-        const refuse = () => { throw new Error(${JSON.stringify(`${path} is not part of sjs`)}); };
-        const stub = new Proxy(function () {}, {
-          get: (_, key) => (key === 'prototype' || key === '__esModule' || typeof key === 'symbol' ? undefined : stub),
-          apply: refuse,
-          construct: refuse,
-        });
-        module.exports = stub;`,
-    }));
+    context.onResolve(
+      { filter: new RegExp(`^(${Object.keys(REPLACED).join('|')})$`) },
+      ({ path, importer }) =>
+        /node_modules\/docker-modem\//.test(importer) ? { path, namespace: 'replaced' } : undefined,
+    );
+    context.onLoad({ filter: /.*/, namespace: 'unused' }, ({ path }) => ({ contents: REFUSE(path) }));
+    context.onLoad({ filter: /.*/, namespace: 'replaced' }, ({ path }) => ({ contents: REPLACED[path] }));
   },
 };
 
@@ -75,14 +96,20 @@ await single('src/cli/main.ts', 'dist/cli/main.cjs', compact);
 await chmod('dist/cli/main.cjs', 0o755);
 
 /** The command line is one file, since each file of a start costs; what `run` never needs lies beside it. */
-const BESIDE = ['@balena/dockerignore', 'ajv', 'execa', 'tar-fs', 'tar-stream'];
+const BESIDE = ['@balena/dockerignore', 'ajv', 'execa', 'semver', 'tar-fs', 'tar-stream'];
+/** Of these, what is imported by code that `run` does need: loaded when it is first used. */
+const LAZY = ['semver'];
 const bundleName = (specifier) => `./${specifier.replace(/.*\//, '')}.cjs`;
 const beside = {
   name: 'beside',
   setup(context) {
-    context.onResolve({ filter: new RegExp(`^(${BESIDE.join('|')})$`) }, ({ path, kind }) =>
-      kind === 'entry-point' ? undefined : { path: bundleName(path), external: true },
-    );
+    context.onResolve({ filter: new RegExp(`^(${BESIDE.join('|')})$`) }, ({ path, kind, namespace }) => {
+      if (kind === 'entry-point') return undefined;
+      return LAZY.includes(path) && namespace !== 'lazy'
+        ? { path, namespace: 'lazy' }
+        : { path: bundleName(path), external: true };
+    });
+    context.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({ contents: makeLazy(path) }));
   },
 };
 await Promise.all(

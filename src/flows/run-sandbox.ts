@@ -143,12 +143,17 @@ export async function executeRun(
   /** What the receiver of artifacts failed with; told after the run is recorded. */
   const receiverErrors: unknown[] = [];
   let saving: Promise<void> = Promise.resolve();
-  const kept = stdin && output.stdin ? keepStdin(output.stdin, stdin) : null;
+  let isInputCut = false;
   const receiverGone = new AbortController();
   const relay = relayOutput(output, () => receiverGone.abort());
   const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
   const streams: RunStreams = {
-    stdin: kept?.stream ?? null,
+    stdin: output.stdin,
+    onStdin: async (chunk) => {
+      const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
+      if (chunk.length > room) isInputCut = true;
+      if (room > 0) await stdin?.write(chunk.subarray(0, room));
+    },
     onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), relay.onStdout(chunk)])),
     onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), relay.onStderr(chunk)])),
     onArtifact: async (path, _bytes, content) =>
@@ -168,7 +173,7 @@ export async function executeRun(
       const [out, err, input] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
-        stdin && kept ? commit(stdin, kept.truncated()) : null,
+        stdin ? commit(stdin, isInputCut) : null,
       ]);
       record = finishRecord(await begun, outcome, {
         stdin: input,
@@ -245,20 +250,6 @@ async function fingerprintAll(
     async ([name, value]) => [name, await store.fingerprint(`${name}\0${value}`)] as const,
   );
   return Object.fromEntries(await Promise.all(entries));
-}
-
-/** Passes stdin on and keeps what the program was given, up to a bound. */
-function keepStdin(source: Readable, blob: BlobWriter): { stream: Readable; truncated: () => boolean } {
-  let truncated = false;
-  const stream = source.compose(async function* (chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
-      const room = STDIN_KEPT_BYTES - blob.bytes;
-      if (chunk.length > room) truncated = true;
-      if (room > 0) await blob.write(chunk.subarray(0, room));
-      yield chunk;
-    }
-  }) as Readable;
-  return { stream, truncated: () => truncated };
 }
 
 async function keepArtifact(

@@ -12,6 +12,8 @@ export interface EngineFacts extends EngineRecord {
 export interface RunStreams {
   /** Null: the program sees the end of input at once. It is destroyed when the run is over. */
   readonly stdin: Readable | null;
+  /** Each piece of stdin before the program is given it; the engine waits for the promise. */
+  readonly onStdin: (chunk: Uint8Array) => void | Promise<void>;
   /** Called in order; the engine waits for the promise before it reads on. A throw ends the run. */
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
   readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;

@@ -17,6 +17,7 @@ const outcome = await engine.run(
   JSON.parse(plan) as RunPlan,
   {
     stdin: null,
+    onStdin: () => undefined,
     onStdout: (chunk) => void process.stdout.write(chunk),
     onStderr: (chunk) => void process.stderr.write(chunk),
     onArtifact: () => Promise.resolve(),

@@ -159,6 +159,7 @@ async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHo
   const { stdin } = hooks;
   const streams: RunStreams = {
     stdin: stdin instanceof Uint8Array ? Readable.from([stdin]) : (stdin ?? null),
+    onStdin: () => undefined,
     onStdout: async (chunk) => {
       stdout.push(Buffer.from(chunk));
       await hooks.onStdout?.(chunk);

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { Agent, type AgentOptions } from 'node:http';
-import { inspect } from 'node:util';
 import type Docker from 'dockerode';
 import { SjsError } from '../../errors.js';
 import { abortedError, toEngineError } from './engine-error.js';
@@ -60,11 +59,6 @@ export async function createDockerClient(sources: EndpointSources): Promise<Dock
 class SocketAgent extends Agent {
   constructor() {
     super({ keepAlive: true, servername: '' } as AgentOptions);
-  }
-
-  /** docker-modem spells out what it sends with each call, for a log that is off. */
-  [inspect.custom](): string {
-    return 'SocketAgent';
   }
 }
 

@@ -50,7 +50,7 @@ export function pumpOutput(
 export async function pumpInput(
   socket: Duplex,
   head: Uint8Array | null,
-  input: Readable | null,
+  { stdin, onStdin }: Pick<RunStreams, 'stdin' | 'onStdin'>,
 ): Promise<void> {
   const gone = new Promise<void>((resolve) => {
     socket.once('close', resolve);
@@ -64,9 +64,11 @@ export async function pumpInput(
   };
   const send = async (): Promise<void> => {
     if (head) await write(head);
-    if (input) {
-      for await (const chunk of input as AsyncIterable<Uint8Array | string>) {
-        await write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+    if (stdin) {
+      for await (const chunk of stdin as AsyncIterable<Uint8Array | string>) {
+        const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+        await onStdin(bytes);
+        await write(bytes);
         if (!socket.writable) break;
       }
     }
@@ -74,5 +76,5 @@ export async function pumpInput(
   };
   // A program that ends without reading must not wait for an input that never comes.
   await Promise.race([send(), gone]);
-  input?.destroy();
+  stdin?.destroy();
 }

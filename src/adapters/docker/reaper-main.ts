@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { systemClock } from '../../ports/clock.js';
 import type { ReaperTask } from './reaper.js';
 
 /** A container that was created and does not start within this time never will: its sjs is gone. */
@@ -89,8 +90,8 @@ async function removeAll(): Promise<void> {
 
 /** What the engine still makes of a call that it never answered comes late: it is looked for until it cannot any more. */
 async function remove(): Promise<void> {
-  const begin = performance.now();
-  for (let hasFailed = true; performance.now() - begin < (hasFailed ? PATIENCE_MS : NEVER_STARTED_MS);) {
+  const begin = systemClock.monotonic();
+  for (let hasFailed = true; systemClock.monotonic() - begin < (hasFailed ? PATIENCE_MS : NEVER_STARTED_MS);) {
     hasFailed = await removeAll().then(
       () => false,
       () => true,
@@ -100,12 +101,12 @@ async function remove(): Promise<void> {
 }
 
 async function reap(): Promise<void> {
-  const begin = performance.now();
+  const begin = systemClock.monotonic();
   let deadline: number | null = null;
-  while (performance.now() - begin < task.timeoutMs + PATIENCE_MS) {
+  while (systemClock.monotonic() - begin < task.timeoutMs + PATIENCE_MS) {
     try {
       const state = await look();
-      const now = performance.now();
+      const now = systemClock.monotonic();
       // Gone after it ran: recovery was here.
       if (state.kind === 'ended' || (state.kind === 'absent' && deadline !== null)) return;
       if (state.kind === 'running') {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SjsError, type ErrorCode } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
+import { systemClock } from '../../ports/clock.js';
 import type { Owner, RunOutcome, RunSignals, RunStreams } from '../../ports/engine.js';
 import { attach } from './attach.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
@@ -107,7 +108,7 @@ async function connect(run: Run, ending: Ending, starting: Promise<Collector | n
     const collector = await starting;
     const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
     const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
-    const input = pumpInput(socket, head, streams.stdin);
+    const input = pumpInput(socket, head, streams);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
     return await follow(run, ending, socket, output, input, collector);
   } finally {
@@ -133,7 +134,7 @@ async function follow(
     (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
     abort,
   );
-  const begin = performance.now();
+  const begin = systemClock.monotonic();
   ending.begin(plan.resources.timeoutMs);
   streams.onStarted();
   const usage = watchUsage(client, name);
@@ -154,7 +155,7 @@ async function follow(
     const stopped = waitUntilStopped(client, name, ending.failed);
     const { sawRestart } = await Promise.race([stopped, ...faults]);
     const hasGap = (): boolean => sawRestart || isBroken;
-    const durationMs = Math.max(0, Math.round(performance.now() - begin));
+    const durationMs = Math.max(0, Math.round(systemClock.monotonic() - begin));
     streams.onEnding();
     const [state] = await Promise.all([inspectPatiently(client, name), drain(socket, output, delivered)]);
     const sample = usage.stop();

@@ -63,10 +63,12 @@ test('nothing more is read while a receiver is at work', async () => {
   expect(output.isDelivering()).toBe(false);
 });
 
+const given = (stdin: Readable) => ({ stdin, onStdin: () => undefined });
+
 test('input: the frame, then every byte, then the end', async () => {
   const socket = new PassThrough();
   const frameBytes = encodeSecretsFrame({ A: 'é' });
-  const pumping = pumpInput(socket, frameBytes, Readable.from([Buffer.from('x'), 'y']));
+  const pumping = pumpInput(socket, frameBytes, given(Readable.from([Buffer.from('x'), 'y'])));
   const chunks: Buffer[] = [];
   for await (const chunk of socket as AsyncIterable<Buffer>) chunks.push(chunk);
   await pumping;
@@ -85,13 +87,13 @@ test('a program that goes away ends the input quietly', async () => {
       this.push(Buffer.alloc(65536));
     },
   });
-  await pumpInput(socket, null, input);
+  await pumpInput(socket, null, given(input));
   expect(input.destroyed).toBe(true);
 });
 
 test('a program that never reads does not hold the run when it ends', async () => {
   const socket = new Duplex({ read: () => undefined, write: () => undefined });
-  const pumping = pumpInput(socket, null, Readable.from(Array<Buffer>(50).fill(Buffer.alloc(65536))));
+  const pumping = pumpInput(socket, null, given(Readable.from(Array<Buffer>(50).fill(Buffer.alloc(65536)))));
   await new Promise((resolve) => setImmediate(resolve));
   socket.destroy();
   await pumping;
@@ -103,5 +105,5 @@ test('an input that fails is an error', async () => {
       this.destroy(new Error('disk'));
     },
   });
-  await expect(pumpInput(new PassThrough(), null, input)).rejects.toThrow('disk');
+  await expect(pumpInput(new PassThrough(), null, given(input))).rejects.toThrow('disk');
 });
