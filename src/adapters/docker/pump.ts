@@ -1,4 +1,4 @@
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { RunStreams } from '../../ports/engine.js';
 import { demux } from './demux.js';
 
