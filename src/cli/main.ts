@@ -15,7 +15,12 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === 'version')) {
   process.stdout.write(`sjs ${(JSON.parse(text) as { version: string }).version}\n`);
 } else {
   const requireNode = createRequire(join(FOLDER, 'main.cjs'));
-  const load = (id: string): unknown => (id.startsWith('./') ? loadBundle(id, load) : requireNode(id));
+  const loaded = new Map<string, unknown>();
+  const load = (id: string): unknown => {
+    if (!id.startsWith('./')) return requireNode(id);
+    if (!loaded.has(id)) loaded.set(id, loadBundle(id, load));
+    return loaded.get(id);
+  };
   void (load('./run-cli.cjs') as { runCli: typeof runCli }).runCli(args);
 }
 
