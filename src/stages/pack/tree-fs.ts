@@ -43,7 +43,7 @@ export function createTreeFs(tree: SourceTree): TreeFs {
     createReadStream: (path) => {
       const entry = find(path);
       if (entry?.kind !== 'file') throw new SjsError('INTERNAL', `${path} is not a file of the source`);
-      return Readable.from(readCollected(tree.root, entry), { objectMode: false });
+      return streamOf(readCollected(tree.root, entry));
     },
   };
 }
@@ -59,6 +59,24 @@ function describe(entry: SourceEntry | undefined): Partial<Stats> {
     isDirectory: () => kind === 'folder',
     isSymbolicLink: () => kind === 'symlink',
   };
+}
+
+/** Readable.from takes three times as long for a small file: it awaits each piece. */
+function streamOf(pieces: Generator<Uint8Array>): Readable {
+  return new Readable({
+    read() {
+      try {
+        const { done, value } = pieces.next();
+        this.push(done ? null : value);
+      } catch (error) {
+        this.destroy(error as Error);
+      }
+    },
+    destroy(error, callback) {
+      pieces.return(undefined);
+      callback(error);
+    },
+  });
 }
 
 /** Without the thread pool, whose way there and back takes longer than reading a small file. */
