@@ -1,9 +1,8 @@
 // Bundles the command line, the library, the reaper and the guest programs into dist/.
 import { build } from 'esbuild';
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import v8 from 'node:v8';
-import { Script } from 'node:vm';
+import { compile } from './compile-code.mjs';
 
 await rm('dist', { recursive: true, force: true });
 await mkdir('dist', { recursive: true });
@@ -124,21 +123,10 @@ await Promise.all(
       },
       footer: { js: 'return module.exports})' },
     });
-    await compile(outfile);
+    compile(outfile);
   }),
 );
 await single('src/adapters/docker/reaper-main.ts', 'dist/reaper.cjs');
 // Guest programs become part of sealed images: not minified, so that anybody can read what is in there.
 await single('src/guest/secrets-preload.ts', 'dist/guest/secrets-preload.cjs');
 await single('src/guest/collector.ts', 'dist/guest/collector.cjs');
-
-/** Writes the code of every function beside a bundle, for the Node that builds. */
-async function compile(filename) {
-  const source = await readFile(filename, 'latin1');
-  if (/[^\0-\x7f]/.test(source)) throw new Error(`${filename} is not ASCII`);
-  v8.setFlagsFromString('--no-lazy');
-  const script = new Script(source, { filename });
-  // Code made under other flags than those of a start would not be taken.
-  v8.setFlagsFromString('--lazy');
-  await writeFile(`${filename}.code`, script.createCachedData());
-}

@@ -62,12 +62,12 @@ function describe(entry: SourceEntry | undefined): Partial<Stats> {
 }
 
 /** Readable.from takes three times as long for a small file: it awaits each piece. */
-function streamOf(pieces: Generator<Uint8Array>): Readable {
+function streamOf(pieces: Generator<Uint8Array, void>): Readable {
   return new Readable({
     read() {
       try {
-        const { done, value } = pieces.next();
-        this.push(done ? null : value);
+        const piece = pieces.next();
+        this.push(piece.done ? null : piece.value);
       } catch (error) {
         this.destroy(error as Error);
       }
@@ -80,7 +80,7 @@ function streamOf(pieces: Generator<Uint8Array>): Readable {
 }
 
 /** Without the thread pool, whose way there and back takes longer than reading a small file. */
-function* readCollected(root: string, entry: FileEntry): Generator<Uint8Array> {
+function* readCollected(root: string, entry: FileEntry): Generator<Uint8Array, void> {
   const file = openCollected(root, entry);
   try {
     let position = 0;
