@@ -54,5 +54,10 @@ ${spec}`;
     await writeFile(join(place, 'Dockerfile'), dockerfile);
     return place;
   };
-  return { env, sjs, makeSandbox, makeContext, folder };
+  /** What anybody would ask cosign about the base. */
+  const verifyBase = [
+    ...['cosign', 'verify', '--key', join(folder, 'base.pub'), '--insecure-ignore-tlog=true'],
+    ...['--allow-insecure-registry', `${image}:24.21.0`],
+  ];
+  return { env, sjs, makeSandbox, makeContext, verifyBase };
 }
