@@ -26,7 +26,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     runTools,
     verifyTools,
     recover,
-    recoverQuietly,
+    recoverBuilds,
+    quietly,
     writablePolicy,
   } = createTools(options);
   const loadSandbox = async (path: string): Promise<LoadedSandbox> =>
@@ -71,7 +72,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         buildTools(),
         import('./flows/build-sandbox.js'),
       ]);
-      const recovering = recoverQuietly(given.signal);
+      const recovering = Promise.all([quietly(recover(given.signal)), quietly(recoverBuilds(given.signal))]);
       const result = await buildSandbox(loaded, lockOptions(given), tools, given.signal);
       await recovering;
       return result;
@@ -92,7 +93,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
       // While the program runs: it has no need of it.
       let recovering: Promise<void> | null = null;
-      const recoverOnce = (): Promise<void> => (recovering ??= recoverQuietly(given.signals?.abort));
+      const recoverOnce = (): Promise<void> => (recovering ??= quietly(recover(given.signals?.abort)));
       const request: RunRequest = {
         args: given.args ?? null,
         env: given.env ?? {},
@@ -108,18 +109,18 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);
-      await recoverQuietly(given.signals?.abort);
+      await quietly(recover(given.signals?.abort));
       return replayRun(target, given.secrets ?? {}, outputOf(given), given.signals ?? noSignals, tools);
     },
 
     async listRuns(query = {}) {
       const records = await store();
-      if ((await records.listOpen()).length > 0) await recoverQuietly();
+      if ((await records.listOpen()).length > 0) await quietly(recover());
       return records.listRecords(query);
     },
     async findRun(id) {
       const records = await store();
-      if ((await records.listOpen()).length > 0) await recoverQuietly();
+      if ((await records.listOpen()).length > 0) await quietly(recover());
       return records.findRecord(id);
     },
     readContent: async (digest) => (await store()).openBlob(digest),
@@ -172,7 +173,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async prune(given = {}) {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
-      await recover(given.signal);
+      await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
       return prune(tools, given.signal);
     },
 

@@ -136,22 +136,28 @@ export function createTools(options: SjsOptions) {
     };
   };
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
-  /** Finishes what dead processes left. Never the reason for a command to fail. */
+  /** Finishes what dead processes left. */
   const recover = async (signal?: AbortSignal): Promise<void> => {
-    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, imageStore, records] = await Promise.all([
+    const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
       import('./flows/recover-runs.js'),
       import('./adapters/process/owner.js'),
       engine(),
+      store(),
+    ]);
+    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive, owner }, signal);
+  };
+  const recoverBuilds = async (signal?: AbortSignal): Promise<void> => {
+    const [{ removeHalfBuilt }, { isOwnerAlive }, imageStore, records] = await Promise.all([
+      import('./flows/remove-half-built.js'),
+      import('./adapters/process/owner.js'),
       images(),
       store(),
     ]);
-    await recoverRuns(
-      { engine: dockerEngine, images: imageStore, store: records, reporter, clock, isOwnerAlive, owner },
-      signal,
-    );
+    await removeHalfBuilt({ images: imageStore, store: records, isOwnerAlive }, signal);
   };
-  const recoverQuietly = (signal?: AbortSignal): Promise<void> =>
-    recover(signal).catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
+  /** Recovery is never the reason for another command to fail. */
+  const quietly = (recovering: Promise<void>): Promise<void> =>
+    recovering.catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
 
   return {
     home,
@@ -170,7 +176,8 @@ export function createTools(options: SjsOptions) {
     runTools,
     verifyTools,
     recover,
-    recoverQuietly,
+    recoverBuilds,
+    quietly,
   };
 }
 

@@ -2,8 +2,6 @@ import { isFinished, type RunRecord } from '../model/record.js';
 import { SjsError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
-import { BUILDING, readBuildingTag } from '../model/building-tag.js';
-import type { ImageStore } from '../ports/image-store.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord } from '../stages/record/run-record.js';
@@ -11,7 +9,6 @@ import { failRecord, finishRecord } from '../stages/record/run-record.js';
 /** What recovery needs of the world. */
 export interface RecoverTools {
   readonly engine: Engine;
-  readonly images: ImageStore;
   readonly store: RecordStore;
   readonly reporter: Reporter;
   readonly clock: Clock;
@@ -33,7 +30,7 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
     tools.engine.listRuns(tools.store.home, signal),
     tools.store.listOpen(),
   ]);
-  await Promise.all([tools.store.removeStaleTemp(), removeHalfBuilt(tools, signal)]);
+  await tools.store.removeStaleTemp();
   const alive = new Set<string>();
   const patience = AbortSignal.timeout(PATIENCE_MS);
   await Promise.all(
@@ -49,17 +46,6 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
   );
   for (const id of open) {
     if (!alive.has(id) && !left.some((run) => run.runId === id)) await closeLost(id, tools);
-  }
-}
-
-/** Removes images that builds of dead processes never came to seal. */
-async function removeHalfBuilt(
-  { images, store, isOwnerAlive }: RecoverTools,
-  signal?: AbortSignal,
-): Promise<void> {
-  for (const tag of await images.listTags(BUILDING, signal)) {
-    const owner = readBuildingTag(tag, store.home);
-    if (owner !== null && !(await isOwnerAlive(owner))) await images.remove(tag, signal);
   }
 }
 
