@@ -22,7 +22,7 @@ const tags: string[] = [];
 beforeAll(async () => {
   home = await makeFolder();
   policyFile = join(home, 'policy.yaml');
-  [engine, keys] = await Promise.all([startSecondEngine(), makeCosignKeys(1)]);
+  [engine, keys] = await Promise.all([startSecondEngine({ imageStore: 'containerd' }), makeCosignKeys(1)]);
   await pushTinyImage(world.registry, 'everywhere/source', '24.1.0');
   const target = `${world.registry}/everywhere/base:24.1.0`;
   const words = ['base', 'import', `${world.registry}/everywhere/source:24.1.0`, target];

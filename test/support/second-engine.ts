@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -13,6 +13,8 @@ const PATIENCE_MS = 60_000;
 export interface SecondEngine {
   /** For `DOCKER_HOST`. */
   readonly host: string;
+  /** Folder of its data. */
+  readonly data: string;
   /** Ends dockerd by this signal and starts it again. */
   restart(signal: NodeJS.Signals): Promise<void>;
   /** Ends it and removes all that it made. */
@@ -26,20 +28,33 @@ const root = (...words: string[]): Promise<unknown> => {
   return execute(program, args, { timeout: PATIENCE_MS });
 };
 
+/** How it differs from the machine's own. */
+export interface SecondEngineOptions {
+  readonly imageStore: 'containerd' | 'overlay2';
+  /** Keeps all its data on a disk of this size, in memory. */
+  readonly diskMiB?: number;
+}
+
 /**
- * Starts a dockerd that keeps its images in containerd, beside the machine's own, which it does not touch: other folders,
- * another socket, other names in containerd, a bridge of its own (with none it would take the first one's away).
+ * Starts a dockerd beside the machine's own, which it does not touch: other folders, another socket, other names in
+ * containerd, a bridge of its own (with none it would take the first one's away).
  */
-export async function startSecondEngine(): Promise<SecondEngine> {
+export async function startSecondEngine({ imageStore, diskMiB }: SecondEngineOptions): Promise<SecondEngine> {
   const folder = await mkdtemp('/var/tmp/sjs-engine-');
   const host = `unix://${join(folder, 'docker.sock')}`;
   const bridge = `sjs${process.pid.toString(36)}`;
   const config = join(folder, 'daemon.json');
-  await writeFile(config, JSON.stringify({ features: { 'containerd-snapshotter': true } }));
+  await writeFile(
+    config,
+    JSON.stringify({ features: { 'containerd-snapshotter': imageStore === 'containerd' } }),
+  );
+  const data = join(folder, 'data');
+  await mkdir(data);
+  if (diskMiB !== undefined) await root('mount', '-t', 'tmpfs', '-o', `size=${diskMiB}m`, 'tmpfs', data);
   await root('ip', 'link', 'add', 'name', bridge, 'type', 'bridge');
   const words = [
     ...['dockerd', '--config-file', config, '--host', host, '--pidfile', join(folder, 'pid')],
-    ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
+    ...['--data-root', data, '--exec-root', join(folder, 'exec')],
     ...['--bridge', bridge, '--iptables=false', '--ip6tables=false'],
     ...['--containerd-namespace', bridge, '--containerd-plugins-namespace', `${bridge}-plugins`],
   ];
@@ -68,7 +83,7 @@ export async function startSecondEngine(): Promise<SecondEngine> {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
     await root('kill', `-${signal.slice(3)}`, readFileSync(join(folder, 'pid'), 'utf8').trim());
-    await Promise.race([ended, delay(PATIENCE_MS)]);
+    await Promise.race([ended, delay(PATIENCE_MS, undefined, { ref: false })]);
   };
   const stop = async (): Promise<void> => {
     await end('SIGTERM');
@@ -87,6 +102,7 @@ export async function startSecondEngine(): Promise<SecondEngine> {
   }
   return {
     host,
+    data,
     stop,
     restart: async (signal) => {
       await end(signal);

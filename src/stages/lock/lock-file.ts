@@ -136,7 +136,13 @@ export async function writeLock(directory: string, lock: Lock): Promise<void> {
     await rename(temporary, file);
   } catch (cause) {
     await unlink(temporary).catch(() => undefined);
-    throw new SjsError(isErrno(cause, 'ENOSPC') ? 'DISK_FULL' : 'STORE_FAILED', `${file} cannot be written`, {
+    if (isErrno(cause, 'ENOSPC', 'EDQUOT')) {
+      throw new SjsError('DISK_FULL', `the disk is full: ${file} cannot be written`, {
+        cause,
+        next: 'free some space there, then run the command again',
+      });
+    }
+    throw new SjsError('STORE_FAILED', `${file} cannot be written`, {
       cause,
       next: 'make the folder of sandbox.yaml writable: the lock belongs beside it',
     });
