@@ -103,6 +103,12 @@ describe('the same seal', () => {
       tag: here.tag,
       inputs: here.inputs,
     });
+    // The second way into BuildKit takes a temporary file.
+    const env = { ...there, TMPDIR: '/nonexistent' };
+    const refused = await runSjs(await makeFolder(), ['build', sandbox, '--json'], { env });
+    expect(JSON.parse(refused.stdout)).toMatchObject({
+      error: { code: 'STORE_FAILED', message: expect.stringContaining('/nonexistent') },
+    });
   });
 
   test('by Node 20 and by Node 24, at another path, in another locale, with another umask, at another time', async () => {
