@@ -7,7 +7,8 @@ import type { SourceEntry, SourceTree } from '../../model/source-tree.js';
 type Callback<T> = (error: Error | null, value?: T) => void;
 type FileEntry = Extract<SourceEntry, { kind: 'file' }>;
 
-const CHUNK_BYTES = 16 * 1024;
+/** Node frees pieces late: with twice as much, a large source takes 13 MB more at its peak, and no less time. */
+const CHUNK_BYTES = 8 * 1024;
 
 /** The calls that tar-fs makes on a file system. */
 export interface TreeFs {
