@@ -60,7 +60,12 @@ export class RecordFiles {
   async find(idOrPrefix: string): Promise<RunRecord> {
     const prefix = idOrPrefix.toUpperCase();
     if (!/^[0-9A-HJKMNP-TV-Z]{6,26}$/.test(prefix)) throw notFound(idOrPrefix);
-    const ids = isUlid(prefix) ? [prefix] : this.listIds().filter((id) => id.startsWith(prefix));
+    const ids = isUlid(prefix)
+      ? [prefix]
+      : this.listNames()
+          .filter((name) => name.startsWith(prefix))
+          .map(idOf)
+          .sort();
     const id = ids[0];
     if (ids.length > 1) {
       const shown = ids.slice(-8).reverse().join(', ');
@@ -79,23 +84,20 @@ export class RecordFiles {
     return content && parseRecord(content.toString(), this.home.at(RUNS, `${id}${SUFFIX}`), id);
   }
 
-  /** Ids of all records, oldest first. */
-  private listIds(): string[] {
-    const names = this.home.list(RUNS);
-    return names
-      .filter((name) => name.length === 26 + SUFFIX.length && name.endsWith(SUFFIX))
-      .map((name) => name.slice(0, 26))
-      .sort();
+  /** Names of the files of all records, in no order. */
+  private listNames(): readonly string[] {
+    return this.home.list(RUNS).filter((name) => name.length === 26 + SUFFIX.length && name.endsWith(SUFFIX));
   }
 
   async list({ limit = Infinity, seal, where, onInvalid }: RecordQuery): Promise<readonly RunRecord[]> {
     const found: RunRecord[] = [];
-    const ids = this.listIds();
-    for (let left = ids.length, read = 0; left > 0 && found.length < limit; left -= 1, read += 1) {
-      if (read % BATCH === BATCH - 1) await setImmediate();
-      const id = ids[left - 1] ?? '';
+    let read = 0;
+    for (const name of newestFirst(this.listNames())) {
+      if (found.length >= limit) break;
+      if ((read += 1) % BATCH === 0) await setImmediate();
+      const id = idOf(name);
       if (!isUlid(id)) continue;
-      const path = this.home.at(RUNS, `${id}${SUFFIX}`);
+      const path = this.home.at(RUNS, name);
       try {
         const content = readFileSync(path, 'utf8');
         if (seal !== undefined && !content.includes(seal)) continue;
@@ -170,6 +172,33 @@ export class RecordFiles {
     }
     return digests;
   }
+}
+
+const idOf = (name: string): string => name.slice(0, 26);
+
+/** A list shows the newest few of very many, and to sort all of those takes longer than to read these. */
+function* newestFirst(names: readonly string[]): Generator<string> {
+  const newest = findLast(names, 64);
+  yield* newest;
+  const oldest = newest.at(-1) ?? '';
+  yield* names
+    .filter((name) => name < oldest)
+    .sort()
+    .reverse();
+}
+
+/** The last names in their order, the very last one first. */
+function findLast(names: readonly string[], count: number): string[] {
+  let last: string[] = [];
+  let bound = '';
+  for (const name of names) {
+    if (name <= bound) continue;
+    last.push(name);
+    if (last.length < 2 * count) continue;
+    last = last.sort().reverse().slice(0, count);
+    bound = last.at(-1) ?? '';
+  }
+  return last.sort().reverse().slice(0, count);
 }
 
 function checkId(id: string): void {

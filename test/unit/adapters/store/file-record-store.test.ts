@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createFileRecordStore } from '../../../../src/adapters/store/file-record-store.js';
 import { hexOf, sha256 } from '../../../../src/model/digest.js';
 import { createUlid } from '../../../../src/model/ulid.js';
-import type { RecordStore } from '../../../../src/ports/record-store.js';
+import type { RunRecord } from '../../../../src/model/record.js';
+import type { RecordQuery, RecordStore } from '../../../../src/ports/record-store.js';
 import { makeEntry, makeId, makeOpenRecord, makeRecord } from '../../../support/records.js';
 
 const HOUR_MS = 3_600_000;
@@ -163,6 +164,21 @@ describe('records', () => {
     await writeFile(join(home, 'runs', 'notes.txt'), '');
     await writeFile(join(home, 'runs', `${'.'.repeat(26)}.json`), '');
     expect(await store.listRecords({ onInvalid: () => expect('never').toBe('called') })).toHaveLength(1);
+  });
+
+  test('very many records are listed newest first, however few are asked for', async () => {
+    const numbers = Array.from({ length: 300 }, (_, index) => ((index * 7) % 300) + 1);
+    await mkdir(join(home, 'runs'), { recursive: true });
+    for (const number of numbers) {
+      const record = makeRecord({ id: makeId(number), exitCode: number % 100 });
+      await writeFile(join(home, 'runs', `${makeId(number)}.json`), JSON.stringify(record));
+    }
+    const newest = Array.from({ length: 300 }, (_, index) => makeId(300 - index));
+    const idsOf = async (query: RecordQuery) => (await store.listRecords(query)).map(({ id }) => id);
+    expect(await idsOf({})).toEqual(newest);
+    expect(await idsOf({ limit: 3 })).toEqual(newest.slice(0, 3));
+    const where = ({ exitCode }: RunRecord): boolean => exitCode === 7;
+    expect(await idsOf({ where })).toEqual([makeId(207), makeId(107), makeId(7)]);
   });
 
   test('an open record is marked, a finished one is not', async () => {
