@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { RUN_EXIT } from '../../src/cli/exit-codes.js';
 import { BUILDING } from '../../src/model/building-tag.js';
 import { sha256, shortDigest } from '../../src/model/digest.js';
 import type { RunRecord } from '../../src/index.js';
@@ -212,16 +213,18 @@ test(`SIGKILL at ${MOMENTS} random moments of a run, of its reaper, of both (see
   }
 });
 
+/** Sandboxes of this home whose program runs. */
+function alive(): string[] {
+  const filter = `label=dev.sjs.run.home=${join(home, 'sjs')}`;
+  const names = lines(docker('ps', '--filter', filter, '--format', '{{.Names}}'));
+  return names.filter((name) => !name.endsWith('-out'));
+}
+
 test('code whose sjs was killed is dead five seconds after its limit with no further command', async () => {
   const children = Array.from({ length: 4 }, () =>
     start(['run', tag, '--timeout', `${LIMIT_MS}ms`, '--', 'for-ever']),
   );
   await Promise.all(children.map((child) => once(child.stdout!, 'data')));
-  const filter = `label=dev.sjs.run.home=${join(home, 'sjs')}`;
-  const alive = (): string[] =>
-    lines(docker('ps', '--filter', filter, '--format', '{{.Names}}')).filter(
-      (name) => !name.endsWith('-out'),
-    );
   expect(alive()).toHaveLength(4);
   for (const child of children) child.kill('SIGKILL');
   await until(() => alive().length === 0, LIMIT_MS + 5000, 'all are dead');
@@ -272,6 +275,23 @@ test(`SIGKILL at ${MOMENTS} random moments of a build (seed ${seed})`, async () 
     tags.add(again);
     expect((await runSjs(home, ['run', again])).code).toBe(0);
   }
+});
+
+test('a program ends at its limit while its sjs is stopped, and the record tells the truth when that goes on', async () => {
+  const child = start(['run', tag, '--timeout', '1s', '--', 'for-ever']);
+  own.add(child.pid!);
+  const exited = once(child, 'exit');
+  await once(child.stdout!, 'data');
+  child.kill('SIGSTOP');
+  try {
+    expect(alive()).toHaveLength(1);
+    await until(() => alive().length === 0, 1000 + 5000, 'it is dead without its sjs');
+  } finally {
+    child.kill('SIGCONT');
+  }
+  expect((await exited)[0]).toBe(RUN_EXIT.timedOut);
+  expect((await records())[0]).toMatchObject({ state: 'timed-out', exitCode: 137 });
+  await expectClean();
 });
 
 test('one that cleans leaves alone what another one does', async () => {

@@ -23,13 +23,20 @@ export interface Reaper {
   remove(): void;
 }
 
-// Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond.
-const WAIT = 'read -r word && [ "$word" = done ] && exit 0; exec "$0" "$@" "$word"';
+/** How long after its limit a run has an sjs that does not act: it is stopped, as by Ctrl-Z. */
+const LATE_SECONDS = 2;
+
+// Node is started only when it is needed: until then a shell waits for a word, which costs a millisecond or two.
+const WAIT = `command -v timeout >/dev/null && limit="timeout $1"
+$limit sh -c 'read -r word; case $word in done) exit 0;; remove) exit 10;; *) exit 11;; esac'
+case $? in 0) exit;; 10) word=remove;; 124) word=late;; *) word=dead;; esac
+shift; exec "$0" "$@" "$word"`;
 
 /**
  * Starts the reaper of one run (SPEC §2.8), in a session of its own so that neither Ctrl-C nor the terminal's end
  * reaches it. Its pipe closes when this process ends, however it ends; without "done" before, it takes over: it ends the
- * program at its limit and leaves the rest to recovery, or removes all when it is told to.
+ * program at its limit and leaves the rest to recovery, or removes all when it is told to. It does so too when nothing
+ * was said well after the limit: then this process is stopped.
  * @throws SjsError `CONTROL_MISSING` when it cannot be started: then nothing may run.
  */
 export function startReaper(
@@ -46,12 +53,23 @@ export function startReaper(
     while (stdio.length < fd) stdio.push('ignore');
     stdio[fd] = nothing;
   }
-  const child = spawn('/bin/sh', ['-c', WAIT, program.nodePath, program.reaperFile, JSON.stringify(task)], {
-    cwd: '/',
-    env: {},
-    detached: true,
-    stdio,
-  });
+  const child = spawn(
+    '/bin/sh',
+    [
+      '-c',
+      WAIT,
+      program.nodePath,
+      String(Math.ceil(timeoutMs / 1000) + LATE_SECONDS),
+      program.reaperFile,
+      JSON.stringify(task),
+    ],
+    {
+      cwd: '/',
+      env: {},
+      detached: true,
+      stdio,
+    },
+  );
   closeSync(nothing);
   const pipe = child.stdin as Socket | null;
   // Node reports a failed start here too; the missing pid has said so already.

@@ -13,7 +13,7 @@ import { createNamedContainer, createOutVolume } from './create-container.js';
 import { watchEnding, type Ending } from './ending.js';
 import { abortedError } from './engine-error.js';
 import { hasKillEvent } from './kill-events.js';
-import { decideEnd, isUnexplainedKill, toOutcome } from './outcome.js';
+import { decideEnd, engineDuration, isUnexplainedKill, toOutcome } from './outcome.js';
 import { outName, sandboxName } from './owner-labels.js';
 import { pumpInput, pumpOutput, type OutputPump } from './pump.js';
 import { startReaper, type Reaper } from './reaper.js';
@@ -161,7 +161,9 @@ async function follow(
     const sample = usage.stop();
     const killedByOthers =
       isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
-    const own = { reason: ending.reason, didReach: await ending.didReach() };
+    // While sjs was stopped, the reaper ended the program at its limit.
+    const isOverdue = isUnexplainedKill(state, null) && engineDuration(state) >= plan.resources.timeoutMs;
+    const own = { reason: ending.reason, didReach: (await ending.didReach()) || isOverdue };
     const end = decideEnd(state, own, killedByOthers);
     // What the program did is known; what it left in /out must not decide whether that is recorded.
     if (collector && !abort?.aborted) {
