@@ -82,6 +82,11 @@ export const CASES = {
     control: 'a signature by a trusted key is required',
     removed: 'that: docker build over the same base',
   },
+  B06: {
+    tried: 'sign as the right identity, in the word of another OIDC issuer',
+    control: 'a policy names the issuer, and cosign is always asked for exactly that one',
+    removed: 'the issuer: cosign with any',
+  },
   B07: {
     tried: 'pass for an identity that a loose expression matches',
     control: 'expressions are anchored at both ends, and literal up to the owner',
@@ -96,6 +101,11 @@ export const CASES = {
     tried: 'steer cosign by the environment to the attacker’s signatures',
     control: 'cosign gets an environment of a few names',
     removed: 'that: cosign with the attacker’s variable',
+  },
+  B11: {
+    tried: 'hide a signature from the log by the entry of another one',
+    control: 'the log’s entry must be that of this signature',
+    removed: 'the log: cosign with --insecure-ignore-tlog',
   },
   B17: {
     tried: 'have a base pass because nobody could be asked',
