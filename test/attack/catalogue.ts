@@ -139,6 +139,16 @@ export const CASES = {
     control: 'there is no key for them, and none is taken from the environment',
     removed: 'that: docker build with the argument',
   },
+  T08: {
+    tried: 'be root, by number, by name, by group, or by naming nobody',
+    control: 'user and group are numbers of 10000 or more, and always set',
+    removed: 'that: docker build with the same users',
+  },
+  T09: {
+    tried: 'have a value evaluated: template expressions, places of the template, replacement patterns',
+    control: 'places are filled once, and values are not looked into',
+    removed: 'that: the template filled place by place, the expression evaluated',
+  },
 
   // b4 Context packing
   P01: {
