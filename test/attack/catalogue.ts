@@ -202,6 +202,11 @@ export const CASES = {
     control: 'every build has the network none',
     removed: 'none: the same step by docker build with the host’s network',
   },
+  D07: {
+    tried: 'have the operator’s proxies, with their password, end up in a build step or the image',
+    control: 'nothing of Docker’s configuration or of the environment goes into a build',
+    removed: 'that: docker build with the same configuration',
+  },
   D08: {
     tried: 'have the host’s environment, the registry’s password or a token end up in the image',
     control: 'no environment and no build argument of the host; credential files stay out of the context',
@@ -223,6 +228,11 @@ export const CASES = {
     tried: 'tag another image over a sealed one',
     control: 'the seal of what the engine holds is computed and compared at every run',
     removed: 'the comparison: docker run of the tag',
+  },
+  S02: {
+    tried: 'seal other content under a name, a version or a tag that is taken',
+    control: 'a tag has digits of its seal, and is never moved to another; there is no flag for it',
+    removed: 'that: docker build under the same tag',
   },
   S03: {
     tried: 'have six builds of one name take each other’s tag or tear the index',
