@@ -1,3 +1,4 @@
+import { SjsError } from '../errors.js';
 import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
@@ -150,8 +151,21 @@ async function buildAndSeal(
     createdAt: new Date(tools.clock.now()).toISOString(),
   };
   checkSeal(image, entry);
+  await refuseTaken(entry, tools.store);
   await tools.store.saveImage(entry);
   return entry;
+}
+
+/**
+ * A tag has twelve digits of its seal: an author can look for two contents that share them (ATTACKS S02).
+ * @throws SjsError `SEAL_REFUSED` rather than move the tag of another seal.
+ */
+async function refuseTaken({ tag, seal }: IndexEntry, store: RecordStore): Promise<void> {
+  const taken = (await store.listImages()).find((other) => other.tag === tag && other.seal !== seal);
+  if (!taken) return;
+  throw new SjsError('SEAL_REFUSED', `${tag} is the tag of another seal, ${taken.seal}`, {
+    next: 'change metadata.version and build again: a tag is never moved',
+  });
 }
 
 /** A base's file system is looked through once: its digest names the same bytes for ever. */

@@ -2,13 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from '@jest/globals';
+import type { Digest } from '../../src/model/digest.js';
 import { anchorIdentityPattern } from '../../src/model/identity-pattern.js';
 import { attack } from '../support/attack.js';
+import { makeAuthority, makeCertificate } from '../support/certificates.js';
 import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
+import { signWithCosign, trustFlags } from '../support/cosign-sign.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
 import { findFreePort } from '../support/registry-process.js';
 import { MANIFEST, pushTinyImage, putManifest } from '../support/tiny-image.js';
 import { startServer, stopServers } from '../support/tiny-server.js';
+import { makeTransparencyLog } from '../support/transparency-log.js';
+import { makeTrustedRoot } from '../support/trusted-root.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
@@ -39,6 +44,20 @@ async function refuse(base: string, code: string, env: Record<string, string> = 
   expect(docker(['images', '-q', '--filter', 'label=dev.sjs.name=over-evil'])).toBe('');
   return code;
 }
+
+/** `sjs plan` takes the base for verified. */
+async function accept(base: string, env: Record<string, string> = {}): Promise<void> {
+  const { code, stdout } = await runSjs(home, ['plan', await makeSource(base), '--json'], { env });
+  expect({ code, error: (JSON.parse(stdout) as { error?: unknown }).error }).toEqual({ code: 0 });
+}
+/** A policy that trusts what verifies so, wherever it lies. */
+async function trustEverywhere(verify: object): Promise<string> {
+  const file = join(await makeFolder(), 'policy.yaml');
+  const policy = { apiVersion: 'sjs/v1', kind: 'Policy', bases: [{ repository: '**', verify }] };
+  await writeFile(file, JSON.stringify(policy), { mode: 0o600 });
+  return file;
+}
+const WORLD_KEY = { keys: [{ publicKey: world.publicKey }] };
 
 async function sign(
   name: string,
@@ -134,6 +153,60 @@ attack(
   },
 );
 
+/** As versions of Node: an older one is refused for its age. */
+const [NODE, NEWER] = ['24.1.0', '24.1.1'];
+const ISSUER = 'https://issuer.example.com';
+const IDENTITY = 'https://github.com/acme/images/release.yml@refs/heads/main';
+const OTHER_ISSUERS = [`${ISSUER}.evil.example`, 'https://issuer.evil.example', undefined];
+/** Signs as the right identity, in the words of the trusted authority, for each issuer; and who trusts that authority. */
+async function signAs(issuers: readonly (string | undefined)[]) {
+  const folder = await makeFolder();
+  const authority = makeAuthority(folder, 'own');
+  const signed: { readonly name: string; readonly digest: Digest }[] = [];
+  for (const [at, issuer] of issuers.entries()) {
+    const name = `issued${at}`;
+    const digest = await pushTinyImage(world.registry, `base/${name}`, NODE, { files: { name } });
+    const certified = { subject: `URI:${IDENTITY}`, ...(issuer !== undefined && { issuer }) };
+    const file = makeCertificate(folder, name, authority, world.publicKey, certified);
+    await signWithCosign(COSIGN_2, `${repositoryOf(name)}@${digest}`, {
+      keyFile: world.keyFile,
+      annotations: { version: NODE, repository: repositoryOf(name) },
+      certificate: { file, authority },
+      folder,
+    });
+    signed.push({ name, digest });
+  }
+  const trust = (keyless: object) =>
+    trustEverywhere({
+      keyless: { identity: IDENTITY, caRoots: authority.pem, ...keyless },
+      transparencyLog: 'none',
+    });
+  return { signed, trust, authorityFlags: trustFlags(COSIGN_2, folder, authority) };
+}
+attack(
+  'B06',
+  async () => {
+    const { signed, trust } = await signAs([...OTHER_ISSUERS, ISSUER]);
+    const right = at(signed.at(-1)?.name ?? '', NODE);
+    await refuse(right, 'POLICY_INVALID', { SJS_POLICY: await trust({}) });
+    const env = { SJS_POLICY: await trust({ issuer: ISSUER }) };
+    for (const { name } of signed.slice(0, -1)) await refuse(at(name, NODE), 'BASE_IDENTITY_MISMATCH', env);
+    await accept(right, env);
+    return 'BASE_IDENTITY_MISMATCH; a policy without an issuer is POLICY_INVALID';
+  },
+  async () => {
+    const { signed, authorityFlags } = await signAs(OTHER_ISSUERS);
+    for (const { name, digest } of signed) {
+      await runCosign(COSIGN_2, [
+        ...['verify', ...authorityFlags, `--certificate-identity=${IDENTITY}`],
+        ...['--certificate-oidc-issuer-regexp=.*', '--insecure-ignore-sct=true'],
+        ...['--insecure-ignore-tlog=true', '--allow-insecure-registry', `${repositoryOf(name)}@${digest}`],
+      ]);
+    }
+    return 'cosign with any issuer takes each of them';
+  },
+);
+
 const LOOSE = 'https://github.com/acme/images';
 const STRICT = '^https://github\\.com/acme/images/.*$';
 const IMPOSTORS = [
@@ -165,17 +238,22 @@ attack(
   },
 );
 
+/** The manifest of a signature, and where it lies. */
+async function readSignature(name: string, digest: string) {
+  const tag = `${digest.replace(':', '-')}.sig`;
+  const url = `http://${world.registry}/v2/base/${name}/manifests/${tag}`;
+  const response = await fetch(url, { headers: { accept: MANIFEST } });
+  return { tag, type: response.headers.get('content-type') ?? MANIFEST, text: await response.text() };
+}
+
 /** An image with the signature of another one moved to it. */
 async function moveSignature(): Promise<string> {
   const signed = await pushTinyImage(world.registry, 'base/claims', '1.0.0', { files: { signed: '' } });
   await sign('claims', signed, '1.0.0');
   const evil = await pushTinyImage(world.registry, 'base/claims', '1.0.1', { files: { evil: '' } });
-  const signatureOf = (digest: string): string => `${digest.replace(':', '-')}.sig`;
-  const url = `http://${world.registry}/v2/base/claims/manifests/${signatureOf(signed)}`;
-  const response = await fetch(url, { headers: { accept: MANIFEST } });
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const type = response.headers.get('content-type') ?? MANIFEST;
-  await putManifest(world.registry, 'base/claims', signatureOf(evil), type, bytes);
+  const { type, text } = await readSignature('claims', signed);
+  const tag = `${evil.replace(':', '-')}.sig`;
+  await putManifest(world.registry, 'base/claims', tag, type, Buffer.from(text));
   return evil;
 }
 attack(
@@ -222,21 +300,48 @@ attack(
   },
 );
 
-/** A policy that trusts whatever the key of the tests signed, wherever it lies. */
-async function trustEverywhere(): Promise<string> {
-  const file = join(await makeFolder(), 'policy.yaml');
-  const key = world.publicKey.trim().replace(/^/gm, '            ');
-  const verify = `    verify:\n      transparencyLog: none\n      keys:\n        - publicKey: |\n${key}\n`;
-  await writeFile(file, `apiVersion: sjs/v1\nkind: Policy\nbases:\n  - repository: "**"\n${verify}`, {
-    mode: 0o600,
-  });
-  return file;
+/** Two signatures by the trusted key: one is in the log, the other only has the log's word for the first. */
+async function borrowEntry() {
+  const log = makeTransparencyLog();
+  const logged = await pushTinyImage(world.registry, 'base/logged', NODE, { files: { logged: '' } });
+  const evil = await pushTinyImage(world.registry, 'base/logged', NEWER, { files: { evil: '' } });
+  await sign('logged', logged, NODE);
+  await sign('logged', evil, NEWER);
+  await log.enterSignature(world.registry, 'base/logged', logged, world.publicKey);
+  const [{ text: from }, { tag, type, text: into }] = await Promise.all([
+    readSignature('logged', logged),
+    readSignature('logged', evil),
+  ]);
+  const NAME = 'dev.sigstore.cosign/bundle';
+  const manifest = JSON.parse(into) as SignatureManifest;
+  manifest.layers[0].annotations[NAME] = (JSON.parse(from) as SignatureManifest).layers[0].annotations[NAME];
+  const bytes = Buffer.from(JSON.stringify(manifest));
+  await putManifest(world.registry, 'base/logged', tag, type, bytes);
+  const trustedRoot = makeTrustedRoot({ logs: [log.publicKey] });
+  return { evil, env: { SJS_POLICY: await trustEverywhere({ ...WORLD_KEY, trustedRoot }) } };
 }
+interface SignatureManifest {
+  readonly layers: readonly [{ readonly annotations: Record<string, string | undefined> }];
+}
+attack(
+  'B11',
+  async () => {
+    const { env } = await borrowEntry();
+    await accept(at('logged', NODE), env);
+    return refuse(at('logged', NEWER), 'BASE_UNVERIFIED', env);
+  },
+  async () => {
+    const { evil } = await borrowEntry();
+    await verifyPlainly('logged', evil);
+    return 'cosign with --insecure-ignore-tlog takes the signature that is in no log';
+  },
+);
+
 attack(
   'B17',
   async () => {
     const { host } = await startServer((_request, response) => response.writeHead(500).end());
-    const env = { SJS_POLICY: await trustEverywhere() };
+    const env = { SJS_POLICY: await trustEverywhere({ ...WORLD_KEY, transparencyLog: 'none' }) };
     for (const registry of [`127.0.0.1:${await findFreePort()}`, host]) {
       const base = `{ image: "${registry}/base/node", version: "1.0.0" }`;
       await refuse(base, 'REGISTRY_UNREACHABLE', env);
@@ -244,10 +349,8 @@ attack(
     return 'REGISTRY_UNREACHABLE for a closed port and for answers of 500';
   },
   async () => {
-    const env = { SJS_POLICY: await trustEverywhere() };
-    const base = `{ image: "${world.repository}", version: "${world.version}" }`;
-    const planned = await runSjs(home, ['plan', await makeSource(base), '--json'], { env });
-    expect(planned.code).toBe(0);
+    const env = { SJS_POLICY: await trustEverywhere({ ...WORLD_KEY, transparencyLog: 'none' }) };
+    await accept(`{ image: "${world.repository}", version: "${world.version}" }`, env);
     return 'with a registry that answers, the same policy lets the base pass';
   },
 );

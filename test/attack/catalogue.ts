@@ -82,6 +82,11 @@ export const CASES = {
     control: 'a signature by a trusted key is required',
     removed: 'that: docker build over the same base',
   },
+  B06: {
+    tried: 'sign as the right identity, in the word of another OIDC issuer',
+    control: 'a policy names the issuer, and cosign is always asked for exactly that one',
+    removed: 'the issuer: cosign with any',
+  },
   B07: {
     tried: 'pass for an identity that a loose expression matches',
     control: 'expressions are anchored at both ends, and literal up to the owner',
@@ -96,6 +101,11 @@ export const CASES = {
     tried: 'steer cosign by the environment to the attacker’s signatures',
     control: 'cosign gets an environment of a few names',
     removed: 'that: cosign with the attacker’s variable',
+  },
+  B11: {
+    tried: 'hide a signature from the log by the entry of another one',
+    control: 'the log’s entry must be that of this signature',
+    removed: 'the log: cosign with --insecure-ignore-tlog',
   },
   B17: {
     tried: 'have a base pass because nobody could be asked',
@@ -128,6 +138,16 @@ export const CASES = {
     tried: 'name another frontend or a proxy by build arguments',
     control: 'there is no key for them, and none is taken from the environment',
     removed: 'that: docker build with the argument',
+  },
+  T08: {
+    tried: 'be root, by number, by name, by group, or by naming nobody',
+    control: 'user and group are numbers of 10000 or more, and always set',
+    removed: 'that: docker build with the same users',
+  },
+  T09: {
+    tried: 'have a value evaluated: template expressions, places of the template, replacement patterns',
+    control: 'places are filled once, and values are not looked into',
+    removed: 'that: the template filled place by place, the expression evaluated',
   },
 
   // b4 Context packing
@@ -182,6 +202,11 @@ export const CASES = {
     control: 'every build has the network none',
     removed: 'none: the same step by docker build with the host’s network',
   },
+  D07: {
+    tried: 'have the operator’s proxies, with their password, end up in a build step or the image',
+    control: 'nothing of Docker’s configuration or of the environment goes into a build',
+    removed: 'that: docker build with the same configuration',
+  },
   D08: {
     tried: 'have the host’s environment, the registry’s password or a token end up in the image',
     control: 'no environment and no build argument of the host; credential files stay out of the context',
@@ -203,6 +228,11 @@ export const CASES = {
     tried: 'tag another image over a sealed one',
     control: 'the seal of what the engine holds is computed and compared at every run',
     removed: 'the comparison: docker run of the tag',
+  },
+  S02: {
+    tried: 'seal other content under a name, a version or a tag that is taken',
+    control: 'a tag has digits of its seal, and is never moved to another; there is no flag for it',
+    removed: 'that: docker build under the same tag',
   },
   S03: {
     tried: 'have six builds of one name take each other’s tag or tear the index',

@@ -1,4 +1,5 @@
 import { execFile, execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { homedir } from 'node:os';
@@ -9,6 +10,7 @@ import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { extract, pack } from 'tar-stream';
+import { buildByCommand } from '../../src/adapters/docker/build-command.js';
 import { createDockerClient } from '../../src/adapters/docker/client.js';
 import { createDockerImageStore } from '../../src/adapters/docker/docker-image-store.js';
 import { sha256 } from '../../src/model/digest.js';
@@ -68,6 +70,55 @@ attack(
   },
 );
 
+/** Builds the folder, and says under which tag. */
+async function build(folder: string): Promise<string> {
+  const { code, stdout } = await runSjs(sandbox.home, ['build', folder]);
+  expect(code).toBe(0);
+  images.add(stdout.trim());
+  return stdout.trim();
+}
+const imageOf = (tag: string): string => docker(['image', 'inspect', '--format', '{{.Id}}', tag]);
+attack(
+  'S02',
+  async () => {
+    const yaml = sandboxYaml('resealed, version: 1.0.0');
+    const makeContent = (content: string) =>
+      makeFolder({ 'sandbox.yaml': yaml, 'index.js': `console.log('${content}')` });
+    const [folder, other] = [await makeContent('first'), await makeContent('second')];
+    const [first, second] = [await build(folder), await build(other)];
+    expect(second).not.toBe(first);
+    expect(await runSjs(sandbox.home, ['run', first])).toMatchObject({ stdout: 'first\n' });
+    for (const flags of [['--force'], ['--tag', first], ['-t', first]]) {
+      expect(await runSjs(sandbox.home, ['build', other, ...flags])).toMatchObject({ code: 2 });
+    }
+    // As if the digits in both tags were the same.
+    expect(await runSjs(sandbox.home, ['rm', second])).toMatchObject({ code: 0 });
+    docker(['tag', first, second]);
+    const said = await withEdited(
+      () => ({ tag: second }),
+      async () => {
+        const refused = await runSjs(sandbox.home, ['build', other, '--json']);
+        expect(refused.code).toBe(3);
+        return codeOf(refused.stdout);
+      },
+      first,
+    );
+    expect(said).toBe('SEAL_REFUSED');
+    expect(imageOf(second)).toBe(imageOf(first));
+    return 'another tag beside it; where the digits are the same too, SEAL_REFUSED';
+  },
+  () => {
+    const tag = 'sjs-attack/resealed:1.0.0';
+    images.add(tag);
+    const [first, second] = ['1', '2'].map((content) => {
+      docker(['build', '-q', '-t', tag, '-'], { input: `FROM scratch\nLABEL resealed="${content}"\n` });
+      return imageOf(tag);
+    });
+    expect(second).not.toBe(first);
+    return 'docker build moves the tag to the other content';
+  },
+);
+
 attack(
   'S03',
   async () => {
@@ -103,18 +154,19 @@ attack(
   },
 );
 
-/** Edits the sandbox's entry in the index, acts, and puts back what was there. */
+/** Edits the entry of a tag in the index, the sandbox's when none is named; acts, and puts back what was there. */
 async function withEdited<T>(
   edit: (entry: IndexFile) => Partial<IndexFile>,
   act: (entry: IndexFile) => T | Promise<T>,
+  tag = sandbox.tag,
 ): Promise<T> {
   const folder = join(sandbox.home, 'sjs/images');
   const file = await (async () => {
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
-      if ((JSON.parse(await readFile(path, 'utf8')) as IndexFile).tag === sandbox.tag) return path;
+      if ((JSON.parse(await readFile(path, 'utf8')) as IndexFile).tag === tag) return path;
     }
-    throw new Error('the index has no entry of the sandbox');
+    throw new Error(`the index has no entry of ${tag}`);
   })();
   const text = await readFile(file, 'utf8');
   const entry = JSON.parse(text) as IndexFile;
@@ -331,10 +383,64 @@ attack(
   },
 );
 
+const PROXY = `http://operator:${CANARY}@127.0.0.1:9`;
+const PROXY_NAMES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'all_proxy'];
+const PROXY_ENV = Object.fromEntries(PROXY_NAMES.map((name) => [name, PROXY]));
+/** The environment of an operator behind proxies, of which Docker's configuration knows too. */
+async function makeProxied(): Promise<Record<string, string>> {
+  const proxies = { default: { httpProxy: PROXY, httpsProxy: PROXY, allProxy: PROXY } };
+  return { ...PROXY_ENV, DOCKER_CONFIG: await makeFolder({ 'config.json': JSON.stringify({ proxies }) }) };
+}
+/** A Dockerfile whose step keeps its environment; never answered from what another build left. */
+const keepEnvironment = (): string => {
+  const code = `require('fs').writeFileSync('/kept', JSON.stringify(process.env)) // ${randomUUID()}`;
+  return `FROM ${world.reference}\nARG HTTP_PROXY\nRUN ${JSON.stringify(['node', '-e', code])}\n`;
+};
+const wordsOf = (image: string): string =>
+  docker(['image', 'inspect', image]) + docker(['history', '--no-trunc', image]);
+const keptOf = (image: string): string =>
+  docker(['run', '--rm', '--entrypoint', 'node', image, '-p', `require('fs').readFileSync('/kept', 'utf8')`]);
+attack(
+  'D07',
+  async () => {
+    const env = await makeProxied();
+    const client = await createDockerClient({ env: { ...process.env, ...env }, home: homedir() });
+    const store = createDockerImageStore(client);
+    for (const way of ['api', 'command']) {
+      const context = pack();
+      context.entry({ name: 'Dockerfile' }, keepEnvironment());
+      context.finalize();
+      const bytes = await buffer(context);
+      const open = (): Readable => Readable.from(bytes, { objectMode: false });
+      const tag = `sjs-attack/proxied:${way}`;
+      images.add(tag);
+      if (way === 'api') await store.build(open, tag, () => {});
+      else await buildByCommand(client, open(), tag);
+      expect(JSON.parse(keptOf(tag))).toHaveProperty('PATH');
+      expect(keptOf(tag) + wordsOf(tag)).not.toContain(CANARY);
+    }
+    const code = 'console.log(JSON.stringify(process.env))';
+    const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('proxied'), 'index.js': code });
+    const tag = (await runSjs(sandbox.home, ['build', folder], { env })).stdout.trim();
+    images.add(tag);
+    const run = await runSjs(sandbox.home, ['run', tag], { env });
+    expect(JSON.parse(run.stdout)).toHaveProperty('PATH');
+    expect(run.stdout + wordsOf(tag)).not.toContain(CANARY);
+    return 'not in a step, the history or the config, by the API or the command; not in a run';
+  },
+  async () => {
+    const env = { ...process.env, ...(await makeProxied()) };
+    const image = docker(['build', '-q', '-'], { env, input: keepEnvironment() });
+    images.add(image);
+    expect(keptOf(image)).toContain(CANARY);
+    expect(wordsOf(image)).toContain(CANARY);
+    return 'docker build gives the password to the step, and leaves it in the history';
+  },
+);
+
 /** Whether the canary is in an image: its inspect, its history, and every byte of its saved layers. */
 async function holdsCanary(image: string): Promise<boolean> {
-  const words = docker(['image', 'inspect', image]) + docker(['history', '--no-trunc', image]);
-  if (words.includes(CANARY)) return true;
+  if (wordsOf(image).includes(CANARY)) return true;
   const saved = join(await makeFolder(), 'image.tar');
   docker(['save', '-o', saved, image]);
   const reader = extract();

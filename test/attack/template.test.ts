@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { attack } from '../support/attack.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
@@ -127,5 +128,81 @@ attack(
       /127\.0\.0\.1:9/,
     );
     return 'docker build goes for the frontend that the argument names';
+  },
+);
+
+const ROOTS = ['0', 'root', '00', 'node:0', '65532:root', '0:0', '65532:0', '1000:1000', '4294967296:65532'];
+const WHO = `console.log(process.getuid() + ':' + process.getgid())`;
+/** What a program is that docker builds over the base with lines of its own. */
+function runPlainly(instructions: string): string {
+  const text = `FROM ${world.reference}\n${instructions}ENTRYPOINT ["node", "-e", ${JSON.stringify(WHO)}]\n`;
+  const image = docker(['build', '-q', '-'], text);
+  images.add(image);
+  return docker(['run', '--rm', image]);
+}
+attack(
+  'T08',
+  async () => {
+    for (const user of ROOTS) {
+      expect({ user, ...(await plan(`  user: "${user}"\n`)) }).toMatchObject({
+        user,
+        code: 'SANDBOX_INVALID',
+      });
+    }
+    expect(await plan('  user: 0\n')).toMatchObject({ code: 'SANDBOX_INVALID' });
+    const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('nobody'), 'index.js': WHO });
+    const tag = (await runSjs(home, ['build', folder])).stdout.trim();
+    images.add(tag);
+    expect(docker(['image', 'inspect', '--format', '{{.Config.User}}', tag])).toBe('65532:65532');
+    expect((await runSjs(home, ['run', tag])).stdout).toBe('65532:65532\n');
+    return 'SANDBOX_INVALID; a sandbox that names nobody is 65532:65532';
+  },
+  () => {
+    for (const user of ['0', 'root', '00']) expect(runPlainly(`USER ${user}\n`)).toBe('0:0');
+    expect(runPlainly('USER 65532:root\n')).toBe('65532:0');
+    expect(runPlainly('')).toBe('0:0');
+    return 'docker build takes each of them, and whoever names nobody is root';
+  },
+);
+
+const EXPRESSIONS = [
+  "{{constructor.constructor('return process')().exit()}}",
+  '<%= 7*7 %>',
+  '${7*7}',
+  '{{user}} {{labels}} {{cmd}}',
+  "$& $1 $$ $` $'",
+];
+/** The template filled one place after the other, as text is replaced; what stands behind ENV. */
+function fillNaively(x: string): string {
+  const values = { env: `X="${x}"`, user: '65532:65532', cmd: '[]' };
+  const filled = Object.entries(values).reduce(
+    (text, [place, value]) => text.replace(`{{${place}}}`, value),
+    readFileSync('templates/node.Dockerfile', 'utf8'),
+  );
+  return /^ENV X="(.*)"$/m.exec(filled)?.[1] ?? '';
+}
+attack(
+  'T09',
+  async () => {
+    const list = JSON.stringify(EXPRESSIONS);
+    const spec = `  env: { X: ${JSON.stringify(EXPRESSIONS.join('|'))} }\n  args: ${list}\n`;
+    const code = `console.log(JSON.stringify([process.env.X, process.argv.slice(2)]))`;
+    const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('literal', spec), 'index.js': code });
+    const tag = (await runSjs(home, ['build', folder])).stdout.trim();
+    images.add(tag);
+    const { stdout } = await runSjs(home, ['run', tag]);
+    expect(JSON.parse(stdout)).toEqual([EXPRESSIONS.join('|'), EXPRESSIONS]);
+    for (const value of EXPRESSIONS) {
+      const named = await makeFolder({ 'sandbox.yaml': sandboxYaml(JSON.stringify(value)) });
+      const refused = await runSjs(home, ['plan', named, '--json']);
+      expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'SANDBOX_INVALID' } });
+    }
+    return 'the program gets each of them as it was written; in a name SANDBOX_INVALID';
+  },
+  () => {
+    expect(fillNaively('{{user}}')).toBe('65532:65532');
+    expect(fillNaively('$&')).toBe('{{env}}');
+    expect(runInNewContext(`\`${EXPRESSIONS[2]}\``)).toBe('49');
+    return 'filled place by place a value brings other values; evaluated, 7*7 is 49';
   },
 );

@@ -80,6 +80,10 @@ export function explainFailedVerify(result: ProgramResult, { reference, signer }
       'run cosign initialize where Sigstore can be reached, or state transparencyLog: none for your own key',
     );
   }
+  if (words.includes('error verifying bundle')) {
+    const message = `the entry of the transparency log that ${name} brings is not that of its signature`;
+    return error('BASE_UNVERIFIED', message, SIGN_IT);
+  }
   if (
     result.exitCode === NO_MATCHING_SIGNATURE ||
     /signatures do not match threshold|invalid signature/.test(words)

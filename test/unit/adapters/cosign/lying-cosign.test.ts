@@ -297,6 +297,11 @@ describe('verify', () => {
     ],
     [12, 'Error: no matching signatures: signature not found in transparency log', 'BASE_UNVERIFIED'],
     [12, 'Error: no matching signatures: offline verification failed', 'BASE_UNVERIFIED'],
+    [
+      12,
+      'Error: no matching signatures: error verifying bundle: signature in bundle does not match signature being verified',
+      'BASE_UNVERIFIED',
+    ],
     [13, 'Error: no certificate found on signature', 'BASE_UNVERIFIED'],
     [
       1,
