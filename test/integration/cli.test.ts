@@ -50,12 +50,16 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs the built command line in a folder of its own, with an engine that nobody can reach. */
+/**
+ * Runs the built command line in a folder of its own, with an engine that nobody can reach; `directly` as a shell does,
+ * by its first line.
+ */
 function sjs(
   words: readonly string[],
-  options: { stdin?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { stdin?: string; env?: NodeJS.ProcessEnv; directly?: boolean } = {},
 ): Promise<Result> {
-  const child = spawn(process.execPath, [MAIN, ...words], {
+  const [program, args] = options.directly ? [MAIN, words] : [process.execPath, [MAIN, ...words]];
+  const child = spawn(program, args, {
     cwd: folder,
     env: {
       PATH: process.env['PATH'],
@@ -117,6 +121,15 @@ test('starts with the code that was compiled when it was built', async () => {
   // Other code is not taken: the check can fail.
   cachedData.fill(0, 0, 16);
   expect(new Script(source, { filename: bundle, cachedData }).cachedDataRejected).toBe(true);
+});
+
+test('a file of variables that is named on the command line is never Node’s to read', async () => {
+  const file = join(folder, 'evil.env');
+  await writeFile(join(folder, 'evil.cjs'), "process.stdout.write('ran on the host')");
+  await writeFile(file, `NODE_OPTIONS=--require=${join(folder, 'evil.cjs')}\n`);
+  const result = await sjs(['run', 'x', '--env-file', file], { directly: true });
+  expect(result).toMatchObject({ status: 125, stdout: '' });
+  expect(result.stderr).toContain('sjs takes no --env-file');
 });
 
 describe('help', () => {
