@@ -132,8 +132,26 @@ test('a file of variables that is named on the command line is never Node’s to
   expect(result.stderr).toContain('sjs takes no --env-file');
 });
 
+test('what stands where a verb should is named, with what was probably meant', async () => {
+  for (const [word, next] of [
+    ['-v', 'did you mean sjs --version?'],
+    ['--verison', 'did you mean sjs --version?'],
+    ['--json', 'sjs --help lists the verbs'],
+  ] as const) {
+    const { status, stderr } = await sjs([word]);
+    expect({ word, status, next: /next: {2}(.*)/.exec(stderr)?.[1] }).toEqual({ word, status: 2, next });
+  }
+});
+
+test('--json=true is --json', async () => {
+  expect(JSON.parse((await sjs(['version', '--json=true'])).stdout)).toMatchObject({
+    node: process.versions.node,
+  });
+  expect((await sjs(['version', '--json=false'])).stdout).toMatch(/^sjs /);
+});
+
 describe('help', () => {
-  test.each([[[]], [['--help']], [['-h']]])('is the answer to %j', async (words) => {
+  test.each([[[]], [['--help']], [['-h']], [['help']]])('is the answer to %j', async (words) => {
     const { status, stdout, stderr } = await sjs(words);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     for (const verb of VERBS) expect(stdout).toContain(`  ${verb} `);
