@@ -136,7 +136,8 @@ export async function prepareBuild(
     );
   }
   const tree = await collecting;
-  tools.reporter.step('pack', `${tree.entries.length} files and folders from ${tree.root}`);
+  const count = tree.entries.length;
+  tools.reporter.step('pack', `${count} ${count === 1 ? 'entry' : 'entries'} from ${tree.root}`);
   if (tree.withheld.length > 0) {
     tools.reporter.warn(
       `left out because they look like secrets: ${tree.withheld.join(', ')} (name one with !path in .sjsignore to include it)`,
