@@ -12,6 +12,7 @@ import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { SjsError } from '../errors.js';
 import { collectSource } from '../stages/collect/collect-source.js';
+import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
@@ -142,6 +143,10 @@ export async function prepareBuild(
     tools.reporter.warn(
       `left out because they look like secrets: ${tree.withheld.join(', ')} (name one with !path in .sjsignore to include it)`,
     );
+  }
+  const missing = missingEntrypoint(sandbox, tree);
+  if (missing !== null) {
+    tools.reporter.warn(`the program ${missing} is not in the source ${tree.root}: a run will not find it`);
   }
   const rendered = renderDockerfile(template, sandbox, base, resources, sha256(seccompProfile));
   const context = await packContext({

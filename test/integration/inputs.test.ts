@@ -145,6 +145,13 @@ test('arguments that Node would take for its own reach the program', async () =>
   expect(JSON.parse(stdout)).toEqual(words);
 });
 
+test('a program that is not in the source is warned of when it is built', async () => {
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('absent'), 'other.js': '' });
+  const { code, stderr } = await sjs(['plan', folder]);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^warning the program index\.js is not in the source /m);
+});
+
 test('declared permissions put nothing on stderr', async () => {
   const spec = '  permissions: { childProcess: true, worker: true }\n';
   const { code, stdout, stderr } = await sjs(['run', await build('granted', spec, 'console.log(1)')]);
