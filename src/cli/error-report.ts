@@ -43,12 +43,18 @@ export function formatError(error: SjsError, view: ErrorView): string {
   const lines = [`${colors.red(`error[${error.code}]`)}: ${cleanLine(error.message)}`];
   const [only, ...more] = error.problems;
   if (only === undefined && error.location) lines.push(`  at:    ${formatPlace(error.location, view)}`);
-  for (const problem of error.problems) lines.push(...formatProblem(problem, view));
+  const next = error.next ?? (more.length === 0 ? only?.next : undefined);
+  for (const problem of error.problems) {
+    // The one problem's hint is the next step below.
+    const { next: hint, ...rest } = problem;
+    lines.push(...formatProblem(more.length === 0 && hint === next ? rest : problem, view));
+  }
   const cause = describeCause(error);
   if (cause !== undefined && !repeats(error, cause)) lines.push(...formatCause(cause, view));
-  const next = error.next ?? (more.length === 0 ? only?.next : undefined);
+  // Of several problems each has its own hint: that of the first, alone at the end, would say nothing.
+  const isHint = more.length > 0 && error.problems.some((problem) => problem.next === next);
   // A hint can be something to paste.
-  if (next !== undefined)
+  if (next !== undefined && !isHint)
     lines.push(`  ${colors.bold('next:')}  ${next.split('\n').map(cleanLine).join('\n')}`);
   if (view.verbose) lines.push(...formatStack(error).map((line) => colors.dim(line)));
   return lines.join('\n');
@@ -57,8 +63,10 @@ export function formatError(error: SjsError, view: ErrorView): string {
 function formatProblem(problem: Problem, view: ErrorView): string[] {
   const { location, snippet, message } = problem;
   const place = location === undefined ? '' : `${view.colors.cyan(formatPlace(location, view))}: `;
+  const path = location?.path ?? '';
+  const said = path !== '' && message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
   return [
-    `  ${place}${cleanLine(message)}`,
+    `  ${place}${cleanLine(said)}`,
     ...(snippet === undefined ? [] : snippet.split('\n').map((line) => `      ${cleanLine(line)}`)),
     ...(problem.next === undefined ? [] : [`      ${cleanLine(problem.next)}`]),
   ];

@@ -9,7 +9,8 @@ export async function findRunOrNull(target: string, sjs: Sjs): Promise<RunRecord
   try {
     return await sjs.findRun(target);
   } catch (error) {
-    if (error instanceof SjsError && error.code === 'RUN_NOT_FOUND' && target.length < 26) return null;
+    const canBeImage = target.length < 26 && target === target.toLowerCase();
+    if (error instanceof SjsError && error.code === 'RUN_NOT_FOUND' && canBeImage) return null;
     throw error;
   }
 }

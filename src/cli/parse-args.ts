@@ -16,15 +16,16 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   const before = end === -1 ? words : words.slice(0, end);
   // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
   const after = end === -1 ? null : words.slice(end + 1);
-  const parsed = parseWords(name, splitShortValues(before, specs), specs);
+  const parsed = parseWords(name, plainSwitches(name, splitShortValues(before, specs), specs), specs);
   refuseUnknown(name, verb, specs, parsed);
   const positionals = [...parsed._.map(String), ...((!verb.passesArgs && after) || [])];
   checkPositionals(name, verb, positionals);
   const given = (option: string): string[] => [parsed[option] ?? []].flat().map(String);
   for (const [option, spec] of Object.entries(specs)) {
-    if (spec.value !== undefined && !spec.many && given(option).length > 1) {
-      throw usageError(name, `--${option} is given more than once`);
-    }
+    if (spec.value === undefined || spec.many) continue;
+    if (given(option).length > 1) throw usageError(name, `--${option} is given more than once`);
+    // A variable of the shell that is not set: --policy="$FILE".
+    if (given(option).includes('')) throw usageError(name, `--${option} needs a value`);
   }
   return {
     positionals,
@@ -82,6 +83,25 @@ function splitShortValues(words: readonly string[], specs: Readonly<Record<strin
   );
 }
 
+/** `--json=true` as `--json`, and `--json=false` as nothing, as the flags of docker and kubectl. */
+function plainSwitches(
+  name: string,
+  words: readonly string[],
+  specs: Readonly<Record<string, OptionSpec>>,
+): string[] {
+  return words.flatMap((word) => {
+    const [, option = '', value] = /^--([^=]+)=(.*)$/s.exec(word) ?? [];
+    if (!Object.hasOwn(specs, option) || specs[option]?.value !== undefined) return [word];
+    if (value !== 'true' && value !== 'false') {
+      throw usageError(
+        name,
+        `--${option} is a switch, and ${JSON.stringify(value)} is neither true nor false`,
+      );
+    }
+    return value === 'true' ? [`--${option}`] : [];
+  });
+}
+
 function refuseUnknown(
   name: string,
   verb: Parsable,
@@ -124,7 +144,7 @@ function checkPositionals(name: string, verb: Parsable, positionals: readonly st
         `${JSON.stringify(extra)} was not expected`,
         `arguments for the program come after --: sjs ${name} ${positionals[0] ?? '<target>'} -- ${extra}`,
       )
-    : usageError(name, `${JSON.stringify(extra)} was not expected: sjs ${name} ${verb.usage}`);
+    : usageError(name, `${JSON.stringify(extra)} was not expected: ${`sjs ${name} ${verb.usage}`.trim()}`);
 }
 
 const dashed = (option: string): string => `${option.length === 1 ? '-' : '--'}${option}`;

@@ -4,6 +4,7 @@ import { createSjs, SjsError } from '../index.js';
 import { errorDocument, formatError, toSjsError } from './error-report.js';
 import { exitCodeOf, exitCodeOfSignal, RUN_EXIT } from './exit-codes.js';
 import { formatGroupHelp, formatHelp, formatVerbHelp } from './help.js';
+import { nearest } from './nearest.js';
 import { createOutput, OutputError, write, type Output } from './output.js';
 import { createReporter } from './reporter.js';
 import { selectVerb, type Selection } from './select-verb.js';
@@ -18,10 +19,11 @@ const INTERRUPTED_PATIENCE_MS = 1000;
 export async function runCli(argv: readonly string[]): Promise<void> {
   // Parsing may fail: whether JSON was asked for has to be known before.
   const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  const asksFor = (option: string): boolean => own.includes(option) || own.includes(`${option}=true`);
   const output = createOutput({
-    json: own.includes('--json'),
-    quiet: own.includes('--quiet') || own.includes('-q'),
-    verbose: own.includes('--verbose'),
+    json: asksFor('--json'),
+    quiet: asksFor('--quiet') || own.includes('-q'),
+    verbose: asksFor('--verbose'),
     env: process.env,
     stdout: process.stdout,
     stderr: process.stderr,
@@ -74,8 +76,10 @@ async function runSelected(
 function refuseStrayOptions(words: readonly string[]): void {
   const stray = words.find((word) => word.startsWith('-') && !['-h', '--help', '--version'].includes(word));
   if (stray === undefined) return;
+  const name = stray.replace(/^-+|=.*$/gs, '');
+  const meant = name === 'v' ? 'version' : nearest(name, ['help', 'version']);
   throw new SjsError('USAGE', `${stray} stands alone: a verb is missing`, {
-    next: 'sjs --help lists the verbs',
+    next: meant === undefined ? 'sjs --help lists the verbs' : `did you mean sjs --${meant}?`,
   });
 }
 

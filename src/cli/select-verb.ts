@@ -25,6 +25,8 @@ export function selectVerb(argv: readonly string[]): Selection {
   const [word, second] = [argv[at], argv[at + 1]];
   if (word === undefined || word === '--') return { verb: null, group: null, rest: argv };
   const without = (count: number): string[] => [...argv.slice(0, at), ...argv.slice(at + count)];
+  // As git, npm, docker and kubectl have it.
+  if (word === 'help') return selectVerb([...without(1).filter((other) => other !== '--help'), '--help']);
   if (Object.hasOwn(VERBS, word)) return { verb: word, group: null, rest: without(1) };
   const members = Object.keys(VERBS).filter((name) => name.startsWith(`${word} `));
   if (members.length === 0) throw unknownVerb(word, Object.keys(VERBS));

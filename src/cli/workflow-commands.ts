@@ -6,6 +6,9 @@
 const ANYWHERE = ['##[', '##vso[', '##teamcity[', 'section_start:', 'section_end:'];
 const AT_START = '::';
 
+/** Whether a CI system reads the output. `CI=false` is how CI is turned off where it is set for everybody. */
+export const isCi = (env: NodeJS.ProcessEnv): boolean => !['', '0', 'false'].includes(env['CI'] ?? '');
+
 /** Breaks workflow commands in clean text, character by character; holds back what may still become one. */
 export class WorkflowCommandFilter {
   private held = '';

@@ -42,11 +42,11 @@ export async function findEntry(
   if (form === 'path' || form === 'stdin') {
     throw new SjsError(
       'NOT_YET',
-      `${form === 'path' ? `running the path ${target}` : 'running code from stdin'} is not possible yet`,
+      `${form === 'path' ? `the path ${target}` : 'code on stdin'} cannot be a target yet`,
       {
         next:
           form === 'path'
-            ? `build it first: sjs build ${target}, then run the tag it prints`
+            ? `build it first: sjs build ${target}, then give the tag it prints`
             : 'put the code into a folder and use sjs init and sjs build',
       },
     );

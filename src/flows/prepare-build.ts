@@ -12,6 +12,7 @@ import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { SjsError } from '../errors.js';
 import { collectSource } from '../stages/collect/collect-source.js';
+import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
@@ -26,7 +27,7 @@ import {
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
 import { SECRETS_PRELOAD } from '../stages/render/node-command.js';
-import { findLocked, resolveBase } from '../stages/resolve/resolve-base.js';
+import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
 import type { Digest } from '../model/digest.js';
 
@@ -91,13 +92,13 @@ export async function prepareBuild(
   const resources: Resources = { ...DEFAULT_RESOURCES, ...defaultResources(policy), ...sandbox.resources };
   checkSandbox(policy, loaded, resources);
   const request = baseRequestOf(loaded, policy);
+  // Before anything is asked of it: a hostile sandbox.yaml could name any host that this machine reaches.
+  const repository = formatRepository(parseRepository(request.image));
+  const rules = trustRequirement(policy, repository);
   const lock = await locking;
   const verifier = askOnce(tools.verifier);
   const locked = options.update ? null : findLocked(request, lock);
-  if (locked) {
-    const rules = trustRequirement(policy, formatRepository(locked));
-    beginVerifying(locked, rules, verifier, tools.clock, signal);
-  }
+  if (locked) beginVerifying(locked, rules, verifier, tools.clock, signal);
   const assets = tools.assets();
   assets.catch(() => undefined);
   const platform = await asking;
@@ -111,19 +112,12 @@ export async function prepareBuild(
     `${request.image} ${'version' in request ? request.version : request.digest}`,
   );
   const resolved = await resolveBase(request, platform, tools.registry, lock, options, signal);
-  const repository = formatRepository(resolved.repository);
   refuseDenied(policy, resolved);
   tools.reporter.step(
     'verify',
     `${repository}@${resolved.digest}${resolved.version === null ? '' : ` (${resolved.version})`}`,
   );
-  const base = await verifyBase(
-    resolved,
-    trustRequirement(policy, repository),
-    verifier,
-    tools.clock,
-    signal,
-  );
+  const base = await verifyBase(resolved, rules, verifier, tools.clock, signal);
 
   if (policy.layers.some((layer) => layer.floors.cosign !== undefined)) {
     checkFloors(policy, { cosign: await tools.verifier.version(signal) });
@@ -143,11 +137,16 @@ export async function prepareBuild(
     );
   }
   const tree = await collecting;
-  tools.reporter.step('pack', `${tree.entries.length} files and folders from ${tree.root}`);
+  const count = tree.entries.length;
+  tools.reporter.step('pack', `${count} ${count === 1 ? 'entry' : 'entries'} from ${tree.root}`);
   if (tree.withheld.length > 0) {
     tools.reporter.warn(
       `left out because they look like secrets: ${tree.withheld.join(', ')} (name one with !path in .sjsignore to include it)`,
     );
+  }
+  const missing = missingEntrypoint(sandbox, tree);
+  if (missing !== null) {
+    tools.reporter.warn(`the program ${missing} is not in the source ${tree.root}: a run will not find it`);
   }
   const rendered = renderDockerfile(template, sandbox, base, resources, sha256(seccompProfile));
   const context = await packContext({

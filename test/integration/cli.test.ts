@@ -50,12 +50,16 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs the built command line in a folder of its own, with an engine that nobody can reach. */
+/**
+ * Runs the built command line in a folder of its own, with an engine that nobody can reach; `directly` as a shell does,
+ * by its first line.
+ */
 function sjs(
   words: readonly string[],
-  options: { stdin?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { stdin?: string; env?: NodeJS.ProcessEnv; directly?: boolean } = {},
 ): Promise<Result> {
-  const child = spawn(process.execPath, [MAIN, ...words], {
+  const [program, args] = options.directly ? [MAIN, words] : [process.execPath, [MAIN, ...words]];
+  const child = spawn(program, args, {
     cwd: folder,
     env: {
       PATH: process.env['PATH'],
@@ -119,8 +123,35 @@ test('starts with the code that was compiled when it was built', async () => {
   expect(new Script(source, { filename: bundle, cachedData }).cachedDataRejected).toBe(true);
 });
 
+test('a file of variables that is named on the command line is never Node’s to read', async () => {
+  const file = join(folder, 'evil.env');
+  await writeFile(join(folder, 'evil.cjs'), "process.stdout.write('ran on the host')");
+  await writeFile(file, `NODE_OPTIONS=--require=${join(folder, 'evil.cjs')}\n`);
+  const result = await sjs(['run', 'x', '--env-file', file], { directly: true });
+  expect(result).toMatchObject({ status: 125, stdout: '' });
+  expect(result.stderr).toContain('sjs takes no --env-file');
+});
+
+test('what stands where a verb should is named, with what was probably meant', async () => {
+  for (const [word, next] of [
+    ['-v', 'did you mean sjs --version?'],
+    ['--verison', 'did you mean sjs --version?'],
+    ['--json', 'sjs --help lists the verbs'],
+  ] as const) {
+    const { status, stderr } = await sjs([word]);
+    expect({ word, status, next: /next: {2}(.*)/.exec(stderr)?.[1] }).toEqual({ word, status: 2, next });
+  }
+});
+
+test('--json=true is --json', async () => {
+  expect(JSON.parse((await sjs(['version', '--json=true'])).stdout)).toMatchObject({
+    node: process.versions.node,
+  });
+  expect((await sjs(['version', '--json=false'])).stdout).toMatch(/^sjs /);
+});
+
 describe('help', () => {
-  test.each([[[]], [['--help']], [['-h']]])('is the answer to %j', async (words) => {
+  test.each([[[]], [['--help']], [['-h']], [['help']]])('is the answer to %j', async (words) => {
     const { status, stdout, stderr } = await sjs(words);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     for (const verb of VERBS) expect(stdout).toContain(`  ${verb} `);

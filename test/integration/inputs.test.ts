@@ -137,6 +137,27 @@ test('T04: environment values arrive byte for byte, and none of the host’s', a
   );
 });
 
+test('arguments that Node would take for its own reach the program', async () => {
+  const tag = await build('words', '', 'console.log(JSON.stringify(process.argv.slice(2)))');
+  const words = ['--env-file=missing', '--env-file', 'missing', '--env-file-if-exists=x', '--', '--inspect'];
+  const { code, stdout, stderr } = await sjs(['run', tag, '--', ...words]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toEqual(words);
+});
+
+test('a program that is not in the source is warned of when it is built', async () => {
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('absent'), 'other.js': '' });
+  const { code, stderr } = await sjs(['plan', folder]);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^warning the program index\.js is not in the source /m);
+});
+
+test('declared permissions put nothing on stderr', async () => {
+  const spec = '  permissions: { childProcess: true, worker: true }\n';
+  const { code, stdout, stderr } = await sjs(['run', await build('granted', spec, 'console.log(1)')]);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '1\n', stderr: '' });
+});
+
 describe('what goes into a run', () => {
   const ECHO = `process.stdin.pipe(process.stdout)`;
 

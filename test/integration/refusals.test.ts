@@ -5,11 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Digest } from '../../src/model/digest.js';
 import { makeCosignKeys } from '../support/cosign-keys.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
+import { startServer, stopServers } from '../support/tiny-server.js';
 import { MANIFEST, pushTinyImage, type TinyImageOptions } from '../support/tiny-image.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
 cleanPrograms();
+stopServers();
 
 const HOST = world.registry;
 /** Whatever was built of these sandboxes; other tests build at the same time. */
@@ -165,9 +167,10 @@ describe('verification refuses, each under its own code, and builds nothing', ()
     await expectRefusal(refuse(at('impostor')), 'BASE_REPOSITORY_MISMATCH', 3);
   });
 
-  test('an untrusted repository', async () => {
-    await pushTinyImage(HOST, 'elsewhere/node', '1.0.0');
-    await expectRefusal(refuse(`{ image: "${HOST}/elsewhere/node", version: "1.0.0" }`), 'BASE_UNTRUSTED', 4);
+  test('an untrusted repository, before anything is asked of its host', async () => {
+    const { host, seen } = await startServer((_, response) => response.writeHead(404).end());
+    await expectRefusal(refuse(`{ image: "${host}/elsewhere/node", version: "1.0.0" }`), 'BASE_UNTRUSTED', 4);
+    expect(seen).toEqual([]);
   });
 
   test('a base with our labels', async () => {

@@ -1,6 +1,7 @@
 import type { RunRecord } from '../../index.js';
 import { passOutput, textOf } from '../run-streams.js';
 import type { CliContext, Verb } from '../verb.js';
+import { isCi } from '../workflow-commands.js';
 
 /** `sjs logs`: what a run wrote, each stream to its own. */
 export const logsVerb: Verb = {
@@ -13,6 +14,7 @@ export const logsVerb: Verb = {
   options: {
     stdout: { describe: 'only what it wrote to stdout' },
     stderr: { describe: 'only what it wrote to stderr' },
+    raw: { describe: 'show it on a terminal just as it is, control sequences too' },
   },
   async run(input, context) {
     const { sjs, output, env } = context;
@@ -29,7 +31,7 @@ export const logsVerb: Verb = {
       });
       return 0;
     }
-    const sinks = passOutput(output, { raw: false, ci: Boolean(env['CI']) });
+    const sinks = passOutput(output, { raw: input.has('raw'), ci: isCi(env) });
     if (isWanted.stdout)
       for await (const chunk of chunksOf(record.stdout, context)) await sinks.onStdout(chunk);
     if (isWanted.stderr)

@@ -6,6 +6,7 @@ import { describeEnding } from '../run-ending.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readSecrets } from '../run-request.js';
 import { collectOutput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
+import { isCi } from '../workflow-commands.js';
 
 /** `sjs run`: streams live, passes stdin and signals, exits with the program's code. */
 export const runVerb: Verb = {
@@ -81,7 +82,7 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
 
 /** How output is passed on, from the options and whether this is a CI system. */
 export function passOptions(input: VerbInput, { env }: CliContext): { raw: boolean; ci: boolean } {
-  return { raw: input.has('raw'), ci: Boolean(env['CI']) };
+  return { raw: input.has('raw'), ci: isCi(env) };
 }
 
 function sayEnding(record: RunRecord, received: string | null, { output }: CliContext): void {

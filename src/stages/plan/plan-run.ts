@@ -3,12 +3,13 @@ import { sha256 } from '../../model/digest.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import type { RunPlan, RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
+import { RESOURCE_RULES } from '../../model/sandbox-schema.js';
 import type { SealedImage } from '../../model/sealed-image.js';
 
 /**
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
- * @throws SjsError `RIGHTS_WIDENED`, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_REFUSED`.
+ * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_REFUSED`.
  */
 export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile: string): RunPlan {
   const { labels, image, entry } = sealed;
@@ -22,7 +23,7 @@ export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile
       },
     );
   }
-  checkEnv(request.env);
+  checkEnv(request.env, plan.secrets);
   checkSecrets(plan.secrets, request.secrets);
   const config = image.config;
   const environment = splitEnv(config.Env ?? []);
@@ -69,7 +70,7 @@ const SHOW: Record<keyof Resources, (value: number) => string> = {
   outputBytes: formatBytes,
 };
 
-const NAMES: Record<keyof Resources, string> = {
+const NAMES: Record<keyof Resources, keyof typeof RESOURCE_RULES> = {
   milliCpu: 'cpu',
   memoryBytes: 'memory',
   pids: 'pids',
@@ -78,19 +79,31 @@ const NAMES: Record<keyof Resources, string> = {
   outputBytes: 'output',
 };
 
+const flagOf = (key: keyof Resources): string => (key === 'outputBytes' ? 'output-limit' : NAMES[key]);
+
 function tighten(sealed: Resources, asked: Partial<Resources>): Resources {
   const limits: Record<keyof Resources, number> = { ...sealed };
   for (const [key, value] of Object.entries(asked) as [keyof Resources, number][]) {
     // To an engine 0 and less mean no limit at all.
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new SjsError('RIGHTS_WIDENED', `--${NAMES[key]} ${value} is no limit`, {
+      throw new SjsError('RIGHTS_WIDENED', `--${flagOf(key)} ${value} is no limit`, {
         next: 'ask for a whole number above 0',
       });
+    }
+    const least = RESOURCE_RULES[NAMES[key]].minimum;
+    if (value < least) {
+      throw new SjsError(
+        'USAGE',
+        `--${flagOf(key)} ${SHOW[key](value)} is less than the least, ${SHOW[key](least)}`,
+        {
+          next: `ask for at least ${SHOW[key](least)}`,
+        },
+      );
     }
     if (value > sealed[key]) {
       throw new SjsError(
         'RIGHTS_WIDENED',
-        `--${NAMES[key]} ${SHOW[key](value)} is more than the sealed ${SHOW[key](sealed[key])}`,
+        `--${flagOf(key)} ${SHOW[key](value)} is more than the sealed ${SHOW[key](sealed[key])}`,
         {
           next: `ask for at most ${SHOW[key](sealed[key])}, or raise spec.resources.${NAMES[key]} in sandbox.yaml and build again`,
         },
@@ -101,8 +114,14 @@ function tighten(sealed: Resources, asked: Partial<Resources>): Resources {
   return limits;
 }
 
-function checkEnv(env: Readonly<Record<string, string>>): void {
+function checkEnv(env: Readonly<Record<string, string>>, secrets: readonly string[]): void {
   for (const [name, value] of Object.entries(env)) {
+    if (secrets.includes(name)) {
+      // The record and the engine would have it in plain text.
+      throw new SjsError('ENV_REFUSED', `${name} is a declared secret, and no plain variable`, {
+        next: `give it with --secret ${name} (taken from your environment) or --secret ${name}=@FILE`,
+      });
+    }
     const why = !isEnvName(name)
       ? 'is not a name'
       : isReservedEnv(name)

@@ -8,8 +8,20 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 const MIB = 1024 ** 2;
 
 /**
+ * What a declared permission gives Node, and the code of the warning that Node prints about it: with its process id, which
+ * differs from run to run, so that no replay would have the same stderr.
+ */
+const GRANTS = [
+  ['childProcess', '--allow-child-process', 'PERM0002'],
+  ['worker', '--allow-worker', 'PERM0006'],
+  ['addons', '--allow-addons', 'PERM0001'],
+  ['wasi', '--allow-wasi', 'PERM0005'],
+] as const;
+
+/**
  * The argument list that starts the program. A command that begins with `node` gets Node's permission model, the heap
- * limit at the memory limit (so that the kernel ends what grows too large) and, with secrets, the preload.
+ * limit at the memory limit (so that the kernel ends what grows too large) and, with secrets, the preload; `--` ends
+ * Node's options, so that a program gets its arguments untouched.
  * @param nodeVersion version of the base, or null when nobody says: then Node 24's flags are used
  * @throws SjsError `SANDBOX_INVALID` for secrets with another command; `BASE_CONFIG_REFUSED` below Node 20.
  */
@@ -32,7 +44,8 @@ export function nodeCommand(
     ...permissionFlags(sandbox, nodeVersion),
     `--max-old-space-size=${Math.max(1, Math.floor(memoryBytes / MIB))}`,
     ...(sandbox.secrets.length > 0 ? [`--require=${SECRETS_PRELOAD}`] : []),
-    ...rest,
+    // Without it Node looks for --env-file among the program's own arguments and takes options from that file.
+    ...(rest.length > 0 ? ['--', ...rest] : []),
   ];
 }
 
@@ -43,14 +56,14 @@ function permissionFlags({ permissions, filesystem }: Sandbox, version: string |
     });
   }
   const stable = version === null || semver.satisfies(version, '^22.13.0 || >=23.5.0');
+  const granted = GRANTS.filter(([permission]) => permissions[permission]);
+  const silences = version === null || semver.satisfies(version, '^20.11.0 || >=21.3.0');
   return [
     stable ? '--permission' : '--experimental-permission',
     '--allow-fs-read=*',
     '--allow-fs-write=/tmp',
     ...(filesystem.outBytes === null ? [] : ['--allow-fs-write=/out']),
-    ...(permissions.childProcess ? ['--allow-child-process'] : []),
-    ...(permissions.worker ? ['--allow-worker'] : []),
-    ...(permissions.addons ? ['--allow-addons'] : []),
-    ...(permissions.wasi ? ['--allow-wasi'] : []),
+    ...granted.map(([, flag]) => flag),
+    ...(silences ? granted.map(([, , warning]) => `--disable-warning=${warning}`) : []),
   ];
 }

@@ -75,7 +75,8 @@ interface Pointer {
   readonly reference: string;
 }
 
-function parseRepository(image: string): Repository {
+/** The repository that `spec.base.image` names. @throws SjsError `REFERENCE_INVALID`, `BASE_NOT_PINNED` */
+export function parseRepository(image: string): Repository {
   const { registry, path, tag, digest } = parseReference(image);
   if (tag === undefined && digest === undefined) return { registry, path };
   throw new SjsError('BASE_NOT_PINNED', `${image} has a tag or digest in its name`, {

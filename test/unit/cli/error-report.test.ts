@@ -53,6 +53,30 @@ describe('an error for people', () => {
     );
   });
 
+  test('says each thing once: the path is in the place, and a hint stands where it belongs', () => {
+    const location = { file: '/home/u/place/s.yaml', line: 2, column: 3, path: 'spec.runtime' };
+    const one = { message: 'spec.runtime: "x" is wrong', location, next: 'use the default' };
+    const two = { message: 'no name', next: 'give a name' };
+    const report = (problems: readonly (typeof one | typeof two)[]): string =>
+      formatError(new SjsError('SANDBOX_INVALID', 'wrong', { problems, next: 'use the default' }), view);
+    expect(report([one])).toBe(
+      [
+        'error[SANDBOX_INVALID]: wrong',
+        '  s.yaml:2:3 spec.runtime: "x" is wrong',
+        '  next:  use the default',
+      ].join('\n'),
+    );
+    expect(report([one, two])).toBe(
+      [
+        'error[SANDBOX_INVALID]: wrong',
+        '  s.yaml:2:3 spec.runtime: "x" is wrong',
+        '      use the default',
+        '  no name',
+        '      give a name',
+      ].join('\n'),
+    );
+  });
+
   test('has no control character of foreign words, and none of their lines begins one of ours', () => {
     const error = new SjsError('BUILD_FAILED', 'the build failed \x1b]52;c;x\x07', {
       cause: new Error('first\x1b[2J\n::add-path::/evil\n\u202etxt'),

@@ -40,6 +40,22 @@ describe('options', () => {
     }
   });
 
+  test('that are switches can be said to be true or false, and nothing else', () => {
+    expect(parseRun('job', '--raw=true').has('raw')).toBe(true);
+    expect(parseRun('job', '--raw=false').has('raw')).toBe(false);
+    expect(errorOf(() => parseRun('job', '--json=1'))).toMatchObject({
+      code: 'USAGE',
+      message: '--json is a switch, and "1" is neither true nor false',
+    });
+  });
+
+  test('need the value they take', () => {
+    expect(errorOf(() => parseRun('job', '--policy='))).toMatchObject({
+      code: 'USAGE',
+      message: '--policy needs a value',
+    });
+  });
+
   test('stay texts', () => {
     expect(parseRun('1e3', '--timeout', '010', '-e', 'A=0x10', '-e', 'B.c=1').values('env')).toEqual([
       'A=0x10',

@@ -84,6 +84,13 @@ test('on the terminal of a CI job workflow commands are broken up', async () => 
   expect(terminal.text()).not.toMatch(/^::/m);
 });
 
+test.each(['false', '0', ''])('CI=%s is no CI job: a pipe gets the bytes', async (CI) => {
+  const pipe = memoryStream();
+  const { sjs } = fakeRun({}, { stdout: '::add-path::/x\n' });
+  await runVerbWith('run', runVerb, ['job'], sjs, { stdout: pipe, env: { CI } });
+  expect(pipe.text()).toBe('::add-path::/x\n');
+});
+
 describe('--json', () => {
   test('is the record with the texts, and nothing is streamed', async () => {
     const { status, stdout, stderr } = await runVerbWith(

@@ -9,6 +9,8 @@ describe('the verb', () => {
     [['--policy', 'p.yaml', 'base', 'ls', '-q'], 'base ls', ['--policy', 'p.yaml', '-q']],
     [['--policy=p.yaml', 'policy', 'show', 'dir'], 'policy show', ['--policy=p.yaml', 'dir']],
     [['validate', 'run'], 'validate', ['run']],
+    [['help', 'run'], 'run', ['--help']],
+    [['help', 'base', 'ls'], 'base ls', ['--help']],
   ])('of %j is found', (argv, verb, rest) => {
     expect(selectVerb(argv)).toEqual({ verb, group: null, rest });
   });
@@ -16,6 +18,8 @@ describe('the verb', () => {
   test('can be absent', () => {
     expect(selectVerb([])).toEqual({ verb: null, group: null, rest: [] });
     expect(selectVerb(['--help'])).toEqual({ verb: null, group: null, rest: ['--help'] });
+    expect(selectVerb(['help'])).toEqual({ verb: null, group: null, rest: ['--help'] });
+    expect(selectVerb(['help', 'base'])).toEqual({ verb: null, group: 'base', rest: ['--help'] });
     expect(selectVerb(['base', '--help'])).toEqual({ verb: null, group: 'base', rest: ['--help'] });
     expect(selectVerb(['--', 'run'])).toMatchObject({ verb: null });
   });

@@ -94,6 +94,15 @@ describe('logs', () => {
     await runVerbWith('logs', logsVerb, [RUN], { ...sjs, findRun: () => Promise.resolve(other) }, { stdout });
     expect(stdout.text()).toBe('\\x1b]0;x\\x07\n');
   });
+
+  test('are the bytes with --raw', async () => {
+    contents[hex('4')] = '\x1b]0;x\x07\n';
+    const stdout = memoryStream({ isTTY: true });
+    const findRun = (): Promise<RunRecord> =>
+      Promise.resolve({ ...record, stdout: stream(hex('4')) } as RunRecord);
+    await runVerbWith('logs', logsVerb, ['--raw', RUN], { ...sjs, findRun }, { stdout });
+    expect(stdout.text()).toBe('\x1b]0;x\x07\n');
+  });
 });
 
 describe('replay', () => {

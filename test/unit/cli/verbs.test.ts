@@ -29,7 +29,7 @@ const FLAGS: Record<string, readonly string[]> = {
   ],
   replay: ['--secret NAME …'],
   runs: ['-n --last N', '-q --quiet', '--no-trunc'],
-  logs: ['--stdout', '--stderr'],
+  logs: ['--stdout', '--stderr', '--raw'],
   inspect: [],
   rm: [],
   prune: [],

@@ -82,7 +82,7 @@ describe('limits', () => {
     ['pids', '--pids'],
     ['files', '--files'],
     ['timeoutMs', '--timeout'],
-    ['outputBytes', '--output'],
+    ['outputBytes', '--output-limit'],
   ] as const)('%s never widens', (key, flag) => {
     const limits = { [key]: DEFAULT_RESOURCES[key] + 1 };
     expect(() => planRun(sealed(), { ...REQUEST, limits }, PROFILE)).toThrow(
@@ -93,6 +93,16 @@ describe('limits', () => {
       }),
     );
   });
+});
+
+test.each([
+  ['memoryBytes', '--memory 1 is less than the least, 6Mi'],
+  ['files', '--files 1 is less than the least, 16'],
+  ['milliCpu', '--cpu 1m is less than the least, 10m'],
+] as const)('%s below what a sandbox can declare is refused before the engine is asked', (key, message) => {
+  expect(() => planRun(sealed(), { ...REQUEST, limits: { [key]: 1 } }, PROFILE)).toThrow(
+    expect.objectContaining({ code: 'USAGE', message }),
+  );
 });
 
 test.each([0, -1, NaN, Infinity, 0.5])('a limit of %p is none, and refused', (value) => {
@@ -129,6 +139,13 @@ describe('environment', () => {
       expect.objectContaining({ code: 'ENV_REFUSED' }),
     );
   });
+});
+
+test('a declared secret is no plain variable, which record and engine would have in plain text', () => {
+  const request = { ...REQUEST, env: { TOKEN: 'x' }, secrets: { TOKEN: 'y' } };
+  expect(() => planRun(sealed({ secrets: ['TOKEN'] }), request, PROFILE)).toThrow(
+    expect.objectContaining({ code: 'ENV_REFUSED', next: expect.stringContaining('--secret TOKEN') }),
+  );
 });
 
 test('secrets must be declared and given', () => {

@@ -59,6 +59,7 @@ describe('the Dockerfile', () => {
       '--allow-fs-read=*',
       '--allow-fs-write=/tmp',
       '--max-old-space-size=256',
+      '--',
       '/app/index.js',
     ]);
     const rich = render({
@@ -86,6 +87,18 @@ describe('the Dockerfile', () => {
     expect(() => render({}, { signedVersion: '18.0.0' })).toThrow(
       expect.objectContaining({ code: 'BASE_CONFIG_REFUSED' }),
     );
+  });
+
+  test('what Node says about granted permissions is silenced where Node can, and only for those', () => {
+    const permissions = { childProcess: true, worker: false, addons: false, wasi: false };
+    const silenced = (signedVersion: string): readonly string[] =>
+      (render({ permissions }, { signedVersion }).expectedConfig.Entrypoint ?? []).filter((word) =>
+        word.startsWith('--disable-warning'),
+      );
+    expect(silenced('24.1.0')).toEqual(['--disable-warning=PERM0002']);
+    expect(silenced('20.11.0')).toEqual(['--disable-warning=PERM0002']);
+    expect(silenced('20.10.0')).toEqual([]);
+    expect(silenced('21.2.0')).toEqual([]);
   });
 
   test('Node by its path is Node all the same', () => {

@@ -1,0 +1,16 @@
+import { runsNode, type Sandbox } from '../../model/sandbox.js';
+import type { SourceTree } from '../../model/source-tree.js';
+
+/**
+ * The script of a node command when nothing in the source can be it, relative to the source; null when something can, as
+ * Node looks for it: by its name, with an extension, or as a folder. A base could bring it too, so that this is no error.
+ */
+export function missingEntrypoint({ command }: Pick<Sandbox, 'command'>, tree: SourceTree): string | null {
+  const [, script] = command;
+  if (!runsNode(command) || !script?.startsWith('/app/')) return null;
+  const path = script.slice('/app/'.length);
+  const isThere = tree.entries.some(
+    (entry) => entry.path === path || entry.path.startsWith(`${path}.`) || entry.path.startsWith(`${path}/`),
+  );
+  return isThere ? null : path;
+}
