@@ -55,7 +55,7 @@ const INTERRUPTED_PATIENCE_MS = 1000;
  * Runs a sealed image: seal check, policy check, record, engine, record. Returns the finished record; what the code
  * did is in its `state` and `exitCode`, and never an exception.
  * @throws SjsError when nothing ran: `TARGET_*`, `SEAL_*`, `POLICY_VIOLATION`, `RIGHTS_WIDENED`, `SECRET_*`,
- * `CONTROL_MISSING`, `ENGINE_*`. With the error of an engine that failed in the middle, the record says so too.
+ * `USAGE` when files are wanted of a sandbox without /out, `CONTROL_MISSING`, `ENGINE_*`. With the error of an engine that failed in the middle, the record says so too.
  */
 export async function runSandbox(
   target: string,
@@ -72,6 +72,11 @@ export async function runSandbox(
   const policy = await policyLoading;
   checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
   const plan = planRun(sealed, request, await profile);
+  if (output.onArtifact && plan.filesystem.outBytes === null) {
+    throw new SjsError('USAGE', `${sealed.entry.tag} declares no /out: no files can come out of it`, {
+      next: 'leave --out out, or declare spec.filesystem.out and build again',
+    });
+  }
   const facts = probing.then((found) => requireControls(found, policy));
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
 }

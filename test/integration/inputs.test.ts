@@ -290,6 +290,13 @@ else process.exit(Number(how));`,
     expect(record).toMatchObject({ state: 'succeeded', exitCode: 0, stdout: { bytes: 5 } });
   });
 
+  test('files of a sandbox without /out are refused before it runs', async () => {
+    const tag = await build('no-out', '', `console.log('ran')`);
+    const { code, stdout, stderr } = await sjs(['run', tag, '--out', join(await makeFolder(), 'results')]);
+    expect({ code, stdout }).toEqual({ code: 125, stdout: '' });
+    expect(stderr).toContain(`error[USAGE]: ${tag} declares no /out`);
+  });
+
   test('a run whose sjs was killed is found by the next command, with its output and exit code', async () => {
     const tag = await build(
       'orphan',
