@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
+import { canonicalJson } from '../model/canonical-json.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
 import type { RootfsFindings, VerifiedBase } from '../model/base.js';
@@ -7,7 +8,7 @@ import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
-import { writeLock } from '../stages/lock/lock-file.js';
+import { writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
@@ -62,25 +63,22 @@ export async function buildSandbox(
   let entry: IndexEntry;
   try {
     entry = known ?? (await buildAndSeal(prepared, building, tools, signal));
-    if (prepared.lockChanges.length > 0) await writeLock(loaded.directory, prepared.lock);
+    if (prepared.lockChanges.length > 0) {
+      await writeLock(loaded.directory, prepared.lock);
+      tools.reporter.step('lock', describeChanges(prepared.lockChanges));
+    }
     if (!known) await tools.images.tag(entry.imageId, entry.tag, signal);
   } finally {
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) await noteUse(known, tools);
+  if (known) await refresh(known, baseOf(prepared.base), tools);
   return {
     tag: entry.tag,
     seal: entry.seal,
     inputs: entry.inputs,
     imageId: entry.imageId,
-    base: {
-      image: formatRepository(prepared.base.repository),
-      version: prepared.base.signedVersion,
-      digest: prepared.base.digest,
-      manifestDigest: prepared.base.manifestDigest,
-      signer: prepared.base.signature.signer,
-    },
+    base: { ...baseOf(prepared.base), signer: prepared.base.signature.signer },
     cached: known !== null,
     name: entry.name,
     version: entry.version,
@@ -90,12 +88,32 @@ export async function buildSandbox(
   };
 }
 
-/** What is built again and again is in use, however old it is: prune looks at this. Once a day is enough. */
-async function noteUse(entry: IndexEntry, { store, clock }: BuildTools): Promise<void> {
+const describeChanges = (changes: readonly LockChange[]): string =>
+  changes.every(({ from }) => from === null)
+    ? 'sandbox.lock is new: commit it'
+    : `sandbox.lock changed: ${changes.map(({ field }) => field).join(', ')}; review and commit it`;
+
+/**
+ * What is built again and again is in use, however old it is: prune looks at this, and once a day is enough. The same
+ * seal may come from another repository of the same base: verify asks the one that was verified last.
+ */
+async function refresh(
+  entry: IndexEntry,
+  base: IndexEntry['base'],
+  { store, clock }: BuildTools,
+): Promise<void> {
   const now = clock.now();
-  if (now - Date.parse(entry.usedAt ?? entry.createdAt) < DAY_MS) return;
-  await store.saveImage({ ...entry, usedAt: new Date(now).toISOString() });
+  const isRecent = now - Date.parse(entry.usedAt ?? entry.createdAt) < DAY_MS;
+  if (isRecent && canonicalJson(base) === canonicalJson(entry.base)) return;
+  await store.saveImage({ ...entry, base, usedAt: new Date(now).toISOString() });
 }
+
+const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
+  image: formatRepository(base.repository),
+  digest: base.digest,
+  manifestDigest: base.manifestDigest,
+  version: base.signedVersion,
+});
 
 /** The entry of an earlier build of the same inputs, if the engine still has its image unchanged under its tag. */
 async function findSealed(
@@ -142,12 +160,7 @@ async function buildAndSeal(
     version,
     imageId: image.imageId,
     inputs,
-    base: {
-      image: formatRepository(base.repository),
-      digest: base.digest,
-      manifestDigest: base.manifestDigest,
-      version: base.signedVersion,
-    },
+    base: baseOf(base),
     createdAt: new Date(tools.clock.now()).toISOString(),
   };
   checkSeal(image, entry);
