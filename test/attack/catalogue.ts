@@ -473,6 +473,28 @@ export const CASES = {
     control: 'labels given when a run is created',
     removed: 'the stranger: a container as of a run whose sjs is dead',
   },
+
+  // b17 Replay
+  Y01: {
+    tried: 'take away what a run was made of: its registry, and cosign',
+    control: 'a replay needs the sealed image and the record alone',
+    removed: 'the seal: a build of the same sandbox, which asks for both',
+  },
+  Y02: {
+    tried: 'replay with more: by flags, by an edited record, by a weaker seccomp profile',
+    control: 'a replay takes no such flags; limits are bounded by the seal, which names the profile',
+    removed: 'the seal: docker run of the same image with the same wishes',
+  },
+  Y03: {
+    tried: 'replay what is not there, or lies at a path of its own choice',
+    control: 'a target is looked up in the index and the records, and never pulled or opened',
+    removed: 'the lookup: docker run, which pulls; a path made of the target',
+  },
+  Y07: {
+    tried: 'come out otherwise in one of 25 replays, while others run',
+    control: 'the same image, arguments, stdin, environment and limits',
+    removed: 'what is the same: a program that prints random bytes',
+  },
 } satisfies Readonly<Record<string, Case>>;
 
 /** The number of a case. */

@@ -55,16 +55,16 @@ export interface ProcessResult {
   readonly stderr: string;
 }
 
-/** Runs the built command line with an SJS_HOME of its own. */
+/** Runs the built command line with an SJS_HOME of its own; the one of `root` where another installation is meant. */
 export function runSjs(
   home: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; input?: string; cwd?: string } = {},
+  options: { env?: Record<string, string>; input?: string; cwd?: string; root?: string } = {},
 ): Promise<ProcessResult> {
   return new Promise((done) => {
     const child = execFile(
       process.execPath,
-      [resolve('dist/cli/main.cjs'), ...args],
+      [resolve(options.root ?? '.', 'dist/cli/main.cjs'), ...args],
       {
         env: {
           PATH: process.env['PATH'] ?? '',

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
 import { isDigest } from '../../model/digest.js';
-import { formatReference } from '../../model/reference.js';
+import { formatReference, parseReference } from '../../model/reference.js';
 import { malformedFields, splitRuntimeConfig } from '../../model/runtime-config.js';
 import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
@@ -19,6 +19,11 @@ const PULL_MS = 10 * 60_000;
 /** The images of a Docker Engine, and BuildKit behind its API. */
 export function createDockerImageStore(client: DockerClient): ImageStore {
   const { docker, call } = client;
+  /** What is no name of an image would be another path of the engine's API (ATTACKS Y03). */
+  const imageAt = (name: string): ReturnType<typeof docker.getImage> => {
+    if (!isDigest(name)) parseReference(name);
+    return docker.getImage(name);
+  };
   return {
     platform: async (signal) => {
       const answer = await call('ask for its version', CALL_MS, () => docker.version(), signal);
@@ -31,7 +36,7 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       const found = await call(
         'inspect an image',
         CALL_MS,
-        () => orNull(docker.getImage(reference).inspect()),
+        () => orNull(imageAt(reference).inspect()),
         signal,
       );
       return found && describeImage(found);
@@ -88,13 +93,13 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       await call(
         `tag ${tag}`,
         CALL_MS,
-        (abortSignal) => docker.getImage(imageId).tag({ ...target, abortSignal }),
+        (abortSignal) => imageAt(imageId).tag({ ...target, abortSignal }),
         signal,
       );
     },
 
     remove: async (tag, signal) => {
-      const remove = (abortSignal: AbortSignal) => orNull(docker.getImage(tag).remove({ abortSignal }));
+      const remove = (abortSignal: AbortSignal) => orNull(imageAt(tag).remove({ abortSignal }));
       try {
         await call(`remove ${tag}`, SLOW_CALL_MS, remove, signal);
         return true;

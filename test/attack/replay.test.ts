@@ -1,0 +1,284 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect } from '@jest/globals';
+import type { ReplayVerdict, RunRecord } from '../../src/model/record.js';
+import { attack } from '../support/attack.js';
+import { cleanPrograms, makePrograms } from '../support/programs.js';
+import { startRegistry } from '../support/registry-process.js';
+import {
+  cleanFolders,
+  makeFolder,
+  runSjs,
+  sandboxYaml,
+  world,
+  type ProcessResult,
+} from '../support/world.js';
+
+cleanFolders();
+cleanPrograms();
+const execute = promisify(execFile);
+
+const docker = (args: readonly string[]): string =>
+  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', timeout: 60_000 }).trim();
+const images = new Set<string>();
+afterAll(() => {
+  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
+});
+
+let home: string;
+beforeAll(async () => {
+  home = await makeFolder();
+});
+
+const codeOf = ({ stdout }: ProcessResult): string =>
+  (JSON.parse(stdout) as { error: { code: string } }).error.code;
+const imageOf = (tag: string): string => docker(['image', 'inspect', '--format', '{{.Id}}', tag]);
+const recordFile = (id: string): string => join(home, 'sjs/runs', `${id}.json`);
+const readRecord = async (id: string): Promise<RunRecord> =>
+  JSON.parse(await readFile(recordFile(id), 'utf8')) as RunRecord;
+
+/** Builds a sandbox; its tag. */
+async function build(folder: string, env: Record<string, string> = {}): Promise<string> {
+  const { code, stdout, stderr } = await runSjs(home, ['build', folder], { env });
+  expect({ code, error: code === 0 ? '' : stderr }).toEqual({ code: 0, error: '' });
+  images.add(stdout.trim());
+  return stdout.trim();
+}
+const seal = async (name: string, code: string): Promise<string> =>
+  build(await makeFolder({ 'sandbox.yaml': sandboxYaml(name), 'index.js': code }));
+/** Runs it; the run's id. */
+async function run(tag: string, input = '', args: readonly string[] = []): Promise<string> {
+  const { stdout } = await runSjs(home, ['run', '-i', '--json', tag, '--', ...args], { input });
+  return (JSON.parse(stdout) as RunRecord).id;
+}
+type Replayed = ReplayVerdict & { readonly replay: string };
+async function replay(id: string, env: Record<string, string> = {}): Promise<Replayed> {
+  return JSON.parse((await runSjs(home, ['replay', id, '--json'], { env })).stdout) as Replayed;
+}
+
+/** A run whose base came from a registry that is gone; at its place somebody listens, and cosign only tells. */
+async function loseSources() {
+  const registry = await startRegistry();
+  const target = `${registry.host}/base/node`;
+  const own = { SJS_POLICY: join(await makeFolder(), 'policy.yaml') };
+  const words = ['base', 'import', world.reference, `${target}:${world.version}`, '--trust'];
+  const imported = await runSjs(home, [...words, '--sign-key', world.keyFile], { env: own });
+  expect(imported).toMatchObject({ code: 0 });
+  const base = `  base: { image: "${target}", version: "${world.version}" }\n`;
+  const yaml = sandboxYaml('orphan', base);
+  const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': `console.log('as ever')` });
+  const tag = await build(folder, own);
+  const id = await run(tag);
+  await registry.stop();
+  const asked = join(await makeFolder(), 'asked');
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    // Both are asked at once: whoever is refused by one does not wait for the other.
+    const waiting = setInterval(() => void (existsSync(asked) && socket.destroy()), 50);
+    socket.on('error', () => {}).on('close', () => clearInterval(waiting));
+  }).listen(Number(registry.host.split(':')[1]), '127.0.0.1');
+  await once(server, 'listening');
+  const PATH = await makePrograms({ cosign: `echo "$@" >> ${asked}; exit 1` });
+  return {
+    folder,
+    tag,
+    id,
+    env: { ...own, PATH },
+    seen: () => ({ registry: connections > 0, cosign: existsSync(asked) }),
+    close: () => server.close(),
+  };
+}
+attack(
+  'Y01',
+  async () => {
+    const { tag, id, env, seen, close } = await loseSources();
+    const image = imageOf(tag);
+    const { reproduced, replay: again } = await replay(id, env).finally(close);
+    expect(reproduced).toBe(true);
+    expect((await readRecord(again)).seal).toBe((await readRecord(id)).seal);
+    expect(imageOf(tag)).toBe(image);
+    expect(seen()).toEqual({ registry: false, cosign: false });
+    return 'reproduced, from the same image; neither was asked';
+  },
+  async () => {
+    const { folder, env, seen, close } = await loseSources();
+    const built = await runSjs(home, ['build', folder, '--json'], { env }).finally(close);
+    expect(built.code).not.toBe(0);
+    expect(seen()).toEqual({ registry: true, cosign: true });
+    return `a build asks both, and is refused: ${codeOf(built)}`;
+  },
+);
+
+const WEAKER = [
+  ['--memory', '2Gi'],
+  ['-m', '2g'],
+  ['--runtime', 'runc'],
+  ['--network', 'bridge'],
+  ['--seccomp', 'unconfined'],
+  ['--security-opt', 'seccomp=unconfined'],
+  ['--accept-changes'],
+];
+/** Says how much it may: memory, seccomp, network. */
+const LOOK = `const fs = require('fs');
+console.log(JSON.stringify({
+  memory: process.constrainedMemory(),
+  seccomp: /Seccomp:\\s*(\\d)/.exec(fs.readFileSync('/proc/self/status', 'utf8'))[1],
+  network: Object.keys(require('os').networkInterfaces()).length,
+}));`;
+/** This sjs as it is installed, with a seccomp profile that allows everything. */
+async function installWeakened(): Promise<string> {
+  const root = await makeFolder();
+  for (const part of ['dist', 'policies', 'schemas', 'templates', 'package.json']) {
+    await cp(resolve(part), join(root, part), { recursive: true });
+  }
+  await symlink(resolve('node_modules'), join(root, 'node_modules'));
+  await writeFile(join(root, 'policies/seccomp.json'), '{"defaultAction":"SCMP_ACT_ALLOW"}');
+  return root;
+}
+attack(
+  'Y02',
+  async () => {
+    const id = await run(await seal('weaker', LOOK));
+    for (const flags of WEAKER) {
+      const result = await runSjs(home, ['replay', id, ...flags, '--json']);
+      expect({ flags, code: result.code, error: codeOf(result) }).toEqual({
+        flags,
+        code: 125,
+        error: 'USAGE',
+      });
+    }
+    const record = await readRecord(id);
+    const said: string[] = [];
+    for (const edited of [
+      { limits: { ...record.limits, memoryBytes: 2 * 1024 ** 3 } },
+      { limits: { ...record.limits, pids: 0 } },
+      { env: { NODE_OPTIONS: '--require=/tmp/x' } },
+    ]) {
+      await writeFile(recordFile(id), JSON.stringify({ ...record, ...edited }));
+      const result = await runSjs(home, ['replay', id, '--json']);
+      expect(result.code).toBe(126);
+      said.push(codeOf(result));
+    }
+    await writeFile(recordFile(id), JSON.stringify(record));
+    expect(said).toEqual(['RIGHTS_WIDENED', 'RIGHTS_WIDENED', 'ENV_REFUSED']);
+    const weakened = await runSjs(home, ['replay', id, '--json'], { root: await installWeakened() });
+    expect([weakened.code, codeOf(weakened)]).toEqual([126, 'SEAL_REFUSED']);
+    expect((await replay(id)).reproduced).toBe(true);
+    return 'USAGE; RIGHTS_WIDENED or ENV_REFUSED for an edited record; SEAL_REFUSED for another profile';
+  },
+  async () => {
+    const tag = await seal('weaker', LOOK);
+    const flags = ['--memory', '2g', '--network', 'bridge', '--security-opt', 'seccomp=unconfined'];
+    const { stdout } = await execute('docker', [
+      'run',
+      '--rm',
+      ...flags,
+      '--entrypoint',
+      'node',
+      tag,
+      'index.js',
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({ memory: 2 * 1024 ** 3, seccomp: '0' });
+    expect((JSON.parse(stdout) as { network: number }).network).toBeGreaterThan(1);
+    return 'docker run gives 2 GiB, a network, and no seccomp';
+  },
+);
+
+const UNKNOWN = [
+  ['sjs/none:1.0.0-000000000000', 127, 'TARGET_NOT_FOUND'],
+  ['none:1.0.0', 127, 'TARGET_NOT_FOUND'],
+  ['none', 127, 'TARGET_NOT_FOUND'],
+  ['0123456789ab', 127, 'TARGET_NOT_FOUND'],
+  ['01ARZ3NDEKTSV4RRFFQ69G5FAV', 127, 'RUN_NOT_FOUND'],
+  ['sjs/../../outside', 127, 'TARGET_NOT_FOUND'],
+  ['sjs/../containers/json?x=', 127, 'TARGET_NOT_FOUND'],
+  ['%2e%2e%2foutside', 127, 'TARGET_NOT_FOUND'],
+  ['../../outside', 125, 'NOT_YET'],
+  ['/etc/passwd', 125, 'NOT_YET'],
+  ['..', 125, 'NOT_YET'],
+] as const;
+/** An engine that has nothing, and keeps what it is asked. */
+async function startEmptyEngine() {
+  const asked: string[] = [];
+  const server = createHttpServer(({ method, url }, response) => {
+    asked.push(`${method} ${url}`);
+    response.writeHead(404, { 'content-type': 'application/json' }).end('{"message":"No such image"}');
+  }).listen(join(await makeFolder(), 'engine.sock'));
+  await once(server, 'listening');
+  return {
+    env: { DOCKER_HOST: `unix://${server.address() as string}` },
+    asked,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+attack(
+  'Y03',
+  async () => {
+    const engine = await startEmptyEngine();
+    for (const [target, ...expected] of UNKNOWN) {
+      const result = await runSjs(home, ['replay', target, '--json'], { env: engine.env });
+      expect([target, result.code, codeOf(result)]).toEqual([target, ...expected]);
+    }
+    engine.close();
+    const asked = engine.asked.filter((one) => !/^GET \/(containers\/json|volumes)\?/.test(one));
+    expect(asked).toEqual(['GET /images/sjs/none:1.0.0-000000000000/json', 'GET /images/none:1.0.0/json']);
+    return 'TARGET_NOT_FOUND, RUN_NOT_FOUND; nothing pulled, no other path asked for';
+  },
+  async () => {
+    const engine = await startEmptyEngine();
+    const env = { ...process.env, ...engine.env };
+    const pulled = execute('docker', ['run', '--rm', 'none:1.0.0'], { env, timeout: 30_000 });
+    await expect(pulled).rejects.toThrow();
+    engine.close();
+    expect(engine.asked.join('\n')).toMatch(/^POST \S*\/images\/create\?/m);
+    await writeFile(join(home, 'outside.json'), 'x');
+    expect(await readFile(recordFile('../../outside'), 'utf8')).toBe('x');
+    return 'docker run asks for a pull; a path made of the target leaves the folder';
+  },
+);
+
+const REPLAYS = 25;
+/** Everything a program may take from outside, and some of what may vary inside; ends with 3. */
+const DETERMINISTIC = `const { createHash } = require('crypto');
+const input = require('fs').readFileSync(0);
+let hash = createHash('sha256').update(input).digest('hex');
+for (let at = 0; at < 1000; at += 1) hash = createHash('sha256').update(hash).digest('hex');
+console.log(hash, process.argv.slice(2), Object.entries(process.env).sort(), Object.keys(process.memoryUsage()));
+console.error([...hash].sort().join(''), process.getuid(), require('os').hostname());
+process.exitCode = 3;`;
+attack(
+  'Y07',
+  async () => {
+    const id = await run(await seal('same', DETERMINISTIC), 'some input', ['an argument']);
+    const { stdout } = await readRecord(id);
+    const left = Array.from({ length: REPLAYS }, (_, at) => at);
+    const replayed: Replayed[] = [];
+    const work = async (): Promise<void> => {
+      while (left.pop() !== undefined) replayed.push(await replay(id));
+    };
+    await Promise.all([work(), work()]);
+    for (const { differences, notCompared, replay: again } of replayed) {
+      expect({ differences, notCompared }).toEqual({ differences: [], notCompared: [] });
+      expect(await readRecord(again)).toMatchObject({ state: 'failed', exitCode: 3, stdout });
+    }
+    expect(replayed.filter(({ reproduced }) => reproduced)).toHaveLength(REPLAYS);
+    return `reproduced ${REPLAYS} of ${REPLAYS} times: output, exit code and state`;
+  },
+  async () => {
+    const code = `process.stdout.write(require('crypto').randomBytes(16))`;
+    const { reproduced, differences } = await replay(await run(await seal('random', code)));
+    expect(reproduced).toBe(false);
+    expect(differences.map(({ field }) => field)).toEqual(['stdout']);
+    return 'random bytes are told apart at the first replay';
+  },
+);
