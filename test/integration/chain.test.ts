@@ -100,6 +100,22 @@ describe('base, signature, seal, run, record, replay', () => {
     );
   });
 
+  test('a seal that comes from another repository of the same base too is verified where it was built last', async () => {
+    const other = `${world.registry}/base/moved`;
+    const env = { SJS_POLICY: join(await makeFolder(), 'policy.yaml'), COSIGN_PASSWORD: '' };
+    const words = ['base', 'import', world.reference, `${other}:${world.version}`];
+    expect(await sjs([...words, '--sign-key', world.keyFile, '--trust'], { env })).toMatchObject({ code: 0 });
+    const again = await makeFolder({
+      'sandbox.yaml': sandboxYaml('mod-exp', `  base: { image: ${other}, version: ${world.version} }\n`),
+      'index.js': MOD_EXP,
+    });
+    const first = await sjs(['build', again], { env });
+    expect(first).toMatchObject({ code: 0, stdout: `${built.tag}\n` });
+    expect(first.stderr).toContain('sandbox.lock is new: commit it');
+    expect((await sjs(['build', again], { env })).stderr).not.toContain('sandbox.lock');
+    expect(await sjs(['verify', built.tag], { env })).toMatchObject({ code: 0 });
+  });
+
   test('run prints what the program prints, run --json the record, and replay reproduces it', async () => {
     expect(await sjs(['run', built.tag, '--', '65', '17', '3233'])).toMatchObject({
       code: 0,
