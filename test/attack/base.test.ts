@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import type { Digest } from '../../src/model/digest.js';
 import { anchorIdentityPattern } from '../../src/model/identity-pattern.js';
 import { attack } from '../support/attack.js';
+import { docker, removeImages } from '../support/docker.js';
 import { makeAuthority, makeCertificate } from '../support/certificates.js';
 import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
 import { signWithCosign, trustFlags } from '../support/cosign-sign.js';
@@ -24,12 +25,7 @@ let home: string;
 beforeAll(async () => {
   home = await makeFolder();
 });
-const images = new Set<string>();
-afterAll(() => {
-  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
-});
-const docker = (args: readonly string[], input = ''): string =>
-  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', input, timeout: 60_000 }).trim();
+const images = removeImages();
 const repositoryOf = (name: string): string => `${world.registry}/base/${name}`;
 
 const makeSource = (base: string): Promise<string> =>
@@ -94,7 +90,7 @@ const verifyPlainly = (
     env,
   );
 function buildPlainly(reference: string): string {
-  const image = docker(['build', '-q', '--pull', '-'], `FROM ${reference}\nLABEL attack=over\n`);
+  const image = docker(['build', '-q', '--pull', '-'], { input: `FROM ${reference}\nLABEL attack=over\n` });
   images.add(image);
   return image;
 }
@@ -113,7 +109,7 @@ const FLIPPED = '24.2.0';
 function pushBase(which: string): string {
   const tag = `${repositoryOf('flipped')}:${FLIPPED}`;
   images.add(tag);
-  docker(['build', '-q', '-t', tag, '-'], `FROM ${world.reference}\nENV WHICH=${which}\n`);
+  docker(['build', '-q', '-t', tag, '-'], { input: `FROM ${world.reference}\nENV WHICH=${which}\n` });
   docker(['push', '-q', tag]);
   const digests = JSON.parse(
     docker(['image', 'inspect', '--format', '{{json .RepoDigests}}', tag]),

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import { load, YAML11_SCHEMA } from 'js-yaml';
 import { parseSandbox } from '../../src/stages/load/load-sandbox.js';
 import { attack } from '../support/attack.js';
+import { docker, removeImages } from '../support/docker.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
@@ -14,10 +15,7 @@ let home: string;
 beforeAll(async () => {
   home = await makeFolder();
 });
-const images = new Set<string>();
-afterAll(() => {
-  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
-});
+const images = removeImages();
 
 interface Refusal {
   readonly exit: number;
@@ -209,10 +207,8 @@ attack(
   },
 );
 
-const docker = (args: readonly string[], input = ''): string =>
-  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', input, timeout: 60_000 }).trim();
 function buildPlainly(dockerfile: string, ...flags: string[]): string {
-  const image = docker(['build', '-q', ...flags, '-'], dockerfile);
+  const image = docker(['build', '-q', ...flags, '-'], { input: dockerfile });
   images.add(image);
   return image;
 }

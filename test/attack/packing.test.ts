@@ -4,12 +4,13 @@ import { chmod, mkdir, symlink, truncate } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import { pack as packTree } from 'tar-fs';
 import { extract, type Header } from 'tar-stream';
 import { collectSource } from '../../src/stages/collect/collect-source.js';
 import { packContext } from '../../src/stages/pack/pack-context.js';
 import { attack } from '../support/attack.js';
+import { docker, removeImages } from '../support/docker.js';
 import { makeLoaded } from '../support/sandbox.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml } from '../support/world.js';
 
@@ -246,14 +247,9 @@ const OVERRIDES = {
   '.dockerignore': '*',
   'docker-bake.hcl': 'x',
 };
-const images = new Set<string>();
-afterAll(() => {
-  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
-});
+const images = removeImages();
 const labelsOf = (image: string): string =>
-  execFileSync('docker', ['image', 'inspect', '--format', '{{json .Config.Labels}}', image], {
-    encoding: 'utf8',
-  });
+  docker(['image', 'inspect', '--format', '{{json .Config.Labels}}', image]);
 
 attack(
   'P11',
@@ -273,7 +269,7 @@ attack(
   },
   async () => {
     const folder = await makeSource(OVERRIDES);
-    const image = execFileSync('docker', ['build', '-q', folder], { encoding: 'utf8', stdio: 'pipe' }).trim();
+    const image = docker(['build', '-q', folder]);
     images.add(image);
     expect(labelsOf(image)).toContain('"taken.over":"yes"');
     return 'docker build takes the author’s Dockerfile';

@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -6,9 +6,10 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import type { ReplayVerdict, RunRecord } from '../../src/model/record.js';
 import { attack } from '../support/attack.js';
+import { docker, removeImages } from '../support/docker.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
 import { startRegistry } from '../support/registry-process.js';
 import {
@@ -24,12 +25,7 @@ cleanFolders();
 cleanPrograms();
 const execute = promisify(execFile);
 
-const docker = (args: readonly string[]): string =>
-  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', timeout: 60_000 }).trim();
-const images = new Set<string>();
-afterAll(() => {
-  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
-});
+const images = removeImages();
 
 let home: string;
 beforeAll(async () => {

