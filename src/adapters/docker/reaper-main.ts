@@ -1,4 +1,5 @@
-// The reaper process: ends what outlives its deadline when the sjs that started it is gone. Started by reaper.ts.
+// The reaper process: ends what outlives its deadline when the sjs that started it is gone or stopped. Started by
+// reaper.ts.
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
@@ -8,6 +9,8 @@ import type { ReaperTask } from './reaper.js';
 /** A container that was created and does not start within this time never will: its sjs is gone. */
 const NEVER_STARTED_MS = 10_000;
 const POLL_MS = 250;
+/** How much longer than its limit the program of an sjs that is there may run: to end it is the sjs's matter. */
+const GRACE_MS = 1_000;
 const CALL_MS = 5_000;
 /** How long an engine that does not answer is asked again, beyond the run's own time. */
 const PATIENCE_MS = 10 * 60_000;
@@ -20,11 +23,10 @@ interface Answer {
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as ReaperTask;
-/** The sjs lives, and may only be slow: what it does not do at the limit is done a little later, and no more than that. */
-const isLate = process.argv[3] === 'late';
-const LATE_MS = 1_000;
 /** The sjs lives, has recorded what there is to record, and could not remove the rest. */
-const isToRemove = process.argv[3] === 'remove';
+let isToRemove = process.argv[3] === 'remove';
+/** When the sjs went, by the monotonic clock; null as long as it may only be stopped, and has its word to say. */
+let goneAt = process.argv[3] === 'late' ? null : systemClock.monotonic();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function call(method: string, path: string): Promise<Answer> {
@@ -109,7 +111,7 @@ async function remove(): Promise<void> {
 async function reap(): Promise<void> {
   const begin = systemClock.monotonic();
   let deadline: number | null = null;
-  while (systemClock.monotonic() - begin < task.timeoutMs + PATIENCE_MS) {
+  while (!isToRemove && systemClock.monotonic() - begin < task.timeoutMs + PATIENCE_MS) {
     try {
       const state = await look();
       const now = systemClock.monotonic();
@@ -117,9 +119,10 @@ async function reap(): Promise<void> {
       if (state.kind === 'ended' || (state.kind === 'absent' && deadline !== null)) return;
       if (state.kind === 'running') {
         // The engine's clock says once how long it has run; from then on time is counted, not read.
-        deadline ??= now + state.leftMs + (isLate ? LATE_MS : 0);
-        if (now >= deadline) await call('POST', `/containers/${task.sandbox}/kill?signal=SIGKILL`);
-      } else if (!isLate && now - begin >= NEVER_STARTED_MS) {
+        deadline ??= now + state.leftMs;
+        const due = goneAt === null ? deadline + GRACE_MS : deadline;
+        if (now >= due) await call('POST', `/containers/${task.sandbox}/kill?signal=SIGKILL`);
+      } else if (goneAt !== null && now - goneAt >= NEVER_STARTED_MS) {
         return await removeAll();
       }
       const left = deadline === null ? POLL_MS : deadline - now;
@@ -130,4 +133,16 @@ async function reap(): Promise<void> {
   }
 }
 
-void (isToRemove ? remove() : reap());
+/** What the sjs says when it goes on; nothing when it is killed. */
+async function listen(): Promise<void> {
+  let word = '';
+  for await (const chunk of process.stdin) word += String(chunk);
+  if (word === 'done\n') process.exit(0);
+  isToRemove = word === 'remove\n';
+  goneAt = systemClock.monotonic();
+}
+
+const listening = goneAt === null ? listen().catch(() => (goneAt = systemClock.monotonic())) : null;
+void reap()
+  .then(() => listening)
+  .then(() => (isToRemove ? remove() : undefined));
