@@ -159,12 +159,13 @@ async function follow(
     streams.onEnding();
     const [state] = await Promise.all([inspectPatiently(client, name), drain(socket, output, delivered)]);
     const sample = usage.stop();
-    const killedByOthers =
-      isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
-    // While sjs was stopped, the reaper ended the program at its limit.
-    const isOverdue = isUnexplainedKill(state, null) && engineDuration(state) >= plan.resources.timeoutMs;
-    const own = { reason: ending.reason, didReach: (await ending.didReach()) || isOverdue };
-    const end = decideEnd(state, own, killedByOthers);
+    const own = { reason: ending.reason, didReach: await ending.didReach() };
+    const isUnexplained = isUnexplainedKill(state, own);
+    const wasKilled = isUnexplained && (await hasKillEvent(client, name, state));
+    // The reaper kills at the limit when this process was stopped, and nobody else does just then.
+    const isOverdue = wasKilled && engineDuration(state) >= plan.resources.timeoutMs;
+    const killedByOthers = wasKilled || (isUnexplained && sawRestart);
+    const end = isOverdue ? 'timed-out' : decideEnd(state, own, killedByOthers);
     // What the program did is known; what it left in /out must not decide whether that is recorded.
     if (collector && !abort?.aborted) {
       await collector
