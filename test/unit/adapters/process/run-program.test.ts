@@ -1,5 +1,6 @@
 import { chmod, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { findProgram } from '../../../../src/adapters/process/find-program.js';
 import { runProgram, type ProgramCall } from '../../../../src/adapters/process/run-program.js';
@@ -12,9 +13,14 @@ async function run(script: string, call: Partial<ProgramCall> = {}) {
   return runProgram({ program: 'tool', args: [], env: {}, path, timeoutMs: 10_000, ...call });
 }
 
+/** A process that was sent SIGKILL dies soon, not at once. */
 async function isGone(pid: number): Promise<boolean> {
-  const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return state === '' || / [ZX] /.test(state);
+  for (let left = 100; left > 0; left -= 1) {
+    const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    if (state === '' || / [ZX] /.test(state)) return true;
+    await delay(100);
+  }
+  return false;
 }
 
 describe('runProgram', () => {
