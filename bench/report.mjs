@@ -1,9 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { format } from 'prettier';
 
-/** Writes docs/performance.md and its plot from what was measured: no figure in them comes from anywhere else. */
-export async function writeReport({ machine, figures, phases }) {
-  await writeFile('docs/performance.svg', plot(phases));
+/** Writes docs/performance.md and its plot from what was measured. */
+export async function writeReport(results) {
+  await writeFile('docs/performance.svg', plot(results.phases));
+  await writeFile('docs/performance.md', await describe(results));
+}
+
+/** The page: no figure in it comes from anywhere else. */
+export async function describe({ machine, figures, phases }) {
   const rows = figures.map(
     ({
       what,
@@ -53,14 +58,14 @@ ${phases.map(({ step, ms }) => `| ${step} | ${ms} |`).join('\n')}
 | **together** | ${phases.reduce((sum, { ms }) => sum + ms, 0).toFixed(1)} |
 `;
   const options = { parser: 'markdown', printWidth: 120, proseWrap: 'preserve' };
-  await writeFile('docs/performance.md', await format(text, options));
+  return format(text, options);
 }
 
 const COLOURS = { floor: '#9aa0a6', sjs: '#1a73e8', engine: '#e8a33d' };
 const LEGEND = { floor: 'Node’s own start', sjs: 'sjs', engine: 'engine and program' };
 
 /** A waterfall: one line a step, each beginning where the one before ends. */
-function plot(phases) {
+export function plot(phases) {
   const total = phases.reduce((sum, { ms }) => sum + ms, 0);
   const [left, width, line] = [390, 520, 26];
   const scale = width / total;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -50,6 +51,16 @@ describe.each(pages)('%s', (page) => {
     ].map((match) => match[1] ?? '');
     expect([...links, ...files].filter((file) => !existsSync(file))).toEqual([]);
   });
+});
+
+test('the page on performance says what make bench measured, and nothing else', () => {
+  // Prettier loads its parsers in a way that jest's modules do not allow.
+  const script = `import { describe, plot } from './bench/report.mjs';
+    import { readFileSync } from 'node:fs';
+    const results = JSON.parse(readFileSync('bench/results.json', 'utf8'));
+    console.log(JSON.stringify([await describe(results), plot(results.phases)]));`;
+  const made = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  expect([read('docs/performance.md'), read('docs/performance.svg')]).toEqual(JSON.parse(made));
 });
 
 test('the example at the root and what init writes are valid', async () => {
