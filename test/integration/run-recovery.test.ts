@@ -93,15 +93,17 @@ async function recover(runId: string, timeoutMs: number, outputBytes = 1024 ** 2
   return { outcome, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
 }
 
-/** Pids of reapers that watch this run. */
+/** Pids of the processes that watch this run; the first is the reaper itself. */
 async function reapersOf(runId: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const lines = await Promise.all(
     pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
   );
-  return pids.filter(
-    (_pid, index) => lines[index]!.includes('reaper.cjs') && lines[index]!.includes(sandboxName(runId)),
-  );
+  return pids
+    .filter(
+      (_pid, index) => lines[index]!.includes('reaper.cjs') && lines[index]!.includes(sandboxName(runId)),
+    )
+    .sort((a, b) => Number(a) - Number(b));
 }
 
 test('a run whose sjs was killed is dead five seconds after its limit, with no further command (X01)', async () => {
@@ -116,6 +118,41 @@ test('a run whose sjs was killed is dead five seconds after its limit, with no f
   expect(outcome!.durationMs).toBeGreaterThanOrEqual(3000);
   expect({ stdout, stderr }).toEqual({ stdout: 'out\n', stderr: 'err\n' });
   await until(async () => (await reapersOf(runId)).length === 0, 5000);
+});
+
+test('a run whose sjs is stopped is dead five seconds after its limit, and sjs says so when it goes on', async () => {
+  // It takes no CPU time, whose limit would end it too.
+  const source = 'console.log("up"); setInterval(() => {}, 1000);';
+  const { child, runId } = await startRun({ code: source, resources: { timeoutMs: 3000 } }, 'up');
+  const ended = once(child, 'exit');
+  let said = '';
+  child.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  child.kill('SIGSTOP');
+  try {
+    const tookMs = await until(async () => (await stateOf(sandboxName(runId))) === 'exited', 20_000);
+    expect(tookMs).toBeLessThan(3000 + 5000);
+  } finally {
+    child.kill('SIGCONT');
+  }
+  await ended;
+  expect(JSON.parse(said.slice(said.lastIndexOf('\n') + 1))).toMatchObject({
+    end: 'timed-out',
+    exitCode: 137,
+  });
+  expect(await stateOf(sandboxName(runId))).toBe('absent');
+  await until(async () => (await reapersOf(runId)).length === 0, 5000);
+});
+
+test('an sjs that is killed while it is stopped leaves what recovery finishes', async () => {
+  const source = 'console.log("up"); setInterval(() => {}, 1000);';
+  const { child, runId } = await startRun({ code: source, resources: { timeoutMs: 1000 } }, 'up');
+  child.kill('SIGSTOP');
+  await until(async () => (await stateOf(sandboxName(runId))) === 'exited', 20_000);
+  // It waits for what the stopped one may still say.
+  expect(await reapersOf(runId)).toHaveLength(1);
+  await killHard(child);
+  await until(async () => (await reapersOf(runId)).length === 0, 5000);
+  expect((await recover(runId, 1000)).outcome).toMatchObject({ end: 'timed-out', exitCode: 137 });
 });
 
 test('a run that ends by itself after its sjs was killed is found with output and exit code', async () => {
@@ -151,7 +188,8 @@ test('collector and volume of a killed sjs go too', async () => {
 
 test('the reaper has a session of its own, no inherited descriptors, and is a shell until it is needed', async () => {
   const { child, runId } = await startRun({ code: 'setTimeout(() => {}, 1500)' }, '[started]');
-  const [pid] = await reapersOf(runId);
+  const pids = await reapersOf(runId);
+  const pid = pids[0]!;
   const [stat, comm, descriptors] = await Promise.all([
     readFile(`/proc/${pid}/stat`, 'utf8'),
     readFile(`/proc/${pid}/comm`, 'utf8'),
@@ -224,7 +262,7 @@ test('what an sjs that lives could not remove, its reaper removes', async () => 
     nodePath: process.execPath,
     reaperFile: join(world.folder, 'reaper.cjs'),
   });
-  expect(await reapersOf(runId)).toHaveLength(1);
+  expect(await reapersOf(runId)).not.toEqual([]);
   reaper.remove();
   await until(async () => (await stateOf(sandboxName(runId))) === 'absent', 10_000);
   // It stays for what a call that was never answered may still make.

@@ -41,25 +41,30 @@ export function readState(answer: unknown): ContainerState {
   };
 }
 
-/** Whether the end of this container asks for a look into the engine's events: SIGKILL, and nobody known sent it. */
-export function isUnexplainedKill(state: ContainerState, reason: RunEnd | null): boolean {
-  return reason === null && state.ExitCode === KILLED && !state.OOMKilled;
+/** Why sjs ended a run, if it did, and whether its signal met the container alive. */
+interface OwnEnd {
+  readonly reason: RunEnd | null;
+  readonly didReach: boolean;
+}
+
+/** Whether the end of this container asks for a look into the engine's events: SIGKILL, and not by sjs. */
+export function isUnexplainedKill(state: ContainerState, own: OwnEnd): boolean {
+  return !isOurs(own) && state.ExitCode === KILLED && !state.OOMKilled;
 }
 
 /**
  * Why a run ended. sjs's own reason counts only when its signal met the container alive: a program that ended by
  * itself in the moment of the deadline, or of Ctrl-C, has ended by itself. Output that was cut stays cut.
  */
-export function decideEnd(
-  state: ContainerState,
-  own: { readonly reason: RunEnd | null; readonly didReach: boolean },
-  killedByOthers: boolean,
-): RunEnd {
-  if (own.reason === 'timed-out') return own.didReach && state.ExitCode === KILLED ? 'timed-out' : 'exited';
-  if (own.reason === 'interrupted' && !own.didReach) return 'exited';
-  if (own.reason !== null) return own.reason;
-  return killedByOthers && isUnexplainedKill(state, null) ? 'killed' : 'exited';
+export function decideEnd(state: ContainerState, own: OwnEnd, killedByOthers: boolean): RunEnd {
+  if (own.reason === null || !isOurs(own)) {
+    return killedByOthers && isUnexplainedKill(state, own) ? 'killed' : 'exited';
+  }
+  return own.reason === 'timed-out' && state.ExitCode !== KILLED ? 'exited' : own.reason;
 }
+
+const isOurs = ({ reason, didReach }: OwnEnd): boolean =>
+  reason !== null && (didReach || reason === 'output-limit');
 
 /** The outcome in the port's words. */
 export function toOutcome(

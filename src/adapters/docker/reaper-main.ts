@@ -1,4 +1,5 @@
-// The reaper process: ends what outlives its deadline when the sjs that started it is gone. Started by reaper.ts.
+// The reaper process: ends what outlives its deadline when the sjs that started it is gone or stopped. Started by
+// reaper.ts.
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
@@ -7,6 +8,8 @@ import type { ReaperTask } from './reaper.js';
 /** A container that was created and does not start within this time never will: its sjs is gone. */
 const NEVER_STARTED_MS = 10_000;
 const POLL_MS = 250;
+/** How long an sjs that is there may take to end the program itself. */
+const GRACE_MS = 2_000;
 const CALL_MS = 5_000;
 /** How long an engine that does not answer is asked again, beyond the run's own time. */
 const PATIENCE_MS = 10 * 60_000;
@@ -19,8 +22,13 @@ interface Answer {
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as ReaperTask;
-/** The sjs lives, has recorded what there is to record, and could not remove the rest. */
-const isToRemove = process.argv[3] === 'remove';
+/**
+ * The last word of the sjs. `late`: none yet, it may be stopped. `gone`: it was killed. `remove`: it lives, has recorded
+ * what there is to record, and could not remove the rest. `done`: nothing is left.
+ */
+let word = process.argv[3] ?? 'gone';
+/** When it was said, by the monotonic clock. */
+let saidAt = performance.now();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function call(method: string, path: string): Promise<Answer> {
@@ -102,7 +110,7 @@ async function remove(): Promise<void> {
 async function reap(): Promise<void> {
   const begin = performance.now();
   let deadline: number | null = null;
-  while (performance.now() - begin < task.timeoutMs + PATIENCE_MS) {
+  while ((word === 'gone' || word === 'late') && performance.now() - begin < task.timeoutMs + PATIENCE_MS) {
     try {
       const state = await look();
       const now = performance.now();
@@ -111,8 +119,9 @@ async function reap(): Promise<void> {
       if (state.kind === 'running') {
         // The engine's clock says once how long it has run; from then on time is counted, not read.
         deadline ??= now + state.leftMs;
-        if (now >= deadline) await call('POST', `/containers/${task.sandbox}/kill?signal=SIGKILL`);
-      } else if (now - begin >= NEVER_STARTED_MS) {
+        const due = word === 'late' ? deadline + GRACE_MS : deadline;
+        if (now >= due) await call('POST', `/containers/${task.sandbox}/kill?signal=SIGKILL`);
+      } else if (word === 'gone' && now - saidAt >= NEVER_STARTED_MS) {
         return await removeAll();
       }
       const left = deadline === null ? POLL_MS : deadline - now;
@@ -123,4 +132,19 @@ async function reap(): Promise<void> {
   }
 }
 
-void (isToRemove ? remove() : reap());
+/** Takes the word of an sjs that goes on, or is killed after all. */
+async function listen(): Promise<void> {
+  let said = '';
+  try {
+    for await (const chunk of process.stdin) said += String(chunk);
+  } catch {
+    // A connection that breaks is one that ended.
+  }
+  word = said.trim() || 'gone';
+  saidAt = performance.now();
+}
+
+const heard = word === 'late' ? listen() : null;
+void reap()
+  .then(() => heard)
+  .then(() => (word === 'remove' ? remove() : undefined));

@@ -23,13 +23,36 @@ export interface Reaper {
   remove(): void;
 }
 
-// Node is started only when this process is gone: until then it is a shell in `read`, which costs a millisecond.
-const WAIT = 'read -r word && [ "$word" = done ] && exit 0; exec "$0" "$@" "$word"';
+/**
+ * The shell that waits until this process is gone or said a word, or until the run is so long over that this process
+ * must be stopped (SIGSTOP, Ctrl-Z). Node is started only then: a waiting shell costs a millisecond. Where `sleep` fails,
+ * Node is there from the beginning.
+ */
+const watch = (seconds: number): string => `
+  sleep ${seconds} & timer=$!
+  exec 3<&0
+  (
+    read -r word <&3
+    kill $timer
+    case $word in done) exit 0 ;; remove) exit 2 ;; esac
+    exit 1
+  ) & reader=$!
+  exec 3<&-
+  wait $timer
+  [ $? -gt 128 ] || kill $reader
+  wait $reader
+  case $? in 0) exit 0 ;; 1) word=gone ;; 2) word=remove ;; *) word=late ;; esac
+  exec "$0" "$@" $word
+`;
+
+/** So long after its limit a run of an sjs that works is over. */
+const LATE_SECONDS = 2;
 
 /**
  * Starts the reaper of one run (SPEC §2.8), in a session of its own so that neither Ctrl-C nor the terminal's end
  * reaches it. Its pipe closes when this process ends, however it ends; without "done" before, it takes over: it ends the
- * program at its limit and leaves the rest to recovery, or removes all when it is told to.
+ * program at its limit and leaves the rest to recovery, or removes all when it is told to. It ends the program of a
+ * process that is only stopped too, soon after the limit.
  * @throws SjsError `CONTROL_MISSING` when it cannot be started: then nothing may run.
  */
 export function startReaper(
@@ -46,9 +69,10 @@ export function startReaper(
     while (stdio.length < fd) stdio.push('ignore');
     stdio[fd] = nothing;
   }
-  const child = spawn('/bin/sh', ['-c', WAIT, program.nodePath, program.reaperFile, JSON.stringify(task)], {
+  const script = watch(Math.floor(timeoutMs / 1000) + LATE_SECONDS);
+  const child = spawn('/bin/sh', ['-c', script, program.nodePath, program.reaperFile, JSON.stringify(task)], {
     cwd: '/',
-    env: {},
+    env: { PATH: '/usr/bin:/bin' },
     detached: true,
     stdio,
   });

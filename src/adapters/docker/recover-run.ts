@@ -22,6 +22,7 @@ import { inspectState } from './wait.js';
 const POLL_MS = 200;
 /** How long the log of an ended program may take. */
 const LOG_MS = 30_000;
+const NOT_OURS = { reason: null, didReach: false } as const;
 
 /**
  * Finishes a run whose sjs is gone; see the port. Removes what it left even when its output cannot be read. Another
@@ -69,7 +70,7 @@ async function finish(
   const { state, didKill } = ended;
   const durationMs = engineDuration(state);
   // Killed by the reaper, or here: nobody else kills at the limit.
-  const isOverdue = isUnexplainedKill(state, null) && (didKill || durationMs >= limits.timeoutMs);
+  const isOverdue = isUnexplainedKill(state, NOT_OURS) && (didKill || durationMs >= limits.timeoutMs);
   const log = readLog(client, name, signal);
   const output = pumpOutput(log.bytes(), limits.outputBytes, streams, () => undefined);
   const isBroken = await output.done.then(
@@ -82,10 +83,8 @@ async function finish(
   const isCut = output.truncated.stdout || output.truncated.stderr;
   // What cannot be read is lost, and the record says so; it must not keep the container for ever.
   const truncated = isBroken || log.failed() ? { stdout: true, stderr: true } : output.truncated;
-  const own = isOverdue
-    ? { reason: 'timed-out' as const, didReach: true }
-    : { reason: null, didReach: false };
-  const killedByOthers = isUnexplainedKill(state, own.reason) && (await hasKillEvent(client, name, state));
+  const own = isOverdue ? { reason: 'timed-out' as const, didReach: true } : NOT_OURS;
+  const killedByOthers = isUnexplainedKill(state, own) && (await hasKillEvent(client, name, state));
   const end = isCut ? 'output-limit' : decideEnd(state, own, killedByOthers);
   return toOutcome(state, end, { durationMs, truncated, usage: null });
 }

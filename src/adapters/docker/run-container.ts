@@ -12,7 +12,7 @@ import { createNamedContainer, createOutVolume } from './create-container.js';
 import { watchEnding, type Ending } from './ending.js';
 import { abortedError } from './engine-error.js';
 import { hasKillEvent } from './kill-events.js';
-import { decideEnd, isUnexplainedKill, toOutcome } from './outcome.js';
+import { decideEnd, engineDuration, isUnexplainedKill, toOutcome } from './outcome.js';
 import { outName, sandboxName } from './owner-labels.js';
 import { pumpInput, pumpOutput, type OutputPump } from './pump.js';
 import { startReaper, type Reaper } from './reaper.js';
@@ -158,10 +158,13 @@ async function follow(
     streams.onEnding();
     const [state] = await Promise.all([inspectPatiently(client, name), drain(socket, output, delivered)]);
     const sample = usage.stop();
-    const killedByOthers =
-      isUnexplainedKill(state, ending.reason) && (sawRestart || (await hasKillEvent(client, name, state)));
     const own = { reason: ending.reason, didReach: await ending.didReach() };
-    const end = decideEnd(state, own, killedByOthers);
+    const isUnexplained = isUnexplainedKill(state, own);
+    const wasKilled = isUnexplained && (await hasKillEvent(client, name, state));
+    // The reaper kills at the limit when this process was stopped, and nobody else does just then.
+    const isOverdue = wasKilled && engineDuration(state) >= plan.resources.timeoutMs;
+    const killedByOthers = wasKilled || (isUnexplained && sawRestart);
+    const end = isOverdue ? 'timed-out' : decideEnd(state, own, killedByOthers);
     // What the program did is known; what it left in /out must not decide whether that is recorded.
     if (collector && !abort?.aborted) {
       await collector

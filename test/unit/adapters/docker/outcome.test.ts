@@ -29,6 +29,8 @@ test.each<[string, ContainerState, RunEnd | null, boolean, boolean, RunEnd]>([
   ['at the deadline', state(137), 'timed-out', true, false, 'timed-out'],
   ['by itself in the moment of the deadline', state(0), 'timed-out', true, false, 'exited'],
   ['before the signal of the deadline came', state(137), 'timed-out', false, false, 'exited'],
+  ['by others before the signal of the deadline came', state(137), 'timed-out', false, true, 'killed'],
+  ['by others before the interrupt met it', state(137), 'interrupted', false, true, 'killed'],
   ['by too much output', state(0), 'output-limit', false, false, 'output-limit'],
   ['after an interrupt', state(5), 'interrupted', true, false, 'interrupted'],
   ['by itself before the interrupt met it', state(5), 'interrupted', false, false, 'exited'],
@@ -37,10 +39,13 @@ test.each<[string, ContainerState, RunEnd | null, boolean, boolean, RunEnd]>([
 });
 
 test('the event log is asked only about a SIGKILL that nothing explains', () => {
-  expect(isUnexplainedKill(state(137), null)).toBe(true);
-  expect(isUnexplainedKill(state(137, true), null)).toBe(false);
-  expect(isUnexplainedKill(state(137), 'timed-out')).toBe(false);
-  expect(isUnexplainedKill(state(1), null)).toBe(false);
+  const nobody = { reason: null, didReach: false };
+  expect(isUnexplainedKill(state(137), nobody)).toBe(true);
+  expect(isUnexplainedKill(state(137, true), nobody)).toBe(false);
+  expect(isUnexplainedKill(state(137), { reason: 'timed-out', didReach: true })).toBe(false);
+  expect(isUnexplainedKill(state(137), { reason: 'timed-out', didReach: false })).toBe(true);
+  expect(isUnexplainedKill(state(137), { reason: 'output-limit', didReach: false })).toBe(false);
+  expect(isUnexplainedKill(state(1), nobody)).toBe(false);
 });
 
 test('times: UTC with milliseconds, null for never, durations never negative', () => {
