@@ -33,7 +33,14 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
     tools.engine.listRuns(tools.store.home, signal),
     tools.store.listOpen(),
   ]);
-  await Promise.all([tools.store.removeStaleTemp(), removeHalfBuilt(tools, signal)]);
+  // What is only in the way must not keep runs from being finished.
+  const cleaning = [tools.store.removeStaleTemp(), removeHalfBuilt(tools, signal)].map((work) =>
+    work.catch((error: unknown) => {
+      if (signal?.aborted) throw error;
+      tools.reporter.warn(`what dead processes left could not be removed: ${String(error)}`);
+    }),
+  );
+  await Promise.all(cleaning);
   const alive = new Set<string>();
   const patience = AbortSignal.timeout(PATIENCE_MS);
   await Promise.all(
