@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { SjsOptions } from './api.js';
+import type { Memory } from './flows/build-sandbox.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';
@@ -53,27 +54,33 @@ export function createTools(options: SjsOptions) {
   const registry = lazy<Registry>(async () =>
     (await import('./adapters/registry/registry-client.js')).createRegistry({ env, home: userHome }),
   );
-  // Another version may judge the same text otherwise. A cache that does not work is no cache, never a failure.
-  const keyOf = (key: Digest): Digest => sha256(`${VERSION}\n${key}`);
+  // Another version may judge the same thing otherwise. A cache that does not work is no cache, never a failure.
+  const remember = (kind: string): Memory => {
+    const keyOf = (key: Digest): Digest => sha256(`${VERSION}\n${key}`);
+    return {
+      get: async (key) => (await store()).readCache(kind, keyOf(key)).catch(() => null),
+      set: async (key, value) => (await store()).writeCache(kind, keyOf(key), value).catch(() => undefined),
+    };
+  };
+  const versions = remember('cosign-version');
+  const validTexts = remember('valid-text');
   const verifier = lazy<SignatureVerifier>(async () =>
     (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier({
       env,
       home: userHome,
       versions: {
         get: async (identity) => {
-          const found = await (await store()).readCache('cosign-version', keyOf(identity)).catch(() => null);
+          const found = await versions.get(identity);
           return typeof found === 'string' ? found : null;
         },
-        set: async (identity, version) =>
-          (await store()).writeCache('cosign-version', keyOf(identity), version).catch(() => undefined),
+        set: (identity, version) => versions.set(identity, version),
       },
     }),
   );
   const owner = lazy<Owner>(async () => (await import('./adapters/process/owner.js')).currentOwner(home));
   const valid: ValidTexts = {
-    has: async (key) =>
-      (await (await store()).readCache('valid-text', keyOf(key)).catch(() => null)) === true,
-    add: async (key) => (await store()).writeCache('valid-text', keyOf(key), true).catch(() => undefined),
+    has: async (key) => (await validTexts.get(key)) === true,
+    add: (key) => validTexts.set(key, true),
   };
   const loadPolicy = async (directory: string | null): Promise<Policy> => {
     const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
@@ -110,6 +117,7 @@ export function createTools(options: SjsOptions) {
       clock,
       assets,
       owner,
+      rootfs: remember('rootfs'),
       createId: () => randomBytes(6).toString('hex'),
       loadPolicy,
       forbiddenSources: { containing: [home], being: [userHome] },

@@ -3,7 +3,8 @@ import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../mode
 import { canonicalJson } from '../model/canonical-json.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
-import type { RootfsFindings, VerifiedBase } from '../model/base.js';
+import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
+import type { Digest } from '../model/digest.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -20,6 +21,14 @@ export interface BuildTools extends PrepareTools {
   readonly store: RecordStore;
   readonly owner: () => Promise<Owner>;
   readonly createId: () => string;
+  /** What was found in the file systems of bases, by manifest. */
+  readonly rootfs: Memory;
+}
+
+/** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
+export interface Memory {
+  get(key: Digest): Promise<unknown>;
+  set(key: Digest, value: unknown): Promise<void>;
 }
 
 /** What a build made, or found made. */
@@ -188,10 +197,10 @@ async function findingsOf(
   tools: BuildTools,
   signal?: AbortSignal,
 ): Promise<RootfsFindings> {
-  const known = await tools.store.readCache('rootfs', base.manifestDigest);
-  if (known) return known as RootfsFindings;
+  const known = await tools.rootfs.get(base.manifestDigest);
+  if (isFindings(known)) return known;
   tools.reporter.step('inspect', 'the file system of the base, once');
   const findings = await tools.images.scanRootfs(imageId, await tools.owner(), signal);
-  await tools.store.writeCache('rootfs', base.manifestDigest, findings);
+  await tools.rootfs.set(base.manifestDigest, findings);
   return findings;
 }

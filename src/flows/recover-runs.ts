@@ -30,7 +30,10 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
     tools.engine.listRuns(tools.store.home, signal),
     tools.store.listOpen(),
   ]);
-  await tools.store.removeStaleTemp();
+  // What is only in the way must not keep runs from being finished.
+  await tools.store.removeStaleTemp().catch((error: unknown) => {
+    tools.reporter.warn(`what dead processes left could not be removed: ${String(error)}`);
+  });
   const alive = new Set<string>();
   const patience = AbortSignal.timeout(PATIENCE_MS);
   await Promise.all(

@@ -67,3 +67,11 @@ export interface RootfsFindings {
   /** /dev, /proc, /sys, /app, /tmp, /out and /.sjs entries that are not plain folders. */
   readonly notPlainFolders: readonly string[];
 }
+
+/** Whether a value, as a cache gives it back, has everything that a base is judged by. */
+export function isFindings(value: unknown): value is RootfsFindings {
+  const found = (value ?? {}) as Partial<Record<keyof RootfsFindings, unknown>>;
+  return [found.setuidFiles, found.worldWritableFolders, found.notPlainFolders].every(
+    (list) => Array.isArray(list) && list.every((path) => typeof path === 'string'),
+  );
+}

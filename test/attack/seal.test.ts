@@ -259,6 +259,24 @@ async function refuseBase(repository: string, code: string): Promise<string> {
   return (JSON.parse(stdout) as { error: { message: string } }).error.message;
 }
 
+/** What a policy allowed once is refused, and not answered from the index, when the policy allows it no more. */
+async function refuseAllowedBefore(repository: string): Promise<void> {
+  const spec = `  base: { image: "${repository}", version: "24.1.0" }\n`;
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('over-su', spec), 'index.js': '1' });
+  const policy = await readFile(world.policyFile, 'utf8');
+  const lax = policy.replace(/^( *)- repository:/gm, '$1- allowSetuidFiles: true\n$1  repository:');
+  const laxFolder = await makeFolder({ 'policy.yaml': lax });
+  const env = { SJS_POLICY: join(laxFolder, 'policy.yaml') };
+  const built = await runSjs(sandbox.home, ['build', folder, '--json'], { env });
+  expect(built).toMatchObject({ code: 0 });
+  images.add((JSON.parse(built.stdout) as { tag: string }).tag);
+  expect((await runSjs(sandbox.home, ['build', folder, '--json'], { env })).stdout).toContain(
+    '"cached": true',
+  );
+  const { code, stdout } = await runSjs(sandbox.home, ['build', folder, '--json']);
+  expect([code, codeOf(stdout)]).toEqual([3, 'BASE_ROOTFS_REFUSED']);
+}
+
 const over = (text: string, files: Record<string, string> = {}): Promise<string> =>
   makeFolder({ Dockerfile: `FROM ${world.reference}\n${text}`, ...files });
 async function makeSetuid(): Promise<string> {
@@ -278,6 +296,9 @@ attack(
     const said = await refuseBase(files, 'BASE_ROOTFS_REFUSED');
     expect(said).toContain('/usr/bin/other is setuid or setgid');
     expect(said).toContain('/srv/open is writable by everybody');
+    await refuseAllowedBefore(
+      await signBase('su', await over('COPY --chmod=4755 su /usr/bin/other\n', { su: 'x' })),
+    );
     return 'BASE_CONFIG_REFUSED, BASE_ROOTFS_REFUSED, with the list';
   },
   async () => {

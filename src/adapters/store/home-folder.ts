@@ -174,7 +174,8 @@ export class HomeFolder {
       const owner = await judgeTempOwner(name);
       if (owner === 'alive') continue;
       const found = await stat(this.at('tmp', name)).catch(() => null);
-      if (!found || (owner === 'unknown' && nowMs - found.mtimeMs < DAY_MS)) continue;
+      // A folder is none of ours.
+      if (!found?.isFile() || (owner === 'unknown' && nowMs - found.mtimeMs < DAY_MS)) continue;
       await this.remove('tmp', name);
       removed += 1;
     }

@@ -70,6 +70,9 @@ export class ImageFiles {
 }
 
 const text = (value: unknown): boolean => typeof value === 'string';
+/** A tag that sjs gives: what is removed by an entry is named by it. */
+const isTag = (value: unknown): boolean =>
+  typeof value === 'string' && /^sjs\/[a-z0-9-]{1,63}:[\w.-]{1,128}$/.test(value);
 const textOrNull = (value: unknown): boolean => value === null || text(value);
 
 function parseEntry(content: string, path: string): IndexEntry {
@@ -78,7 +81,7 @@ function parseEntry(content: string, path: string): IndexEntry {
   const base = (value.base ?? {}) as Record<string, unknown>;
   const checks: [string, boolean][] = [
     ['seal', isDigest(value.seal)],
-    ['tag', text(value.tag)],
+    ['tag', isTag(value.tag)],
     ['name', text(value.name)],
     ['version', textOrNull(value.version)],
     ['imageId', text(value.imageId)],

@@ -51,7 +51,14 @@ const FIELDS: Readonly<Record<string, Check>> = {
   stderr: stream,
   artifacts: listOf(shape({ path: text, digest: isDigest, bytes: count })),
   skippedArtifacts: listOf(shape({ path: text, reason: text })),
-  limits: mapOf(count),
+  limits: shape({
+    milliCpu: count,
+    memoryBytes: count,
+    pids: count,
+    files: count,
+    timeoutMs: count,
+    outputBytes: count,
+  }),
   usage: orNull(shape({ cpuMs: count, peakMemoryBytes: count })),
   network: shape({ mode: text, connections: Array.isArray }),
   engine: shape({

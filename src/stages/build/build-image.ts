@@ -13,7 +13,10 @@ interface Context {
   open(): Readable;
 }
 
-/** Digest over everything that goes into a build: equal inputs give an equal seal, so they need no second build. */
+/**
+ * Digest over everything that goes into a build: equal inputs give an equal seal, so they need no second build. What the
+ * policy overlooked in the base counts too: a stricter one has to look again.
+ */
 export function inputsDigest(base: VerifiedBase, context: Pick<Context, 'digest'>): Digest {
   return sha256(
     canonicalJson({
@@ -21,6 +24,7 @@ export function inputsDigest(base: VerifiedBase, context: Pick<Context, 'digest'
       platform: base.platform,
       base: base.manifestDigest,
       context: context.digest,
+      ...(base.allowSetuidFiles && { allowSetuidFiles: true }),
     }),
   );
 }

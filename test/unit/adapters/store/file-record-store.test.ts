@@ -118,6 +118,11 @@ describe('records', () => {
       JSON.stringify({ ...makeRecord(), formatVersion: 2 }),
       'is of format 2; this sjs reads up to format 1',
     ],
+    [
+      'lacking a limit',
+      JSON.stringify({ ...makeRecord(), limits: { ...makeRecord().limits, timeoutMs: undefined } }),
+      'limits is missing or wrong',
+    ],
     ['lacking a field', JSON.stringify({ ...makeRecord(), limits: undefined }), 'limits is missing or wrong'],
     [
       'with a time that is none',
@@ -344,6 +349,7 @@ describe('index and key', () => {
       '{',
       JSON.stringify({ ...bad, formatVersion: 2 }),
       JSON.stringify({ ...bad, tag: 1 }),
+      JSON.stringify({ ...bad, tag: 'registry.example.com/mine:latest' }),
     ]) {
       await writeFile(path, content);
       const invalid: string[] = [];

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../../../src/model/digest.js';
+import { isFindings } from '../../../../src/model/base.js';
 import type { RuntimeConfig } from '../../../../src/model/runtime-config.js';
 import { splitRuntimeConfig } from '../../../../src/model/runtime-config.js';
 import { DEFAULT_RESOURCES } from '../../../../src/model/sandbox.js';
@@ -202,4 +203,18 @@ describe('what was built', () => {
     expect(() => checkRootfs(base, { ...clean, setuidFiles: ['/bin/su'] })).toThrow(refused);
     checkRootfs(makeBase({ allowSetuidFiles: true }), { ...clean, setuidFiles: ['/bin/su'] });
   });
+});
+
+test('remembered findings count only when they are whole', () => {
+  const findings = { setuidFiles: [], worldWritableFolders: ['/srv'], notPlainFolders: [] };
+  expect(isFindings(findings)).toBe(true);
+  const broken = [
+    null,
+    true,
+    [],
+    {},
+    { ...findings, setuidFiles: undefined },
+    { ...findings, notPlainFolders: [1] },
+  ];
+  for (const value of broken) expect(isFindings(value)).toBe(false);
 });
