@@ -1,16 +1,20 @@
-// compile-code.mjs BUNDLE…: writes the code that this Node's V8 makes of every function beside each bundle of the command line.
+// compile-code.mjs BUNDLE…: writes the code that this Node's V8 makes of every function, and the
+// digest of what it was made from, beside each bundle of the command line.
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import v8 from 'node:v8';
 import { Script } from 'node:vm';
 
 export function compile(filename) {
-  const source = readFileSync(filename, 'latin1');
+  const bytes = readFileSync(filename);
+  const source = bytes.toString('latin1');
   if (/[^\0-\x7f]/.test(source)) throw new Error(`${filename} is not ASCII`);
   v8.setFlagsFromString('--no-lazy');
   const script = new Script(source, { filename });
   // Code made under other flags than those of a start would not be taken.
   v8.setFlagsFromString('--lazy');
-  writeFileSync(`${filename}.code`, script.createCachedData());
+  const digest = createHash('sha256').update(bytes).digest();
+  writeFileSync(`${filename}.code`, Buffer.concat([script.createCachedData(), digest]));
 }
 
 if (import.meta.filename === process.argv[1]) for (const bundle of process.argv.slice(2)) compile(bundle);

@@ -1,4 +1,5 @@
 #!/usr/bin/env -S node --
+import type * as crypto from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -7,6 +8,8 @@ import { Script } from 'node:vm';
 import type { runCli } from './run-cli.js';
 
 const FOLDER = import.meta.dirname;
+/** Of sha256, behind the code. */
+const DIGEST_BYTES = 32;
 const args = process.argv.slice(2);
 
 // Asked by scripts before anything else: answered without loading the rest.
@@ -30,15 +33,24 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === 'version')) {
  */
 function loadBundle(name: string, require: (id: string) => unknown): unknown {
   const filename = join(FOLDER, name);
+  const source = readFileSync(filename);
   // The build has made sure that it is ASCII, and this is the fastest way to read that.
-  const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData: readCode(filename) });
+  const script = new Script(source.toString('latin1'), {
+    filename,
+    cachedData: readCode(filename, source, require),
+  });
   const define = script.runInThisContext() as (...scope: unknown[]) => unknown;
   return define(require, FOLDER, pathToFileURL(filename).href);
 }
 
-function readCode(filename: string): Buffer | undefined {
+/** The code, if it is of this source: V8 itself compares nothing but its length. */
+function readCode(filename: string, source: Buffer, require: (id: string) => unknown): Buffer | undefined {
+  const { createHash } = require('node:crypto') as typeof crypto;
   try {
-    return readFileSync(`${filename}.code`);
+    const content = readFileSync(`${filename}.code`);
+    const end = content.length - DIGEST_BYTES;
+    const digest = createHash('sha256').update(source).digest();
+    return digest.equals(content.subarray(end)) ? content.subarray(0, end) : undefined;
   } catch {
     return undefined;
   }

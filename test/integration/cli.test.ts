@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Script } from 'node:vm';
@@ -116,11 +116,32 @@ describe('the version', () => {
 
 test('starts with the code that was compiled when it was built', async () => {
   const bundle = resolve('dist/cli/run-cli.cjs');
-  const [source, cachedData] = await Promise.all([readFile(bundle, 'latin1'), readFile(`${bundle}.code`)]);
+  const [source, code] = await Promise.all([readFile(bundle, 'latin1'), readFile(`${bundle}.code`)]);
+  // A digest of the source is at its end.
+  const cachedData = code.subarray(0, code.length - 32);
   expect(new Script(source, { filename: bundle, cachedData }).cachedDataRejected).toBe(false);
   // Other code is not taken: the check can fail.
   cachedData.fill(0, 0, 16);
   expect(new Script(source, { filename: bundle, cachedData }).cachedDataRejected).toBe(true);
+});
+
+test('does not start with code of another source, of the same length either', async () => {
+  const root = join(folder, 'patched');
+  await mkdir(root);
+  await Promise.all(
+    ['dist', 'package.json', 'policies', 'schemas', 'templates'].map((part) =>
+      cp(resolve(part), join(root, part), { recursive: true }),
+    ),
+  );
+  const bundle = join(root, 'dist/cli/run-cli.cjs');
+  const source = await readFile(bundle, 'utf8');
+  const patched = source.replace('sjs runs untrusted JavaScript', 'sjs runs UNTRUSTED JavaScript');
+  expect(patched).not.toBe(source);
+  await writeFile(bundle, patched);
+  const shown = execFileSync(process.execPath, [join(root, 'dist/cli/main.cjs'), '--help'], {
+    encoding: 'utf8',
+  });
+  expect(shown).toContain('sjs runs UNTRUSTED JavaScript');
 });
 
 test('a file of variables that is named on the command line is never Node’s to read', async () => {

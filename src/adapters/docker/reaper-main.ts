@@ -9,8 +9,8 @@ import type { ReaperTask } from './reaper.js';
 /** A container that was created and does not start within this time never will: its sjs is gone. */
 const NEVER_STARTED_MS = 10_000;
 const POLL_MS = 250;
-/** How much longer than its limit the program of an sjs that is there may run: to end it is the sjs's matter. */
-const GRACE_MS = 1_000;
+/** How long an sjs that is there may take to end the program itself. */
+const GRACE_MS = 2_000;
 const CALL_MS = 5_000;
 /** How long an engine that does not answer is asked again, beyond the run's own time. */
 const PATIENCE_MS = 10 * 60_000;
@@ -23,10 +23,13 @@ interface Answer {
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as ReaperTask;
-/** The sjs lives, has recorded what there is to record, and could not remove the rest. */
-let isToRemove = process.argv[3] === 'remove';
-/** When the sjs went, by the monotonic clock; null as long as it may only be stopped, and has its word to say. */
-let goneAt = process.argv[3] === 'late' ? null : systemClock.monotonic();
+/**
+ * The last word of the sjs. `late`: none yet, it may be stopped. `gone`: it was killed. `remove`: it lives, has recorded
+ * what there is to record, and could not remove the rest. `done`: nothing is left.
+ */
+let word = process.argv[3] ?? 'gone';
+/** When it was said, by the monotonic clock. */
+let saidAt = systemClock.monotonic();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function call(method: string, path: string): Promise<Answer> {
@@ -111,7 +114,10 @@ async function remove(): Promise<void> {
 async function reap(): Promise<void> {
   const begin = systemClock.monotonic();
   let deadline: number | null = null;
-  while (!isToRemove && systemClock.monotonic() - begin < task.timeoutMs + PATIENCE_MS) {
+  while (
+    (word === 'gone' || word === 'late') &&
+    systemClock.monotonic() - begin < task.timeoutMs + PATIENCE_MS
+  ) {
     try {
       const state = await look();
       const now = systemClock.monotonic();
@@ -120,9 +126,9 @@ async function reap(): Promise<void> {
       if (state.kind === 'running') {
         // The engine's clock says once how long it has run; from then on time is counted, not read.
         deadline ??= now + state.leftMs;
-        const due = goneAt === null ? deadline + GRACE_MS : deadline;
+        const due = word === 'late' ? deadline + GRACE_MS : deadline;
         if (now >= due) await call('POST', `/containers/${task.sandbox}/kill?signal=SIGKILL`);
-      } else if (goneAt !== null && now - goneAt >= NEVER_STARTED_MS) {
+      } else if (word === 'gone' && now - saidAt >= NEVER_STARTED_MS) {
         return await removeAll();
       }
       const left = deadline === null ? POLL_MS : deadline - now;
@@ -133,16 +139,19 @@ async function reap(): Promise<void> {
   }
 }
 
-/** What the sjs says when it goes on; nothing when it is killed. */
+/** Takes the word of an sjs that goes on, or is killed after all. */
 async function listen(): Promise<void> {
-  let word = '';
-  for await (const chunk of process.stdin) word += String(chunk);
-  if (word === 'done\n') process.exit(0);
-  isToRemove = word === 'remove\n';
-  goneAt = systemClock.monotonic();
+  let said = '';
+  try {
+    for await (const chunk of process.stdin) said += String(chunk);
+  } catch {
+    // A connection that breaks is one that ended.
+  }
+  word = said.trim() || 'gone';
+  saidAt = systemClock.monotonic();
 }
 
-const listening = goneAt === null ? listen().catch(() => (goneAt = systemClock.monotonic())) : null;
+const heard = word === 'late' ? listen() : null;
 void reap()
-  .then(() => listening)
-  .then(() => (isToRemove ? remove() : undefined));
+  .then(() => heard)
+  .then(() => (word === 'remove' ? remove() : undefined));

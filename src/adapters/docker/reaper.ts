@@ -29,7 +29,7 @@ const LATE_SECONDS = 2;
 // Node is started only when it is needed: until then a shell waits for a word, which costs a millisecond or two.
 const WAIT = `command -v timeout >/dev/null && limit="timeout $1"
 $limit sh -c 'read -r word; case $word in done) exit 0;; remove) exit 10;; *) exit 11;; esac'
-case $? in 0) exit;; 10) word=remove;; 124) word=late;; *) word=dead;; esac
+case $? in 0) exit;; 10) word=remove;; 124) word=late;; *) word=gone;; esac
 shift; exec "$0" "$@" "$word"`;
 
 /**
