@@ -134,7 +134,10 @@ test('a run whose sjs is stopped is dead five seconds after its limit, and sjs s
     child.kill('SIGCONT');
   }
   await ended;
-  expect(JSON.parse(said.slice(said.lastIndexOf('\n') + 1))).toMatchObject({ end: 'timed-out', exitCode: 137 });
+  expect(JSON.parse(said.slice(said.lastIndexOf('\n') + 1))).toMatchObject({
+    end: 'timed-out',
+    exitCode: 137,
+  });
   expect(await stateOf(sandboxName(runId))).toBe('absent');
   await until(async () => (await reapersOf(runId)).length === 0, 5000);
 });
