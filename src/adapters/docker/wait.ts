@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../../errors.js';
-import { CALL_MS, type DockerClient } from './client.js';
+import { SLOW_CALL_MS, type DockerClient } from './client.js';
 import { statusOf, toEngineError } from './engine-error.js';
 import { readState, type ContainerState } from './outcome.js';
 
@@ -63,10 +63,14 @@ export async function inspectPatiently(client: DockerClient, name: string): Prom
   }
 }
 
-/** The state of a container by the engine's word. @throws SjsError `CONTAINER_LOST` when it is gone. */
+/**
+ * The state of a container by the engine's word. The engine answers when it holds the container's lock, which its start
+ * and its end may keep for as long as they take.
+ * @throws SjsError `CONTAINER_LOST` when it is gone.
+ */
 export async function inspectState(client: DockerClient, name: string): Promise<ContainerState> {
   try {
-    const found = await client.call('inspect the container', CALL_MS, (abortSignal) =>
+    const found = await client.call('inspect the container', SLOW_CALL_MS, (abortSignal) =>
       client.docker.getContainer(name).inspect({ abortSignal }),
     );
     return readState(found);
