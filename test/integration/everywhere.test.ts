@@ -98,6 +98,9 @@ describe('the same seal', () => {
     const early = await runSjs(home, ['run', here.tag, '--json'], { env: there });
     expect(JSON.parse(early.stdout)).toMatchObject({ error: { code: 'SEAL_IMAGE_MISSING' } });
     const other = await makeFolder();
+    // No cache of a builder knows these times and modes, nor may they be in the image.
+    await chmod(join(sandbox, 'index.js'), 0o600);
+    await utimes(join(sandbox, 'index.js'), 1, 1);
     expect(await build(other, sandbox, there)).toMatchObject({
       seal: here.seal,
       tag: here.tag,
