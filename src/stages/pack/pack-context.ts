@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { pack as packTree, type PackOptions } from 'tar-fs';
+import { pack as packTree, type Headers, type PackOptions } from 'tar-fs';
 import { pack as createPack, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import type { Digest } from '../../model/digest.js';
@@ -28,6 +28,9 @@ export interface PackedContext {
   open(): Readable;
 }
 
+/** A tar up to this size is kept from its digest to its sending; a larger one is packed again. */
+const KEPT_BYTES = 8 * 1024 ** 2;
+
 /**
  * Packs a context twice at most: once to digest it, once to send it. Owner 0, times 0, modes 0644 or 0755, sorted.
  * The image's file system lies below `layer/`, so that one COPY brings it in with the times given here (FACTS).
@@ -35,13 +38,18 @@ export interface PackedContext {
  */
 export async function packContext(parts: ContextParts): Promise<PackedContext> {
   const hash = createHash('sha256');
+  const kept: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of streamTar(parts)) {
     hash.update(chunk);
     bytes += chunk.length;
+    if (bytes <= KEPT_BYTES) kept.push(chunk);
+    else kept.length = 0;
   }
   const digest: Digest = `sha256:${hash.digest('hex')}`;
-  return { digest, bytes, open: () => Readable.from(streamSame(parts, digest), { objectMode: false }) };
+  const pieces = (): Iterable<Uint8Array> | AsyncIterable<Uint8Array> =>
+    bytes <= KEPT_BYTES ? kept : streamSame(parts, digest);
+  return { digest, bytes, open: () => Readable.from(pieces(), { objectMode: false }) };
 }
 
 async function* streamSame(parts: ContextParts, expected: Digest): AsyncGenerator<Uint8Array> {
@@ -84,7 +92,7 @@ async function writeEntries(pack: Pack, parts: ContextParts): Promise<void> {
     sort: true,
     strict: true,
     pack: pack,
-    map: (header) => Object.assign(header, normalize(header as Header, executables)),
+    map: (header) => normalize(header, executables),
   };
   packTree(parts.tree.root, options);
 }
@@ -94,17 +102,16 @@ function foldersOf(parts: ContextParts): string[] {
   return [...new Set([...ofFiles, ...parts.folders])].filter((name) => name !== '').sort();
 }
 
-function normalize(header: Header, executables: ReadonlySet<string>): Header {
-  const name = header.name === '.' ? 'layer/app' : `layer/app/${header.name}`;
-  if (header.type === 'directory') return folder(name);
-  if (header.type === 'symlink') return { ...plain(name), type: 'symlink', mode: 0o777 };
-  return {
-    ...plain(name),
-    type: 'file',
-    size: header.size ?? 0,
-    mode: executables.has(header.name) ? 0o755 : 0o644,
-  };
+/** In place: tar-fs takes what it gave. */
+function normalize(header: Headers, executables: ReadonlySet<string>): Headers {
+  const executable = header.type === 'directory' || executables.has(header.name);
+  header.name = header.name === '.' ? 'layer/app' : `layer/app/${header.name}`;
+  header.mode = header.type === 'symlink' ? 0o777 : executable ? 0o755 : 0o644;
+  header.uid = header.gid = 0;
+  header.mtime = EPOCH;
+  return header;
 }
 
-const plain = (name: string): Header => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(0) });
+const EPOCH = new Date(0);
+const plain = (name: string): Header => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: EPOCH });
 const folder = (name: string): Header => ({ ...plain(name), type: 'directory', mode: 0o755 });

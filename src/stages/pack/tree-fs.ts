@@ -1,5 +1,4 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
-import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { isErrno, SjsError } from '../../errors.js';
 import type { SourceEntry, SourceTree } from '../../model/source-tree.js';
@@ -33,10 +32,12 @@ export function createTreeFs(tree: SourceTree): TreeFs {
     if (siblings === undefined) throw new SjsError('INTERNAL', `${path} has no folder in the tree`);
     siblings.push(path.slice(slash + 1));
   }
-  const find = (path: string): SourceEntry | undefined => entries.get(relative(tree.root, path));
+  // tar-fs joins the root, which is absolute and resolved, and a name of the tree.
+  const nameOf = (path: string): string => path.slice(tree.root.length + 1);
+  const find = (path: string): SourceEntry | undefined => entries.get(nameOf(path));
   return {
     lstat: (path, callback) => callback(null, describe(find(path))),
-    readdir: (path, callback) => callback(null, [...(children.get(relative(tree.root, path)) ?? [])]),
+    readdir: (path, callback) => callback(null, [...(children.get(nameOf(path)) ?? [])]),
     readlink: (path, callback) => {
       const entry = find(path);
       callback(null, entry?.kind === 'symlink' ? entry.target : '');
@@ -89,10 +90,10 @@ function* readCollected(root: string, entry: FileEntry): Generator<Uint8Array, v
     while (position <= entry.bytes) {
       const buffer = Buffer.allocUnsafe(Math.min(entry.bytes - position + 1, CHUNK_BYTES));
       const bytesRead = readSync(file, buffer, 0, buffer.length, position);
-      if (bytesRead === 0) break;
       position += bytesRead;
       if (position > entry.bytes) break;
-      yield buffer.subarray(0, bytesRead);
+      if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
+      if (bytesRead < buffer.length) break;
     }
     if (position !== entry.bytes) throw changed(entry, 'changed its size');
   } finally {
@@ -101,10 +102,13 @@ function* readCollected(root: string, entry: FileEntry): Generator<Uint8Array, v
 }
 
 function openCollected(root: string, entry: FileEntry): number {
-  const path = join(root, entry.path);
+  const path = `${root}/${entry.path}`;
   let file: number;
   try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    file = openSync(
+      `${root}/${entry.path}`,
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    );
   } catch (cause) {
     if (isErrno(cause, 'EACCES', 'EPERM', 'EIO')) {
       throw new SjsError('SOURCE_UNREADABLE', `${entry.path} cannot be read: ${cause.code}`, {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   renameSync,
   symlinkSync,
@@ -166,10 +167,20 @@ test('P04: a parent folder swapped for a link is refused, even onto the very sam
   });
 });
 
-test('the stream fails when the source changes between digest and upload', async () => {
+test('what was digested is sent, whatever becomes of a small source', async () => {
   const folder = await makeFolder({ 'f.js': 'abcd' });
   const context = await pack(folder);
   writeFileSync(join(folder, 'f.js'), 'ABCD');
+  const hash = createHash('sha256');
+  for await (const chunk of context.open()) hash.update(chunk as Uint8Array);
+  expect(`sha256:${hash.digest('hex')}`).toBe(context.digest);
+});
+
+test('the stream fails when a large source changes between digest and upload', async () => {
+  const large = 'x'.repeat(9 * 1024 ** 2);
+  const folder = await makeFolder({ 'f.js': large });
+  const context = await pack(folder);
+  writeFileSync(join(folder, 'f.js'), large.replace('x', 'y'));
   await expect(
     (async () => {
       for await (const _ of context.open());
