@@ -288,7 +288,8 @@ if (wants('build')) {
   );
   const sandbox = await world.makeSandbox('app', { 'index.js': 'console.log(1);\n', ...files });
   const context = await world.makeContext(sandbox, 'app');
-  const dockerBuild = ['docker', 'build', '--quiet', '--tag', 'sjs-bench-app', context];
+  const LABEL = 'sjs-bench';
+  const dockerBuild = ['docker', 'build', '--quiet', '--tag', 'sjs-bench-app', '--label', LABEL, context];
   world.sjs(['build', sandbox]);
   await wall(dockerBuild);
   const unchanged = await interleave(ROUNDS, {
@@ -328,6 +329,7 @@ if (wants('build')) {
     floor,
   );
   execFileSync('docker', ['image', 'rm', '-f', 'sjs-bench-app'], { stdio: 'ignore' });
+  execFileSync('docker', ['image', 'prune', '-f', '--filter', `label=${LABEL}`], { stdio: 'ignore' });
 }
 
 if (wants('memory')) {
@@ -428,6 +430,8 @@ if (wants('runs')) {
     },
   );
 }
+
+for (const { tag } of JSON.parse(world.sjs(['images', '--json']))) world.sjs(['rm', tag]);
 
 /** Where the time of a run goes: the median of what traced runs say. */
 async function tracePhases(tag, nodeMs) {

@@ -147,9 +147,9 @@ export class HomeFolder {
   list(folder: string): string[] {
     this.check();
     try {
-      // A hundred thousand names come in a third of the time that readdir takes.
+      // A hundred thousand names come faster than with readdir, and than by the 32 at once that opendir takes by itself.
       const names: string[] = [];
-      const directory = opendirSync(this.at(folder));
+      const directory = opendirSync(this.at(folder), { bufferSize: 256 });
       for (let entry = directory.readSync(); entry; entry = directory.readSync()) names.push(entry.name);
       directory.closeSync();
       return names;
