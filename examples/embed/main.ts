@@ -7,7 +7,12 @@ import { createSjs, SjsError } from 'sjs';
 
 const folder = process.argv[2] ?? '.';
 const sjs = createSjs({
-  reporter: { step: (stage, message) => console.error(stage, message), warn: console.error, debug: () => {} },
+  reporter: {
+    step: (stage, message) => console.error(stage, message),
+    done: () => {},
+    warn: console.error,
+    debug: () => {},
+  },
 });
 
 try {

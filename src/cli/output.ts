@@ -1,5 +1,7 @@
 import type { Writable } from 'node:stream';
 import pc from 'picocolors';
+import { createWaitLine } from './wait-line.js';
+import { isCi } from './workflow-commands.js';
 
 /** Colours for one stream; all plain when it takes none. */
 export type Colors = ReturnType<typeof pc.createColors>;
@@ -43,6 +45,9 @@ export interface Output extends Omit<OutputOptions, 'env'> {
   note(text: string): void;
   /** A line on stderr that is always said. */
   say(text: string): void;
+  /** From now on it is waited: a terminal shows for how long, until a result is printed or `endWait` is called. */
+  beginWait(): void;
+  endWait(): void;
 }
 
 /** Makes the output of one command. */
@@ -53,6 +58,17 @@ export function createOutput(options: OutputOptions): Output {
     stream.on('error', () => undefined);
     unblock(stream);
   }
+  const err = pc.createColors(takesColor(stderr, env));
+  const isShown = stderr.isTTY === true && !quiet && env['TERM'] !== 'dumb' && !isCi(env);
+  const waiting = createWaitLine(stderr, err, isShown);
+  const result = (text: string): Promise<void> => {
+    waiting.stop();
+    return write(stdout, `${text}\n`);
+  };
+  const remark = (text: string): void => {
+    waiting.clear();
+    stderr.write(`${text}\n`);
+  };
   return {
     json,
     quiet,
@@ -60,12 +76,14 @@ export function createOutput(options: OutputOptions): Output {
     stdout,
     stderr,
     out: pc.createColors(takesColor(stdout, env)),
-    err: pc.createColors(takesColor(stderr, env)),
-    print: async (text) => (json ? undefined : write(stdout, `${text}\n`)),
-    printJson: (document) => write(stdout, `${JSON.stringify(document, null, 2)}\n`),
-    printJsonLine: (document) => write(stdout, `${JSON.stringify(document)}\n`),
-    note: (text) => void (quiet ? undefined : stderr.write(`${text}\n`)),
-    say: (text) => void stderr.write(`${text}\n`),
+    err,
+    print: async (text) => (json ? undefined : result(text)),
+    printJson: (document) => result(JSON.stringify(document, null, 2)),
+    printJsonLine: (document) => result(JSON.stringify(document)),
+    note: (text) => (quiet ? undefined : remark(text)),
+    say: remark,
+    beginWait: () => waiting.start(),
+    endWait: () => waiting.stop(),
   };
 }
 

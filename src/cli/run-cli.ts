@@ -96,6 +96,7 @@ async function reportFailure(
     thrown = new SjsError('DISK_FULL', 'the output cannot be written', { cause: thrown });
   }
   const error = toSjsError(thrown);
+  output.endWait();
   if (output.json) await output.printJson(errorDocument(error)).catch(() => undefined);
   output.say(formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }));
   const received = tap?.received() ?? null;

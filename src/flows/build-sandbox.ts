@@ -82,6 +82,7 @@ export async function buildSandbox(
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
   if (known) await refresh(known, baseOf(prepared.base), tools);
+  tools.reporter.done();
   return {
     tag: entry.tag,
     seal: entry.seal,

@@ -2,6 +2,8 @@
 export interface Reporter {
   /** A stage begins: `verify`, with what it is working on. */
   step(stage: string, message: string): void;
+  /** The last step is over, and nothing is waited for. */
+  done(): void;
   /** Something the reader should know though nothing failed. */
   warn(message: string): void;
   /** Detail for `--verbose`. */
@@ -11,6 +13,7 @@ export interface Reporter {
 /** Says nothing. */
 export const silentReporter: Reporter = {
   step: () => undefined,
+  done: () => undefined,
   warn: () => undefined,
   debug: () => undefined,
 };

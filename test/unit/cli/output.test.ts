@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { createOutput, takesColor } from '../../../src/cli/output.js';
 import { createReporter } from '../../../src/cli/reporter.js';
 import { memoryStream } from './fake-context.js';
@@ -47,4 +47,47 @@ test('the reporter says steps and warnings, cleaned, and with --quiet warnings a
   const verbose = outputs({ verbose: true });
   createReporter(verbose.output).debug('detail');
   expect(verbose.stderr.text()).toBe('detail\n');
+});
+
+describe('what is waited for', () => {
+  afterEach(() => void jest.useRealTimers());
+  const LINE = '\r\x1b[K';
+
+  test('a terminal says how long, until something else is written', async () => {
+    jest.useFakeTimers();
+    const [stdout, stderr] = [memoryStream({ isTTY: true }), memoryStream({ isTTY: true })];
+    const output = createOutput({
+      ...{ json: false, quiet: false, verbose: false, env: { NO_COLOR: '1' } },
+      ...{ stdout, stderr },
+    });
+    const reporter = createReporter(output);
+    reporter.step('verify', 'base');
+    jest.advanceTimersByTime(999);
+    expect(stderr.text()).toBe('verify  base\n');
+    jest.advanceTimersByTime(61_000);
+    expect(stderr.text().split(LINE).slice(-2)).toEqual(['        1m0s so far', '        1m1s so far']);
+    reporter.warn('slow');
+    expect(stderr.text().split('1m1s so far')[1]).toBe(`${LINE}warning slow\n`);
+    jest.advanceTimersByTime(1000);
+    reporter.done();
+    expect(stderr.text().split('warning slow\n')[1]).toBe(`${LINE}        1m2s so far${LINE}`);
+    reporter.step('seal', 'it');
+    await output.print('tag');
+    jest.advanceTimersByTime(10_000);
+    expect(stderr.text().split('1m2s so far')[1]).toBe(`${LINE}seal    it\n`);
+  });
+
+  test.each([
+    ['not on a terminal', {}, {}, false],
+    ['not in CI', { isTTY: true }, { CI: 'true', NO_COLOR: '1' }, false],
+    ['not on a dumb terminal', { isTTY: true }, { TERM: 'dumb' }, false],
+    ['not with --quiet', { isTTY: true }, {}, true],
+  ])('%s', (_name, stream, env, quiet) => {
+    jest.useFakeTimers();
+    const [stdout, stderr] = [memoryStream(stream), memoryStream(stream)];
+    const output = createOutput({ json: false, quiet, verbose: false, env, stdout, stderr });
+    createReporter(output).step('verify', 'base');
+    jest.advanceTimersByTime(10_000);
+    expect(stderr.text()).toBe(quiet ? '' : 'verify  base\n');
+  });
 });
