@@ -1,5 +1,5 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../errors.js';
 
 /** Names of the files init writes, by their names among the templates. */
@@ -11,7 +11,7 @@ const FILES = { 'sandbox.yaml': 'sandbox.yaml', 'index.js': 'index.js', sjsignor
  * @param templates folder of the templates
  * @param schemaFile what the modeline for editors points at
  * @returns absolute paths of the files written
- * @throws SjsError `USAGE` when the folder has a sandbox.yaml already.
+ * @throws SjsError `USAGE` when the folder has a sandbox.yaml already, or cannot be made or written to.
  */
 export async function initSandbox(
   directory: string,
@@ -19,7 +19,7 @@ export async function initSandbox(
   schemaFile: string,
 ): Promise<readonly string[]> {
   const folder = resolve(directory);
-  await mkdir(folder, { recursive: true });
+  await attempt(folder, () => makeFolder(folder));
   for (const name of ['sandbox.yaml', 'sandbox.yml']) {
     if (await exists(join(folder, name))) {
       throw new SjsError('USAGE', `${join(folder, name)} exists already`, {
@@ -31,18 +31,43 @@ export async function initSandbox(
   const values: Readonly<Record<string, string>> = { name: nameOf(folder), schema: schemaFile };
   for (const [template, name] of Object.entries(FILES)) {
     const text = await readFile(join(templates, template), 'utf8');
-    try {
-      await writeFile(
-        join(folder, name),
-        text.replace(/\{\{(\w+)\}\}/g, (_, key: string) => values[key] ?? ''),
-        { flag: 'wx' },
-      );
-      written.push(join(folder, name));
-    } catch (error) {
-      if (!isErrno(error, 'EEXIST')) throw error;
-    }
+    const filled = text.replace(/\{\{(\w+)\}\}/g, (_, key: string) => values[key] ?? '');
+    const isNew = await attempt(folder, () => writeNew(join(folder, name), filled));
+    if (isNew) written.push(join(folder, name));
   }
   return written;
+}
+
+/** Not by `recursive`, which tries for ever where a folder can never be made, as in /proc. */
+async function makeFolder(path: string): Promise<void> {
+  if (await exists(path)) return;
+  await makeFolder(dirname(path));
+  await mkdir(path).catch((error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  });
+}
+
+/** Whether the file was written; false when it was there. */
+async function writeNew(file: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(file, text, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+async function attempt<T>(folder: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (!isErrno(cause, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS')) throw cause;
+    throw new SjsError('USAGE', `nothing can be written to ${folder}: ${cause.code}`, {
+      cause,
+      next: 'choose a folder that you may write to',
+    });
+  }
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -1,12 +1,15 @@
 /**
- * Quantities as Kubernetes writes them (binary suffixes and plain bytes; millicores) and durations as Go does.
+ * Quantities as Kubernetes writes them (whole numbers with a suffix; millicores) and durations as Go does.
  * Every parser returns `undefined` for what it does not understand: the caller knows the place to name.
  */
 
-const BYTES = /^([0-9]{1,16})(Ki|Mi|Gi)?$/;
-const UNITS = { Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 } as const;
+const BYTES = /^([0-9]{1,16})(Ki|Mi|Gi|Ti|k|M|G|T)?$/;
+const UNITS = {
+  ...{ Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3, Ti: 1024 ** 4 },
+  ...{ k: 1000, M: 1000 ** 2, G: 1000 ** 3, T: 1000 ** 4 },
+} as const;
 
-/** Bytes of a quantity such as `64Mi`; a whole number without a suffix is bytes. */
+/** Bytes of a quantity such as `64Mi` or, in powers of a thousand, `64M`; a whole number without a suffix is bytes. */
 export function parseBytes(value: unknown): number | undefined {
   const match = BYTES.exec(
     typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '',
@@ -18,7 +21,7 @@ export function parseBytes(value: unknown): number | undefined {
 
 /** The shortest exact quantity: `64Mi`, `1Gi`, `1500`. */
 export function formatBytes(bytes: number): string {
-  for (const unit of ['Gi', 'Mi', 'Ki'] as const) {
+  for (const unit of ['Ti', 'Gi', 'Mi', 'Ki'] as const) {
     if (bytes !== 0 && bytes % UNITS[unit] === 0) return `${bytes / UNITS[unit]}${unit}`;
   }
   return String(bytes);

@@ -255,6 +255,11 @@ describe('validate', () => {
     const { stdout } = await sjs(['validate', '--json', 'my-job']);
     expect(JSON.parse(stdout)).toMatchObject({ valid: true, files: [{ name: 'my-job', version: '0.1.0' }] });
     expect(await sjs(['init', 'my-job'])).toMatchObject({ status: 2 });
+    for (const folder of ['/proc/a/b', '/dev/null/x'])
+      expect(await sjs(['init', folder])).toMatchObject({
+        status: 2,
+        stderr: expect.stringContaining(`nothing can be written to ${folder}`) as unknown as string,
+      });
   });
 
   test('names every problem with file, line and column', async () => {

@@ -80,16 +80,18 @@ test(
 );
 
 test(
-  'suffixes are powers of 1024, and a larger text is a larger number',
+  'suffixes are powers of 1024 or of 1000, and a larger text is a larger number',
   () =>
     check(
       fc.property(
         fc.nat(1_000_000),
         fc.nat(1_000_000),
-        fc.constantFrom('', 'Ki', 'Mi', 'Gi'),
-        (a, b, suffix) => {
-          const power = ['', 'Ki', 'Mi', 'Gi'].indexOf(suffix);
-          expect(parseBytes(`${a}${suffix}`)).toBe(a * 1024 ** power);
+        fc.constantFrom(1, 1024, 1000),
+        fc.constantFrom('k', 'M', 'G'),
+        (a, b, power, letter) => {
+          const binary = letter === 'k' ? 'Ki' : `${letter}i`;
+          const suffix = power === 1 ? '' : power === 1000 ? letter : binary;
+          expect(parseBytes(`${a}${suffix}`)).toBe(a * power ** ('kMG'.indexOf(letter) + 1));
           expect((parseBytes(`${a}${suffix}`) ?? 0) < (parseBytes(`${b}${suffix}`) ?? 0)).toBe(a < b);
         },
       ),

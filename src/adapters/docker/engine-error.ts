@@ -27,7 +27,7 @@ export function toEngineError(name: string, error: unknown, endpoint: Endpoint):
         ? 'check the certificates in DOCKER_CERT_PATH'
         : code === 'EACCES' || code === 'EPERM'
           ? 'join the group docker (`sudo usermod -aG docker $USER`, then log in again), or see `sjs doctor`'
-          : 'start it (`sudo systemctl start docker`), or see `sjs doctor`',
+          : 'start it (`sudo systemctl start docker`), or let DOCKER_HOST name where it listens',
     });
   }
   return new SjsError('ENGINE_FAILED', `the engine at ${where} could not ${name}: ${cleanWords(message)}`, {
