@@ -69,6 +69,7 @@ const [
   { POLICY_SCHEMA },
   { OWN_KEYWORDS },
   { ERROR_CODES },
+  { ERROR_MEANINGS },
   { formatBytes, formatCpu, formatDuration },
   { CASES },
 ] = await Promise.all(
@@ -77,6 +78,7 @@ const [
     'src/model/policy-schema.ts',
     'src/model/schema-check.ts',
     'src/errors.ts',
+    'src/model/error-meanings.ts',
     'src/model/quantity.ts',
     'test/attack/catalogue.ts',
   ].map(loadTs),
@@ -129,11 +131,11 @@ const files = {
     '',
     `${note} The exit status of \`run\` and \`replay\` differs, since there it is the program’s unless sjs itself failed.`,
     '',
-    '| code | kind | exit status | of run and replay |',
-    '|---|---|---|---|',
+    '| code | meaning | kind | exit status | of run and replay |',
+    '|---|---|---|---|---|',
     ...Object.entries(ERROR_CODES).map(
       ([code, kind]) =>
-        `| \`${code}\` | ${kind} | ${code.startsWith('SEAL_') && kind === 'refused' ? exits.verification : exits[kind]} | ${runExits[kind]} |`,
+        `| \`${code}\` | ${ERROR_MEANINGS[code]} | ${kind} | ${code.startsWith('SEAL_') && kind === 'refused' ? exits.verification : exits[kind]} | ${runExits[kind]} |`,
     ),
     '',
   ].join('\n'),
