@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { BuildResult } from './flows/build-sandbox.js';
 import type { DoctorReport } from './flows/check-machine.js';
 import type { BuildPlan } from './flows/describe-plan.js';
+import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
 import type { LockOptions } from './flows/prepare-build.js';
@@ -15,10 +16,12 @@ import type { RunRecord } from './model/record.js';
 import type { RunRequest } from './model/run-plan.js';
 import type { LoadedSandbox } from './model/sandbox.js';
 import type { ImageFacts, IndexEntry, SealedLabels } from './model/sealed-image.js';
-import type { RunSignals } from './ports/engine.js';
+import type { RunSignals, UsageSample } from './ports/engine.js';
 import type { RecordQuery } from './ports/record-store.js';
 import type { Reporter } from './ports/reporter.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
+
+export type { OutputPiece, OutputQuery };
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
@@ -97,6 +100,16 @@ export interface Sjs {
   readonly findRun: (id: string) => Promise<RunRecord>;
   /** What a record refers to by digest, checked while it is read. */
   readonly readContent: (digest: Digest) => Promise<Readable>;
+  /** What a run wrote, and with `follow` what it still writes, until it is over. */
+  readonly readOutput: (id: string, query?: OutputQuery) => AsyncIterable<OutputPiece>;
+  /** Waits until the run is over, whichever process owns it. */
+  readonly waitRun: (id: string, options?: Abortable) => Promise<RunRecord>;
+  /** Ends a run: SIGTERM, and after the grace (10 s by default) SIGKILL. Over already: as it is. */
+  readonly stopRun: (id: string, options?: { readonly graceMs?: number }) => Promise<RunRecord>;
+  /** Kills a run at once, or passes another signal on; `RUN_ENDED` when it is over. */
+  readonly killRun: (id: string, signal?: NodeJS.Signals) => Promise<RunRecord>;
+  /** What a running program uses, about once a second, until it ends. */
+  readonly watchUsage: (id: string, options?: Abortable) => AsyncIterable<UsageSample>;
   readonly removeRun: (id: string) => Promise<RunRecord>;
 
   readonly listImages: () => Promise<readonly ListedImage[]>;

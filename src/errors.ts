@@ -93,6 +93,8 @@ export const ERROR_CODES = {
   ENV_REFUSED: 'refused',
   RUN_NOT_FOUND: 'not-found',
   RUN_UNFINISHED: 'refused',
+  RUN_ENDED: 'refused',
+  OUTPUT_TIMES_MISSING: 'failed',
   REPLAY_INPUT_MISSING: 'refused',
   CONTAINER_LOST: 'failed',
   // records

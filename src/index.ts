@@ -25,7 +25,7 @@ export {
   parseDuration,
 } from './model/quantity.js';
 export { silentReporter, type Reporter } from './ports/reporter.js';
-export type { RunSignals } from './ports/engine.js';
+export type { RunSignals, UsageSample } from './ports/engine.js';
 export { describeTextDifference } from './model/describe-text-difference.js';
 
 /** The instance that the environment describes. */

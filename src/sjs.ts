@@ -25,6 +25,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     buildTools,
     runTools,
     verifyTools,
+    manageTools,
     recover,
     recoverBuilds,
     quietly,
@@ -100,7 +101,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         secrets: given.secrets ?? {},
         limits: given.limits ?? {},
       };
-      const streams: RunOutput = { ...outputOf(given), onStarted: () => void recoverOnce() };
+      const onStarted = (runId: string): void => {
+        given.onStarted?.(runId);
+        void recoverOnce();
+      };
+      const streams: RunOutput = { ...outputOf(given), onStarted };
       try {
         return await runSandbox(target, request, streams, given.signals ?? noSignals, tools);
       } finally {
@@ -124,6 +129,30 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return records.findRecord(id);
     },
     readContent: async (digest) => (await store()).openBlob(digest),
+    async *readOutput(id, query = {}) {
+      const [tools, { readOutput }] = await Promise.all([manageTools(), import('./flows/follow-run.js')]);
+      yield* readOutput((await tools.store.findRecord(id)).id, query, tools);
+    },
+    async waitRun(id, given = {}) {
+      const [tools, { waitForEnd }] = await Promise.all([manageTools(), import('./flows/manage-run.js')]);
+      const record = await tools.store.findRecord(id);
+      return (await waitForEnd(record.id, tools, { signal: given.signal })) ?? record;
+    },
+    async stopRun(id, given = {}) {
+      const [tools, { stopRun, STOP_GRACE_MS }] = await Promise.all([
+        manageTools(),
+        import('./flows/manage-run.js'),
+      ]);
+      return stopRun(id, given.graceMs ?? STOP_GRACE_MS, tools);
+    },
+    async killRun(id, signal = 'SIGKILL') {
+      const [tools, { killRun }] = await Promise.all([manageTools(), import('./flows/manage-run.js')]);
+      return killRun(id, signal, tools);
+    },
+    async *watchUsage(id, given = {}) {
+      const [records, running] = await Promise.all([store(), engine()]);
+      yield* running.watchUsage((await records.findRecord(id)).id, given.signal);
+    },
     async removeRun(id) {
       const records = await store();
       const record = await records.findRecord(id);

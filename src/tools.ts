@@ -145,14 +145,15 @@ export function createTools(options: SjsOptions) {
   };
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
   /** Finishes what dead processes left. */
-  const recover = async (signal?: AbortSignal): Promise<void> => {
+  const recover = async (signal?: AbortSignal, patienceMs?: number): Promise<void> => {
     const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
       import('./flows/recover-runs.js'),
       import('./adapters/process/owner.js'),
       engine(),
       store(),
     ]);
-    await recoverRuns({ engine: dockerEngine, store: records, reporter, clock, isOwnerAlive, owner }, signal);
+    const recoverTools = { engine: dockerEngine, store: records, reporter, clock, isOwnerAlive, owner };
+    await recoverRuns(recoverTools, signal, patienceMs);
   };
   const recoverBuilds = async (signal?: AbortSignal): Promise<void> => {
     const [{ removeHalfBuilt }, { isOwnerAlive }, imageStore, records] = await Promise.all([
@@ -166,6 +167,17 @@ export function createTools(options: SjsOptions) {
   /** Recovery is never the reason for another command to fail. */
   const quietly = (recovering: Promise<void>): Promise<void> =>
     recovering.catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
+
+  const manageTools = async () => {
+    const [records, { isOwnerAlive }] = await Promise.all([store(), import('./adapters/process/owner.js')]);
+    return {
+      engine,
+      store: records,
+      clock,
+      isOwnerAlive,
+      recover: (patienceMs?: number) => quietly(recover(undefined, patienceMs)),
+    };
+  };
 
   return {
     home,
@@ -183,6 +195,7 @@ export function createTools(options: SjsOptions) {
     buildTools,
     runTools,
     verifyTools,
+    manageTools,
     recover,
     recoverBuilds,
     quietly,

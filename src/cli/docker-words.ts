@@ -41,8 +41,6 @@ const REFUSED: Readonly<Record<string, readonly [words: readonly string[], why: 
 };
 
 const NOT_YET: Readonly<Record<string, string>> = {
-  d: 'leave -d out and put the command into the background of your shell',
-  detach: 'leave --detach out and put the command into the background of your shell',
   name: 'leave --name out: sjs runs lists every run with its id',
   runtime: 'leave --runtime out: runs use runc',
 };

@@ -3,6 +3,17 @@ import { cleanLine } from './terminal.js';
 /** Between two columns, as docker and kubectl have it. */
 const GAP = '   ';
 
+/** What a column is cut to at least, however narrow the terminal is. */
+const LEAST_WIDTH = 12;
+
+/** How wide a table may be. */
+export interface TableOptions {
+  /** Columns of the terminal; undefined: as wide as it gets. */
+  readonly width?: number | undefined;
+  /** The column that is cut when the terminal is narrower. */
+  readonly flexible?: number;
+}
+
 /**
  * Rows under upper-case headers in columns of equal width, as `docker ps` prints them. Cells
  * are cleaned of control characters: they may hold foreign text. Widths count what a terminal shows.
@@ -10,11 +21,29 @@ const GAP = '   ';
 export async function formatTable(
   headers: readonly string[],
   rows: readonly (readonly string[])[],
+  { width = Infinity, flexible }: TableOptions = {},
 ): Promise<string> {
   const lines = [headers.map((header) => header.toUpperCase()), ...rows.map((row) => row.map(cleanLine))];
   const widthOf = await measureFor(lines.flat());
   const widths = headers.map((_, column) => Math.max(...lines.map((line) => widthOf(line[column] ?? ''))));
+  const excess = widths.reduce((sum, one) => sum + one + GAP.length, -GAP.length) - width;
+  if (flexible !== undefined && excess > 0) {
+    const most = Math.max(LEAST_WIDTH, (widths[flexible] ?? 0) - excess);
+    widths[flexible] = Math.min(widths[flexible] ?? 0, most);
+    for (const line of lines) line[flexible] = cutTo(line[flexible] ?? '', most, widthOf);
+  }
   return lines.map((line) => formatLine(line, widths, widthOf)).join('\n');
+}
+
+/** As much of the text as fits, and a sign that there was more. */
+function cutTo(text: string, most: number, widthOf: Measure): string {
+  if (widthOf(text) <= most) return text;
+  let cut = '';
+  for (const character of text) {
+    if (widthOf(cut + character) > most - 1) break;
+    cut += character;
+  }
+  return `${cut}…`;
 }
 
 type Measure = (cell: string) => number;

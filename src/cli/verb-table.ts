@@ -50,6 +50,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'run it again from the seal and say whether it is the same',
     load: async () => (await import('./verbs/replay.js')).replayVerb,
   },
+  ps: {
+    group: 'Run',
+    summary: 'list what runs now',
+    load: async () => (await import('./verbs/ps.js')).psVerb,
+  },
   runs: {
     group: 'Run',
     summary: 'list the runs, newest first',
@@ -59,6 +64,26 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     group: 'Run',
     summary: 'print what a run wrote to stdout and stderr',
     load: async () => (await import('./verbs/logs.js')).logsVerb,
+  },
+  stats: {
+    group: 'Run',
+    summary: 'show what runs use just now',
+    load: async () => (await import('./verbs/stats.js')).statsVerb,
+  },
+  stop: {
+    group: 'Run',
+    summary: 'end runs: SIGTERM, and SIGKILL after a grace',
+    load: async () => (await import('./verbs/stop.js')).stopVerb,
+  },
+  kill: {
+    group: 'Run',
+    summary: 'kill runs at once, or send them another signal',
+    load: async () => (await import('./verbs/kill.js')).killVerb,
+  },
+  wait: {
+    group: 'Run',
+    summary: 'wait for the end of runs and print their exit status',
+    load: async () => (await import('./verbs/wait.js')).waitVerb,
   },
   inspect: {
     group: 'Run',

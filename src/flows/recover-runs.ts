@@ -2,7 +2,7 @@ import { isFinished, type RunRecord } from '../model/record.js';
 import { SjsError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
-import type { RecordStore } from '../ports/record-store.js';
+import type { RecordStore, SignalRequest } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord } from '../stages/record/run-record.js';
 
@@ -25,7 +25,11 @@ const PATIENCE_MS = 5000;
  * what they made is removed. Runs whose owner lives are not touched, nor anything of another SJS_HOME; a program that is
  * still within its limit may go on, and its outcome is read by a later command.
  */
-export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Promise<void> {
+export async function recoverRuns(
+  tools: RecoverTools,
+  signal?: AbortSignal,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
   const [left, open] = await Promise.all([
     tools.engine.listRuns(tools.store.home, signal),
     tools.store.listOpen(),
@@ -35,7 +39,7 @@ export async function recoverRuns(tools: RecoverTools, signal?: AbortSignal): Pr
     tools.reporter.warn(`what dead processes left could not be removed: ${String(error)}`);
   });
   const alive = new Set<string>();
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const patience = AbortSignal.timeout(patienceMs);
   await Promise.all(
     left.map(async (run) => {
       if (await tools.isOwnerAlive(run.owner)) return void alive.add(run.runId);
@@ -67,8 +71,9 @@ async function recoverOne(
   const streams = {
     onStdout: (chunk: Uint8Array) => stdout.write(chunk),
     onStderr: (chunk: Uint8Array) => stderr.write(chunk),
-    onEnded: async (outcome: RunOutcome) => {
+    onEnded: async (seen: RunOutcome) => {
       if (!record || isFinished(await store.findRecord(run.runId))) return;
+      const outcome = judgeRequests(seen, await store.takeSignals(run.runId));
       const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
       const contents = {
         stdin: record.stdin,
@@ -100,6 +105,21 @@ async function recoverOne(
     await Promise.all([stdout.discard(), stderr.discard()].map((done) => done.catch(() => undefined)));
   }
 }
+
+/**
+ * What a run without its sjs ended of, when somebody asked for its end: `sjs stop` and `sjs kill` leave what they asked
+ * for when their signal has met the program, and take it back when it has not.
+ */
+export function judgeRequests(outcome: RunOutcome, requests: readonly SignalRequest[]): RunOutcome {
+  const asked = requests.find(({ signal }) => !PASSED_ON.includes(signal));
+  if (!asked || (outcome.end !== 'exited' && outcome.end !== 'killed')) return outcome;
+  return asked.signal === 'SIGKILL'
+    ? { ...outcome, end: 'killed' }
+    : { ...outcome, end: 'interrupted', interruptedBy: asked.signal };
+}
+
+/** Signals that do not ask for the end. */
+const PASSED_ON: readonly NodeJS.Signals[] = ['SIGUSR1', 'SIGUSR2'];
 
 async function closeLost(id: string, tools: RecoverTools): Promise<void> {
   const before = await findOrNull(id, tools.store);

@@ -16,6 +16,8 @@ import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
+import { noteOutputTimes } from './note-output-times.js';
+import { receiveSignals } from './receive-signals.js';
 import { relayOutput, type OutputRelay } from './relay-output.js';
 
 /** What a run needs of the world. */
@@ -41,8 +43,8 @@ export interface RunOutput {
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
   readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
   readonly onArtifact?: (path: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
-  /** The program runs. */
-  readonly onStarted?: () => void;
+  /** The program runs; its record can be found by this id. */
+  readonly onStarted?: (runId: string) => void;
 }
 
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
@@ -137,12 +139,14 @@ export async function executeRun(
   };
   const begun = begin();
   begun.catch(() => undefined);
-  const [stdout, stderr, stdin] = await Promise.all([
-    store.createBlob(),
-    store.createBlob(),
+  const [stdout, stderr, timesBlob, stdin] = await Promise.all([
+    store.createBlob({ runId: id, stream: 'stdout' }),
+    store.createBlob({ runId: id, stream: 'stderr' }),
+    store.createBlob({ runId: id, stream: 'times' }),
     output.stdin ? store.createBlob() : null,
   ]);
-  const blobs = [stdout, stderr, ...(stdin ? [stdin] : [])];
+  const times = noteOutputTimes(timesBlob, tools.clock, stdout, stderr);
+  const blobs = [stdout, stderr, timesBlob, ...(stdin ? [stdin] : [])];
   const artifacts: ArtifactRecord[] = [];
   const skipped: { path: string; reason: string }[] = [];
   /** What the receiver of artifacts failed with; told after the run is recorded. */
@@ -159,14 +163,20 @@ export async function executeRun(
       if (chunk.length > room) isInputCut = true;
       if (room > 0) await stdin?.write(chunk.subarray(0, room));
     },
-    onStdout: async (chunk) => void (await Promise.all([stdout.write(chunk), relay.onStdout(chunk)])),
-    onStderr: async (chunk) => void (await Promise.all([stderr.write(chunk), relay.onStderr(chunk)])),
+    onStdout: async (chunk) => {
+      times.note();
+      await Promise.all([stdout.write(chunk), relay.onStdout(chunk)]);
+    },
+    onStderr: async (chunk) => {
+      times.note();
+      await Promise.all([stderr.write(chunk), relay.onStderr(chunk)]);
+    },
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
     beforeStart: async () => void (await begun),
     onStarted: () => {
-      output.onStarted?.();
+      output.onStarted?.(id);
       const startedAt = new Date(tools.clock.now()).toISOString();
       saving = begun
         .then((created) => store.saveRecord((record = { ...created, state: 'running', startedAt })))
@@ -175,12 +185,15 @@ export async function executeRun(
     onEnding: () => relay.release(),
     onEnded: async (outcome) => {
       await saving;
+      const created = await begun;
       const [out, err, input] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
         stdin ? commit(stdin, isInputCut) : null,
+        timesBlob.discard(),
       ]);
-      record = finishRecord(await begun, outcome, {
+      record = finishRecord(created, outcome, {
+        outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,
         stderr: err,
@@ -191,7 +204,8 @@ export async function executeRun(
     },
   };
   try {
-    await tools.engine.run(id, owner, run.plan, streams, { ...signals, abort });
+    const asked = receiveSignals(id, signals, store);
+    await tools.engine.run(id, owner, run.plan, streams, { subscribe: asked, abort });
   } catch (error) {
     relay.release();
     const [beginning] = await Promise.allSettled([begun, saving]);

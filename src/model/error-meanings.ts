@@ -83,6 +83,9 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   ENV_REFUSED: 'The name or value of an environment variable may not be set by a run.',
   RUN_NOT_FOUND: 'There is no such run, or several begin like that.',
   RUN_UNFINISHED: 'The run is not over.',
+  RUN_ENDED: 'The run is over: there is nothing to kill.',
+  OUTPUT_TIMES_MISSING:
+    'It was not noted when the output of this run came, so `--since` has nothing to go by.',
   REPLAY_INPUT_MISSING: 'What the run was given is no longer, or never was, kept.',
   CONTAINER_LOST: 'The container vanished before its end was seen.',
   STORE_FAILED: 'SJS_HOME, or a file outside of it that sjs writes, cannot be read or written.',

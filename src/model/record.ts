@@ -28,6 +28,15 @@ export interface StreamRecord {
   readonly truncated: boolean;
 }
 
+/**
+ * When output came: each mark is the time in milliseconds since `createdAt`, and how many bytes of stdout and of stderr
+ * had come until then. Between two marks lie `everyMs` or more: what came sooner after a mark belongs to it.
+ */
+export interface OutputTimes {
+  readonly everyMs: number;
+  readonly marks: readonly (readonly [ms: number, stdout: number, stderr: number])[];
+}
+
 /** One regular file that the program left in /out. */
 export interface ArtifactRecord {
   /** Path below /out, `/`-separated. */
@@ -84,6 +93,8 @@ export interface RunRecord {
   readonly stdin: StreamRecord | null;
   readonly stdout: StreamRecord | null;
   readonly stderr: StreamRecord | null;
+  /** Absent where nobody was there to note it: runs found again, and those of an older sjs. */
+  readonly outputTimes?: OutputTimes;
   readonly artifacts: readonly ArtifactRecord[];
   /** What /out held beside regular files, or that could not be read: path and why. */
   readonly skippedArtifacts: readonly { readonly path: string; readonly reason: string }[];

@@ -66,7 +66,7 @@ export interface Engine {
   /**
    * Carries the plan out and leaves nothing behind, however it ends.
    * Of the signals, SIGINT, SIGTERM, SIGHUP and SIGQUIT interrupt: the first is passed on and the program has a grace
-   * period, with the second it is killed. SIGUSR1 and SIGUSR2 are passed on, others are not.
+   * period, with the second it is killed. SIGKILL kills at once. SIGUSR1 and SIGUSR2 are passed on, others are not.
    * An abort before the start throws `ABORTED`; after it the outcome is `interrupted`, with what was written. Neither
    * counts when the program had ended by itself before the signal met it.
    * @throws `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`, `ENGINE_FAILED`, `CONTAINER_LOST`, `SEAL_IMAGE_MISSING`.
@@ -90,12 +90,33 @@ export interface Engine {
     streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onEnded'>,
     signal?: AbortSignal,
   ): Promise<RunOutcome | null>;
+  /**
+   * Sends a signal to the program of a run, by whomever it was started: for runs whose owner is dead, or does not act.
+   * False when it does not run.
+   */
+  signal(runId: string, signal: NodeJS.Signals): Promise<boolean>;
+  /**
+   * What a running program uses, about once a second, until it ends or the signal fires. Nothing when it does not run.
+   */
+  watchUsage(runId: string, signal?: AbortSignal): AsyncIterable<UsageSample>;
+}
+
+/** What a run uses just now. */
+export interface UsageSample {
+  /** Hundredths of one CPU: 150 is one and a half. Null in a first sample: it takes two. */
+  readonly cpuPercent: number | null;
+  readonly cpuMs: number;
+  /** Without what the kernel can take back, as `docker stats` counts it. */
+  readonly memoryBytes: number;
+  readonly memoryLimitBytes: number;
+  /** Processes and threads. */
+  readonly pids: number;
 }
 
 /** Signals on their way to the program. */
 export interface RunSignals {
-  /** Registers the receiver; returns how to unregister. */
-  subscribe(listener: (signal: NodeJS.Signals) => void): () => void;
+  /** Registers the receiver; returns how to unregister. The grace period is the engine's when none is given. */
+  subscribe(listener: (signal: NodeJS.Signals, graceMs?: number) => void): () => void;
   /** Aborts the run: the program is killed and everything removed. */
   readonly abort?: AbortSignal;
 }

@@ -13,6 +13,26 @@ export interface BlobWriter {
   discard(): Promise<void>;
 }
 
+/** Which content of which run. */
+export interface GrowingName {
+  readonly runId: string;
+  readonly stream: 'stdout' | 'stderr' | 'times';
+}
+
+/** Content that another process is still writing. */
+export interface GrowingContent {
+  /** What was written since the last call; empty when nothing was. */
+  read(): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** What the process that owns a run is asked to do with its program. */
+export interface SignalRequest {
+  readonly signal: NodeJS.Signals;
+  /** How long the program may take to end, for a signal that asks for the end. */
+  readonly graceMs?: number;
+}
+
 /**
  * What sjs keeps under SJS_HOME. Every write is complete or absent after a power cut. `STORE_FAILED` with the path
  * when the disk refuses, `DISK_FULL` when it is full, `STORE_INVALID` for what is not readable.
@@ -31,8 +51,18 @@ export interface RecordStore {
   /** Removes a record; its contents go with `pruneBlobs`. */
   removeRecord(id: string): Promise<void>;
 
-  /** A writer for content. */
-  createBlob(): Promise<BlobWriter>;
+  /**
+   * Asks the process that owns a run for something. No signal is sent to any process: who owns the run asks for its
+   * requests while it runs.
+   */
+  sendSignal(runId: string, request: SignalRequest): Promise<void>;
+  /** The requests for a run, oldest first. Each is handed over once. */
+  takeSignals(runId: string): Promise<readonly SignalRequest[]>;
+
+  /** A writer for content. By its name others can read it while it is written: the run and the stream. */
+  createBlob(name?: GrowingName): Promise<BlobWriter>;
+  /** Content that is being written under that name; null when there is none: not yet, or not any more. */
+  openGrowing(name: GrowingName): Promise<GrowingContent | null>;
   /** Content by digest; `STORE_INVALID` when it is gone. The bytes are checked against the digest while reading. */
   openBlob(digest: Digest): Readable;
   hasBlob(digest: Digest): Promise<boolean>;
@@ -64,6 +94,8 @@ export interface RecordStore {
 export interface RecordQuery {
   readonly limit?: number;
   readonly seal?: Digest;
+  /** Only runs that are not over. */
+  readonly isOpen?: true;
   /** Which records count. With a limit, reading stops as soon as it is reached. */
   readonly where?: (record: RunRecord) => boolean;
   readonly onInvalid?: (path: string) => void;

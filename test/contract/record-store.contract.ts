@@ -67,6 +67,40 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       },
     );
 
+    test('what is asked of a run is handed over once, in order, to that run alone', async () => {
+      await store.sendSignal(makeId(1), { signal: 'SIGTERM', graceMs: 500 });
+      await store.sendSignal(makeId(2), { signal: 'SIGUSR1' });
+      await store.sendSignal(makeId(1), { signal: 'SIGKILL' });
+      expect(await store.takeSignals(makeId(1))).toEqual([
+        { signal: 'SIGTERM', graceMs: 500 },
+        { signal: 'SIGKILL' },
+      ]);
+      expect(await store.takeSignals(makeId(1))).toEqual([]);
+      expect(await store.takeSignals(makeId(2))).toEqual([{ signal: 'SIGUSR1' }]);
+    });
+
+    test('content is read while it is written, by the name of its run and stream', async () => {
+      const name = { runId: makeId(1), stream: 'stdout' } as const;
+      expect(await store.openGrowing(name)).toBeNull();
+      const writer = await store.createBlob(name);
+      await writer.write(Buffer.from('one'));
+      const reader = await store.openGrowing(name);
+      expect(await store.openGrowing({ ...name, stream: 'stderr' })).toBeNull();
+      expect(Buffer.from((await reader?.read()) ?? []).toString()).toBe('one');
+      await writer.write(Buffer.from('two'));
+      expect(Buffer.from((await reader?.read()) ?? []).toString()).toBe('two');
+      expect(await reader?.read()).toHaveLength(0);
+      await writer.commit();
+      expect(await store.openGrowing(name)).toBeNull();
+      await reader?.close();
+    });
+
+    test('open runs are listed alone', async () => {
+      await store.saveRecord(makeRecord({ id: makeId(1) }));
+      await store.saveRecord(makeOpenRecord({ id: makeId(2) }));
+      expect((await store.listRecords({ isOpen: true })).map(({ id }) => id)).toEqual([makeId(2)]);
+    });
+
     test('a record under a name that is no ULID is refused', async () => {
       await expect(store.saveRecord(makeRecord({ id: '../evil' }))).rejects.toMatchObject({
         code: 'STORE_INVALID',

@@ -5,7 +5,7 @@ import { sha256, type Digest } from '../../src/model/digest.js';
 import { isFinished, type RunRecord } from '../../src/model/record.js';
 import type { IndexEntry } from '../../src/model/sealed-image.js';
 import { isUlid } from '../../src/model/ulid.js';
-import type { RecordStore } from '../../src/ports/record-store.js';
+import type { RecordStore, SignalRequest } from '../../src/ports/record-store.js';
 
 /** A store that forgets; it has no power cuts, no disk and no age: `pruneBlobs` removes all that nothing refers to. */
 export function createMemoryRecordStore(home = '/memory'): RecordStore {
@@ -14,6 +14,8 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
   const images = new Map<Digest, IndexEntry>();
   const inputs = new Map<Digest, IndexEntry>();
   const cache = new Map<string, string>();
+  const signals = new Map<string, SignalRequest[]>();
+  const growing = new Map<string, Uint8Array[]>();
   const copy = <T>(value: T): T => structuredClone(value);
   return {
     home,
@@ -30,10 +32,15 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       if (!record) throw new SjsError('RUN_NOT_FOUND', `there is no run ${idOrPrefix}`);
       return copy(record);
     },
-    listRecords: ({ limit = Infinity, seal, where }) =>
+    listRecords: ({ limit = Infinity, seal, isOpen, where }) =>
       Promise.resolve(
         [...records.values()]
-          .filter((record) => (seal === undefined || record.seal === seal) && (where?.(record) ?? true))
+          .filter(
+            (record) =>
+              (seal === undefined || record.seal === seal) &&
+              !(isOpen && isFinished(record)) &&
+              (where?.(record) ?? true),
+          )
           .sort((a, b) => (a.id < b.id ? 1 : -1))
           .slice(0, limit)
           .map(copy),
@@ -42,8 +49,33 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       Promise.resolve([...records.values()].filter((record) => !isFinished(record)).map(({ id }) => id)),
     removeRecord: async (id) => void (await Promise.resolve(records.delete(id))),
 
-    createBlob: () => {
+    sendSignal: async (runId, request) =>
+      void (await Promise.resolve(signals.set(runId, [...(signals.get(runId) ?? []), copy(request)]))),
+    takeSignals: async (runId) => {
+      const requests = signals.get(runId) ?? [];
+      signals.delete(runId);
+      return Promise.resolve(requests);
+    },
+
+    openGrowing: ({ runId, stream }) => {
+      const chunks = growing.get(`${runId} ${stream}`);
+      let at = 0;
+      return Promise.resolve(
+        chunks
+          ? {
+              read: () => {
+                const fresh = Buffer.concat(chunks.slice(at));
+                at = chunks.length;
+                return Promise.resolve(fresh);
+              },
+              close: () => Promise.resolve(),
+            }
+          : null,
+      );
+    },
+    createBlob: (name) => {
       const chunks: Uint8Array[] = [];
+      const key = `${name?.runId} ${name?.stream}`;
       let bytes = 0;
       let done = false;
       return Promise.resolve({
@@ -53,11 +85,13 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
         write: (chunk: Uint8Array) => {
           if (done) return Promise.reject(new Error('the content is already committed or discarded'));
           chunks.push(Buffer.from(chunk));
+          if (name) growing.set(key, chunks);
           bytes += chunk.length;
           return Promise.resolve();
         },
         commit: () => {
           done = true;
+          growing.delete(key);
           const content = Buffer.concat(chunks);
           const digest = sha256(content);
           blobs.set(digest, content);
@@ -65,6 +99,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
         },
         discard: () => {
           done = true;
+          growing.delete(key);
           return Promise.resolve();
         },
       });

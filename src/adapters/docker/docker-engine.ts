@@ -4,6 +4,8 @@ import { findRemains } from './find-runs.js';
 import { readFacts } from './probe.js';
 import { recoverRun } from './recover-run.js';
 import { runContainer, type EngineAssets } from './run-container.js';
+import { signalRun } from './signal-run.js';
+import { watchRunUsage } from './watch-usage.js';
 
 export type { EngineAssets } from './run-container.js';
 
@@ -22,6 +24,8 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets): 
       runContainer(client, assets, runId, owner, plan, streams, signals),
     listRuns: async (home, signal) =>
       (await findRemains(client, home, signal)).map(({ runId, owner }) => ({ runId, owner })),
+    signal: (runId, signal) => signalRun(client, runId, signal),
+    watchUsage: (runId, signal) => watchRunUsage(client, runId, signal),
     recover: (run, limits, streams, signal) => recoverRun(client, run, limits, streams, signal),
   };
 }

@@ -14,7 +14,7 @@ const FORWARDED = new Set<NodeJS.Signals>(['SIGUSR1', 'SIGUSR2']);
 /** Ends a run for a reason, and knows which reason it was. */
 export interface Ending {
   /** Why sjs ended the run; null when it did not. */
-  readonly reason: Exclude<RunEnd, 'exited' | 'killed'> | null;
+  readonly reason: Exclude<RunEnd, 'exited'> | null;
   /** The first signal that interrupted the run; null when none did. */
   readonly interruptedBy: NodeJS.Signals | null;
   /** Whether a signal that was to end the run met it alive; the engine may say so after the container has ended. */
@@ -40,7 +40,7 @@ export function watchEnding(
   onEnding: () => void,
 ): Ending {
   const timers = new Set<NodeJS.Timeout>();
-  const early: NodeJS.Signals[] = [];
+  const early: (readonly [signal: NodeJS.Signals, graceMs?: number])[] = [];
   let reason: Ending['reason'] = null;
   let interruptedBy: Ending['interruptedBy'] = null;
   let interrupting: Promise<boolean> | null = null;
@@ -86,9 +86,11 @@ export function watchEnding(
     onEnding();
     killing ??= killWithRetries();
   };
-  const receive = (signal: NodeJS.Signals): void => {
+  const receive = (signal: NodeJS.Signals, graceMs = GRACE_MS): void => {
     if (!isRunning) {
-      early.push(signal);
+      early.push([signal, graceMs]);
+    } else if (signal === 'SIGKILL') {
+      ending.kill('killed');
     } else if (INTERRUPTS.has(signal)) {
       if (reason !== null) return killNow();
       reason = 'interrupted';
@@ -98,7 +100,7 @@ export function watchEnding(
         killNow();
         return false;
       });
-      after(GRACE_MS, killNow);
+      after(graceMs, killNow);
     } else if (FORWARDED.has(signal)) {
       send(signal).catch(() => undefined);
     }
@@ -115,7 +117,7 @@ export function watchEnding(
     begin(timeoutMs: number) {
       isRunning = true;
       after(timeoutMs, () => ending.kill('timed-out'));
-      early.forEach(receive);
+      early.forEach((one) => receive(...one));
     },
     kill(why: NonNullable<Ending['reason']>) {
       reason ??= why;

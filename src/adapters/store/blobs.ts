@@ -5,13 +5,14 @@ import { Readable } from 'node:stream';
 import { isErrno } from '../../errors.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
 import type { Clock } from '../../ports/clock.js';
-import type { BlobWriter } from '../../ports/record-store.js';
+import type { BlobWriter, GrowingContent, GrowingName } from '../../ports/record-store.js';
 import type { HomeFolder } from './home-folder.js';
 import { describeStoreError, invalidFile } from './store-error.js';
 import { createTempName } from './temp-name.js';
 
 const FOLDER = 'blobs/sha256';
 const HOUR_MS = 3_600_000;
+const READ_BYTES = 64 * 1024;
 
 /** Contents in `blobs/sha256/<hex>`. */
 export class BlobFiles {
@@ -23,7 +24,7 @@ export class BlobFiles {
     this.clock = clock;
   }
 
-  create(): BlobWriter {
+  create(name?: GrowingName): BlobWriter {
     const { home, clock } = this;
     const hash = createHash('sha256');
     let bytes = 0;
@@ -33,7 +34,7 @@ export class BlobFiles {
     // Writes queue up, so that a caller who does not wait cannot mix their order.
     let last: Promise<void> = Promise.resolve();
     const append = async (chunk: Uint8Array): Promise<void> => {
-      file ??= await home.openTemp();
+      file ??= await home.openTemp(name && suffixOf(name));
       const { path, handle } = file;
       await handle.writeFile(chunk).catch((cause: unknown) => {
         throw describeStoreError(cause, 'written', path);
@@ -94,6 +95,28 @@ export class BlobFiles {
       if (isErrno(cause, 'ENOENT')) return false;
       throw cause;
     }
+  }
+
+  async openGrowing(name: GrowingName): Promise<GrowingContent | null> {
+    const suffix = suffixOf(name);
+    const file = this.home.list('tmp').find((found) => found.endsWith(suffix));
+    if (file === undefined) return null;
+    const path = this.home.at('tmp', file);
+    const handle = await open(path, 'r').catch((cause: unknown) => {
+      // Committed, or discarded, since it was listed.
+      if (isErrno(cause, 'ENOENT')) return null;
+      throw describeStoreError(cause, 'read', path);
+    });
+    return (
+      handle && {
+        read: async () => {
+          const buffer = Buffer.allocUnsafe(READ_BYTES);
+          const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+          return buffer.subarray(0, bytesRead);
+        },
+        close: () => handle.close(),
+      }
+    );
   }
 
   open(digest: Digest): Readable {
@@ -173,6 +196,8 @@ export class BlobFiles {
     return this.home.at(FOLDER, hexOf(digest));
   }
 }
+
+const suffixOf = ({ runId, stream }: GrowingName): string => `.${runId}.${stream}`;
 
 /** What was committed after this may belong to a record that is still on its way. */
 export function pruneCutoff(nowMs: number, oldestOpenMs: number | null): number {

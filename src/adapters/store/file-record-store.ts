@@ -7,6 +7,7 @@ import { CacheFiles } from './cache.js';
 import { HomeFolder } from './home-folder.js';
 import { ImageFiles } from './images.js';
 import { RecordFiles } from './records.js';
+import { SignalFiles } from './signals.js';
 import { invalidFile } from './store-error.js';
 
 const KEY_BYTES = 32;
@@ -23,8 +24,10 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   const blobs = new BlobFiles(home, clock);
   const images = new ImageFiles(home);
   const cache = new CacheFiles(home);
+  const signals = new SignalFiles(home, clock);
   const removeStaleTemp = async (): Promise<number> => {
     await records.removeStaleMarkers(clock.now());
+    await signals.removeStale(await records.listOpen());
     return home.removeStaleTemp(clock.now());
   };
   return {
@@ -34,7 +37,10 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     listRecords: (query) => records.list(query),
     listOpen: () => records.listOpen(),
     removeRecord: (id) => records.remove(id),
-    createBlob: () => Promise.resolve(blobs.create()),
+    sendSignal: (runId, request) => signals.send(runId, request),
+    takeSignals: (runId) => signals.take(runId),
+    createBlob: (name) => Promise.resolve(blobs.create(name)),
+    openGrowing: (name) => blobs.openGrowing(name),
     openBlob: (digest) => blobs.open(digest),
     hasBlob: (digest) => blobs.has(digest),
     pruneBlobs: async () => {

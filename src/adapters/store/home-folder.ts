@@ -79,8 +79,8 @@ export class HomeFolder {
   }
 
   /** A new file in `tmp/`, open for writing, named so that its owner can be told. */
-  async openTemp(): Promise<{ readonly path: string; readonly handle: FileHandle }> {
-    const path = join(await this.makeFolder('tmp'), await createTempName());
+  async openTemp(suffix = ''): Promise<{ readonly path: string; readonly handle: FileHandle }> {
+    const path = join(await this.makeFolder('tmp'), `${await createTempName()}${suffix}`);
     try {
       return { path, handle: await open(path, 'wx', 0o600) };
     } catch (cause) {

@@ -49,6 +49,12 @@ const FIELDS: Readonly<Record<string, Check>> = {
   stdin: stream,
   stdout: stream,
   stderr: stream,
+  outputTimes: (value) =>
+    value === undefined ||
+    shape({
+      everyMs: count,
+      marks: listOf((mark) => listOf(count)(mark) && (mark as unknown[]).length === 3),
+    })(value),
   artifacts: listOf(shape({ path: text, digest: isDigest, bytes: count })),
   skippedArtifacts: listOf(shape({ path: text, reason: text })),
   limits: shape({

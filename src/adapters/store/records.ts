@@ -89,10 +89,17 @@ export class RecordFiles {
     return this.home.list(RUNS).filter((name) => name.length === 26 + SUFFIX.length && name.endsWith(SUFFIX));
   }
 
-  async list({ limit = Infinity, seal, where, onInvalid }: RecordQuery): Promise<readonly RunRecord[]> {
+  async list({
+    limit = Infinity,
+    seal,
+    isOpen,
+    where,
+    onInvalid,
+  }: RecordQuery): Promise<readonly RunRecord[]> {
     const found: RunRecord[] = [];
     let read = 0;
-    for (const name of newestFirst(this.listNames())) {
+    const names = isOpen ? this.home.list(OPEN).map((id) => `${id}${SUFFIX}`) : this.listNames();
+    for (const name of newestFirst(names)) {
       if (found.length >= limit) break;
       if ((read += 1) % BATCH === 0) await setImmediate();
       const id = idOf(name);
@@ -102,7 +109,12 @@ export class RecordFiles {
         const content = readFileSync(path, 'utf8');
         if (seal !== undefined && !content.includes(seal)) continue;
         const record = parseRecord(content, path, id);
-        if ((seal === undefined || record.seal === seal) && (where?.(record) ?? true)) found.push(record);
+        if (
+          (seal === undefined || record.seal === seal) &&
+          !(isOpen && isFinished(record)) &&
+          (where?.(record) ?? true)
+        )
+          found.push(record);
       } catch (error) {
         // A record that somebody removed meanwhile is not a broken one.
         if (!isErrno(error, 'ENOENT')) onInvalid?.(path);

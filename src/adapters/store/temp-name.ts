@@ -5,8 +5,9 @@ import { sha256, shortDigest } from '../../model/digest.js';
 /**
  * Names of files on their way into the store say who writes them: `<boot>-<pid>-<start>-<random>`. Boot covers the pid
  * namespace too, so that a store shared between machines or containers never takes a foreign process for a dead one.
+ * What a run is writing says so behind that: `.<run>.<stream>`.
  */
-const NAME = /^([0-9a-f]{12})-([0-9]+)-([0-9]+)-[0-9a-f]{12}$/;
+const NAME = /^([0-9a-f]{12})-([0-9]+)-([0-9]+)-[0-9a-f]{12}(?:\.[0-9A-Z]{26}\.[a-z]+)?$/;
 
 let own: Promise<string> | undefined;
 

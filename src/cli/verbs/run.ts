@@ -1,5 +1,6 @@
-import type { RunRecord } from '../../index.js';
+import { SjsError, type RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
+import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
 import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeEnding } from '../run-ending.js';
@@ -14,8 +15,8 @@ export const runVerb: Verb = {
     ['sjs run my-job -- 65 17 3233', 'the newest seal of that name; what follows -- goes to the program'],
     ['sjs run sjs/my-job:1.0.0-3f9a0c1b2d4e < in.txt > out.txt', 'one exact image, with files in and out'],
     [
-      'sjs run --timeout 5s -m 64Mi --secret API_TOKEN my-job',
-      'tighter limits, and a secret from your environment',
+      'sjs run -d --timeout 5s -m 64Mi --secret API_TOKEN my-job',
+      'tighter limits, a secret from your environment, and the id at once',
     ],
   ],
   usage: '<target> [-- args…]',
@@ -23,6 +24,7 @@ export const runVerb: Verb = {
   passesArgs: true,
   options: {
     env: { short: 'e', value: 'NAME=VALUE', many: true, describe: 'set a variable; NAME alone takes yours' },
+    detach: { short: 'd', describe: 'print the id of the run when it has begun, and go on without it' },
     interactive: { short: 'i', describe: 'pass on what you type; pipes and files always are' },
     ...LIMIT_OPTIONS,
     secret: {
@@ -32,6 +34,7 @@ export const runVerb: Verb = {
     },
     raw: { describe: 'show the output on a terminal just as it is, control sequences too' },
     out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
+    detached: { hidden: true, describe: 'the half of -d that goes on' },
     rm: { hidden: true, describe: 'always so' },
     network: { also: ['net'], value: 'none', hidden: true, describe: 'always so' },
   },
@@ -42,43 +45,88 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
 126 refused, 127 no such target, 130 and 143 interrupted, 137 out of memory, output limit or killed.`,
   refuse: answerDockerWord,
   async run(input, context) {
-    const { sjs, output } = context;
-    const request = {
-      args: input.programArgs,
-      env: parseEnv(input.values('env'), context.env),
-      secrets: await readSecrets(input.values('secret'), context.env),
-      limits: parseLimits(input),
-    };
-    const out = input.value('out');
-    const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);
-    const collected = output.json ? collectOutput() : null;
-    const passed = collected ? null : passOutput(output, passOptions(input, context));
-    const { onStdout, onStderr } = collected ?? (passed as RunSinks);
-    const stdin = openStdin(input.has('interactive'));
-    const tap = context.tapSignals();
-    try {
-      const record = await sjs.run(input.positionals[0] ?? '', {
-        ...request,
-        stdin,
-        onStdout,
-        onStderr,
-        ...(onArtifact && { onArtifact }),
-        signals: tap.signals,
-      });
-      // Told to end while nobody read what was left: the record has it.
-      if (tap.signals.abort.aborted) return exitCodeOfSignal(tap.received() ?? 'SIGINT');
-      await passed?.end();
-      if (collected) await output.printJson({ ...record, output: collected.texts() });
-      sayEnding(record, tap.received(), context);
-      return exitCodeOfRun(record, tap.received());
-    } catch (error) {
-      if (passed?.failure()) return reportClosedOutput(passed, context);
-      throw error;
-    } finally {
-      stdin?.destroy();
-    }
+    if (input.has('detached')) return runDetached(input, context);
+    if (input.has('detach')) return detach(input, context);
+    return runAttached(input, context);
   },
 };
+
+/** `-d`: another process owns the run, and this one says which it is. */
+async function detach(input: VerbInput, { output }: CliContext): Promise<number> {
+  if (input.has('interactive')) {
+    throw new SjsError('USAGE', 'a detached run reads nothing: -i and -d exclude each other', {
+      next: 'leave one of them out',
+    });
+  }
+  const { id, heard } = await startDetached(process.argv.slice(2));
+  if (output.json) await output.printJson({ id });
+  await output.print(id);
+  await heard();
+  return 0;
+}
+
+/** The half of `-d` that goes on: what the program writes is in its record. */
+async function runDetached(input: VerbInput, context: CliContext): Promise<number> {
+  const report = openReport();
+  const tap = context.tapSignals();
+  try {
+    const out = input.value('out');
+    const record = await context.sjs.run(input.positionals[0] ?? '', {
+      ...(await readRequest(input, context)),
+      stdin: null,
+      onStarted: report.started,
+      ...(out !== undefined && { onArtifact: await prepareArtifactFolder(out) }),
+      signals: { ...tap.signals, abort: AbortSignal.any([tap.signals.abort, report.unheard]) },
+    });
+    return exitCodeOfRun(record, tap.received());
+  } catch (error) {
+    await report.failed(error);
+    throw error;
+  }
+}
+
+/** What is asked of a run beside its target. */
+async function readRequest(input: VerbInput, { env }: CliContext) {
+  return {
+    args: input.programArgs,
+    env: parseEnv(input.values('env'), env),
+    secrets: await readSecrets(input.values('secret'), env),
+    limits: parseLimits(input),
+  };
+}
+
+async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
+  const { sjs, output } = context;
+  const request = await readRequest(input, context);
+  const out = input.value('out');
+  const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);
+  const collected = output.json ? collectOutput() : null;
+  const passed = collected ? null : passOutput(output, passOptions(input, context));
+  const { onStdout, onStderr } = collected ?? (passed as RunSinks);
+  const stdin = openStdin(input.has('interactive'));
+  const tap = context.tapSignals();
+  try {
+    const record = await sjs.run(input.positionals[0] ?? '', {
+      ...request,
+      stdin,
+      onStdout,
+      onStderr,
+      ...(onArtifact && { onArtifact }),
+      signals: tap.signals,
+    });
+    // Told to end while nobody read what was left: the record has it.
+    if (tap.signals.abort.aborted) return exitCodeOfSignal(tap.received() ?? 'SIGINT');
+    await passed?.end();
+    if (collected) await output.printJson({ ...record, output: collected.texts() });
+    sayEnding(record, tap.received(), context);
+    return exitCodeOfRun(record, tap.received());
+  } catch (error) {
+    if (passed?.failure()) return reportClosedOutput(passed, context);
+    throw error;
+  } finally {
+    stdin?.destroy();
+  }
+}
 
 /** How output is passed on, from the options and whether this is a CI system. */
 export function passOptions(input: VerbInput, { env }: CliContext): { raw: boolean; ci: boolean } {

@@ -1,49 +1,103 @@
-import { formatDuration, SjsError, type RunRecord } from '../../index.js';
+import { formatDuration, type RunRecord } from '../../index.js';
+import { FORMAT_OPTION, printList } from '../format.js';
 import { formatRelativeTime } from '../relative-time.js';
+import { FILTER_OPTIONS, parseCount, readFilters, SHORT_ID } from '../run-list.js';
 import { formatTable } from '../table.js';
-import type { Verb } from '../verb.js';
+import type { CliContext, Verb, VerbInput } from '../verb.js';
 
 /** As many as fit a screen. */
 const SHOWN = 25;
-
-/** A beginning of an id that is long enough to name it: the time to a millisecond and some of the chance. */
-const SHORT_ID = 16;
 
 /** `sjs runs`. */
 export const runsVerb: Verb = {
   examples: [
     ['sjs runs', 'the newest runs'],
-    ['sjs runs -n 1 -q', 'the id of the newest run alone'],
-    ['sjs runs --json | jq ".[].state"', 'records for a script'],
+    ['sjs runs --name my-job --state failed --since 2h', 'what failed in the last two hours'],
+    ['sjs runs --format "{{.id}} {{.state}} {{.exitCode}}"', 'for a script; --json has whole records'],
   ],
   usage: '',
   positionals: [0, 0],
   options: {
     last: { short: 'n', value: 'N', describe: `how many, newest first; ${SHOWN} when not given` },
+    ...FILTER_OPTIONS,
+    ...FORMAT_OPTION,
     quiet: { short: 'q', describe: 'ids only' },
     'no-trunc': { describe: 'whole ids and tags' },
   },
-  async run(input, { sjs, output }) {
-    const limit = parseLimit(input.value('last'));
-    const records = await sjs.listRuns({
-      limit,
-      onInvalid: (path) => output.say(`${output.err.yellow('warning')} ${path} is not a readable record`),
+  async run(input, context) {
+    const records = await context.sjs.listRuns({
+      limit: parseCount('last', input.value('last') ?? String(SHOWN)),
+      where: readFilters(input, Date.now()),
+      onInvalid: warnOfInvalid(context),
     });
-    if (output.json) await output.printJson(records);
-    else if (output.quiet) for (const { id } of records) await output.print(id);
-    else await output.print(await formatRuns(records, input.has('no-trunc'), Date.now()));
+    await printRuns(records, input, context, formatRuns);
     return 0;
   },
 };
 
-function parseLimit(text: string | undefined): number {
-  if (text === undefined) return SHOWN;
-  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
-  throw new SjsError('USAGE', `--last ${JSON.stringify(text)} is not a number above zero`);
+/** Says of a file among the records that it is none. */
+export const warnOfInvalid =
+  ({ output }: CliContext) =>
+  (path: string): void =>
+    output.say(`${output.err.yellow('warning')} ${path} is not a readable record`);
+
+/** How the table is laid out. */
+export interface RunTableOptions {
+  /** Whole ids and tags. */
+  readonly whole: boolean;
+  /** Columns of the terminal; undefined: as wide as it gets. */
+  readonly width: number | undefined;
+  readonly now: number;
 }
 
+/** Prints runs as the options of a list say. */
+export async function printRuns(
+  records: readonly RunRecord[],
+  input: VerbInput,
+  context: CliContext,
+  format: (records: readonly RunRecord[], options: RunTableOptions) => Promise<string>,
+): Promise<void> {
+  const { output } = context;
+  if (output.quiet && !output.json && input.value('format') === undefined) {
+    for (const { id } of records) await output.print(id);
+    return;
+  }
+  const whole = input.has('no-trunc');
+  const width = whole ? undefined : output.stdout.columns;
+  await printList(records, FIELDS, input, context, () => format(records, { whole, width, now: Date.now() }));
+}
+
+const FIELDS: readonly (keyof RunRecord)[] = [
+  'id',
+  'tag',
+  'seal',
+  'state',
+  'exitCode',
+  'signal',
+  'oomKilled',
+  'createdAt',
+  'startedAt',
+  'finishedAt',
+  'durationMs',
+  'args',
+  'env',
+  'stdin',
+  'stdout',
+  'stderr',
+  'artifacts',
+  'limits',
+  'usage',
+  'network',
+  'engine',
+  'replayOf',
+  'error',
+];
+
 /** The table of runs. */
-export function formatRuns(records: readonly RunRecord[], whole: boolean, now: number): Promise<string> {
+export function formatRuns(
+  records: readonly RunRecord[],
+  { whole, width, now }: RunTableOptions,
+): Promise<string> {
   return formatTable(
     ['run id', 'tag', 'state', 'exit', 'duration', 'created'],
     records.map((record) => [
@@ -54,7 +108,9 @@ export function formatRuns(records: readonly RunRecord[], whole: boolean, now: n
       record.durationMs === null ? '-' : formatDuration(Math.round(record.durationMs)),
       formatRelativeTime(record.createdAt, now),
     ]),
+    { width, flexible: 1 },
   );
 }
 
-const shorten = (tag: string): string => (tag.length > 48 ? `${tag.slice(0, 47)}…` : tag);
+/** A tag that leaves room for the other columns. */
+export const shorten = (tag: string): string => (tag.length > 48 ? `${tag.slice(0, 47)}…` : tag);

@@ -74,7 +74,10 @@ export function startRecord(start: RunStart): RunRecord {
 }
 
 /** What a run took in and left behind. */
-export type RunContents = Pick<RunRecord, 'stdin' | 'stdout' | 'stderr' | 'artifacts' | 'skippedArtifacts'>;
+export type RunContents = Pick<
+  RunRecord,
+  'stdin' | 'stdout' | 'stderr' | 'outputTimes' | 'artifacts' | 'skippedArtifacts'
+>;
 
 /** The record of a run that ended, by the engine's word and sjs's clock. */
 export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: RunContents): RunRecord {

@@ -22,7 +22,6 @@ test.each([
   [['-it'], 'USAGE', /terminal/],
   [['-t'], 'USAGE', /terminal/],
   [['--read-only'], 'USAGE', /like that already/],
-  [['-d'], 'NOT_YET', /-d/],
   [['--name', 'x'], 'NOT_YET', /--name/],
 ])('%j is answered', (words, code, message) => {
   expect(() => parseArgs('run', runVerb, [...words, 'job'])).toThrow(

@@ -67,11 +67,22 @@ describe('runs', () => {
   });
 });
 
+/** A library with one run that wrote these pieces. */
+const writing = (...pieces: readonly (readonly ['stdout' | 'stderr', string, isBacklog?: boolean])[]) =>
+  ({
+    findRun: () => Promise.resolve(record),
+    async *readOutput() {
+      for (const [stream, text, isBacklog = true] of pieces)
+        yield await Promise.resolve({ stream, data: Buffer.from(text), isBacklog });
+    },
+  }) satisfies Partial<Sjs>;
+
 describe('logs', () => {
-  const sjs: Partial<Sjs> = { findRun: () => Promise.resolve(record), readContent };
+  const sjs = writing(['stdout', 'out\n'], ['stderr', 'err \x1b[2J\n']);
 
   test('go to the stream they came from', async () => {
-    expect(await runVerbWith('logs', logsVerb, [RUN], sjs)).toMatchObject({
+    expect(await runVerbWith('logs', logsVerb, [RUN], sjs)).toEqual({
+      status: 0,
       stdout: 'out\n',
       stderr: 'err \x1b[2J\n',
     });
@@ -82,26 +93,63 @@ describe('logs', () => {
     expect(await runVerbWith('logs', logsVerb, ['--stderr', RUN], sjs)).toMatchObject({ stdout: '' });
   });
 
-  test('are one document with --json', async () => {
+  test('are one document with --json, and a line each with -f', async () => {
     const { stdout } = await runVerbWith('logs', logsVerb, ['--json', RUN], sjs);
     expect(JSON.parse(stdout)).toEqual({ id: RUN, stdout: 'out\n', stderr: 'err \x1b[2J\n' });
+    const followed = await runVerbWith('logs', logsVerb, ['--json', '-f', '--stdout', RUN], sjs);
+    expect(followed.stdout).toBe(`${JSON.stringify({ id: RUN, stream: 'stdout', text: 'out\n' })}\n`);
   });
 
-  test('are harmless on a terminal', async () => {
-    contents[hex('4')] = '\x1b]0;x\x07\n';
-    const stdout = memoryStream({ isTTY: true });
-    const other = { ...record, stdout: stream(hex('4')) } as RunRecord;
-    await runVerbWith('logs', logsVerb, [RUN], { ...sjs, findRun: () => Promise.resolve(other) }, { stdout });
-    expect(stdout.text()).toBe('\\x1b]0;x\\x07\n');
+  test('--tail counts the lines of each stream that were there, and none that come', async () => {
+    const long = writing(
+      ['stdout', 'a\nb'],
+      ['stderr', 'x\n'],
+      ['stdout', '\nc\nd'],
+      ['stdout', '\ne\nf\n', false],
+    );
+    const show = async (lines: string): Promise<string> =>
+      (await runVerbWith('logs', logsVerb, ['-f', '--tail', lines, RUN], long)).stdout;
+    expect(await show('2')).toBe('c\nd\ne\nf\n');
+    expect(await show('0')).toBe('\ne\nf\n');
+    expect(await show('all')).toBe('a\nb\nc\nd\ne\nf\n');
+    await expect(show('x')).rejects.toMatchObject({ code: 'USAGE' });
   });
 
-  test('are the bytes with --raw', async () => {
-    contents[hex('4')] = '\x1b]0;x\x07\n';
-    const stdout = memoryStream({ isTTY: true });
-    const findRun = (): Promise<RunRecord> =>
-      Promise.resolve({ ...record, stdout: stream(hex('4')) } as RunRecord);
-    await runVerbWith('logs', logsVerb, ['--raw', RUN], { ...sjs, findRun }, { stdout });
-    expect(stdout.text()).toBe('\x1b]0;x\x07\n');
+  test('--since is a time for the library', async () => {
+    let asked: Parameters<Sjs['readOutput']>[1];
+    const readOutput: Sjs['readOutput'] = (_id, query) => {
+      asked = query;
+      return sjs.readOutput();
+    };
+    await runVerbWith('logs', logsVerb, ['--since', '2026-01-02T03:04:05Z', RUN], { ...sjs, readOutput });
+    expect(asked).toEqual({ follow: false, sinceMs: Date.parse('2026-01-02T03:04:05Z') });
+    await runVerbWith('logs', logsVerb, ['--since', '1d', RUN], { ...sjs, readOutput });
+    expect(Math.abs((asked?.sinceMs ?? 0) - (Date.now() - 24 * 3_600_000))).toBeLessThan(60_000);
+    await expect(runVerbWith('logs', logsVerb, ['--since', 'now', RUN], sjs)).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+  });
+
+  test('of a sealed image name its newest run', async () => {
+    const missing: Partial<Sjs> = {
+      findRun: () => Promise.reject(new SjsError('RUN_NOT_FOUND', 'there is no run')),
+      listRuns: ({ where } = {}) => Promise.resolve([record].filter((run) => where?.(run))),
+    };
+    await expect(runVerbWith('logs', logsVerb, ['job'], missing)).rejects.toMatchObject({
+      next: expect.stringContaining(`sjs logs ${RUN}`),
+    });
+    await expect(runVerbWith('logs', logsVerb, ['other'], missing)).rejects.toMatchObject({
+      message: 'there is no run',
+    });
+  });
+
+  test('are harmless on a terminal, and the bytes with --raw', async () => {
+    const hostile = writing(['stdout', '\x1b]0;x\x07\n']);
+    const [shown, raw] = [memoryStream({ isTTY: true }), memoryStream({ isTTY: true })];
+    await runVerbWith('logs', logsVerb, [RUN], hostile, { stdout: shown });
+    expect(shown.text()).toBe('\\x1b]0;x\\x07\n');
+    await runVerbWith('logs', logsVerb, ['--raw', RUN], hostile, { stdout: raw });
+    expect(raw.text()).toBe('\x1b]0;x\x07\n');
   });
 });
 

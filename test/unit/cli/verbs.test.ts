@@ -4,6 +4,14 @@ import { formatHelp, formatVerbHelp } from '../../../src/cli/help.js';
 import { VERBS } from '../../../src/cli/verb-table.js';
 import { GLOBAL_OPTIONS, type Verb } from '../../../src/cli/verb.js';
 
+const FILTERS = [
+  '--state STATE …',
+  '--name NAME …',
+  '--tag TAG …',
+  '--since TIME',
+  '-f --filter KEY=VALUE … (hidden)',
+];
+
 /** Every flag there is. One that is added, renamed or lost has to be changed here too, and is seen in review. */
 const FLAGS: Record<string, readonly string[]> = {
   init: ['--template NAME'],
@@ -14,6 +22,7 @@ const FLAGS: Record<string, readonly string[]> = {
   lock: ['--frozen', '--update'],
   run: [
     '-e --env NAME=VALUE …',
+    '-d --detach',
     '-i --interactive',
     '-m --memory SIZE',
     '--cpu --cpus N',
@@ -24,14 +33,20 @@ const FLAGS: Record<string, readonly string[]> = {
     '--secret NAME …',
     '--raw',
     '--out DIR',
+    '--detached (hidden)',
     '--rm (hidden)',
     '--network --net none (hidden)',
   ],
   replay: ['--secret NAME …'],
-  runs: ['-n --last N', '-q --quiet', '--no-trunc'],
-  logs: ['--stdout', '--stderr', '--raw'],
+  ps: ['-a --all', '-n --last N', ...FILTERS, '--format FORMAT', '-q --quiet', '--no-trunc'],
+  runs: ['-n --last N', ...FILTERS, '--format FORMAT', '-q --quiet', '--no-trunc'],
+  logs: ['-f --follow', '-n --tail N', '--since TIME', '--stdout', '--stderr', '--raw'],
+  stats: ['--no-stream'],
+  stop: ['-t --time --timeout SECONDS'],
+  kill: ['-s --signal SIGNAL'],
+  wait: [],
   inspect: [],
-  rm: [],
+  rm: ['-f --force'],
   prune: [],
   images: ['-q --quiet'],
   verify: [],

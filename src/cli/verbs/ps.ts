@@ -1,0 +1,69 @@
+import type { RunRecord } from '../../index.js';
+import { FORMAT_OPTION } from '../format.js';
+import { formatRelativeTime } from '../relative-time.js';
+import { FILTER_OPTIONS, parseCount, readFilters, SHORT_ID } from '../run-list.js';
+import { formatTable } from '../table.js';
+import type { Verb } from '../verb.js';
+import { printRuns, shorten, warnOfInvalid, type RunTableOptions } from './runs.js';
+
+/** `sjs ps`: what runs now, as docker ps. */
+export const psVerb: Verb = {
+  examples: [
+    ['sjs ps', 'what runs now'],
+    ['sjs ps -a -n 5', 'the five newest runs, over or not'],
+    ['sjs stop $(sjs ps -q --name my-job)', 'ids alone, for another command'],
+  ],
+  usage: '',
+  positionals: [0, 0],
+  options: {
+    all: { short: 'a', describe: 'runs that are over too; sjs runs shows more of those' },
+    last: { short: 'n', value: 'N', describe: 'how many, newest first' },
+    ...FILTER_OPTIONS,
+    ...FORMAT_OPTION,
+    quiet: { short: 'q', describe: 'ids only' },
+    'no-trunc': { describe: 'whole ids, tags and arguments' },
+  },
+  async run(input, context) {
+    const last = input.value('last');
+    const isWanted = readFilters(input, Date.now());
+    const records = await context.sjs.listRuns({
+      ...(!input.has('all') && { isOpen: true }),
+      where: isWanted,
+      ...(last !== undefined && { limit: parseCount('last', last) }),
+      onInvalid: warnOfInvalid(context),
+    });
+    await printRuns(records, input, context, formatProcesses);
+    return 0;
+  },
+};
+
+function formatProcesses(
+  records: readonly RunRecord[],
+  { whole, width, now }: RunTableOptions,
+): Promise<string> {
+  return formatTable(
+    ['run id', 'tag', 'arguments', 'created', 'status'],
+    records.map((record) => [
+      whole ? record.id : record.id.slice(0, SHORT_ID),
+      whole ? record.tag : shorten(record.tag),
+      whole ? record.args.join(' ') : cut(record.args.join(' '), 24),
+      formatRelativeTime(record.createdAt, now),
+      describeStatus(record, now),
+    ]),
+    { width, flexible: 1 },
+  );
+}
+
+const cut = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most - 1)}…` : text;
+
+/** In docker's words where they mean the same. */
+export function describeStatus(record: RunRecord, now: number): string {
+  const { state, startedAt, finishedAt, exitCode } = record;
+  if (finishedAt === null) {
+    if (startedAt === null) return state;
+    const since = formatRelativeTime(startedAt, now);
+    return `up ${since === 'just now' ? 'less than a second' : since.replace(/ ago$/, '')}`;
+  }
+  return `${state}${exitCode === null ? '' : ` (${exitCode})`} ${formatRelativeTime(finishedAt, now)}`;
+}
