@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { BuildResult } from './flows/build-sandbox.js';
 import type { DoctorReport } from './flows/check-machine.js';
+import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
+import type { ImageDiff } from './flows/diff-images.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
@@ -21,7 +23,7 @@ import type { RecordQuery } from './ports/record-store.js';
 import type { Reporter } from './ports/reporter.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
-export type { OutputPiece, OutputQuery };
+export type { CloneResult, ImageDiff, OutputPiece, OutputQuery };
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
@@ -116,6 +118,14 @@ export interface Sjs {
   /** By tag, seal or name; the seal is checked. */
   readonly inspectImage: (target: string) => Promise<InspectedImage>;
   readonly verifyImage: (target: string, options?: Abortable) => Promise<SealVerification>;
+  /** The environment that a program finds, without secrets; the seal is checked. */
+  readonly inspectEnv: (
+    target: string,
+  ) => Promise<{ readonly labels: SealedLabels; readonly env: Readonly<Record<string, string>> }>;
+  /** Writes the sealed source and a sandbox.yaml into a new or empty folder: building it gives the same seal. */
+  readonly cloneImage: (target: string, directory: string, options?: Abortable) => Promise<CloneResult>;
+  /** How two sealed images differ: rights, base, program, environment, files. */
+  readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   readonly prune: (options?: Abortable) => Promise<PruneResult>;

@@ -182,6 +182,23 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { findSealedImage }] = await Promise.all([runTools(), import('./flows/find-target.js')]);
       return findSealedImage(target, tools);
     },
+    async inspectEnv(target) {
+      const [tools, { findSealedImage }, { splitEnv }] = await Promise.all([
+        runTools(),
+        import('./flows/find-target.js'),
+        import('./model/sealed-env.js'),
+      ]);
+      const { image, labels } = await findSealedImage(target, tools);
+      return { labels, env: splitEnv(image.config.Env ?? []).set };
+    },
+    async cloneImage(target, directory, given = {}) {
+      const [tools, { cloneImage }] = await Promise.all([runTools(), import('./flows/clone-image.js')]);
+      return cloneImage(target, directory, tools, given.signal);
+    },
+    async diffImages(from, to, given = {}) {
+      const [tools, { diffImages }] = await Promise.all([runTools(), import('./flows/diff-images.js')]);
+      return diffImages(from, to, tools, given.signal);
+    },
     async verifyImage(target, given = {}) {
       const [tools, { verifySealedImage }] = await Promise.all([
         verifyTools(),

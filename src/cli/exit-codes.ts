@@ -38,6 +38,8 @@ const CODES: Record<Kind, number> = {
 /** The exit status of an error, by the verb that met it (SPEC §7). */
 export function exitCodeOf(error: Pick<SjsError, 'kind' | 'code'>, verb: string | null): number {
   if (verb !== null && RUN_VERBS.has(verb)) return RUN_CODES[error.kind];
+  // As diff(1): 1 says that they differ.
+  if (verb === 'diff' && CODES[error.kind] === 1) return 2;
   // Outside a run a seal that does not hold is a verification that failed.
   return error.code.startsWith('SEAL_') && error.kind === 'refused' ? CODES.verification : CODES[error.kind];
 }

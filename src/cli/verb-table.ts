@@ -105,6 +105,26 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'list the sealed images made here',
     load: async () => (await import('./verbs/images.js')).imagesVerb,
   },
+  env: {
+    group: 'Sealed images',
+    summary: 'print the environment sealed into an image',
+    load: async () => (await import('./verbs/env.js')).envVerb,
+  },
+  diff: {
+    group: 'Sealed images',
+    summary: 'compare two sealed images: rights, base, program, files',
+    load: async () => (await import('./verbs/diff.js')).diffVerb,
+  },
+  clone: {
+    group: 'Sealed images',
+    summary: 'write sandbox.yaml and source of a sealed image to a folder',
+    load: async () => (await import('./verbs/clone.js')).cloneVerb,
+  },
+  edit: {
+    group: 'Sealed images',
+    summary: 'change a sealed image in your editor and build it anew',
+    load: async () => (await import('./verbs/edit.js')).editVerb,
+  },
   verify: {
     group: 'Sealed images',
     summary: 'check a sealed image from its base to its seal',

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Platform, RootfsFindings } from '../model/base.js';
+import type { Digest } from '../model/digest.js';
 import type { DigestReference } from '../model/reference.js';
 import type { ImageFacts } from '../model/sealed-image.js';
 import type { Owner } from './engine.js';
@@ -47,6 +48,16 @@ export interface ImageStore {
     label: string,
     signal?: AbortSignal,
   ): Promise<readonly { imageId: string; tags: readonly string[]; sizeBytes: number }[]>;
+  /**
+   * Hands over one layer of an image, an uncompressed tar whose digest is the diff ID, without running anything of it.
+   * `ENGINE_FAILED` when the engine does not have it.
+   */
+  withLayer<T>(
+    image: Pick<ImageFacts, 'imageId' | 'diffIds'>,
+    diffId: Digest,
+    use: (openTar: () => Readable) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
   /** Looks through an image's file system without running anything of it. */
   scanRootfs(imageId: string, owner: Owner, signal?: AbortSignal): Promise<RootfsFindings>;
 }

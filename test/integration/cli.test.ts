@@ -31,6 +31,10 @@ const VERBS = [
   ],
   ...[
     'images',
+    'env',
+    'diff',
+    'clone',
+    'edit',
     'verify',
     'base import',
     'base ls',

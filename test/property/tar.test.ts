@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { extract } from 'tar-stream';
 import { SjsError } from '../../src/errors.js';
 import type { SourceEntry, SourceTree } from '../../src/model/source-tree.js';
-import { checkLinks } from '../../src/stages/collect/check-links.js';
+import { checkLinks } from '../../src/model/check-links.js';
 import { checkCollisions, checkPath, decodeName } from '../../src/stages/collect/check-names.js';
 import { createIgnoreRules } from '../../src/stages/collect/ignore-rules.js';
 import { packContext, type PackedContext } from '../../src/stages/pack/pack-context.js';

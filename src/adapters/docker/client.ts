@@ -9,6 +9,8 @@ import { findEndpoint, type Endpoint, type EndpointSources } from './endpoint.js
 export const CALL_MS = 10_000;
 /** The same for create, start and remove. */
 export const SLOW_CALL_MS = 30_000;
+/** For an image to come out of the engine or go in. */
+export const IMAGE_MS = 10 * 60_000;
 export const BUILD_MS = 10 * 60_000;
 
 /** The engine's API, with a time limit and one family of errors around every call. */

@@ -123,6 +123,12 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       return describeListed(found);
     },
 
+    withLayer: async ({ imageId, diffIds }, diffId, use, signal) => {
+      const { withLayer } = await import('./read-layer.js');
+      const others = diffIds.filter((other) => other !== diffId);
+      return withLayer(client, imageId, diffId, others, use, signal);
+    },
+
     scanRootfs: async (imageId, owner, signal) =>
       (await import('./scan-rootfs.js')).scanRootfs(client, imageId, owner, signal),
   };

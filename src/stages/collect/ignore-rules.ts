@@ -18,7 +18,7 @@ export interface IgnoreRules {
 const MAX_WILDCARDS = 3;
 
 /** What sjs itself writes or reads beside the source, and what git keeps: never code. */
-const NEVER_CODE = ['sandbox.yaml', 'sandbox.yml', 'sandbox.lock', '.sjsignore', '.sjs'];
+export const NEVER_CODE = ['sandbox.yaml', 'sandbox.yml', 'sandbox.lock', '.sjsignore', '.sjs'];
 
 /** Names under which secrets usually lie (ATTACKS P14). Folders count with everything below them. */
 const SECRET =

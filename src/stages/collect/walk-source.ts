@@ -5,7 +5,7 @@ import { formatBytes } from '../../model/quantity.js';
 import { escapeUnprintable, hasUnprintable } from '../../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceEntry, type SourceTree } from '../../model/source-tree.js';
 import { checkCollisions, checkPath, decodeName } from './check-names.js';
-import { checkLinks } from './check-links.js';
+import { checkLinks } from '../../model/check-links.js';
 import type { IgnoreRules } from './ignore-rules.js';
 
 /** One walk over a source: what it has seen so far, and every refusal with the name and figure. */

@@ -4,6 +4,7 @@ import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js'
 import type { RunPlan, RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
 import { RESOURCE_RULES } from '../../model/sandbox-schema.js';
+import { splitEnv } from '../../model/sealed-env.js';
 import type { SealedImage } from '../../model/sealed-image.js';
 
 /**
@@ -44,21 +45,6 @@ export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile
     runtime: plan.runtime,
     seccompProfile,
   } as RunPlan;
-}
-
-/** Names that steer the loader are emptied in the image; a run does not even have them empty. */
-function splitEnv(env: readonly string[]): {
-  readonly set: Record<string, string>;
-  readonly unset: readonly string[];
-} {
-  const set = new Map<string, string>();
-  const unset: string[] = [];
-  for (const entry of env) {
-    const name = entry.slice(0, entry.indexOf('='));
-    if (isReservedEnv(name) && name !== 'PATH' && name !== 'HOME') unset.push(name);
-    else set.set(name, entry.slice(name.length + 1));
-  }
-  return { set: Object.fromEntries(set), unset };
 }
 
 const SHOW: Record<keyof Resources, (value: number) => string> = {

@@ -1,5 +1,5 @@
-import { SjsError } from '../../errors.js';
-import type { SourceEntry } from '../../model/source-tree.js';
+import { SjsError } from '../errors.js';
+import type { SourceEntry } from './source-tree.js';
 
 const MOST_STEPS = 40;
 

@@ -1,0 +1,96 @@
+import { canonicalJson } from '../model/canonical-json.js';
+import { authorCommand } from '../model/format-sandbox.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import type { SealedEntry } from '../stages/unpack/read-source.js';
+import { withSource } from './clone-image.js';
+import { compareRights, type RightChange } from './describe-plan.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
+
+/** Something that two sealed images have otherwise; null where one does not have it. */
+export interface Change {
+  readonly what: string;
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+/** How two sealed images differ. */
+export interface ImageDiff {
+  readonly from: { readonly tag: string; readonly seal: string };
+  readonly to: { readonly tag: string; readonly seal: string };
+  readonly isSame: boolean;
+  readonly rights: readonly RightChange[];
+  readonly base: readonly Change[];
+  /** User, command and arguments. */
+  readonly program: readonly Change[];
+  readonly env: readonly Change[];
+  /** Files, links and folders of the source; what a file is, is its digest. */
+  readonly files: readonly Change[];
+}
+
+/** Compares two sealed images by what they may do and what is in them. Both seals are checked. */
+export async function diffImages(
+  from: string,
+  to: string,
+  tools: TargetTools,
+  signal?: AbortSignal,
+): Promise<ImageDiff> {
+  const [a, b] = await Promise.all([from, to].map((target) => findSealedImage(target, tools, signal)));
+  if (!a || !b) throw new Error('two targets have two images');
+  const isSame = a.entry.seal === b.entry.seal;
+  const describe = async (sealed: SealedImage): Promise<ReadonlyMap<string, unknown>> =>
+    isSame
+      ? new Map()
+      : withSource(sealed, tools, signal, (entries) => Promise.resolve(new Map(entries.map(describeEntry))));
+  const before = await describe(a);
+  const after = await describe(b);
+  return {
+    from: { tag: a.entry.tag, seal: a.entry.seal },
+    to: { tag: b.entry.tag, seal: b.entry.seal },
+    isSame,
+    rights: compareRights(a.labels.plan, b.labels.plan),
+    base: changes(baseOf(a), baseOf(b)),
+    program: changes(programOf(a), programOf(b)),
+    env: changes(envOf(a), envOf(b)),
+    files: changes(before, after),
+  };
+}
+
+const baseOf = ({ entry, labels }: SealedImage): ReadonlyMap<string, unknown> =>
+  new Map([
+    ['image', entry.base.image],
+    ['version', labels.baseVersion],
+    ['digest', labels.baseDigest],
+  ]);
+
+const programOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown> =>
+  new Map<string, unknown>([
+    ['user', config.User ?? null],
+    ['command', authorCommand(config.Entrypoint ?? [])],
+    ['args', config.Cmd ?? []],
+  ]);
+
+const envOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown> =>
+  new Map(
+    (config.Env ?? []).map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]),
+  );
+
+function describeEntry(entry: SealedEntry): readonly [string, string] {
+  switch (entry.kind) {
+    case 'folder':
+      return [`${entry.path}/`, 'folder'];
+    case 'symlink':
+      return [entry.path, `link to ${entry.target}`];
+    case 'file':
+      return [entry.path, `${entry.digest}${entry.executable ? ' executable' : ''}`];
+  }
+}
+
+function changes(
+  before: ReadonlyMap<string, unknown>,
+  after: ReadonlyMap<string, unknown>,
+): readonly Change[] {
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .map((what) => ({ what, from: before.get(what) ?? null, to: after.get(what) ?? null }))
+    .filter(({ from, to }) => canonicalJson(from) !== canonicalJson(to))
+    .sort((x, y) => (x.what < y.what ? -1 : 1));
+}

@@ -1,0 +1,81 @@
+import { dump } from 'js-yaml';
+import type { Digest } from './digest.js';
+import { formatBytes, formatCpu, formatDuration } from './quantity.js';
+import { hasUnprintable, isEnvName, isReservedEnv, runsNode } from './sandbox.js';
+import type { SealedImage } from './sealed-image.js';
+
+/** What of a sandbox.yaml is not in the image itself. */
+export interface SandboxPlace {
+  /** The source, relative to the file. */
+  readonly source: string;
+  readonly exclude: readonly string[];
+  /** `NAME=VALUE` of the base; null when nobody knows it. What it sets already need not be said again. */
+  readonly baseEnv: readonly string[] | null;
+}
+
+/**
+ * The text of a sandbox.yaml that declares what is sealed: nothing is left to defaults, and the base is pinned, so that
+ * building it gives the same seal.
+ */
+export function formatSandbox({ entry, image, labels }: SealedImage, place: SandboxPlace): string {
+  const { plan } = labels;
+  const { resources, filesystem, permissions } = plan;
+  const command = authorCommand(image.config.Entrypoint ?? []);
+  const env = ownEnv(image.config.Env ?? [], place.baseEnv ?? []);
+  const granted = Object.entries(permissions).filter(([, isGranted]) => isGranted);
+  const document = {
+    apiVersion: 'sjs/v1',
+    kind: 'Sandbox',
+    metadata: { name: labels.name, ...(labels.version !== null && { version: labels.version }) },
+    spec: {
+      language: 'node',
+      base: { image: entry.base.image, digest: entry.base.digest satisfies Digest },
+      source: place.source,
+      ...(place.exclude.length > 0 && { exclude: place.exclude }),
+      ...describeCommand(command),
+      ...(image.config.Cmd && { args: image.config.Cmd }),
+      ...(Object.keys(env).length > 0 && { env }),
+      ...(plan.secrets.length > 0 && { secrets: plan.secrets }),
+      // Of another program than Node all is granted, and nothing of it can be stated.
+      ...(runsNode(command) && granted.length > 0 && { permissions: Object.fromEntries(granted) }),
+      user: image.config.User,
+      filesystem: {
+        tmp: formatBytes(filesystem.tmpBytes),
+        ...(filesystem.outBytes !== null && { out: formatBytes(filesystem.outBytes) }),
+      },
+      network: { mode: plan.network.mode },
+      resources: {
+        cpu: formatCpu(resources.milliCpu),
+        memory: formatBytes(resources.memoryBytes),
+        pids: resources.pids,
+        files: resources.files,
+        timeout: formatDuration(resources.timeoutMs),
+        output: formatBytes(resources.outputBytes),
+      },
+    },
+  };
+  return dump(document, { lineWidth: -1, noRefs: true });
+}
+
+/** The command that was declared: without the options that sjs gives Node. */
+export function authorCommand(entrypoint: readonly string[]): readonly string[] {
+  if (!runsNode(entrypoint)) return entrypoint;
+  return [...entrypoint.slice(0, 1), ...entrypoint.slice(entrypoint.indexOf('--') + 1)];
+}
+
+function describeCommand(command: readonly string[]): object {
+  const [program, file = '', ...rest] = command;
+  const isEntrypoint =
+    program === 'node' && rest.length === 0 && /^\/app\/(?:[^./\\][^/\\]*\/)*[^./\\:][^/\\:]*$/.test(file);
+  return isEntrypoint ? { entrypoint: file.slice('/app/'.length) } : { command };
+}
+
+/** What the author set, as far as it can be told: what the base sets to the same value comes out the same. */
+function ownEnv(env: readonly string[], base: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    env
+      .filter((entry) => !base.includes(entry))
+      .map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)] as const)
+      .filter(([name, value]) => isEnvName(name) && !isReservedEnv(name) && !hasUnprintable(value)),
+  );
+}

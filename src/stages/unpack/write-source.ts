@@ -1,0 +1,66 @@
+import { createWriteStream } from 'node:fs';
+import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { isErrno, SjsError } from '../../errors.js';
+import { readSource, type SealedEntry } from './read-source.js';
+
+/**
+ * Makes a folder that is new, or was empty, for something to be written into.
+ * @returns its absolute path
+ * @throws SjsError `USAGE` for a folder that has something in it.
+ */
+export async function makeEmptyFolder(directory: string): Promise<string> {
+  const folder = resolve(directory);
+  try {
+    await mkdir(folder, { recursive: true });
+    if ((await readdir(folder)).length === 0) return folder;
+  } catch (cause) {
+    throw new SjsError('USAGE', `${directory} cannot be used as a folder`, { cause });
+  }
+  throw new SjsError('USAGE', `${directory} is not empty`, { next: 'name a folder that is not there yet' });
+}
+
+/**
+ * Writes a sealed source into an empty folder: the entries as they were read before, with the contents of the same tar.
+ * Folders come first and links last, so that no path leads through a link; no file is ever replaced.
+ */
+export async function writeSource(
+  folder: string,
+  entries: readonly SealedEntry[],
+  openTar: () => Readable,
+): Promise<void> {
+  try {
+    for (const { kind, path } of entries) if (kind === 'folder') await mkdir(join(folder, path));
+    await readSource(openTar(), async (path, executable, content) => {
+      const file = join(folder, path);
+      await pipeline(content, createWriteStream(file, { flags: 'wx' }));
+      // As it was sealed, whatever the umask is.
+      await chmod(file, executable ? 0o755 : 0o644);
+    });
+    for (const entry of entries)
+      if (entry.kind === 'symlink') await symlink(entry.target, join(folder, entry.path));
+  } catch (cause) {
+    throw describeFailure(cause, folder);
+  }
+}
+
+/** Writes one file of the clone's own. */
+export async function writeNewFile(file: string, text: string): Promise<void> {
+  await writeFile(file, text, { flag: 'wx' }).catch((cause: unknown) => {
+    throw describeFailure(cause, file);
+  });
+}
+
+function describeFailure(cause: unknown, path: string): SjsError {
+  if (cause instanceof SjsError) return cause;
+  if (isErrno(cause, 'EEXIST')) {
+    return new SjsError('SOURCE_COLLISION', `two names of the source are one here, below ${path}`, {
+      cause,
+      next: 'clone it to a file system that tells upper from lower case',
+    });
+  }
+  const isFull = isErrno(cause, 'ENOSPC', 'EDQUOT');
+  return new SjsError(isFull ? 'DISK_FULL' : 'STORE_FAILED', `${path} cannot be written`, { cause });
+}
