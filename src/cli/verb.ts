@@ -40,7 +40,7 @@ export interface CliContext {
 
 /** One verb of the command line. */
 export interface Verb {
-  /** Two or three commands with what each does; shown first in the help. */
+  /** Two to five commands with what each does; shown first in the help. */
   readonly examples: readonly (readonly [command: string, meaning: string])[];
   /** What follows the verb: `<target> [-- args…]`. */
   readonly usage: string;

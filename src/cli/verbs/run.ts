@@ -21,7 +21,6 @@ export const runVerb: Verb = {
     ],
     ["sjs run -e 'console.log(1 + 1)'", 'code; sjs run - reads it from standard input'],
     ['sjs run my-job -- 65 17 3233', 'a sealed image: the newest of that name'],
-    ['sjs run sjs/my-job:1.0.0-3f9a0c1b2d4e < in.txt > out.txt', 'one exact image, with files in and out'],
     ['sjs run --timeout 5s -m 64Mi --secret API_TOKEN my-job', 'tighter limits, and a secret'],
   ],
   usage: '<target> [-- args…]',

@@ -54,11 +54,11 @@ export async function collectInputs(
 ): Promise<readonly SourceTree[]> {
   const trees = await Promise.all(files.map((file) => collectInput(file, maxBytes)));
   const names = trees.flatMap(({ entries }) => entries.map(({ path }) => path));
-  checkCollisions(names);
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) {
     throw new SjsError('USAGE', `two files would be /in/${twice}`, { next: 'rename one of them' });
   }
+  checkCollisions(names);
   return trees;
 }
 

@@ -102,7 +102,10 @@ const SYNTAX: Readonly<Partial<Record<ts.SyntaxKind, string>>> = {
   [ts.SyntaxKind.ModuleDeclaration]: 'a namespace with values',
   [ts.SyntaxKind.ImportEqualsDeclaration]: 'import … = require(…)',
   [ts.SyntaxKind.ExportAssignment]: 'export =',
-  [ts.SyntaxKind.Parameter]: 'a parameter property',
+  [ts.SyntaxKind.PublicKeyword]: 'a parameter property',
+  [ts.SyntaxKind.ProtectedKeyword]: 'a parameter property',
+  [ts.SyntaxKind.PrivateKeyword]: 'a parameter property',
+  [ts.SyntaxKind.ReadonlyKeyword]: 'a parameter property',
 };
 
 /** `./x.ts` as `./x.js` in imports, exports, `import()` and `require()`: as long as it, so that nothing moves. */

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createOwnStdin } from '../../../src/cli/own-stdin.js';
 import { parseArgs } from '../../../src/cli/parse-args.js';
-import { parseEnv, parseLimits, readSecrets } from '../../../src/cli/run-request.js';
+import { parseEnv, parseLimits, readEnvFiles, readSecrets } from '../../../src/cli/run-request.js';
 import { runVerb } from '../../../src/cli/verbs/run.js';
 
 const noStdin = createOwnStdin(() => Readable.from([]));
@@ -96,6 +96,51 @@ describe('secrets', () => {
       await expect(readSecrets([given], {}, noStdin)).rejects.toMatchObject({ code: 'SECRET_MISSING' });
     },
   );
+});
+
+describe('a file of variables', () => {
+  const inFile = async (text: string | Buffer): Promise<readonly string[]> => {
+    const folder = await mkdtemp(join(tmpdir(), 'sjs-cli-'));
+    try {
+      await writeFile(join(folder, 'env'), text);
+      return await readEnvFiles([join(folder, 'env')]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+
+  test('has one a line, as docker reads it', async () => {
+    expect(await inFile('# remark\n\nA=1\r\n  B="x y" \nC\nD=\nE=a=b#c\n')).toEqual([
+      'A=1',
+      'B="x y" ',
+      'C',
+      'D=',
+      'E=a=b#c',
+    ]);
+  });
+
+  test('may begin with a byte order mark', async () => {
+    expect(await inFile('\ufeffA=1')).toEqual(['A=1']);
+  });
+
+  test.each(['two words', 'A B=1', '=x', Buffer.from([0xff, 0x3d, 0x31])])(
+    'is refused with %j, which is not repeated',
+    async (text) => {
+      const error = await inFile(text).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'USAGE' });
+      expect(String(error)).not.toContain('two words');
+    },
+  );
+
+  test('has to be there', async () => {
+    await expect(readEnvFiles(['/nowhere/at/all'])).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});
+
+test('a secret can come on standard input', async () => {
+  const stdin = createOwnStdin(() => Readable.from([Buffer.from('hush\n')]));
+  expect(await readSecrets(['A=@-'], {}, stdin)).toEqual({ A: 'hush\n' });
+  await expect(readSecrets(['A=@-'], {}, stdin)).rejects.toMatchObject({ code: 'USAGE' });
 });
 
 test.each(['toString', 'constructor', '__proto__'])('%s is in no environment', async (name) => {
