@@ -95,7 +95,16 @@ await single('src/cli/main.ts', 'dist/cli/main.cjs', compact);
 await chmod('dist/cli/main.cjs', 0o755);
 
 /** The command line is one file, since each file of a start costs; what `run` never needs lies beside it. */
-const BESIDE = ['@balena/dockerignore', 'ajv', 'execa', 'semver', 'tar-fs', 'tar-stream'];
+const BESIDE = [
+  '@balena/dockerignore',
+  'ajv',
+  'execa',
+  'semver',
+  'tar-fs',
+  'tar-stream',
+  'ts-blank-space',
+  'typescript',
+];
 /** Of these, what is imported by code that `run` does need: loaded when it is first used. */
 const LAZY = ['semver'];
 const bundleName = (specifier) => `./${specifier.replace(/.*\//, '')}.cjs`;
@@ -119,7 +128,7 @@ await Promise.all(
       plugins: [unused, beside],
       // As a function, which the launcher calls.
       banner: {
-        js: '(function(require,__dirname,__url){const module={exports:{}};let exports=module.exports;',
+        js: '(function(require,__dirname,__url,__filename){const module={exports:{}};let exports=module.exports;',
       },
       footer: { js: 'return module.exports})' },
     });

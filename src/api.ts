@@ -14,6 +14,7 @@ import type { RunOutput } from './flows/run-sandbox.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { Digest } from './model/digest.js';
+import type { CodeTarget } from './model/grants.js';
 import type { RunRecord } from './model/record.js';
 import type { RunRequest } from './model/run-plan.js';
 import type { LoadedSandbox } from './model/sandbox.js';
@@ -41,8 +42,18 @@ export interface Abortable {
   readonly signal?: AbortSignal;
 }
 
-/** What a run takes beside its target. */
+/**
+ * What a run takes beside its target. Of a path, or of code that is in no file, `env`, `command`, `inputs` and the names
+ * of `secrets` become part of what is sealed; so do `limits` where no sandbox.yaml states them.
+ */
 export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
+  /** The full argument list instead of the declared one. */
+  readonly command?: readonly string[];
+  /** Files that lie read-only at /in. */
+  readonly inputs?: readonly string[];
+  /** Published ports and allowed names, as `spec.network` writes them. */
+  readonly ports?: readonly string[];
+  readonly egress?: readonly string[];
   /** Signals for the program; by default none. `abort` ends the run. */
   readonly signals?: RunSignals;
 }
@@ -90,7 +101,8 @@ export interface Sjs {
   /** Resolves and verifies the base and writes sandbox.lock; builds nothing. */
   readonly lock: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
 
-  readonly run: (target: string, options?: RunOptions) => Promise<RunRecord>;
+  /** Of a tag, seal or name; or of a path or of code, which are sealed first. */
+  readonly run: (target: string | CodeTarget, options?: RunOptions) => Promise<RunRecord>;
   readonly replay: (
     target: string,
     options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signals'>,

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Sjs, SjsOptions } from './api.js';
+import type { RunOptions, Sjs, SjsOptions } from './api.js';
 import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/run-sandbox.js';
+import type { CodeTarget } from './model/grants.js';
 import type { RunRequest } from './model/run-plan.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
 import type { RunSignals } from './ports/engine.js';
@@ -37,6 +38,23 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     frozen: given.frozen ?? false,
     update: given.update ?? false,
   });
+
+  /** The sealed image that a target means, and what is asked of it at run time: a path or code is sealed first. */
+  const resolveTarget = async (
+    target: string | CodeTarget,
+    given: RunOptions,
+  ): Promise<{ sealed: string; request: RunRequest }> => {
+    const { isSealedTarget, refuseGrants } = await import('./flows/find-target.js');
+    const { args = null, env = {}, secrets = {}, limits = {} } = given;
+    if (typeof target === 'string' && isSealedTarget(target)) {
+      refuseGrants(target, given);
+      return { sealed: target, request: { args, env, secrets, limits } };
+    }
+    const [tools, { sealTarget }] = await Promise.all([buildTools(), import('./flows/seal-target.js')]);
+    const { seal, isAdHoc } = await sealTarget(target, given, { ...tools, valid }, given.signals?.abort);
+    // What was sealed needs no saying twice.
+    return { sealed: seal, request: { args, env: {}, secrets, limits: isAdHoc ? {} : limits } };
+  };
 
   return {
     version: VERSION,
@@ -95,19 +113,14 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       // While the program runs: it has no need of it.
       let recovering: Promise<void> | null = null;
       const recoverOnce = (): Promise<void> => (recovering ??= quietly(recover(given.signals?.abort)));
-      const request: RunRequest = {
-        args: given.args ?? null,
-        env: given.env ?? {},
-        secrets: given.secrets ?? {},
-        limits: given.limits ?? {},
-      };
       const onStarted = (runId: string): void => {
         given.onStarted?.(runId);
         void recoverOnce();
       };
       const streams: RunOutput = { ...outputOf(given), onStarted };
       try {
-        return await runSandbox(target, request, streams, given.signals ?? noSignals, tools);
+        const { sealed, request } = await resolveTarget(target, given);
+        return await runSandbox(sealed, request, streams, given.signals ?? noSignals, tools);
       } finally {
         await recoverOnce();
       }

@@ -7,7 +7,7 @@ const REFUSED: Readonly<Record<string, readonly [words: readonly string[], why: 
   volume: [
     ['v', 'volume', 'mount', 'tmpfs', 'volumes-from'],
     'a sandbox never sees folders of this machine',
-    'put files in with spec.source and sjs build, or pass them on stdin; what the program leaves in /out comes back with --out DIR',
+    'put files in with --in FILE, spec.source or stdin; what the program leaves in /out comes back with --out DIR',
   ],
   privileges: [
     ['privileged', 'cap-add', 'device', 'gpus', 'security-opt', 'group-add', 'sysctl', 'ulimit'],
@@ -21,16 +21,15 @@ const REFUSED: Readonly<Record<string, readonly [words: readonly string[], why: 
     'leave it out: every run has namespaces of its own',
   ],
   ports: [
-    ['p', 'publish', 'P', 'publish-all', 'expose', 'port', 'egress', 'add-host', 'dns', 'link'],
+    ['p', 'publish', 'P', 'publish-all', 'expose', 'add-host', 'dns', 'link'],
     SEALED,
     'a sandbox has no network beyond its own loopback; other modes are not there yet',
   ],
   program: [
-    ['entrypoint', 'w', 'workdir', 'cmd'],
+    ['entrypoint', 'w', 'workdir'],
     SEALED,
-    'set spec.entrypoint or spec.command in sandbox.yaml and build again',
+    `set spec.entrypoint or spec.command in sandbox.yaml and build again, or give --cmd '["node","x.js"]' with a path`,
   ],
-  envFile: [['env-file'], 'each variable is named', 'give each with -e NAME=VALUE'],
   terminal: [['t', 'tty'], 'a sandbox never gets a terminal', 'use -i alone to pass your input on'],
   always: [
     ['read-only', 'init', 'cap-drop', 'memory-swap', 'no-healthcheck'],

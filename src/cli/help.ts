@@ -3,6 +3,7 @@ import { VERBS } from './verb-table.js';
 import { GLOBAL_OPTIONS, type OptionSpec, type Verb } from './verb.js';
 
 const EXAMPLES = [
+  ['sjs run hello.js', 'seal a file and run it'],
   ['sjs init my-job', 'start with a small sandbox'],
   ['sjs build my-job', 'verify its base, build and seal it; prints the tag'],
   ['sjs run my-job -- Ada', 'run the newest seal of that name with an argument'],

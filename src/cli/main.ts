@@ -40,7 +40,7 @@ function loadBundle(name: string, require: (id: string) => unknown): unknown {
     cachedData: readCode(filename, source, require),
   });
   const define = script.runInThisContext() as (...scope: unknown[]) => unknown;
-  return define(require, FOLDER, pathToFileURL(filename).href);
+  return define(require, FOLDER, pathToFileURL(filename).href, filename);
 }
 
 /** The code, if it is of this source: V8 itself compares nothing but its length. */

@@ -6,6 +6,7 @@ import { exitCodeOf, exitCodeOfSignal, RUN_EXIT } from './exit-codes.js';
 import { formatGroupHelp, formatHelp, formatVerbHelp } from './help.js';
 import { nearest } from './nearest.js';
 import { createOutput, OutputError, write, type Output } from './output.js';
+import { createOwnStdin } from './own-stdin.js';
 import { createReporter } from './reporter.js';
 import { selectVerb, type Selection } from './select-verb.js';
 import { tapSignals, type SignalTap } from './signals.js';
@@ -70,7 +71,13 @@ async function runSelected(
     reporter: createReporter(output),
     ...(policyFile !== undefined && { policyFile }),
   });
-  return verb.run(input, { sjs, output, env: process.env, tapSignals: tapOnce });
+  return verb.run(input, {
+    sjs,
+    output,
+    env: process.env,
+    stdin: createOwnStdin(() => process.stdin),
+    tapSignals: tapOnce,
+  });
 }
 
 function refuseStrayOptions(words: readonly string[]): void {

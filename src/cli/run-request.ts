@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseBytes, parseCpu, parseDuration, SjsError, type Resources } from '../index.js';
+import type { OwnStdin } from './own-stdin.js';
 import type { OptionSpec, VerbInput } from './verb.js';
 
 /** Options that tighten a sealed limit. */
@@ -64,23 +65,55 @@ export function parseEnv(words: readonly string[], env: NodeJS.ProcessEnv): Reco
   return Object.fromEntries(values);
 }
 
+/**
+ * The words of files as docker's `--env-file` has them: a `NAME=VALUE` a line, taken as it is, quotes too; `NAME` alone
+ * from the environment; `#` begins a remark.
+ */
+export async function readEnvFiles(files: readonly string[]): Promise<readonly string[]> {
+  const texts = await Promise.all(files.map(readEnvFile));
+  return texts.flatMap((text, at) =>
+    text.split(/\r?\n/).flatMap((line, index) => {
+      const word = line.trimStart();
+      if (word === '' || word.startsWith('#')) return [];
+      if (/^[^=\s]+(?:=|\s*$)/.test(word)) return [word.includes('=') ? word : word.trim()];
+      // The line may hold a secret: it is not repeated.
+      throw new SjsError('USAGE', `line ${index + 1} of ${files[at]} is no NAME=VALUE`, {
+        next: 'write one variable a line, and # before remarks',
+      });
+    }),
+  );
+}
+
+async function readEnvFile(file: string): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
+  } catch (cause) {
+    const why = cause instanceof TypeError ? 'is not UTF-8 text' : 'cannot be read';
+    throw new SjsError('USAGE', `the file of variables ${file} ${why}`, {
+      cause,
+      next: 'name a file with one NAME=VALUE a line',
+    });
+  }
+}
+
 /** `toString` is in every object, and in no environment. */
 const ownValue = (env: NodeJS.ProcessEnv, name: string): string | undefined =>
   Object.hasOwn(env, name) ? env[name] : undefined;
 
 /**
- * Values of secrets: `NAME` from the environment, `NAME=@FILE` from a file, byte for byte. Never from the command line:
- * every user of the machine can read that, and shells keep it.
+ * Values of secrets: `NAME` from the environment, `NAME=@FILE` from a file, `NAME=@-` from standard input, byte for byte.
+ * Never from the command line: every user of the machine can read that, and shells keep it.
  */
 export async function readSecrets(
   words: readonly string[],
   env: NodeJS.ProcessEnv,
+  stdin: OwnStdin,
 ): Promise<Record<string, string>> {
   const values = new Map<string, string>();
   for (const word of words) {
     const at = word.indexOf('=');
     const name = at === -1 ? word : word.slice(0, at);
-    const next = `write --secret ${name || 'NAME'} to take it from your environment, or --secret ${name || 'NAME'}=@FILE`;
+    const next = `write --secret ${name || 'NAME'} to take it from your environment, or --secret ${name || 'NAME'}=@FILE (@- for standard input)`;
     if (name === '') throw new SjsError('USAGE', '--secret has no name', { next });
     if (at !== -1 && word[at + 1] !== '@') {
       throw new SjsError(
@@ -89,7 +122,10 @@ export async function readSecrets(
         { next },
       );
     }
-    values.set(name, at === -1 ? fromEnvironment(name, env, next) : await fromFile(name, word.slice(at + 2)));
+    values.set(
+      name,
+      at === -1 ? fromEnvironment(name, env, next) : await fromFile(name, word.slice(at + 2), stdin),
+    );
   }
   return Object.fromEntries(values);
 }
@@ -100,10 +136,12 @@ function fromEnvironment(name: string, env: NodeJS.ProcessEnv, next: string): st
   throw new SjsError('SECRET_MISSING', `${name} is not set in your environment`, { next });
 }
 
-async function fromFile(name: string, file: string): Promise<string> {
+async function fromFile(name: string, file: string, stdin: OwnStdin): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
+    const bytes = file === '-' ? await stdin.read(`the secret ${name}`) : await readFile(file);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
+    if (cause instanceof SjsError) throw cause;
     const message =
       cause instanceof TypeError
         ? `the file of the secret ${name} is not UTF-8 text`

@@ -1,6 +1,8 @@
 import { fstatSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { isatty } from 'node:tty';
 import type { Readable } from 'node:stream';
+import { SjsError } from '../index.js';
 import { write, type Output, type OutputError, type OutputStream } from './output.js';
 import { TerminalCleaner } from './terminal.js';
 
@@ -79,6 +81,21 @@ export function textOf(name: string, bytes: Uint8Array): Record<string, string> 
   const text = buffer.toString('utf8');
   const isExact = Buffer.from(text, 'utf8').equals(buffer);
   return { [name]: text, ...(!isExact && { [`${name}Base64`]: buffer.toString('base64') }) };
+}
+
+/** What the program reads from a file. Throws `USAGE` when it cannot be read. */
+export async function openInput(file: string): Promise<Readable> {
+  try {
+    const handle = await open(file);
+    if (!(await handle.stat()).isDirectory()) return handle.createReadStream();
+    await handle.close();
+  } catch (cause) {
+    throw new SjsError('USAGE', `--stdin ${file} cannot be read`, {
+      cause,
+      next: 'name a file that is there',
+    });
+  }
+  throw new SjsError('USAGE', `--stdin ${file} is a folder`, { next: 'name a file' });
 }
 
 /** What the program reads: a pipe or a file always, a terminal only when asked for. */

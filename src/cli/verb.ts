@@ -1,5 +1,6 @@
 import type { Sjs } from '../index.js';
 import type { Output } from './output.js';
+import type { OwnStdin } from './own-stdin.js';
 import type { SignalTap } from './signals.js';
 
 /** One option of a verb, as help shows it and the parser takes it. */
@@ -32,13 +33,14 @@ export interface CliContext {
   readonly sjs: Sjs;
   readonly output: Output;
   readonly env: NodeJS.ProcessEnv;
+  readonly stdin: OwnStdin;
   /** From the first call on, signals no longer end the process at once. */
   readonly tapSignals: () => SignalTap;
 }
 
 /** One verb of the command line. */
 export interface Verb {
-  /** Two or three commands with what each does; shown first in the help. */
+  /** Two to five commands with what each does; shown first in the help. */
   readonly examples: readonly (readonly [command: string, meaning: string])[];
   /** What follows the verb: `<target> [-- args…]`. */
   readonly usage: string;

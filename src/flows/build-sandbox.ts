@@ -4,7 +4,6 @@ import { canonicalJson } from '../model/canonical-json.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
-import type { Digest } from '../model/digest.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -12,7 +11,13 @@ import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/bu
 import { writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
+import {
+  prepareBuild,
+  type LockOptions,
+  type Memory,
+  type PreparedBuild,
+  type PrepareTools,
+} from './prepare-build.js';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -23,12 +28,6 @@ export interface BuildTools extends PrepareTools {
   readonly createId: () => string;
   /** What was found in the file systems of bases, by manifest. */
   readonly rootfs: Memory;
-}
-
-/** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
-export interface Memory {
-  get(key: Digest): Promise<unknown>;
-  set(key: Digest, value: unknown): Promise<void>;
 }
 
 /** What a build made, or found made. */

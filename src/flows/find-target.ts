@@ -15,11 +15,43 @@ export function targetForm(target: string): TargetForm {
   if (
     target.includes('/') ||
     target.startsWith('.') ||
-    /\.(?:js|mjs|cjs|ts|json|ya?ml|wasm|py)$/.test(target)
+    /\.(?:[cm]?[jt]s|[jt]sx|json|ya?ml|wasm|py)$/.test(target)
   )
     return 'path';
   if (/^(?:sha256:[0-9a-f]{7,64}|[0-9a-f]{7,64})$/.test(target)) return 'seal';
   return target.includes(':') ? 'tag' : 'name';
+}
+
+/** Whether a target is a tag, a seal or a name: what is sealed already. */
+export const isSealedTarget = (target: string): boolean => !['stdin', 'path'].includes(targetForm(target));
+
+/** Rights that a run may ask for on a path or on code alone. */
+export interface AskedGrants {
+  readonly command?: readonly string[];
+  readonly inputs?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly egress?: readonly string[];
+}
+
+/**
+ * Sealed means sealed (SPEC §2).
+ * @throws SjsError `RIGHTS_WIDENED` for any right that is not sealed in.
+ */
+export function refuseGrants(target: string, { command, inputs, ports, egress }: AskedGrants): void {
+  const asked = [
+    [command, '--cmd', 'spec.command'],
+    [inputs, '--in', null],
+    [ports, '--port', 'spec.network.ports'],
+    [egress, '--egress', 'spec.network.egress'],
+  ] as const;
+  const [, flag, key] = asked.find(([given]) => given !== undefined && given.length > 0) ?? [];
+  if (flag === undefined) return;
+  throw new SjsError('RIGHTS_WIDENED', `${flag} cannot be added to ${target}: it is sealed`, {
+    next:
+      key === null
+        ? 'give the path of the code instead of the tag, which seals it with the file; or pass data on stdin'
+        : `give the path of the code instead of the tag, which seals it anew; or set ${key} in its sandbox.yaml and build`,
+  });
 }
 
 /** What finding a target needs. */
@@ -31,7 +63,7 @@ export interface TargetTools {
 /**
  * The index entry a tag, seal (at least seven digits) or name means; a name means the newest seal built under it.
  * @throws SjsError `TARGET_NOT_FOUND`, `TARGET_AMBIGUOUS` with the candidates; `SEAL_UNTRUSTED` for an image that
- * claims to be sealed but was not sealed here; `NOT_YET` for paths and stdin.
+ * claims to be sealed but was not sealed here; `USAGE` for paths and stdin.
  */
 export async function findEntry(
   target: string,
@@ -40,16 +72,12 @@ export async function findEntry(
 ): Promise<IndexEntry> {
   const form = targetForm(target);
   if (form === 'path' || form === 'stdin') {
-    throw new SjsError(
-      'NOT_YET',
-      `${form === 'path' ? `the path ${target}` : 'code on stdin'} cannot be a target yet`,
-      {
-        next:
-          form === 'path'
-            ? `build it first: sjs build ${target}, then give the tag it prints`
-            : 'put the code into a folder and use sjs init and sjs build',
-      },
-    );
+    throw new SjsError('USAGE', `${target} is no sealed image`, {
+      next:
+        form === 'path'
+          ? 'give a tag, a seal or a name: sjs images lists them'
+          : 'only sjs run takes code on stdin',
+    });
   }
   const entries = await tools.store.listImages();
   const found = entries.filter((entry) => matches(entry, target, form));

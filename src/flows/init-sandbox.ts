@@ -1,6 +1,7 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../errors.js';
+import { sandboxName } from '../model/sandbox-name.js';
 
 /** Names of the files init writes, by their names among the templates. */
 const FILES = { 'sandbox.yaml': 'sandbox.yaml', 'index.js': 'index.js', sjsignore: '.sjsignore' };
@@ -28,7 +29,10 @@ export async function initSandbox(
     }
   }
   const written: string[] = [];
-  const values: Readonly<Record<string, string>> = { name: nameOf(folder), schema: schemaFile };
+  const values: Readonly<Record<string, string>> = {
+    name: sandboxName(basename(folder), 'my-sandbox'),
+    schema: schemaFile,
+  };
   for (const [template, name] of Object.entries(FILES)) {
     const text = await readFile(join(templates, template), 'utf8');
     const filled = text.replace(/\{\{(\w+)\}\}/g, (_, key: string) => values[key] ?? '');
@@ -75,13 +79,3 @@ const exists = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-/** An RFC 1123 label from a folder's name. */
-function nameOf(folder: string): string {
-  const label = basename(folder)
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '');
-  return label === '' ? 'my-sandbox' : label;
-}

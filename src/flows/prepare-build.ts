@@ -2,7 +2,14 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy } from '../model/policy.js';
 import { formatRepository } from '../model/reference.js';
-import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
+import {
+  DEFAULT_RESOURCES,
+  runsNode,
+  type BaseRequest,
+  type LoadedSandbox,
+  type Resources,
+  type Sandbox,
+} from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
 import { sha256 } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
@@ -11,11 +18,13 @@ import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { SjsError } from '../errors.js';
-import { collectSource } from '../stages/collect/collect-source.js';
+import { collectInputs, collectSource } from '../stages/collect/collect-source.js';
 import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
+import { javascriptName } from '../stages/pack/javascript-name.js';
+import type { StrippedTexts } from '../stages/pack/strip-types.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSandbox } from '../stages/policy/check-sandbox.js';
 import {
@@ -50,6 +59,14 @@ export interface PrepareTools {
   readonly loadPolicy: (directory: string) => Promise<Policy>;
   /** Folders a source may not contain, or be. */
   readonly forbiddenSources: { readonly containing: readonly string[]; readonly being: readonly string[] };
+  /** What TypeScript files became, by their digest. */
+  readonly stripped: Memory;
+}
+
+/** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
+export interface Memory {
+  get(key: Digest): Promise<unknown>;
+  set(key: Digest, value: unknown): Promise<void>;
 }
 
 /** How the lock is treated. */
@@ -84,12 +101,16 @@ export async function prepareBuild(
   tools: PrepareTools,
   signal?: AbortSignal,
 ): Promise<PreparedBuild> {
-  const { sandbox, directory } = loaded;
-  const locking = readLock(directory);
+  const { directory } = loaded;
+  const locking = loaded.isAdHoc ? Promise.resolve(null) : readLock(directory);
   const asking = tools.images.platform(signal);
   for (const pending of [locking, asking]) pending.catch(() => undefined);
   const policy = await tools.loadPolicy(directory);
-  const resources: Resources = { ...DEFAULT_RESOURCES, ...defaultResources(policy), ...sandbox.resources };
+  const resources: Resources = {
+    ...DEFAULT_RESOURCES,
+    ...defaultResources(policy),
+    ...loaded.sandbox.resources,
+  };
   checkSandbox(policy, loaded, resources);
   const request = baseRequestOf(loaded, policy);
   // Before anything is asked of it: a hostile sandbox.yaml could name any host that this machine reaches.
@@ -105,7 +126,8 @@ export async function prepareBuild(
   const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
   // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
   const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
-  collecting.catch(() => undefined);
+  const collectingInputs = collectInputs(loaded.inputs ?? [], maxBytes);
+  for (const pending of [collecting, collectingInputs]) pending.catch(() => undefined);
 
   tools.reporter.step(
     'resolve',
@@ -124,8 +146,8 @@ export async function prepareBuild(
   }
 
   const { template, seccompProfile, secretsPreload } = await assets;
-  const newLock = createLock(base, { name: sandbox.language, digest: sha256(template) }, lock);
-  const lockChanges = compareLocks(lock, newLock);
+  const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lock);
+  const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
   if (options.frozen && lockChanges.length > 0) {
     throw new SjsError(
       'LOCK_OUTDATED',
@@ -136,7 +158,8 @@ export async function prepareBuild(
       },
     );
   }
-  const tree = await collecting;
+  const { tree, sandbox, files } = await stripTypes(await collecting, loaded.sandbox, tools);
+  const inputs = await collectingInputs;
   const count = tree.entries.length;
   tools.reporter.step('pack', `${count} ${count === 1 ? 'entry' : 'entries'} from ${tree.root}`);
   if (tree.withheld.length > 0) {
@@ -152,7 +175,8 @@ export async function prepareBuild(
   const context = await packContext({
     dockerfile: rendered.dockerfile,
     tree,
-    files: rendered.needsSecretsPreload ? { [SECRETS_PRELOAD]: secretsPreload } : {},
+    inputs,
+    files: { ...files, ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }) },
     folders: rendered.needsOut ? ['/out'] : [],
   });
   return {
@@ -168,6 +192,46 @@ export async function prepareBuild(
     lockChanges,
   };
 }
+
+/** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
+const STRIPPED_LIST = '/.sjs/stripped.json';
+
+/** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
+async function stripTypes(
+  tree: SourceTree,
+  sandbox: Sandbox,
+  tools: Pick<PrepareTools, 'reporter' | 'stripped'>,
+): Promise<{
+  readonly tree: SourceTree;
+  readonly sandbox: Sandbox;
+  readonly files: Readonly<Record<string, Uint8Array>>;
+}> {
+  const [program = '', script, ...rest] = sandbox.command;
+  if (script === undefined || !runsNode(sandbox.command) || !/\.[cm]?ts$/.test(script)) {
+    return { tree, sandbox, files: {} };
+  }
+  // TypeScript's parser is large, and few programs need it.
+  const { stripTree } = await import('../stages/pack/strip-types.js');
+  const entrypoint = script.replace(/^(?:\/app\/|(?:\.\/)+)/, '');
+  const { tree: stripped, made, skipped } = await stripTree(tree, entrypoint, textsIn(tools.stripped));
+  for (const { path, reason } of skipped) {
+    tools.reporter.warn(`${path} has more than types in it and is left as it is (${reason})`);
+  }
+  const isMade = made.includes(javascriptName(entrypoint));
+  return {
+    tree: stripped,
+    sandbox: isMade ? { ...sandbox, command: [program, javascriptName(script), ...rest] } : sandbox,
+    files: { [STRIPPED_LIST]: Buffer.from(`${JSON.stringify(made)}\n`) },
+  };
+}
+
+const textsIn = (memory: Memory): StrippedTexts => ({
+  get: async (text) => {
+    const found = await memory.get(sha256(text));
+    return typeof found === 'string' ? found : null;
+  },
+  set: (text, stripped) => memory.set(sha256(text), stripped),
+});
 
 function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
   const request = loaded.sandbox.base ?? defaultBase(policy);

@@ -64,7 +64,7 @@ export interface RootfsFindings {
   readonly setuidFiles: readonly string[];
   /** World-writable folders without the sticky bit. */
   readonly worldWritableFolders: readonly string[];
-  /** /dev, /proc, /sys, /app, /tmp, /out and /.sjs entries that are not plain folders. */
+  /** /dev, /proc, /sys, /app, /in, /tmp, /out and /.sjs entries that are not plain folders. */
   readonly notPlainFolders: readonly string[];
 }
 

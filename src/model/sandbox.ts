@@ -90,7 +90,7 @@ export const TMPFS_INODES = 4096;
 
 /** The loaded file: its value, and where each key stands in it. */
 export interface LoadedSandbox {
-  /** Absolute path of the sandbox.yaml. */
+  /** Absolute path of the sandbox.yaml; of the code itself when it has none. */
   readonly file: string;
   /** Absolute path of its folder: `source` is relative to it. */
   readonly directory: string;
@@ -98,9 +98,15 @@ export interface LoadedSandbox {
   readonly digest: Digest;
   readonly sandbox: Sandbox;
   /** Line and column of a dotted path (`spec.resources.memory`), or of its nearest parent in the file. */
-  readonly locate: (path: string) => { readonly line: number; readonly column: number };
-  /** The printed excerpt of the file at that path, with a caret. */
-  readonly excerpt: (path: string) => string;
+  readonly locate: (path: string) => { readonly line?: number; readonly column?: number };
+  /** The printed excerpt of the file at that path, with a caret; undefined without a sandbox.yaml. */
+  readonly excerpt: (path: string) => string | undefined;
+  /** Whether there is no sandbox.yaml, and so no sandbox.lock beside it either. */
+  readonly isAdHoc?: true;
+  /** The code, when it is in no file; `source` is then its name. */
+  readonly code?: Uint8Array;
+  /** Absolute paths of files that lie at /in in the image. */
+  readonly inputs?: readonly string[];
 }
 
 /** Whether a command starts Node, which sjs then gives its options; the author gives none (they could grant rights). */

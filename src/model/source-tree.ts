@@ -1,4 +1,4 @@
-/** A regular file, symbolic link or folder that goes into the image. Paths are `/`-separated and relative. */
+/** A file, symbolic link or folder that goes into the image. Paths are `/`-separated and relative. */
 export type SourceEntry =
   | {
       readonly kind: 'file';
@@ -9,6 +9,8 @@ export type SourceEntry =
       readonly device: number;
       readonly inode: number;
     }
+  /** A file that is not on the disk. */
+  | { readonly kind: 'inline'; readonly path: string; readonly content: Uint8Array }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
   | { readonly kind: 'folder'; readonly path: string };
 

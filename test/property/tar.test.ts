@@ -134,6 +134,7 @@ async function read(context: PackedContext): Promise<Map<string, string>> {
 function expected(entry: SourceEntry): string {
   if (entry.kind === 'folder') return 'directory 755 ';
   if (entry.kind === 'symlink') return `symlink 777 ${entry.target}`;
+  if (entry.kind === 'inline') return `file 644 ${Buffer.from(entry.content).toString('hex')}`;
   return `file ${entry.executable ? 755 : 644} ${FILES.get(entry.path)?.toString('hex') ?? ''}`;
 }
 

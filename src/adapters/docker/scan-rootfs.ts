@@ -41,7 +41,7 @@ export async function scanRootfs(
 }
 
 /** Folders the runtime mounts over, and those sjs puts its layer into: a link there would lead elsewhere. */
-const MUST_BE_PLAIN = new Set(['dev', 'proc', 'sys', 'tmp', 'app', 'out', '.sjs']);
+const MUST_BE_PLAIN = new Set(['dev', 'proc', 'sys', 'tmp', 'app', 'in', 'out', '.sjs']);
 
 /** Reads the findings from a tar of a root file system. Pure but for the stream. */
 export async function readFindings(tar: Readable): Promise<RootfsFindings> {

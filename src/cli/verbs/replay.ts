@@ -25,8 +25,8 @@ export const replayVerb: Verb = {
     },
   },
   notes: 'Exit status: 0 reproduced, 1 different; 125 failed, 126 refused, 127 no such run.',
-  async run(input, { sjs, output, env, tapSignals }) {
-    const secrets = await readSecrets(input.values('secret'), env);
+  async run(input, { sjs, output, env, stdin, tapSignals }) {
+    const secrets = await readSecrets(input.values('secret'), env, stdin);
     const tap = tapSignals();
     const { original, replay, verdict } = await sjs.replay(input.positionals[0] ?? '', {
       secrets,

@@ -1,45 +1,77 @@
-import { SjsError, type RunRecord } from '../../index.js';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { SjsError, type CodeTarget, type RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
 import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeEnding } from '../run-ending.js';
-import { LIMIT_OPTIONS, parseEnv, parseLimits, readSecrets } from '../run-request.js';
-import { collectOutput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
+import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
+import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
+import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
 import { isCi } from '../workflow-commands.js';
 
 /** `sjs run`: streams live, passes stdin and signals, exits with the program's code. */
 export const runVerb: Verb = {
   examples: [
-    ['sjs run my-job -- 65 17 3233', 'the newest seal of that name; what follows -- goes to the program'],
-    ['sjs run sjs/my-job:1.0.0-3f9a0c1b2d4e < in.txt > out.txt', 'one exact image, with files in and out'],
+    ['sjs run hello.js', 'a file: sealed first, recognised when unchanged, then run'],
+    [
+      'sjs run ./my-app -- --port 80',
+      'a folder: its sandbox.yaml, else its package.json; what follows -- is the program’s',
+    ],
+    ["sjs run -e 'console.log(1 + 1)'", 'code; sjs run - reads it from standard input'],
+    ['sjs run my-job -- 65 17 3233', 'a sealed image: the newest of that name'],
     [
       'sjs run -d --timeout 5s -m 64Mi --secret API_TOKEN my-job',
       'tighter limits, a secret from your environment, and the id at once',
     ],
   ],
   usage: '<target> [-- args…]',
-  positionals: [1, 1],
+  positionals: [0, 1],
   passesArgs: true,
   options: {
-    env: { short: 'e', value: 'NAME=VALUE', many: true, describe: 'set a variable; NAME alone takes yours' },
-    detach: { short: 'd', describe: 'print the id of the run when it has begun, and go on without it' },
-    interactive: { short: 'i', describe: 'pass on what you type; pipes and files always are' },
-    ...LIMIT_OPTIONS,
+    eval: { value: 'CODE', describe: 'run this code; so does -e CODE without a target' },
+    env: {
+      short: 'e',
+      value: 'NAME=VALUE',
+      many: true,
+      describe: 'set a variable of the target; NAME alone takes yours',
+    },
+    'env-file': {
+      value: 'FILE',
+      many: true,
+      describe: 'variables, one NAME=VALUE a line, as docker reads them',
+    },
     secret: {
       value: 'NAME',
       many: true,
-      describe: 'a declared secret, from your environment; NAME=@FILE takes it from a file',
+      describe:
+        'a secret, from your environment; NAME=@FILE takes it from a file, NAME=@- from standard input',
     },
-    raw: { describe: 'show the output on a terminal just as it is, control sequences too' },
+    detach: { short: 'd', describe: 'print the id of the run when it has begun, and go on without it' },
+    interactive: { short: 'i', describe: 'pass on what you type; pipes and files always are' },
+    stdin: { value: 'FILE', describe: 'what the program reads on standard input' },
+    in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
     out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
+    cmd: { value: 'JSON', describe: `the whole command, as '["node","x.js"]'; of a path or code only` },
+    port: { value: 'PORTS', many: true, hidden: true, describe: 'not yet' },
+    egress: { value: 'NAME:PORT', many: true, hidden: true, describe: 'not yet' },
+    ...LIMIT_OPTIONS,
+    raw: { describe: 'show the output on a terminal just as it is, control sequences too' },
     detached: { hidden: true, describe: 'the half of -d that goes on' },
     rm: { hidden: true, describe: 'always so' },
     network: { also: ['net'], value: 'none', hidden: true, describe: 'always so' },
   },
-  notes: `A target is a tag, a seal (seven or more hex digits) or a name: the newest seal of that name.
-Limits can be tighter than the sealed ones, never wider.
+  notes: `What a target is follows from its form, never from what exists: with a / or a beginning . or an extension (hello.js)
+a path; - code on standard input; sjs/… or with a : a tag; seven or more hex digits a seal; else a name: its newest seal.
+
+A file is sealed alone, with the operator's defaults. A folder is what its sandbox.yaml says; without one what
+scripts.start (when it is node with a file), exports or main of its package.json name, else its index.js. Types of .ts
+programs are stripped, not checked.
+
+On a path or code, --env, --secret, --in, --out and --cmd become part of what is sealed, and so do limits where there is
+no sandbox.yaml. A sealed image takes variables, values of its secrets, and limits tighter than the sealed ones.
 
 Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 timed out, 125 sjs or its use failed,
 126 refused, 127 no such target, 130 and 143 interrupted, 137 out of memory, output limit or killed.`,
@@ -53,10 +85,16 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
 
 /** `-d`: another process owns the run, and this one says which it is. */
 async function detach(input: VerbInput, { output }: CliContext): Promise<number> {
-  if (input.has('interactive')) {
-    throw new SjsError('USAGE', 'a detached run reads nothing: -i and -d exclude each other', {
-      next: 'leave one of them out',
-    });
+  const takesInput =
+    input.positionals[0] === '-' || input.values('secret').some((word) => word.endsWith('=@-'));
+  if (input.has('interactive') || takesInput) {
+    throw new SjsError(
+      'USAGE',
+      `a detached run reads nothing: ${takesInput ? 'standard input' : '-i'} and -d exclude each other`,
+      {
+        next: takesInput ? 'put it into a file' : 'leave one of them out',
+      },
+    );
   }
   const { id, heard } = await startDetached(process.argv.slice(2));
   if (output.json) await output.printJson({ id });
@@ -69,11 +107,13 @@ async function detach(input: VerbInput, { output }: CliContext): Promise<number>
 async function runDetached(input: VerbInput, context: CliContext): Promise<number> {
   const report = openReport();
   const tap = context.tapSignals();
+  const file = input.value('stdin');
   try {
+    const { target, request } = await readRequest(input, context);
     const out = input.value('out');
-    const record = await context.sjs.run(input.positionals[0] ?? '', {
-      ...(await readRequest(input, context)),
-      stdin: null,
+    const record = await context.sjs.run(target, {
+      ...request,
+      stdin: file === undefined ? null : await openInput(file),
       onStarted: report.started,
       ...(out !== undefined && { onArtifact: await prepareArtifactFolder(out) }),
       signals: { ...tap.signals, abort: AbortSignal.any([tap.signals.abort, report.unheard]) },
@@ -85,28 +125,37 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
   }
 }
 
-/** What is asked of a run beside its target. */
-async function readRequest(input: VerbInput, { env }: CliContext) {
-  return {
+/** What is to be run, and what is asked of it. */
+async function readRequest(input: VerbInput, context: CliContext) {
+  refuseBrokenText(input.programArgs ?? [], readCommandLine);
+  const { target, envWords } = await chooseTarget(input, context.stdin);
+  const envFiles = await readEnvFiles(input.values('env-file'));
+  const command = parseCommand(input.value('cmd'));
+  const request = {
     args: input.programArgs,
-    env: parseEnv(input.values('env'), env),
-    secrets: await readSecrets(input.values('secret'), env),
+    env: parseEnv([...envFiles, ...envWords], context.env),
+    secrets: await readSecrets(input.values('secret'), context.env, context.stdin),
     limits: parseLimits(input),
+    ...(command && { command }),
+    inputs: input.values('in'),
+    ports: input.values('port'),
+    egress: input.values('egress'),
   };
+  return { target, request };
 }
 
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
-  const request = await readRequest(input, context);
+  const { target, request } = await readRequest(input, context);
+  const stdin = await openStdinOf(input, context);
   const out = input.value('out');
   const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);
   const collected = output.json ? collectOutput() : null;
   const passed = collected ? null : passOutput(output, passOptions(input, context));
   const { onStdout, onStderr } = collected ?? (passed as RunSinks);
-  const stdin = openStdin(input.has('interactive'));
   const tap = context.tapSignals();
   try {
-    const record = await sjs.run(input.positionals[0] ?? '', {
+    const record = await sjs.run(target, {
       ...request,
       stdin,
       onStdout,
@@ -122,9 +171,38 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
     return exitCodeOfRun(record, tap.received());
   } catch (error) {
     if (passed?.failure()) return reportClosedOutput(passed, context);
-    throw error;
+    throw pathMeant(error, target);
   } finally {
     stdin?.destroy();
+  }
+}
+/** A name is never a path; but where a file has that name, it may have been meant. */
+function pathMeant(error: unknown, target: string | CodeTarget): unknown {
+  const isUnknown = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';
+  if (!isUnknown || typeof target !== 'string' || target.includes('/') || !existsSync(target)) return error;
+  return new SjsError(error.code, error.message, {
+    next: `for the ${statSync(target).isDirectory() ? 'folder' : 'file'} of that name: sjs run ./${target}`,
+  });
+}
+
+/** The program's standard input: a file's, or this process's own when nothing else has read that. */
+async function openStdinOf(input: VerbInput, { stdin }: CliContext): Promise<Readable | null> {
+  const file = input.value('stdin');
+  if (file === undefined) return stdin.takenBy === null ? openStdin(input.has('interactive')) : null;
+  if (input.has('interactive')) {
+    throw new SjsError('USAGE', '--stdin and -i are two sources of one standard input', {
+      next: 'give one of them',
+    });
+  }
+  return openInput(file);
+}
+
+/** The words of this process as the system has them; null where it does not tell. */
+function readCommandLine(): Uint8Array | null {
+  try {
+    return readFileSync('/proc/self/cmdline');
+  } catch {
+    return null;
   }
 }
 

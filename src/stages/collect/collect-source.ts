@@ -2,7 +2,9 @@ import { constants, type Stats } from 'node:fs';
 import { lstat, open, realpath } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
+import { formatBytes } from '../../model/quantity.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
+import { checkCollisions, decodeName } from './check-names.js';
 import { createIgnoreRules } from './ignore-rules.js';
 import type { SourceTree } from '../../model/source-tree.js';
 import { Walk } from './walk-source.js';
@@ -20,14 +22,62 @@ export interface CollectLimits {
  * @throws SjsError `SOURCE_*` naming the path and the figure.
  */
 export async function collectSource(loaded: LoadedSandbox, limits: CollectLimits): Promise<SourceTree> {
+  if (loaded.code) return treeOfCode(loaded.directory, loaded.sandbox.source, loaded.code, limits.maxBytes);
   const start = resolve(loaded.directory, loaded.sandbox.source);
   const stats = await inspectStart(loaded, start);
   const root = await realpath(stats.isDirectory() ? start : dirname(start));
-  await checkRoot(loaded, root, limits);
+  // Of a source that is a file nothing but that file is taken, wherever it lies.
+  if (stats.isDirectory()) await checkRoot(loaded, root, limits);
   const rules = createIgnoreRules(await readIgnoreFile(root), loaded.sandbox.exclude);
   const walk = new Walk(root, rules, limits.maxBytes);
   if (stats.isDirectory()) walk.enter('', (await lstat(root)).dev);
   else walk.addFile(basename(start), stats);
+  return walk.finish();
+}
+
+function treeOfCode(root: string, path: string, content: Uint8Array, maxBytes: number): SourceTree {
+  if (content.length > maxBytes) {
+    throw new SjsError('SOURCE_TOO_LARGE', `the code is larger than ${formatBytes(maxBytes)}`, {
+      next: 'pass data on stdin, or in a file with --in',
+    });
+  }
+  return { root, entries: [{ kind: 'inline', path, content }], totalBytes: content.length, withheld: [] };
+}
+
+/**
+ * The files of a run's `--in`, each as a tree of its own: what a source may not be, they may not be either.
+ * @throws SjsError `SOURCE_*` naming the path, `USAGE` for two of one name.
+ */
+export async function collectInputs(
+  files: readonly string[],
+  maxBytes: number,
+): Promise<readonly SourceTree[]> {
+  const trees = await Promise.all(files.map((file) => collectInput(file, maxBytes)));
+  const names = trees.flatMap(({ entries }) => entries.map(({ path }) => path));
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) {
+    throw new SjsError('USAGE', `two files would be /in/${twice}`, { next: 'rename one of them' });
+  }
+  checkCollisions(names);
+  return trees;
+}
+
+async function collectInput(file: string, maxBytes: number): Promise<SourceTree> {
+  const stats = await lstat(file).catch((cause: unknown) => {
+    throw new SjsError('SOURCE_NOT_FOUND', `--in ${file} cannot be found`, {
+      cause,
+      next: 'name a file that is there',
+    });
+  });
+  if (!stats.isFile()) {
+    const what = stats.isDirectory() ? 'a folder' : stats.isSymbolicLink() ? 'a link' : 'no plain file';
+    throw new SjsError('SOURCE_SPECIAL_FILE', `--in ${file} is ${what}`, {
+      next: stats.isDirectory() ? 'name each file with an --in of its own' : 'name the file itself',
+    });
+  }
+  const root = await realpath(dirname(file));
+  const walk = new Walk(root, createIgnoreRules('', []), maxBytes);
+  walk.addFile(decodeName(Buffer.from(basename(file)), root), stats);
   return walk.finish();
 }
 

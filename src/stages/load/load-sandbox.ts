@@ -22,6 +22,27 @@ export async function loadSandbox(path: string, valid?: ValidTexts): Promise<Loa
   return parseSandbox(await readConfigFile(file), file, valid);
 }
 
+/** The sandbox.yaml of a folder, or null. Throws `SANDBOX_INVALID` where there are two. */
+export async function findSandboxFile(folder: string): Promise<string | null> {
+  const names = ['sandbox.yaml', 'sandbox.yml'].map((name) => join(folder, name));
+  const present = (
+    await Promise.all(
+      names.map((name) =>
+        lstat(name).then(
+          () => [name],
+          () => [],
+        ),
+      ),
+    )
+  ).flat();
+  if (present.length > 1) {
+    throw new SjsError('SANDBOX_INVALID', `${folder} has both sandbox.yaml and sandbox.yml`, {
+      next: 'keep one of them',
+    });
+  }
+  return present[0] ?? null;
+}
+
 /** {@link loadSandbox} without the file system. */
 export async function parseSandbox(
   bytes: Uint8Array,
@@ -52,21 +73,5 @@ export async function parseSandbox(
 async function findFile(path: string): Promise<string> {
   const stats = await lstat(path).catch(() => null);
   if (!stats?.isDirectory()) return path;
-  const names = ['sandbox.yaml', 'sandbox.yml'].map((name) => join(path, name));
-  const present = (
-    await Promise.all(
-      names.map((name) =>
-        lstat(name).then(
-          () => [name],
-          () => [],
-        ),
-      ),
-    )
-  ).flat();
-  if (present.length > 1) {
-    throw new SjsError('SANDBOX_INVALID', `${path} has both sandbox.yaml and sandbox.yml`, {
-      next: 'keep one of them',
-    });
-  }
-  return present[0] ?? join(path, 'sandbox.yaml');
+  return (await findSandboxFile(path)) ?? join(path, 'sandbox.yaml');
 }

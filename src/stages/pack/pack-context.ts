@@ -13,6 +13,8 @@ type Header = Parameters<Pack['entry']>[0];
 export interface ContextParts {
   readonly dockerfile: string;
   readonly tree: SourceTree;
+  /** What lies at /in, each a tree of its own. */
+  readonly inputs?: readonly SourceTree[];
   /** sjs's own files in the image, by absolute path in it. */
   readonly files: Readonly<Record<string, Uint8Array>>;
   /** Empty folders in the image, as `/out`. */
@@ -83,29 +85,48 @@ async function writeEntries(pack: Pack, parts: ContextParts): Promise<void> {
   await add('layer', null);
   for (const name of foldersOf(parts)) await add(`layer${name}`, null);
   for (const [name, content] of Object.entries(parts.files).sort()) await add(`layer${name}`, content);
+  for (const tree of parts.inputs ?? [])
+    await addTree(
+      pack,
+      tree,
+      'layer/in',
+      tree.entries.map(({ path }) => path),
+    );
+  await addTree(pack, parts.tree, 'layer/app');
+  pack.finalize();
+}
+
+/** @param entries what is taken of the tree; without it all, and the folder itself */
+function addTree(pack: Pack, tree: SourceTree, at: string, entries?: string[]): Promise<void> {
   // Not from the header: tar-fs masks modes with the umask of the process.
   const executables = new Set(
-    parts.tree.entries.flatMap((e) => (e.kind === 'file' && e.executable ? [e.path] : [])),
+    tree.entries.flatMap((e) => (e.kind === 'file' && e.executable ? [e.path] : [])),
   );
-  const options: PackOptions & { fs: unknown; sort: boolean } = {
-    fs: createTreeFs(parts.tree),
-    sort: true,
-    strict: true,
-    pack: pack,
-    map: (header) => normalize(header, executables),
-  };
-  packTree(parts.tree.root, options);
+  return new Promise((done) => {
+    const options: PackOptions & { fs: unknown; sort: boolean } = {
+      fs: createTreeFs(tree),
+      sort: true,
+      strict: true,
+      pack: pack,
+      finalize: false,
+      ...(entries && { entries }),
+      finish: () => done(),
+      map: (header) => normalize(header, at, executables),
+    };
+    packTree(tree.root, options);
+  });
 }
 
 function foldersOf(parts: ContextParts): string[] {
+  const ofInputs = parts.inputs?.length ? ['/in'] : [];
   const ofFiles = Object.keys(parts.files).map((name) => name.slice(0, name.lastIndexOf('/')));
-  return [...new Set([...ofFiles, ...parts.folders])].filter((name) => name !== '').sort();
+  return [...new Set([...ofFiles, ...ofInputs, ...parts.folders])].filter((name) => name !== '').sort();
 }
 
 /** In place: tar-fs takes what it gave. */
-function normalize(header: Headers, executables: ReadonlySet<string>): Headers {
+function normalize(header: Headers, at: string, executables: ReadonlySet<string>): Headers {
   const executable = header.type === 'directory' || executables.has(header.name);
-  header.name = header.name === '.' ? 'layer/app' : `layer/app/${header.name}`;
+  header.name = header.name === '.' ? at : `${at}/${header.name}`;
   header.mode = header.type === 'symlink' ? 0o777 : executable ? 0o755 : 0o644;
   header.uid = header.gid = 0;
   header.mtime = EPOCH;

@@ -49,7 +49,11 @@ export function checkSandbox(policy: Policy, loaded: LoadedSandbox, resources: R
   };
   const problems = violations(policy, rights, (key) => {
     const path = `spec.${key}`;
-    return { location: { file: loaded.file, ...loaded.locate(path), path }, snippet: loaded.excerpt(path) };
+    const snippet = loaded.excerpt(path);
+    return {
+      location: { file: loaded.file, ...loaded.locate(path), path },
+      ...(snippet !== undefined && { snippet }),
+    };
   });
   throwAll(problems, 'ask for less in sandbox.yaml, or ask the operator to allow more');
 }

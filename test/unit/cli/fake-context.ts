@@ -1,6 +1,7 @@
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import type { Sjs } from '../../../src/index.js';
 import { createOutput, type OutputStream } from '../../../src/cli/output.js';
+import { createOwnStdin } from '../../../src/cli/own-stdin.js';
 import { parseArgs } from '../../../src/cli/parse-args.js';
 import type { CliContext, Verb } from '../../../src/cli/verb.js';
 
@@ -34,6 +35,7 @@ export async function runVerbWith(
     stdout?: ReturnType<typeof memoryStream>;
     env?: NodeJS.ProcessEnv;
     received?: NodeJS.Signals;
+    stdin?: string;
   } = {},
 ): Promise<{ status: number; stdout: string; stderr: string }> {
   const stdout = options.stdout ?? memoryStream();
@@ -51,6 +53,9 @@ export async function runVerbWith(
       stderr,
     }),
     env,
+    stdin: createOwnStdin(() =>
+      Readable.from(options.stdin === undefined ? [] : [Buffer.from(options.stdin)]),
+    ),
     tapSignals: () => ({
       signals: { subscribe: () => () => undefined, abort: new AbortController().signal },
       received: () => options.received ?? null,

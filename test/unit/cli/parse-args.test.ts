@@ -82,7 +82,6 @@ describe('options', () => {
     [['-x', 'job'], 'there is no option -x', 'sjs run --help shows how'],
     [['job', '--memory'], '--memory needs a value', 'sjs run --help shows how'],
     [['-m', '1', '-m', '2', 'job'], '--memory is given more than once', 'sjs run --help shows how'],
-    [[], '<target> is missing: sjs run <target> [-- args…]', 'sjs run --help shows how'],
     [
       ['job', '65', '17'],
       '"65 17" was not expected',

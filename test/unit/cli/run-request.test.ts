@@ -1,10 +1,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createOwnStdin } from '../../../src/cli/own-stdin.js';
 import { parseArgs } from '../../../src/cli/parse-args.js';
-import { parseEnv, parseLimits, readSecrets } from '../../../src/cli/run-request.js';
+import { parseEnv, parseLimits, readEnvFiles, readSecrets } from '../../../src/cli/run-request.js';
 import { runVerb } from '../../../src/cli/verbs/run.js';
+
+const noStdin = createOwnStdin(() => Readable.from([]));
 
 const limitsOf = (...words: string[]) => parseLimits(parseArgs('run', runVerb, [...words, 'job']));
 
@@ -70,14 +74,14 @@ describe('secrets', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   test('come from the environment or, byte for byte, from a file', async () => {
-    expect(await readSecrets(['A', `B=@${join(folder, 'token')}`], { A: 'value' })).toEqual({
+    expect(await readSecrets(['A', `B=@${join(folder, 'token')}`], { A: 'value' }, noStdin)).toEqual({
       A: 'value',
       B: 'abc\n',
     });
   });
 
   test('on the command line are refused, and not repeated', async () => {
-    const error = await readSecrets(['TOKEN=hunter2'], {}).catch((thrown: unknown) => thrown);
+    const error = await readSecrets(['TOKEN=hunter2'], {}, noStdin).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: 'USAGE',
       message: expect.stringContaining('command line'),
@@ -89,12 +93,57 @@ describe('secrets', () => {
     'that are not there or not text are refused: %s',
     async (word) => {
       const given = word === 'binary' ? `A=@${join(folder, 'binary')}` : word;
-      await expect(readSecrets([given], {})).rejects.toMatchObject({ code: 'SECRET_MISSING' });
+      await expect(readSecrets([given], {}, noStdin)).rejects.toMatchObject({ code: 'SECRET_MISSING' });
     },
   );
 });
 
+describe('a file of variables', () => {
+  const inFile = async (text: string | Buffer): Promise<readonly string[]> => {
+    const folder = await mkdtemp(join(tmpdir(), 'sjs-cli-'));
+    try {
+      await writeFile(join(folder, 'env'), text);
+      return await readEnvFiles([join(folder, 'env')]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+
+  test('has one a line, as docker reads it', async () => {
+    expect(await inFile('# remark\n\nA=1\r\n  B="x y" \nC\nD=\nE=a=b#c\n')).toEqual([
+      'A=1',
+      'B="x y" ',
+      'C',
+      'D=',
+      'E=a=b#c',
+    ]);
+  });
+
+  test('may begin with a byte order mark', async () => {
+    expect(await inFile('\ufeffA=1')).toEqual(['A=1']);
+  });
+
+  test.each(['two words', 'A B=1', '=x', Buffer.from([0xff, 0x3d, 0x31])])(
+    'is refused with %j, which is not repeated',
+    async (text) => {
+      const error = await inFile(text).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'USAGE' });
+      expect(String(error)).not.toContain('two words');
+    },
+  );
+
+  test('has to be there', async () => {
+    await expect(readEnvFiles(['/nowhere/at/all'])).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});
+
+test('a secret can come on standard input', async () => {
+  const stdin = createOwnStdin(() => Readable.from([Buffer.from('hush\n')]));
+  expect(await readSecrets(['A=@-'], {}, stdin)).toEqual({ A: 'hush\n' });
+  await expect(readSecrets(['A=@-'], {}, stdin)).rejects.toMatchObject({ code: 'USAGE' });
+});
+
 test.each(['toString', 'constructor', '__proto__'])('%s is in no environment', async (name) => {
   expect(parseEnv([name], {})).toEqual({});
-  await expect(readSecrets([name], {})).rejects.toMatchObject({ code: 'SECRET_MISSING' });
+  await expect(readSecrets([name], {}, noStdin)).rejects.toMatchObject({ code: 'SECRET_MISSING' });
 });

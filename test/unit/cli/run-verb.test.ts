@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import { runVerb } from '../../../src/cli/verbs/run.js';
-import type { RunOptions, RunRecord, Sjs } from '../../../src/index.js';
+import type { CodeTarget, RunOptions, RunRecord, Sjs } from '../../../src/index.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
 const limits = {
@@ -16,12 +16,14 @@ const limits = {
   outputBytes: 1024 ** 2,
 };
 
+type Asked = RunOptions & { target: string | CodeTarget };
+
 /** A library whose run writes these and ends like this. */
 function fakeRun(
   ending: Partial<RunRecord>,
   write: { stdout?: Uint8Array | string; stderr?: string; out?: Record<string, string> } = {},
-): { sjs: Partial<Sjs>; asked: () => RunOptions & { target: string } } {
-  let asked: (RunOptions & { target: string }) | undefined;
+): { sjs: Partial<Sjs>; asked: () => Asked } {
+  let asked: Asked | undefined;
   return {
     sjs: {
       async run(target, options = {}) {
@@ -42,7 +44,7 @@ function fakeRun(
         } as RunRecord;
       },
     },
-    asked: () => asked as RunOptions & { target: string },
+    asked: () => asked as Asked,
   };
 }
 

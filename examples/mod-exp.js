@@ -1,7 +1,7 @@
 // base^exponent mod modulus by squaring: the heart of RSA.
 const [base, exponent, modulus] = process.argv.slice(2).map(BigInt);
 if (modulus === undefined) {
-  console.error('usage: sjs run <tag> -- <base> <exponent> <modulus>');
+  console.error('usage: sjs run examples/mod-exp.js -- <base> <exponent> <modulus>');
   process.exit(2);
 }
 

@@ -1,0 +1,2 @@
+// The smallest program: sjs run examples/hello-world.js
+console.log('Hello, world!');

@@ -1,0 +1,159 @@
+import { resolve } from 'node:path';
+import { SjsError, type ErrorCode, type Problem } from '../../errors.js';
+import { sha256 } from '../../model/digest.js';
+import { GRANTED_OUT_BYTES, type Grants } from '../../model/grants.js';
+import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import type { LoadedSandbox, Resources } from '../../model/sandbox.js';
+import type { ValidTexts } from '../../model/schema-check.js';
+import { parseYaml } from '../../model/yaml-document.js';
+import { parseSandbox } from './load-sandbox.js';
+import { readConfigFile } from './read-config-file.js';
+
+/** A program that no sandbox.yaml declares. */
+export interface Program {
+  readonly name: string;
+  /** File or folder, relative to the folder it is in. */
+  readonly source: string;
+  readonly entrypoint: string;
+  readonly args: readonly string[];
+}
+
+/** A sandbox.yaml as written. */
+interface Written {
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The sandbox of a program without a sandbox.yaml: what one would say, checked by the same rules, with every default of
+ * the operator.
+ * @param file the program, for messages
+ * @param directory its folder, when that is not the file's
+ * @throws SjsError `USAGE`, `ENV_REFUSED`: the problems of the flags that were given.
+ */
+export async function declare(
+  program: Program,
+  file: string,
+  grants: Grants,
+  valid?: ValidTexts,
+  directory?: string,
+): Promise<LoadedSandbox> {
+  const { name, source, entrypoint, args } = program;
+  const written = {
+    apiVersion: 'sjs/v1',
+    kind: 'Sandbox',
+    metadata: { name },
+    // What a run gives comes behind these arguments, as npm has it; `args` would give way to it.
+    spec: {
+      language: 'node',
+      source,
+      ...(args.length > 0 ? { command: ['node', `/app/${entrypoint}`, ...args] } : { entrypoint }),
+    },
+  };
+  const resources = { resources: writeResources(grants.limits) };
+  const loaded = await parseWritten(
+    merge({ ...written, spec: { ...written.spec, ...resources } }, grants),
+    file,
+    valid,
+  );
+  return {
+    ...loaded,
+    ...(directory !== undefined && { directory }),
+    inputs: grants.inputs.map((input) => resolve(input)),
+    isAdHoc: true,
+    locate: () => ({}),
+    excerpt: () => undefined,
+  };
+}
+
+/** A sandbox.yaml with what a run grants beside it. Its limits stay: those of a run tighten them. */
+export async function addGrants(file: string, grants: Grants, valid?: ValidTexts): Promise<LoadedSandbox> {
+  const bytes = await readConfigFile(file);
+  const loaded = await parseSandbox(bytes, file, valid);
+  const { env, secrets, command, out } = grants;
+  const isAdding =
+    Object.keys(env).length > 0 ||
+    secrets.some((name) => !loaded.sandbox.secrets.includes(name)) ||
+    command !== null ||
+    (out && loaded.sandbox.filesystem.outBytes === null);
+  const inputs = grants.inputs.map((input) => resolve(input));
+  if (!isAdding) return { ...loaded, inputs };
+  const granted = await parseWritten(merge(parseYaml(bytes, file).value as Written, grants), file, valid);
+  return { ...loaded, digest: granted.digest, sandbox: granted.sandbox, inputs };
+}
+
+function merge(written: Written, { env, secrets, command, out }: Grants): Written {
+  const { entrypoint, command: declared, ...spec } = written.spec;
+  const filesystem = (spec['filesystem'] ?? {}) as { readonly out?: unknown };
+  const names = (spec['secrets'] ?? []) as readonly string[];
+  return {
+    ...written,
+    spec: {
+      ...spec,
+      ...(command !== null
+        ? { command }
+        : {
+            ...(entrypoint !== undefined && { entrypoint }),
+            ...(declared !== undefined && { command: declared }),
+          }),
+      ...(command !== null && { args: [] }),
+      env: { ...(spec['env'] as object | undefined), ...env },
+      secrets: [...new Set([...names, ...secrets])],
+      filesystem:
+        out && filesystem.out === undefined
+          ? { ...filesystem, out: formatBytes(GRANTED_OUT_BYTES) }
+          : filesystem,
+    },
+  };
+}
+
+function writeResources(limits: Partial<Resources>): Readonly<Record<string, unknown>> {
+  const { milliCpu, memoryBytes, pids, files, timeoutMs, outputBytes } = limits;
+  return {
+    ...(milliCpu !== undefined && { cpu: formatCpu(milliCpu) }),
+    ...(memoryBytes !== undefined && { memory: formatBytes(memoryBytes) }),
+    ...(pids !== undefined && { pids }),
+    ...(files !== undefined && { files }),
+    ...(timeoutMs !== undefined && { timeout: formatDuration(timeoutMs) }),
+    ...(outputBytes !== undefined && { output: formatBytes(outputBytes) }),
+  };
+}
+
+/** Through the same door as any sandbox.yaml: JSON is YAML, in ASCII always so. */
+async function parseWritten(written: object, file: string, valid?: ValidTexts): Promise<LoadedSandbox> {
+  const lines = Object.entries(written).map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`);
+  const text = lines
+    .join('')
+    .replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  try {
+    return { ...(await parseSandbox(Buffer.from(text), file, valid)), digest: sha256(text) };
+  } catch (error) {
+    throw error instanceof SjsError ? asFlagError(error) : error;
+  }
+}
+
+/** The flag that a path of the sandbox came from. */
+const FLAGS: readonly (readonly [path: RegExp, flag: (rest: string) => string, code: ErrorCode])[] = [
+  [/^spec\.env\.?(.*)$/s, (name) => (name === '' ? '--env' : `--env ${name}`), 'ENV_REFUSED'],
+  [/^spec\.secrets\b.*$/s, () => '--secret', 'USAGE'],
+  [/^spec\.command\b.*$/s, () => '--cmd', 'USAGE'],
+  [/^spec\.resources\.output$/, () => '--output-limit', 'USAGE'],
+  [/^spec\.resources\.(\w+)$/, (name) => `--${name}`, 'USAGE'],
+  [/^spec\.filesystem\b.*$/s, () => '--out', 'USAGE'],
+  [/^spec\.(?:source|entrypoint)$/, () => 'the program', 'USAGE'],
+];
+
+/** What is wrong with the flags, where nobody wrote a sandbox.yaml that could be named. */
+function asFlagError(error: SjsError): SjsError {
+  const problems = error.problems.map(({ message, location, next }): Problem & { code: ErrorCode } => {
+    const path = location?.path ?? '';
+    const [pattern, flag, code] = FLAGS.find(([one]) => one.test(path)) ?? [];
+    const said = path !== '' && message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
+    const name = pattern === undefined ? path : (flag?.(pattern.exec(path)?.[1] ?? '') ?? path);
+    return { message: `${name}: ${said}`, ...(next !== undefined && { next }), code: code ?? 'USAGE' };
+  });
+  const [first] = problems;
+  if (first === undefined) return error;
+  const next = first.next ?? 'sjs run --help shows how';
+  if (problems.length === 1) return new SjsError(first.code, first.message, { next });
+  return new SjsError(first.code, `${problems.length} flags cannot be taken`, { problems, next });
+}
