@@ -95,6 +95,8 @@ export const ERROR_CODES = {
   RUN_UNFINISHED: 'refused',
   REPLAY_INPUT_MISSING: 'refused',
   CONTAINER_LOST: 'failed',
+  PORT_TAKEN: 'failed',
+  GATEWAY_MISSING: 'not-found',
   // records
   STORE_FAILED: 'failed',
   STORE_INVALID: 'failed',

@@ -1,8 +1,8 @@
-import type { RunRecord } from '../../index.js';
+import type { PublishedPort, RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { answerDockerWord } from '../docker-words.js';
 import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
-import { describeEnding } from '../run-ending.js';
+import { describeBlocked, describeEnding } from '../run-ending.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readSecrets } from '../run-request.js';
 import { collectOutput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
@@ -63,6 +63,7 @@ Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 
         onStdout,
         onStderr,
         ...(onArtifact && { onArtifact }),
+        onPorts: (ports) => ports.forEach((port) => output.say(`sjs: ${describePort(port)}`)),
         signals: tap.signals,
       });
       // Told to end while nobody read what was left: the record has it.
@@ -85,9 +86,12 @@ export function passOptions(input: VerbInput, { env }: CliContext): { raw: boole
   return { raw: input.has('raw'), ci: isCi(env) };
 }
 
+const describePort = ({ hostAddress, hostPort, containerPort }: PublishedPort): string =>
+  `${hostAddress}:${hostPort} leads to port ${containerPort} of the sandbox`;
+
 function sayEnding(record: RunRecord, received: string | null, { output }: CliContext): void {
   const ending = describeEnding(record, received);
-  if (ending !== null) output.say(`sjs: ${ending}`);
+  for (const line of [ending, describeBlocked(record)]) if (line !== null) output.say(`sjs: ${line}`);
 }
 
 /** The program is dead and the record is closed; what is left to say is why. */
