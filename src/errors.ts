@@ -97,6 +97,8 @@ export const ERROR_CODES = {
   OUTPUT_TIMES_MISSING: 'failed',
   REPLAY_INPUT_MISSING: 'refused',
   CONTAINER_LOST: 'failed',
+  PORT_TAKEN: 'failed',
+  GATEWAY_MISSING: 'not-found',
   // records
   STORE_FAILED: 'failed',
   STORE_INVALID: 'failed',

@@ -12,6 +12,15 @@ export type { Digest } from './model/digest.js';
 export type * from './model/base.js';
 export type { CodeTarget } from './model/grants.js';
 export type * from './model/lock.js';
+export {
+  formatEgress,
+  formatPort,
+  parseEgress,
+  parsePort,
+  type EgressRule,
+  type Network,
+  type PublishedPort,
+} from './model/network.js';
 export type * from './model/policy.js';
 export type * from './model/record.js';
 export type * from './model/run-plan.js';

@@ -296,6 +296,7 @@ const outputOf = (given: Partial<RunOutput>): RunOutput => ({
   onStdout: given.onStdout ?? (() => undefined),
   onStderr: given.onStderr ?? (() => undefined),
   ...(given.onArtifact && { onArtifact: given.onArtifact }),
+  ...(given.onPorts && { onPorts: given.onPorts }),
 });
 
 /** `repo:version` or `repo@digest` as a request for exactly that. */

@@ -46,10 +46,14 @@ export function createTools(options: SjsOptions) {
     (await import('./adapters/docker/docker-image-store.js')).createDockerImageStore(await docker()),
   );
   const engine = lazy<Engine>(async () =>
-    (await import('./adapters/docker/docker-engine.js')).createDockerEngine(await docker(), {
-      reaperFile: asset('dist/reaper.cjs'),
-      collectorFile: asset('dist/guest/collector.cjs'),
-    }),
+    (await import('./adapters/docker/docker-engine.js')).createDockerEngine(
+      await docker(),
+      {
+        reaperFile: asset('dist/reaper.cjs'),
+        collectorFile: asset('dist/guest/collector.cjs'),
+      },
+      remember('isolation'),
+    ),
   );
   const registry = lazy<Registry>(async () =>
     (await import('./adapters/registry/registry-client.js')).createRegistry({ env, home: userHome }),
@@ -101,6 +105,14 @@ export function createTools(options: SjsOptions) {
     ]);
     return { template, seccompProfile: profile, secretsPreload };
   });
+  const gatewaySource = lazy(async () => {
+    const file = 'gateway.cjs';
+    const [program, { placeGateway }] = await Promise.all([
+      readFile(asset(`dist/guest/${file}`)),
+      import('./adapters/store/gateway-folder.js'),
+    ]);
+    return { directory: await placeGateway(home, file, program), file, digest: sha256(program) };
+  });
   const buildTools = async () => {
     const [registryClient, cosign, imageStore, records] = await Promise.all([
       registry(),
@@ -120,6 +132,7 @@ export function createTools(options: SjsOptions) {
       rootfs: remember('rootfs'),
       stripped: remember('stripped'),
       createId: () => randomBytes(6).toString('hex'),
+      gatewaySource,
       loadPolicy,
       workingDirectory: () => process.cwd(),
       forbiddenSources: { containing: [home], being: [userHome] },
@@ -139,6 +152,10 @@ export function createTools(options: SjsOptions) {
       reporter,
       clock,
       owner,
+      gatewayVersion: lazy(async () => {
+        const { gatewayVersion } = await import('./flows/gateway-sandbox.js');
+        return gatewayVersion({ digest: sha256(await readFile(asset('dist/guest/gateway.cjs'))) });
+      }),
       createId: () => createUlid(clock.now(), randomBytes(10)),
       sjsVersion: VERSION,
       seccompProfile,

@@ -32,6 +32,8 @@ describe('nothing is left without a test', () => {
     seccomp: 'K04',
     'read-only-rootfs': 'F01',
     'no-network': 'N01',
+    'isolated-network': ['network', 'nobody is there: no route, no host'],
+    gateway: ['network', 'refuses every other spelling of a name'],
     'memory-limit': 'R03',
     'no-swap': 'R06',
     'cpu-limit': 'R01',

@@ -23,7 +23,7 @@ const REFUSED: Readonly<Record<string, readonly [words: readonly string[], why: 
   ports: [
     ['p', 'publish', 'P', 'publish-all', 'expose', 'add-host', 'dns', 'link'],
     SEALED,
-    'a sandbox has no network beyond its own loopback; other modes are not there yet',
+    'declare spec.network in sandbox.yaml and build again, or give --port HOST:CONTAINER with a path',
   ],
   program: [
     ['entrypoint', 'w', 'workdir'],
@@ -50,10 +50,16 @@ export function answerDockerWord(option: string, value: unknown): SjsError | nul
   if (option === 'network' || option === 'net') {
     if (value === 'none') return null;
     return value === 'isolated'
-      ? new SjsError('NOT_YET', '--network isolated is not there yet', {
-          next: 'use network: { mode: none }',
-        })
-      : refuse(`${word} ${String(value)}`, SEALED, 'every run has network none: loopback only');
+      ? refuse(
+          `${word} isolated`,
+          SEALED,
+          'declare spec.network in sandbox.yaml and build again, or give --egress or --port with a path',
+        )
+      : refuse(
+          `${word} ${String(value)}`,
+          SEALED,
+          'a run has the network that is sealed: none, unless spec.network says isolated',
+        );
   }
   const later = Object.hasOwn(NOT_YET, option) ? NOT_YET[option] : undefined;
   if (later !== undefined) return new SjsError('NOT_YET', `${word} is not there yet`, { next: later });

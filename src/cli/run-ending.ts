@@ -1,6 +1,26 @@
 import { formatBytes, formatDuration, type RunRecord } from '../index.js';
 import { exitCodeOfSignal } from './exit-codes.js';
 
+const MOST_SHOWN = 5;
+
+/** The line that says what the program wanted to reach, and which declaration would have allowed it; null for nothing. */
+export function describeBlocked({ network }: Pick<RunRecord, 'network'>): string | null {
+  const wanted = network.connections.filter(
+    ({ direction, verdict, reason, name }) =>
+      direction === 'out' && verdict === 'blocked' && reason === 'not declared' && name !== null,
+  );
+  const withPort = new Set(wanted.flatMap(({ name, port }) => (port === null ? [] : [name])));
+  // Of a name that could not be found nobody knows which port it was wanted for.
+  const places = wanted
+    .filter(({ name, port }) => port !== null || !withPort.has(name))
+    .map(({ name, port }) => `${name}:${port ?? 'PORT'}`);
+  const unique = [...new Set(places)];
+  if (unique.length === 0) return null;
+  const shown = unique.slice(0, MOST_SHOWN).map((place) => JSON.stringify(place));
+  const more = unique.length > shown.length ? `, and ${unique.length - shown.length} more` : '';
+  return `blocked, as not declared: network: { egress: [${shown.join(', ')}] } would have allowed it${more}`;
+}
+
 /** The line that says why a run's exit status is not its program's own; null when it is. */
 export function describeEnding(
   record: Pick<RunRecord, 'state' | 'exitCode' | 'signal' | 'limits' | 'error'>,

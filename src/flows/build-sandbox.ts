@@ -4,6 +4,7 @@ import { canonicalJson } from '../model/canonical-json.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
+import { needsGateway } from '../model/network.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -11,6 +12,7 @@ import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/bu
 import { writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
+import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import {
   prepareBuild,
   type LockOptions,
@@ -26,6 +28,7 @@ export interface BuildTools extends PrepareTools {
   readonly store: RecordStore;
   readonly owner: () => Promise<Owner>;
   readonly createId: () => string;
+  readonly gatewaySource: () => Promise<GatewaySource>;
   /** What was found in the file systems of bases, by manifest. */
   readonly rootfs: Memory;
 }
@@ -57,7 +60,8 @@ export interface BuildResult {
 
 /**
  * The pipeline up to the seal (SPEC §5). The index entry comes first, the lock second, the tag last: whatever is cut
- * short in between is built again, and never half sealed. Until then the image has a tag that says who is at work.
+ * short in between is built again, and never half sealed. Until then the image has a tag that says who is at work. The
+ * gateway of declared traffic is built before, from its own lock: a run builds nothing.
  */
 export async function buildSandbox(
   loaded: LoadedSandbox,
@@ -66,6 +70,10 @@ export async function buildSandbox(
   signal?: AbortSignal,
 ): Promise<BuildResult> {
   const prepared = await prepareBuild(loaded, options, tools, signal);
+  if (needsGateway(loaded.sandbox.network)) {
+    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy);
+    await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
+  }
   const known = await findSealed(prepared, tools, signal);
   const building = formatBuildingTag(await tools.owner(), tools.createId());
   let entry: IndexEntry;

@@ -43,6 +43,7 @@ export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<Pr
     } else {
       keptBytes += bytes;
       usedSeals.add(record.seal);
+      if (record.network.mode !== 'none' && record.network.gateway) usedSeals.add(record.network.gateway);
     }
   }
 

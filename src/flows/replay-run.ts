@@ -6,6 +6,7 @@ import type { RunSignals } from '../ports/engine.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
 import { executeRun, requireControls, type RunOutput, type RunTools } from './run-sandbox.js';
 
@@ -48,7 +49,8 @@ export async function replayRun(
   ]);
   checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
-  const plan = planRun(sealed, request, profile);
+  const gateway = await findGateway(sealed, policy, tools, signals.abort);
+  const plan = planRun(sealed, request, profile, gateway);
   const stdin = original.stdin ? tools.store.openBlob(original.stdin.digest) : null;
   const replay = await executeRun(
     {

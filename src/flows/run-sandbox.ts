@@ -4,7 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../errors.js';
 import { sha256 } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import { isFinished, type ArtifactRecord, type RunRecord } from '../model/record.js';
+import type { PublishedPort } from '../model/network.js';
+import {
+  isFinished,
+  MOST_CONNECTIONS,
+  type ArtifactRecord,
+  type ConnectionRecord,
+  type NetworkRecord,
+  type RunRecord,
+} from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
@@ -15,13 +23,14 @@ import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
-import { findSealedImage, type TargetTools } from './find-target.js';
+import { findGateway, type GatewayTools } from './find-gateway.js';
+import { findSealedImage } from './find-target.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, type OutputRelay } from './relay-output.js';
 
 /** What a run needs of the world. */
-export interface RunTools extends TargetTools {
+export interface RunTools extends GatewayTools {
   readonly engine: Engine;
   readonly store: RecordStore;
   readonly reporter: Reporter;
@@ -43,6 +52,8 @@ export interface RunOutput {
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
   readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
   readonly onArtifact?: (path: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
+  /** Where its ports are published, before it runs. */
+  readonly onPorts?: (ports: readonly PublishedPort[]) => void;
   /** The program runs; its record can be found by this id. */
   readonly onStarted?: (runId: string) => void;
 }
@@ -73,7 +84,8 @@ export async function runSandbox(
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
   checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
-  const plan = planRun(sealed, request, await profile);
+  const gateway = await findGateway(sealed, policy, tools, signals.abort);
+  const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {
     throw new SjsError('USAGE', `${sealed.entry.tag} declares no /out: no files can come out of it`, {
       next: 'leave --out out, or declare spec.filesystem.out and build again',
@@ -137,7 +149,7 @@ export async function executeRun(
     await store.saveRecord((record = created));
     return created;
   };
-  const begun = begin();
+  let begun = begin();
   begun.catch(() => undefined);
   const [stdout, stderr, timesBlob, stdin] = await Promise.all([
     store.createBlob({ runId: id, stream: 'stdout' }),
@@ -149,6 +161,7 @@ export async function executeRun(
   const blobs = [stdout, stderr, timesBlob, ...(stdin ? [stdin] : [])];
   const artifacts: ArtifactRecord[] = [];
   const skipped: { path: string; reason: string }[] = [];
+  const connections: ConnectionRecord[] = [];
   /** What the receiver of artifacts failed with; told after the run is recorded. */
   const receiverErrors: unknown[] = [];
   let saving: Promise<void> = Promise.resolve();
@@ -174,6 +187,14 @@ export async function executeRun(
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
     onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
+    onConnection: (connection) => {
+      if (connections.length < MOST_CONNECTIONS) connections.push(connection);
+    },
+    onPorts: (ports) => {
+      begun = begun.then((created) => (record = withNetwork(created, { ports })));
+      begun.catch(() => undefined);
+      output.onPorts?.(ports);
+    },
     beforeStart: async () => void (await begun),
     onStarted: () => {
       output.onStarted?.(id);
@@ -199,6 +220,7 @@ export async function executeRun(
         stderr: err,
         artifacts,
         skippedArtifacts: skipped,
+        network: networkOf(await begun, connections, outcome.omittedConnections),
       });
       await store.saveRecord(record);
     },
@@ -213,7 +235,13 @@ export async function executeRun(
     if (record && beginning.status === 'fulfilled' && !isFinished(record)) {
       const written = record.startedAt === null ? null : await commitOutput(stdout, stderr).catch(() => null);
       await store
-        .saveRecord(failRecord({ ...record, ...written }, error, tools.clock.now()))
+        .saveRecord(
+          failRecord(
+            { ...record, ...written, network: networkOf(record, connections) },
+            error,
+            tools.clock.now(),
+          ),
+        )
         .catch((second: unknown) => tools.reporter.debug(String(second)));
     }
     await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
@@ -225,6 +253,20 @@ export async function executeRun(
   const failure = relay.failure ?? (receiverErrors.length > 0 ? { error: receiverErrors[0] } : null);
   if (failure) throw failure.error;
   return record;
+}
+
+function withNetwork(record: RunRecord, known: { readonly ports: readonly PublishedPort[] }): RunRecord {
+  return record.network.mode === 'none' ? record : { ...record, network: { ...record.network, ...known } };
+}
+
+/** What went over the network, as far as it was told. */
+function networkOf(
+  { network }: RunRecord,
+  connections: readonly ConnectionRecord[],
+  omitted: number | null = null,
+): NetworkRecord {
+  if (network.mode === 'none' || network.gateway === null) return network;
+  return { ...network, connections, omittedConnections: omitted };
 }
 
 const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });

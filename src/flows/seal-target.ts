@@ -37,6 +37,7 @@ export async function sealTarget(
   const quiet = { ...tools, reporter: quietly(tools.reporter) };
   const { tag, seal, cached } = await buildSandbox(loaded, { frozen: false, update: false }, quiet, signal);
   tools.reporter.step('seal', `${tag}${cached ? ', unchanged' : ''}`);
+  tools.reporter.done();
   return { seal, isAdHoc: loaded.isAdHoc ?? false };
 }
 
@@ -49,7 +50,6 @@ function load(target: string | CodeTarget, grants: Grants, { valid, workingDirec
 }
 
 function grantsOf({ env, secrets, limits, command, inputs, onArtifact, ports, egress }: AskedOfCode): Grants {
-  refuseNetwork({ ...(ports && { ports }), ...(egress && { egress }) });
   return {
     env: env ?? {},
     secrets: Object.keys(secrets ?? {}),
@@ -57,15 +57,9 @@ function grantsOf({ env, secrets, limits, command, inputs, onArtifact, ports, eg
     inputs: inputs ?? [],
     out: onArtifact !== undefined,
     limits: limits ?? {},
+    ports: ports ?? [],
+    egress: egress ?? [],
   };
-}
-
-/** Ports and egress become `spec.network` when sandboxes have one. */
-function refuseNetwork({ ports = [], egress = [] }: Pick<AskedGrants, 'ports' | 'egress'>): void {
-  if (ports.length + egress.length === 0) return;
-  throw new SjsError('NOT_YET', `${ports.length > 0 ? '--port' : '--egress'} is not there yet`, {
-    next: 'leave it out: a sandbox has no network beyond its own loopback',
-  });
 }
 
 /** The steps of a build are told with --verbose; but that a base is looked through takes its time, once. */

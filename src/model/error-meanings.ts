@@ -83,6 +83,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   ENV_REFUSED: 'The name or value of an environment variable may not be set by a run.',
   RUN_NOT_FOUND: 'There is no such run, or several begin like that.',
   RUN_UNFINISHED: 'The run is not over.',
+  PORT_TAKEN: 'Another program listens on the host’s port that the sandbox declares.',
+  GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:
     'It was not noted when the output of this run came, so `--since` has nothing to go by.',

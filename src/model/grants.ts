@@ -13,6 +13,9 @@ export interface Grants {
   readonly out: boolean;
   /** Limits for code that has no sandbox.yaml; they only tighten one that has. */
   readonly limits: Partial<Resources>;
+  /** As `spec.network.ports` and `spec.network.egress` write them. */
+  readonly ports: readonly string[];
+  readonly egress: readonly string[];
 }
 
 /** Code that is in no file. */

@@ -1,3 +1,4 @@
+import { NETWORK_MODES } from './network.js';
 import {
   baseSchema,
   FILESYSTEM_RULES,
@@ -113,6 +114,10 @@ export const POLICY_SCHEMA = {
       defaults: mapping(
         {
           base: baseSchema,
+          gateway: {
+            ...baseSchema,
+            description: 'What gateways are built over: a base with Node; absent, base is.',
+          },
           resources: mapping(resourceProperties, [], 'Limits for sandboxes that state none.'),
         },
         [],
@@ -174,7 +179,7 @@ export const POLICY_SCHEMA = {
       ),
       allow: mapping(
         {
-          network: list({ type: 'string', enum: ['none'], notYetValues: ['isolated'] }, 'Network modes.'),
+          network: list({ type: 'string', enum: NETWORK_MODES }, 'Network modes.'),
           runtimes: list({ type: 'string', enum: ['runc'], notYetValues: ['gvisor'] }, 'OCI runtimes.'),
           permissions: list(
             { type: 'string', enum: ['childProcess', 'worker', 'addons', 'wasi'] },
@@ -184,8 +189,14 @@ export const POLICY_SCHEMA = {
             { type: 'string', pattern: '^[A-Za-z0-9_*]{1,128}$' },
             'Names of secrets; * matches any characters.',
           ),
-          egress: { notYet: 'an egress allow-list', description: 'Not yet.' },
-          ports: { notYet: 'published ports', description: 'Not yet.' },
+          egress: list(
+            text('a pattern of name:port', '^[a-z0-9.:=*-]{1,280}$', 'A pattern.'),
+            'What egress may name: patterns of name:port in which * matches any characters. A private address needs an operator’s pattern of name:port=address.',
+          ),
+          ports: list(
+            text('a pattern of address:port', '^[0-9.:*]{1,32}$', 'A pattern.'),
+            'Where ports may be published: patterns of address:port, as 127.0.0.1:3*. Any other address than 127.0.0.1 needs an operator’s pattern.',
+          ),
           templates: { notYet: 'custom templates', description: 'Not yet.' },
         },
         [],

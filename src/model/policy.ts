@@ -1,5 +1,6 @@
 import type { SourceLocation } from '../errors.js';
 import type { Digest } from './digest.js';
+import type { Network } from './network.js';
 import type { BaseRequest, Permissions, Resources } from './sandbox.js';
 
 /** A cosign public key the operator trusts, with the dates between which signatures by it count. */
@@ -49,7 +50,11 @@ export type PolicyLimits = Partial<
 
 /** What a sandbox may declare at all; absent means the layer has no opinion. */
 export interface PolicyAllow {
-  readonly network?: readonly 'none'[];
+  readonly network?: readonly Network['mode'][];
+  /** Patterns of `name:port`, or of `name:port=address`. A private address needs one of the latter, by the operator. */
+  readonly egress?: readonly string[];
+  /** Patterns of `address:port` on the host. Another address than 127.0.0.1 needs one by the operator. */
+  readonly ports?: readonly string[];
   readonly runtimes?: readonly 'runc'[];
   /** Secret names or patterns with `*`. */
   readonly secrets?: readonly string[];
@@ -71,7 +76,12 @@ export interface PolicyLayer {
   readonly file: string;
   readonly extends: 'restricted' | 'networked' | 'browser' | null;
   /** Operator layers only. */
-  readonly defaults: { readonly base?: BaseRequest; readonly resources?: Partial<Resources> };
+  readonly defaults: {
+    readonly base?: BaseRequest;
+    /** What gateways are built over. */
+    readonly gateway?: BaseRequest;
+    readonly resources?: Partial<Resources>;
+  };
   /** Absent when the layer does not state `bases`. */
   readonly bases?: readonly BaseRule[];
   readonly deniedDigests: readonly Digest[];

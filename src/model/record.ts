@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { PublishedPort } from './network.js';
 import type { Resources } from './sandbox.js';
 
 /** Version of the record's format. Records of older formats stay readable and are never rewritten. */
@@ -65,6 +66,44 @@ export interface EngineRecord {
   readonly warnings: readonly string[];
 }
 
+/** One connection that the gateway carried or refused, or one name that was asked for and not declared. */
+export interface ConnectionRecord {
+  /** RFC 3339, by the gateway's clock, which is the engine's. */
+  readonly at: string;
+  /** `out`: the program connected; `in`: somebody connected to a published port. */
+  readonly direction: 'out' | 'in';
+  /** The name that the program asked for; null where none was told. Whatever it wrote, at most 253 characters. */
+  readonly name: string | null;
+  /** `out`: the address that was connected to; `in`: the one that it came from. Null when nothing was connected. */
+  readonly address: string | null;
+  /** `out`: the port that was connected to; `in`: the published port of the sandbox. Null for a name alone. */
+  readonly port: number | null;
+  /** What the program sent, and what it was sent. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly verdict: 'allowed' | 'blocked';
+  /** Why it was blocked, or failed; null for what went through. */
+  readonly reason: string | null;
+}
+
+/** The network of a run, and what went over it. */
+export type NetworkRecord =
+  | { readonly mode: 'none'; readonly connections: readonly never[] }
+  | {
+      readonly mode: 'isolated';
+      /** Seal of the gateway; null when nothing was declared. */
+      readonly gateway: Digest | null;
+      /** The published ports, those that were chosen by the engine included. */
+      readonly ports: readonly PublishedPort[];
+      /** In the order in which they ended. */
+      readonly connections: readonly ConnectionRecord[];
+      /** Connections that were more than are kept; null when the gateway could not say. */
+      readonly omittedConnections: number | null;
+    };
+
+/** Connections that a record keeps; what is beyond is counted. The guest decides how many there are. */
+export const MOST_CONNECTIONS = 1000;
+
 /** One execution, and what is kept of it (SPEC §8). Times are RFC 3339 in UTC. */
 export interface RunRecord {
   readonly formatVersion: 1;
@@ -101,7 +140,7 @@ export interface RunRecord {
   /** The effective limits. */
   readonly limits: Resources;
   readonly usage: { readonly cpuMs: number; readonly peakMemoryBytes: number } | null;
-  readonly network: { readonly mode: 'none'; readonly connections: readonly never[] };
+  readonly network: NetworkRecord;
   readonly engine: EngineRecord;
   readonly seccompDigest: Digest;
   readonly policyDigest: Digest;

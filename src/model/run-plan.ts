@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { Network } from './network.js';
 import type { Permissions, Resources } from './sandbox.js';
 
 /**
@@ -16,7 +17,7 @@ export interface SealedPlan {
     readonly outBytes: number | null;
     readonly outInodes: number;
   };
-  readonly network: { readonly mode: 'none' };
+  readonly network: Network;
   readonly runtime: 'runc';
   /** Digest of the seccomp profile's bytes that a run applies. */
   readonly seccompDigest: Digest;
@@ -31,6 +32,14 @@ export interface RunRequest {
   readonly secrets: Readonly<Record<string, string>>;
   /** Tighter limits. */
   readonly limits: Partial<Resources>;
+}
+
+/** The sealed image of the gateway, as a run needs it. */
+export interface GatewayImage {
+  readonly seal: Digest;
+  readonly imageId: string;
+  readonly user: string;
+  readonly command: readonly string[];
 }
 
 declare const planned: unique symbol;
@@ -54,6 +63,8 @@ export interface RunPlan {
   readonly resources: Resources;
   readonly filesystem: SealedPlan['filesystem'];
   readonly network: SealedPlan['network'];
+  /** What carries the declared traffic; null when none is declared. */
+  readonly gateway: GatewayImage | null;
   readonly runtime: SealedPlan['runtime'];
   /** Text of the seccomp profile. */
   readonly seccompProfile: string;
@@ -68,6 +79,8 @@ export const CONTROLS = [
   'read-only-rootfs',
   'seccomp',
   'no-network',
+  'isolated-network',
+  'gateway',
   'memory-limit',
   'no-swap',
   'cpu-limit',

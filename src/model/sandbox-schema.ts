@@ -1,3 +1,4 @@
+import { MOST_DECLARED, NETWORK_MODES } from './network.js';
 import { DEFAULT_RESOURCES, LOWEST_UID } from './sandbox.js';
 import type { QuantityRule } from './schema-check.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
@@ -217,13 +218,21 @@ export const SANDBOX_SCHEMA = {
             {
               mode: {
                 type: 'string',
-                enum: ['none'],
-                notYetValues: ['isolated'],
+                enum: NETWORK_MODES,
                 default: 'none',
-                description: 'none: loopback only.',
+                description:
+                  'none: loopback only. isolated: a network of its own for each run, where nobody is but the declared.',
               },
-              ports: { notYet: 'published ports', description: 'Not yet.' },
-              egress: { notYet: 'an egress allow-list', description: 'Not yet.' },
+              ports: list(
+                text('[address:]host:container', '^[0-9.:]{3,32}$', 'A published port.'),
+                'Ports of the sandbox that are published on 127.0.0.1, or the address given; host port 0 is any free one. Needs isolated, and then resources.timeout must be stated.',
+                { default: [], maxItems: MOST_DECLARED, examples: [['3000:3005']] },
+              ),
+              egress: list(
+                text('name:port or name:port=address', '^[^\\s]{3,280}$', 'What may be connected to.'),
+                'Names that the program may connect to; all else is blocked. `=address` pins an IPv4 address, and only so may it be a private one. Needs isolated.',
+                { default: [], maxItems: MOST_DECLARED, examples: [['api.example.com:443']] },
+              ),
             },
             [],
             'The network.',

@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { Network } from './network.js';
 
 /** Rights that Node's permission model can grant. A layer, never the boundary. */
 export interface Permissions {
@@ -52,7 +53,7 @@ export interface Sandbox {
   readonly permissions: Permissions;
   readonly user: { readonly uid: number; readonly gid: number };
   readonly filesystem: Filesystem;
-  readonly network: { readonly mode: 'none' };
+  readonly network: Network;
   /** Limits the file states; the rest come from the policy's `defaults` and then {@link DEFAULT_RESOURCES}. */
   readonly resources: Partial<Resources>;
   readonly runtime: 'runc';
@@ -84,6 +85,9 @@ export const LOWEST_UID = 10_000;
 
 /** The default size of /tmp. */
 export const DEFAULT_TMP_BYTES = 64 * 1024 ** 2;
+
+/** The gateway is sealed under this name, which no sandbox.yaml may have. */
+export const GATEWAY_NAME = 'sjs-gateway';
 
 /** Inodes of /tmp and of /out; each costs about 1 KiB of kernel memory (ATTACKS d). */
 export const TMPFS_INODES = 4096;

@@ -2,6 +2,15 @@ import { SjsError } from '../errors.js';
 import { canonicalJson } from './canonical-json.js';
 import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
+import {
+  formatEgress,
+  formatPort,
+  MOST_DECLARED,
+  parseEgress,
+  parsePort,
+  type EgressRule,
+  type PublishedPort,
+} from './network.js';
 import type { SealedPlan } from './run-plan.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
 
@@ -56,6 +65,33 @@ const positive = (value: unknown): boolean => Number.isSafeInteger(value) && (va
 const positiveOrNull = (value: unknown): boolean => value === null || positive(value);
 const flag = (value: unknown): boolean => typeof value === 'boolean';
 
+/** A list of what `parse` would make: the written form is what was checked, and what is compared with the policy. */
+const declared =
+  <T>(shape: Shape, format: (item: T) => string, parse: (text: string) => T | undefined) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) &&
+    value.length <= MOST_DECLARED &&
+    value.every(
+      (item) =>
+        matches(shape, item) && canonicalJson(parse(format(item as T)) ?? null) === canonicalJson(item),
+    );
+const text = (value: unknown): boolean => typeof value === 'string';
+const count = (value: unknown): boolean => Number.isSafeInteger(value);
+const NO_NETWORK: Shape = { mode: (value) => value === 'none' };
+const ISOLATED: Shape = {
+  mode: (value) => value === 'isolated',
+  ports: declared<PublishedPort>(
+    { hostAddress: text, hostPort: count, containerPort: count },
+    formatPort,
+    parsePort,
+  ),
+  egress: declared<EgressRule>(
+    { name: text, port: count, address: (value) => value === null || text(value) },
+    formatEgress,
+    parseEgress,
+  ),
+};
+
 /** The plan's exact shape: a missing field would be a missing limit, an unknown one a right nobody checks. */
 const PLAN: Shape = {
   secrets: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
@@ -69,7 +105,7 @@ const PLAN: Shape = {
     outputBytes: positive,
   },
   filesystem: { tmpBytes: positive, tmpInodes: positive, outBytes: positiveOrNull, outInodes: positive },
-  network: { mode: (value) => value === 'none' },
+  network: (value) => matches(NO_NETWORK, value) || matches(ISOLATED, value),
   runtime: (value) => value === 'runc',
   seccompDigest: isDigest,
 };

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
-import type { EngineRecord, Owner } from '../model/record.js';
+import type { PublishedPort } from '../model/network.js';
+import type { ConnectionRecord, EngineRecord, Owner } from '../model/record.js';
 import type { Control, RunPlan } from '../model/run-plan.js';
 
 /** What an engine is, and which controls it can enforce on this machine. */
@@ -20,6 +21,10 @@ export interface RunStreams {
   /** Each regular file of /out, after the program is dead. The content must be read to its end. */
   readonly onArtifact: (path: string, bytes: number, content: AsyncIterable<Uint8Array>) => Promise<void>;
   readonly onSkippedArtifact: (path: string, reason: string) => void;
+  /** Each connection over the gateway when it has ended, at most `MOST_CONNECTIONS`. */
+  readonly onConnection: (connection: ConnectionRecord) => void;
+  /** Called before the program starts, when it publishes ports: those that the engine chose are in it. */
+  readonly onPorts: (ports: readonly PublishedPort[]) => void;
   /** Called once, when the container runs. */
   readonly onStarted: () => void;
   /** Awaited before the program starts: what must be on disk by then. When it rejects, nothing runs. */
@@ -51,6 +56,8 @@ export interface RunOutcome {
   /** Whether output was cut at the limit. */
   readonly truncated: { readonly stdout: boolean; readonly stderr: boolean };
   readonly usage: { readonly cpuMs: number; readonly peakMemoryBytes: number } | null;
+  /** Connections over the gateway beyond those told; null when nobody knows, absent when there was no gateway. */
+  readonly omittedConnections?: number | null;
 }
 
 /** A run whose sjs is gone and whose container still exists. */
@@ -69,7 +76,8 @@ export interface Engine {
    * period, with the second it is killed. SIGKILL kills at once. SIGUSR1 and SIGUSR2 are passed on, others are not.
    * An abort before the start throws `ABORTED`; after it the outcome is `interrupted`, with what was written. Neither
    * counts when the program had ended by itself before the signal met it.
-   * @throws `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`, `ENGINE_FAILED`, `CONTAINER_LOST`, `SEAL_IMAGE_MISSING`.
+   * @throws `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`, `ENGINE_FAILED`, `CONTAINER_LOST`, `SEAL_IMAGE_MISSING`,
+   * `CONTROL_MISSING`, `PORT_TAKEN`.
    */
   run(
     runId: string,

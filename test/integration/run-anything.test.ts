@@ -201,8 +201,10 @@ describe('what a run grants', () => {
   });
 
   test.each([
-    [['--egress', 'example.com:443', 'job.js'], 125, 'NOT_YET'],
-    [['--port', '3000:3000', 'job.js'], 125, 'NOT_YET'],
+    [['--egress', 'example.com:443', 'job.js'], 126, 'POLICY_VIOLATION'],
+    [['--port', '3000:3000', 'job.js'], 126, 'POLICY_VIOLATION'],
+    [['--egress', 'example.com', 'job.js'], 125, '--egress'],
+    [['--port', '3000:80', 'job.js'], 125, '--port'],
     [['--in', 'gone.txt', 'job.js'], 125, 'SOURCE_NOT_FOUND'],
     [['--in', '.', 'job.js'], 125, 'SOURCE_SPECIAL_FILE'],
     [['--in', 'data.txt', '--in', './data.txt', 'job.js'], 125, 'would be /in/data.txt'],

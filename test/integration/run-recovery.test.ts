@@ -257,7 +257,7 @@ async function createRun(runId: string, code: string, hostConfig: object = {}) {
 test('what an sjs that lives could not remove, its reaper removes', async () => {
   const runId = makeRunId();
   await (await createRun(runId, 'setInterval(() => {}, 1000)')).start();
-  const reaper = startReaper(runId, 60_000, world.client.endpoint, {
+  const reaper = startReaper(runId, false, 60_000, world.client.endpoint, {
     nodePath: process.execPath,
     reaperFile: join(world.folder, 'reaper.cjs'),
   });

@@ -338,7 +338,7 @@ test(
         nearValue(containers),
         nearValue([{ Name: outName(makeId(7)), Labels: labels }]),
         (list, volumes) => {
-          for (const run of groupRemains(list, volumes)) {
+          for (const run of groupRemains(list, volumes, volumes)) {
             expect(
               [
                 run.runId,

@@ -6,8 +6,11 @@ import { Readable } from 'node:stream';
 import { build } from 'esbuild';
 import { createDockerClient, type DockerClient } from '../../src/adapters/docker/client.js';
 import { createDockerEngine } from '../../src/adapters/docker/docker-engine.js';
+import type { Proofs } from '../../src/adapters/docker/network-probe.js';
 import { currentOwner } from '../../src/adapters/process/owner.js';
-import type { RunPlan } from '../../src/model/run-plan.js';
+import { needsGateway, type Network } from '../../src/model/network.js';
+import type { ConnectionRecord } from '../../src/model/record.js';
+import type { GatewayImage, RunPlan } from '../../src/model/run-plan.js';
 import { DEFAULT_RESOURCES, TMPFS_INODES, type Resources } from '../../src/model/sandbox.js';
 import type { Engine, Owner, RunOutcome, RunSignals, RunStreams } from '../../src/ports/engine.js';
 import { ensureBaseImage } from './base-image.js';
@@ -27,6 +30,8 @@ export interface PlanOverrides {
   readonly seccompProfile?: string;
   readonly resources?: Partial<Resources>;
   readonly filesystem?: Partial<RunPlan['filesystem']>;
+  readonly network?: Network;
+  readonly gateway?: GatewayImage | null;
 }
 
 /** A plan that no stage made: engines are tested without the stages. */
@@ -50,7 +55,8 @@ export function makePlan(imageId: string, seccompProfile: string, given: PlanOve
       outInodes: TMPFS_INODES,
       ...given.filesystem,
     },
-    network: { mode: 'none' },
+    network: given.network ?? { mode: 'none' },
+    gateway: given.gateway ?? null,
     runtime: 'runc',
     seccompProfile: given.seccompProfile ?? seccompProfile,
   } as unknown as RunPlan;
@@ -63,10 +69,11 @@ export interface Finished {
   readonly stderr: string;
   readonly artifacts: Readonly<Record<string, Buffer>>;
   readonly skipped: Readonly<Record<string, string>>;
+  readonly connections: readonly ConnectionRecord[];
 }
 
 /** What a test may hook into. */
-export interface RunHooks extends Partial<Pick<RunStreams, 'onStdout' | 'onStarted'>> {
+export interface RunHooks extends Partial<Pick<RunStreams, 'onStdout' | 'onStarted' | 'onPorts'>> {
   readonly runId?: string;
   readonly stdin?: Readable | Uint8Array;
   readonly signals?: RunSignals;
@@ -127,16 +134,29 @@ export async function openEngine(): Promise<EngineWorld> {
     });
     return outfile;
   };
-  const [imageId, seccompProfile, client, owner, reaperFile, collectorFile] = await Promise.all([
+  const [imageId, seccompProfile, client, owner, reaperFile, collectorFile, gatewayFile] = await Promise.all([
     ensureBaseImage(),
     readFile(join(ROOT, 'policies/seccomp.json'), 'utf8'),
     createDockerClient({ env: process.env, home: homedir() }),
     currentOwner(join(folder, 'home')),
     bundle('src/adapters/docker/reaper-main.ts', 'reaper.cjs'),
     bundle('src/guest/collector.ts', 'collector.cjs'),
+    bundle('src/guest/gateway/main.ts', 'gateway.cjs'),
   ]);
-  const engine = createDockerEngine(client, { reaperFile, collectorFile });
-  const plan = (given: PlanOverrides): RunPlan => makePlan(imageId, seccompProfile, given);
+  const program = await readFile(gatewayFile, 'utf8');
+  const engine = createDockerEngine(client, { reaperFile, collectorFile }, makeProofs());
+  /** The program over the base, without an image of its own. */
+  const gateway: GatewayImage = {
+    seal: `sha256:${'1'.repeat(64)}`,
+    imageId,
+    user: '65532:65532',
+    command: ['node', '-e', program],
+  };
+  const plan = (given: PlanOverrides): RunPlan =>
+    makePlan(imageId, seccompProfile, {
+      ...given,
+      gateway: given.network && needsGateway(given.network) ? gateway : null,
+    });
   return {
     client,
     engine,
@@ -151,11 +171,21 @@ export async function openEngine(): Promise<EngineWorld> {
   };
 }
 
+/** Proofs that are kept as long as the process lives. */
+export function makeProofs(): Proofs {
+  const known = new Map<string, unknown>();
+  return {
+    get: (key) => Promise.resolve(known.get(key) ?? null),
+    set: (key, value) => Promise.resolve(void known.set(key, value)),
+  };
+}
+
 async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHooks): Promise<Finished> {
   const stdout: Uint8Array[] = [];
   const stderr: Uint8Array[] = [];
   const artifacts: Record<string, Buffer> = {};
   const skipped: Record<string, string> = {};
+  const connections: ConnectionRecord[] = [];
   const { stdin } = hooks;
   const streams: RunStreams = {
     stdin: stdin instanceof Uint8Array ? Readable.from([stdin]) : (stdin ?? null),
@@ -172,6 +202,8 @@ async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHo
       if (artifacts[path].length !== bytes) throw new Error(`${path}: ${bytes} bytes announced`);
     },
     onSkippedArtifact: (path, reason) => void (skipped[path] = reason),
+    onConnection: (connection) => void connections.push(connection),
+    onPorts: (ports) => hooks.onPorts?.(ports),
     beforeStart: () => Promise.resolve(),
     onEnding: () => undefined,
     onStarted: () => hooks.onStarted?.(),
@@ -185,5 +217,6 @@ async function runHere(engine: Engine, owner: Owner, plan: RunPlan, hooks: RunHo
     stderr: Buffer.concat(stderr).toString('utf8'),
     artifacts,
     skipped,
+    connections,
   };
 }

@@ -1,7 +1,9 @@
 import type { ContainerCreateOptions } from 'dockerode';
-import type { Owner } from '../../model/record.js';
-import type { RunPlan } from '../../model/run-plan.js';
+import { MOST_CONNECTIONS, type Owner } from '../../model/record.js';
+import type { GatewayImage, RunPlan } from '../../model/run-plan.js';
 import { SjsError } from '../../errors.js';
+import { needsGateway } from '../../model/network.js';
+import type { RunNetwork } from './network.js';
 import { outName, ownerLabels, RUN_LABELS } from './owner-labels.js';
 
 /** Tells the preload that a frame with secrets stands ahead of stdin. Holds no secret. */
@@ -13,11 +15,18 @@ const MIB = 1024 ** 2;
 type CommonHost = NonNullable<ContainerCreateOptions['HostConfig']> & { readonly CgroupnsMode: 'private' };
 
 /**
- * The create options of a run's sandbox: every setting of ATTACKS (c), none of them left to the engine's defaults.
+ * The create options of a run's sandbox, on its network when it has one: every setting of ATTACKS (c), none of them left to the engine's defaults.
  * Pure; a golden test compares the whole object.
  */
-export function sandboxOptions(runId: string, owner: Owner, plan: RunPlan): ContainerCreateOptions {
+export function sandboxOptions(
+  runId: string,
+  owner: Owner,
+  plan: RunPlan,
+  network: RunNetwork | null = null,
+): ContainerCreateOptions {
   const { resources, filesystem } = plan;
+  if ((plan.network.mode === 'none') !== (network === null))
+    throw new SjsError('INTERNAL', 'the run has another network than its plan');
   const [first, ...rest] = plan.command.length > 0 ? plan.command : plan.args;
   if (first === undefined) throw new SjsError('INTERNAL', 'the run plan has no command');
   const entrypoint = plan.command.length > 0 ? [...plan.command] : [first];
@@ -50,6 +59,95 @@ export function sandboxOptions(runId: string, owner: Owner, plan: RunPlan): Cont
         fileBytes: Math.max(64 * MIB, filesystem.tmpBytes, filesystem.outBytes ?? 0),
       }),
       LogConfig: logConfig(resources.outputBytes),
+      ...(network && sandboxOnNetwork(plan, network)),
+    },
+    ...(network && addressOn(network, network.sandboxAddress)),
+  };
+}
+
+/** The host settings of a sandbox that has a network (ATTACKS c). */
+function sandboxOnNetwork({ network: declared }: RunPlan, network: RunNetwork) {
+  const names =
+    declared.mode === 'isolated' ? [...new Set(declared.egress.map(({ name }) => name))].sort() : [];
+  return {
+    NetworkMode: network.name,
+    // The engine's own resolver would ask the host's: the gateway answers, or nobody.
+    Dns: [needsGateway(declared) ? network.gatewayAddress : '127.0.0.1'],
+    ExtraHosts: names.map((name) => `${name}:${network.gatewayAddress}`),
+    Sysctls: { ...NETWORK_SYSCTLS, 'net.ipv4.ip_unprivileged_port_start': '1024' },
+  };
+}
+
+/** Docker opens ICMP sockets to everybody, and lets a container forward when the host does. */
+const NETWORK_SYSCTLS = {
+  'net.ipv4.ip_forward': '0',
+  'net.ipv4.ping_group_range': '1 0',
+  'net.ipv6.conf.all.disable_ipv6': '1',
+  'net.ipv6.conf.default.disable_ipv6': '1',
+} as const;
+
+const addressOn = ({ name }: RunNetwork, address: string) => ({
+  NetworkingConfig: { EndpointsConfig: { [name]: { IPAMConfig: { IPv4Address: address } } } },
+});
+
+/**
+ * The create options of the gateway: hardened as the sandbox is, on the network that leads out, where the declared
+ * ports are published; it joins the run's network before it starts.
+ */
+export function gatewayOptions(
+  runId: string,
+  owner: Owner,
+  plan: RunPlan,
+  gateway: GatewayImage,
+  network: RunNetwork,
+): ContainerCreateOptions {
+  const { ports, egress } = plan.network.mode === 'isolated' ? plan.network : { ports: [], egress: [] };
+  const containerPorts = [...new Set(ports.map(({ containerPort }) => containerPort))];
+  const config = {
+    inside: network.gatewayAddress,
+    sandbox: network.sandboxAddress,
+    egress,
+    ports: containerPorts,
+    most: MOST_CONNECTIONS,
+  };
+  return {
+    ...commonOptions(gateway),
+    Entrypoint: [...gateway.command],
+    Cmd: [JSON.stringify(config)],
+    WorkingDir: '/app',
+    Hostname: 'gateway',
+    ExposedPorts: Object.fromEntries(containerPorts.map((port) => [`${port}/tcp`, {}])),
+    Labels: ownerLabels(runId, owner),
+    HostConfig: {
+      ...commonHost(plan),
+      Tmpfs: {},
+      Mounts: [],
+      Memory: 128 * MIB,
+      MemorySwap: 128 * MIB,
+      NanoCpus: 1_000_000_000,
+      PidsLimit: 32,
+      Ulimits: ulimits({
+        files: 4096,
+        cpuSeconds: Math.ceil(plan.resources.timeoutMs / 1000) + 60,
+        fileBytes: 0,
+      }),
+      // What it told before its sjs was killed is read from there.
+      LogConfig: { Type: 'local', Config: { 'max-size': '2m', 'max-file': '1', compress: 'false' } },
+      NetworkMode: 'bridge',
+      // The engine's own resolver, which asks the host's; without the host's search list.
+      Dns: [],
+      PortBindings: Object.fromEntries(
+        containerPorts.map((port) => [
+          `${port}/tcp`,
+          ports
+            .filter(({ containerPort }) => containerPort === port)
+            .map(({ hostAddress, hostPort }) => ({
+              HostIp: hostAddress,
+              HostPort: hostPort === 0 ? '' : String(hostPort),
+            })),
+        ]),
+      ),
+      Sysctls: { ...NETWORK_SYSCTLS, 'net.ipv4.ip_unprivileged_port_start': '0' },
     },
   };
 }
@@ -64,13 +162,12 @@ export function collectorOptions(
   plan: RunPlan,
   script: string,
 ): ContainerCreateOptions {
-  const { PATH, ...others } = plan.env;
   return {
     ...commonOptions(plan),
     Entrypoint: ['node', '-e', script],
     Cmd: [String(plan.filesystem.outBytes ?? 0), String(plan.filesystem.outInodes)],
     WorkingDir: '/',
-    Env: [...(PATH === undefined ? [] : [`PATH=${PATH}`]), ...Object.keys(others), ...plan.unsetEnv],
+    Env: toolEnv(plan),
     Labels: ownerLabels(runId, owner),
     HostConfig: {
       ...commonHost(plan),
@@ -86,10 +183,35 @@ export function collectorOptions(
   };
 }
 
-function commonOptions(plan: RunPlan): ContainerCreateOptions {
+/** The create options of the probe: our script on the sandbox's image and network, hardened as the sandbox is. */
+export function probeOptions(
+  probeId: string,
+  owner: Owner,
+  plan: RunPlan,
+  network: RunNetwork,
+  script: string,
+  args: readonly string[],
+): ContainerCreateOptions {
+  const options = sandboxOptions(probeId, owner, plan, network);
   return {
-    Image: plan.imageId,
-    User: plan.user,
+    ...options,
+    Entrypoint: ['node', '-e', script],
+    Cmd: [...args],
+    WorkingDir: '/',
+    Env: toolEnv(plan),
+    HostConfig: { ...options.HostConfig, Tmpfs: {}, Mounts: [], ExtraHosts: [], Dns: ['127.0.0.1'] },
+  };
+}
+
+/** The path alone, of the image's environment. */
+function toolEnv({ env: { PATH, ...others }, unsetEnv }: RunPlan): string[] {
+  return [...(PATH === undefined ? [] : [`PATH=${PATH}`]), ...Object.keys(others), ...unsetEnv];
+}
+
+function commonOptions({ imageId, user }: Pick<RunPlan, 'imageId' | 'user'>): ContainerCreateOptions {
+  return {
+    Image: imageId,
+    User: user,
     Hostname: 'sandbox',
     Domainname: '',
     Tty: false,
@@ -120,7 +242,7 @@ function commonHost(plan: RunPlan): CommonHost {
     UsernsMode: '',
     CgroupnsMode: 'private',
     Runtime: plan.runtime,
-    NetworkMode: plan.network.mode,
+    NetworkMode: 'none',
     PortBindings: {},
     PublishAllPorts: false,
     Dns: ['127.0.0.1'],

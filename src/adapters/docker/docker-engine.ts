@@ -1,7 +1,9 @@
 import type { Engine } from '../../ports/engine.js';
 import { CALL_MS, type DockerClient } from './client.js';
+import { fieldsOf } from './answer.js';
 import { findRemains } from './find-runs.js';
 import { readFacts } from './probe.js';
+import type { Proofs } from './network-probe.js';
 import { recoverRun } from './recover-run.js';
 import { runContainer, type EngineAssets } from './run-container.js';
 import { signalRun } from './signal-run.js';
@@ -9,19 +11,29 @@ import { watchRunUsage } from './watch-usage.js';
 
 export type { EngineAssets } from './run-container.js';
 
-/** A Docker Engine with runc as an {@link Engine}. */
-export function createDockerEngine(client: DockerClient, assets: EngineAssets): Engine {
+/**
+ * A Docker Engine with runc as an {@link Engine}.
+ * @param proofs what was proven of engines before
+ */
+export function createDockerEngine(client: DockerClient, assets: EngineAssets, proofs: Proofs): Engine {
   const { docker, call } = client;
+  const askInfo = (signal?: AbortSignal): Promise<unknown> =>
+    call('describe itself', CALL_MS, (abortSignal) => ask(docker, 'info', abortSignal), signal);
+  let info: Promise<unknown> | null = null;
+  const identify = async () => {
+    const { ID, ServerVersion } = fieldsOf(await (info ??= askInfo()));
+    return { id: String(ID), version: String(ServerVersion) };
+  };
   return {
     async probe(signal) {
-      const [version, info] = await Promise.all([
+      const [version, described] = await Promise.all([
         call('tell its version', CALL_MS, (abortSignal) => ask(docker, 'version', abortSignal), signal),
-        call('describe itself', CALL_MS, (abortSignal) => ask(docker, 'info', abortSignal), signal),
+        (info = askInfo(signal)),
       ]);
-      return readFacts(version, info);
+      return readFacts(version, described);
     },
     run: (runId, owner, plan, streams, signals) =>
-      runContainer(client, assets, runId, owner, plan, streams, signals),
+      runContainer(client, { ...assets, identify, proofs }, runId, owner, plan, streams, signals),
     listRuns: async (home, signal) =>
       (await findRemains(client, home, signal)).map(({ runId, owner }) => ({ runId, owner })),
     signal: (runId, signal) => signalRun(client, runId, signal),

@@ -1,14 +1,24 @@
 import type { AbandonedRun } from '../../ports/engine.js';
 import { fieldsOf, textsOf } from './answer.js';
 import { CALL_MS, type DockerClient } from './client.js';
-import { outName, readOwnerLabels, RUN_LABELS, sandboxName } from './owner-labels.js';
+import {
+  gatewayName,
+  networkName,
+  outName,
+  readOwnerLabels,
+  RUN_LABELS,
+  sandboxName,
+} from './owner-labels.js';
 
 /** What of one run the engine still has. */
 export interface RunRemains extends AbandonedRun {
   /** The sandbox container, when there is one. */
   readonly hasSandbox: boolean;
+  /** Whether the gateway container is there. */
+  readonly hasGateway: boolean;
   /** Ids of the other containers: the collector, or one that never ran. */
   readonly others: readonly string[];
+  readonly networks: readonly string[];
   readonly volumes: readonly string[];
 }
 
@@ -19,7 +29,7 @@ export async function findRemains(
   signal?: AbortSignal,
 ): Promise<readonly RunRemains[]> {
   const filters = { label: [`${RUN_LABELS.home}=${home}`] };
-  const [containers, found] = await Promise.all([
+  const [containers, found, networks] = await Promise.all([
     call(
       'list containers',
       CALL_MS,
@@ -27,21 +37,33 @@ export async function findRemains(
       signal,
     ),
     call('list volumes', CALL_MS, () => docker.listVolumes({ filters }), signal),
+    call('list networks', CALL_MS, () => docker.listNetworks({ filters }), signal),
   ]);
-  return groupRemains(containers, fieldsOf(found)['Volumes']);
+  return groupRemains(containers, fieldsOf(found)['Volumes'], networks);
 }
 
 /**
  * Groups what was listed. Labels alone prove nothing, since a container that somebody starts by hand inherits those of
  * its image: a name that sjs gives must be there too, or the container must never have run. Pure.
  */
-export function groupRemains(containers: unknown, volumes: unknown): readonly RunRemains[] {
+export function groupRemains(
+  containers: unknown,
+  volumes: unknown,
+  networks: unknown,
+): readonly RunRemains[] {
   const found = new Map<string, { -readonly [K in keyof RunRemains]: RunRemains[K] }>();
   const entry = (labels: unknown) => {
     const run = readOwnerLabels(fieldsOf(labels));
     if (run === null) return null;
     const key = JSON.stringify(run);
-    const known = found.get(key) ?? { ...run, hasSandbox: false, others: [], volumes: [] };
+    const known = found.get(key) ?? {
+      ...run,
+      hasSandbox: false,
+      hasGateway: false,
+      others: [],
+      volumes: [],
+      networks: [],
+    };
     return { known, keep: () => void found.set(key, known) };
   };
   for (const { Id, Names, State, Labels } of listed(containers)) {
@@ -49,6 +71,7 @@ export function groupRemains(containers: unknown, volumes: unknown): readonly Ru
     if (run === null || typeof Id !== 'string') continue;
     const name = textsOf(Names)[0]?.replace(/^\//, '');
     if (name === sandboxName(run.known.runId)) run.known.hasSandbox = true;
+    else if (name === gatewayName(run.known.runId)) run.known.hasGateway = true;
     else if (name === outName(run.known.runId) || State === 'created')
       run.known.others = [...run.known.others, Id];
     else continue;
@@ -58,6 +81,12 @@ export function groupRemains(containers: unknown, volumes: unknown): readonly Ru
     const run = entry(Labels);
     if (run === null || Name !== outName(run.known.runId)) continue;
     run.known.volumes = [...run.known.volumes, Name];
+    run.keep();
+  }
+  for (const { Name, Labels } of listed(networks)) {
+    const run = entry(Labels);
+    if (run === null || Name !== networkName(run.known.runId)) continue;
+    run.known.networks = [...run.known.networks, Name];
     run.keep();
   }
   return [...found.values()];

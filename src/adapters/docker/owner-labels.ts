@@ -51,6 +51,16 @@ export function sandboxName(runId: string): string {
   return `sjs-${runId.toLowerCase()}`;
 }
 
+/** The name of a run's network. */
+export function networkName(runId: string): string {
+  return `${sandboxName(runId)}-net`;
+}
+
+/** The name of a run's gateway container. */
+export function gatewayName(runId: string): string {
+  return `${sandboxName(runId)}-gateway`;
+}
+
 /** The name of a run's collector container, and of its /out volume. */
 export function outName(runId: string): string {
   return `${sandboxName(runId)}-out`;

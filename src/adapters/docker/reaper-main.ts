@@ -89,7 +89,9 @@ async function removeAll(): Promise<void> {
   for (const path of [
     `/containers/${task.sandbox}?force=1&v=1`,
     `/containers/${task.out}?force=1&v=1`,
+    ...(task.gateway === null ? [] : [`/containers/${task.gateway}?force=1&v=1`]),
     `/volumes/${task.out}`,
+    ...(task.network === null ? [] : [`/networks/${task.network}`]),
   ]) {
     const { status } = await call('DELETE', path);
     if (status >= 300 && status !== 404) throw new Error(`${path}: ${status}`);

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { SjsError } from '../../errors.js';
 import { inheritedDescriptors } from '../process/inherited-descriptors.js';
 import type { Endpoint } from './endpoint.js';
-import { outName, sandboxName } from './owner-labels.js';
+import { gatewayName, networkName, outName, sandboxName } from './owner-labels.js';
 
 /** What the reaper process is told, as JSON in its argument list: no secret is in it. */
 export interface ReaperTask {
@@ -12,6 +12,9 @@ export interface ReaperTask {
   readonly sandbox: string;
   /** Name of the collector, and of the volume. */
   readonly out: string;
+  /** Names of the gateway and of the network; null when the run has neither. */
+  readonly gateway: string | null;
+  readonly network: string | null;
   readonly timeoutMs: number;
 }
 
@@ -41,11 +44,19 @@ shift; exec "$0" "$@" "$word"`;
  */
 export function startReaper(
   runId: string,
+  hasNetwork: boolean,
   timeoutMs: number,
   endpoint: Endpoint,
   program: { readonly nodePath: string; readonly reaperFile: string },
 ): Reaper {
-  const task: ReaperTask = { endpoint, sandbox: sandboxName(runId), out: outName(runId), timeoutMs };
+  const task: ReaperTask = {
+    endpoint,
+    sandbox: sandboxName(runId),
+    out: outName(runId),
+    gateway: hasNetwork ? gatewayName(runId) : null,
+    network: hasNetwork ? networkName(runId) : null,
+    timeoutMs,
+  };
   const nothing = openSync('/dev/null', 'r');
   const stdio: StdioOptions = ['pipe', 'ignore', 'ignore'];
   // Somebody may read a pipe that sjs had inherited to its end: it must not stay open in here.

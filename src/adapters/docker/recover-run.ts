@@ -14,9 +14,9 @@ import {
   toTime,
   type ContainerState,
 } from './outcome.js';
-import { sandboxName } from './owner-labels.js';
+import { gatewayName, sandboxName } from './owner-labels.js';
 import { pumpOutput } from './pump.js';
-import { removeContainer, removeVolume } from './remove.js';
+import { removeContainer, removeNetwork, removeVolume } from './remove.js';
 import { inspectState } from './wait.js';
 
 const POLL_MS = 200;
@@ -41,9 +41,13 @@ export async function recoverRun(
   if (outcome) await streams.onEnded(outcome);
   await Promise.all([
     ...(remains.hasSandbox ? [removeContainer(client, sandboxName(run.runId))] : []),
+    ...(remains.hasGateway ? [removeContainer(client, gatewayName(run.runId))] : []),
     ...remains.others.map((id) => removeContainer(client, id)),
   ]);
-  await Promise.all(remains.volumes.map((name) => removeVolume(client, name)));
+  await Promise.all([
+    ...remains.volumes.map((name) => removeVolume(client, name)),
+    ...remains.networks.map((name) => removeNetwork(client, name)),
+  ]);
   return outcome;
 }
 

@@ -20,6 +20,15 @@ export async function removeVolume({ docker, call }: DockerClient, name: string)
   );
 }
 
+/** Removes a network that no running container is on any more. None is there: done. */
+export async function removeNetwork({ docker, call }: DockerClient, name: string): Promise<void> {
+  // dockerode's types know the callback alone.
+  const network = docker.getNetwork(name) as unknown as { remove(options: object): Promise<unknown> };
+  await removeWithRetries(() =>
+    call('remove the network', SLOW_CALL_MS, (abortSignal) => network.remove({ abortSignal })),
+  );
+}
+
 async function removeWithRetries(remove: () => Promise<unknown>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {

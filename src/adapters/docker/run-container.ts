@@ -12,12 +12,15 @@ import { sandboxOptions } from './container-options.js';
 import { createNamedContainer, createOutVolume } from './create-container.js';
 import { watchEnding, type Ending } from './ending.js';
 import { abortedError } from './engine-error.js';
+import { startGateway, type Gateway } from './gateway.js';
 import { hasKillEvent } from './kill-events.js';
+import { createRunNetwork, type RunNetwork } from './network.js';
+import { proveIsolation, type Proofs } from './network-probe.js';
 import { decideEnd, engineDuration, isUnexplainedKill, toOutcome } from './outcome.js';
-import { outName, sandboxName } from './owner-labels.js';
+import { gatewayName, networkName, outName, sandboxName } from './owner-labels.js';
 import { pumpInput, pumpOutput, type OutputPump } from './pump.js';
 import { startReaper, type Reaper } from './reaper.js';
-import { removeContainer, removeVolume } from './remove.js';
+import { removeContainer, removeNetwork, removeVolume } from './remove.js';
 import { encodeSecretsFrame } from './secrets-frame.js';
 import { watchUsage } from './usage.js';
 import { inspectPatiently, waitUntilStopped } from './wait.js';
@@ -30,6 +33,12 @@ export interface EngineAssets {
   readonly collectorFile: string;
   /** The Node that runs the reaper; default: this process's. */
   readonly nodePath?: string;
+}
+
+/** Those, and what is known of the engine. */
+interface EngineTools extends EngineAssets {
+  readonly identify: () => Promise<{ readonly id: string; readonly version: string }>;
+  readonly proofs: Proofs;
 }
 
 /** One run, from nothing to nothing. */
@@ -48,12 +57,12 @@ const UNANSWERED = new Set<ErrorCode>(['ENGINE_TIMEOUT', 'ENGINE_UNREACHABLE', '
 const DRAIN_MS = 10_000;
 
 /**
- * Carries a plan out: reaper, volume and collector where /out is declared, container, streams, end, removal.
+ * Carries a plan out: reaper, network and gateway, volume and collector where they are declared, container, streams, end, removal.
  * See the port for what it throws.
  */
 export async function runContainer(
   client: DockerClient,
-  assets: EngineAssets,
+  assets: EngineTools,
   runId: string,
   owner: Owner,
   plan: RunPlan,
@@ -65,22 +74,24 @@ export async function runContainer(
   const name = sandboxName(runId);
   const ending = watchEnding(client, name, signals, streams.onEnding);
   const collecting = prepareCollector(run, assets);
+  const networking = prepareNetwork(run, assets);
   // A volume that is not there yet would be made by the engine, on disk and without limits.
-  const creating = collecting.volume.then(() =>
-    createNamedContainer(client, name, sandboxOptions(runId, owner, plan), run.abort),
+  const creating = Promise.all([networking.network, collecting.volume]).then(([network]) =>
+    createNamedContainer(client, name, sandboxOptions(runId, owner, plan, network), run.abort),
   );
-  for (const pending of [creating, collecting.started]) pending.catch(() => undefined);
+  const helpers = [collecting.started, networking.gateway] as const;
+  for (const pending of [creating, ...helpers]) pending.catch(() => undefined);
   let reaper: Reaper | null = null;
   let isKnown = true;
   try {
     // The requests are on their way, and the engine is at work while the reaper starts. Nothing runs before it does.
     await nextTurn();
-    reaper = startReaper(runId, plan.resources.timeoutMs, client.endpoint, {
+    reaper = startReaper(runId, hasNetwork(plan), plan.resources.timeoutMs, client.endpoint, {
       nodePath: assets.nodePath ?? process.execPath,
       reaperFile: assets.reaperFile,
     });
     await creating;
-    const outcome = await connect(run, ending, collecting.started);
+    const outcome = await connect(run, ending, Promise.all(helpers));
     await streams.onEnded(outcome);
     return outcome;
   } catch (error) {
@@ -91,26 +102,31 @@ export async function runContainer(
     ending.close();
     streams.stdin?.destroy();
     // Or they would appear after the removal.
-    await Promise.allSettled([creating, collecting.started]);
-    const isGone = await removeRun(client, runId, plan.filesystem.outBytes !== null);
+    const [, , gateway] = await Promise.allSettled([creating, ...helpers]);
+    if (gateway.status === 'fulfilled') gateway.value?.close();
+    const isGone = await removeRun(client, runId, plan);
     if (isKnown && isGone) reaper?.dismiss();
     else reaper?.remove();
   }
 }
 
 /** Attaches to the container that was created, and sees the run through. */
-async function connect(run: Run, ending: Ending, starting: Promise<Collector | null>): Promise<RunOutcome> {
+async function connect(
+  run: Run,
+  ending: Ending,
+  starting: Promise<readonly [Collector | null, Gateway | null]>,
+): Promise<RunOutcome> {
   const { client, runId, plan, streams, abort } = run;
   const name = sandboxName(runId);
   const socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort);
   socket.on('error', () => undefined);
   try {
-    const collector = await starting;
+    const helpers = await starting;
     const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
     const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
     const input = pumpInput(socket, head, streams);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
-    return await follow(run, ending, socket, output, input, collector);
+    return await follow(run, ending, socket, output, input, ...helpers);
   } finally {
     socket.destroy();
   }
@@ -124,9 +140,11 @@ async function follow(
   output: OutputPump,
   input: Promise<void>,
   collector: Collector | null,
+  gateway: Gateway | null,
 ): Promise<RunOutcome> {
   const { client, runId, plan, streams, abort } = run;
   const name = sandboxName(runId);
+  if (gateway) streams.onPorts(gateway.ports);
   await streams.beforeStart();
   await client.call(
     'start the container',
@@ -153,11 +171,16 @@ async function follow(
     // A receiver or an input that fails ends the run; that they are done does not.
     const faults = [delivered, input].map((pending) => pending.then(() => never));
     const stopped = waitUntilStopped(client, name, ending.failed);
+    if (gateway) faults.push(gateway.lost);
     const { sawRestart } = await Promise.race([stopped, ...faults]);
     const hasGap = (): boolean => sawRestart || isBroken;
     const durationMs = Math.max(0, Math.round(systemClock.monotonic() - begin));
     streams.onEnding();
-    const [state] = await Promise.all([inspectPatiently(client, name), drain(socket, output, delivered)]);
+    const [state, omittedConnections] = await Promise.all([
+      inspectPatiently(client, name),
+      gateway?.end(),
+      drain(socket, output, delivered),
+    ]);
     const sample = usage.stop();
     const own = { reason: ending.reason, didReach: await ending.didReach() };
     const isUnexplained = isUnexplainedKill(state, own);
@@ -180,7 +203,11 @@ async function follow(
       truncated: hasGap() ? { stdout: true, stderr: true } : output.truncated,
       usage: sample,
     };
-    return { ...toOutcome(state, end, measured), ...(end === 'interrupted' && { interruptedBy }) };
+    return {
+      ...toOutcome(state, end, measured),
+      ...(end === 'interrupted' && { interruptedBy }),
+      ...(omittedConnections !== undefined && { omittedConnections }),
+    };
   } finally {
     usage.stop();
     abort?.removeEventListener('abort', onAbort);
@@ -216,14 +243,40 @@ function prepareCollector(
   return { volume, started };
 }
 
+const hasNetwork = ({ network }: RunPlan): boolean => network.mode !== 'none';
+
+function prepareNetwork(
+  { client, runId, owner, plan, streams, abort }: Run,
+  { identify, proofs }: EngineTools,
+): { readonly network: Promise<RunNetwork | null>; readonly gateway: Promise<Gateway | null> } {
+  const make = async (): Promise<RunNetwork | null> => {
+    if (!hasNetwork(plan)) return null;
+    const engine = await identify();
+    await proveIsolation(client, runId, owner, plan, engine, proofs);
+    return createRunNetwork(client, runId, owner, engine.version, abort);
+  };
+  const network = make();
+  const gateway = network.then((made) =>
+    made && plan.gateway
+      ? startGateway(client, runId, owner, plan, plan.gateway, made, streams.onConnection, abort)
+      : null,
+  );
+  return { network, gateway };
+}
+
 /** Removes all of a run; false when the engine did not let it. */
-async function removeRun(client: DockerClient, runId: string, hasOut: boolean): Promise<boolean> {
+async function removeRun(client: DockerClient, runId: string, plan: RunPlan): Promise<boolean> {
+  const hasOut = plan.filesystem.outBytes !== null;
   try {
     await Promise.all([
       removeContainer(client, sandboxName(runId)),
       ...(hasOut ? [removeContainer(client, outName(runId))] : []),
+      ...(plan.gateway ? [removeContainer(client, gatewayName(runId))] : []),
     ]);
-    if (hasOut) await removeVolume(client, outName(runId));
+    await Promise.all([
+      ...(hasOut ? [removeVolume(client, outName(runId))] : []),
+      ...(hasNetwork(plan) ? [removeNetwork(client, networkName(runId))] : []),
+    ]);
     return true;
   } catch {
     return false;

@@ -30,6 +30,27 @@ const shape =
 
 const stream = orNull(shape({ digest: isDigest, bytes: count, truncated: flag }));
 
+const NO_NETWORK = shape({ mode: (value) => value === 'none', connections: Array.isArray });
+const ISOLATED = shape({
+  mode: (value) => value === 'isolated',
+  gateway: orNull(isDigest),
+  ports: listOf(shape({ hostAddress: text, hostPort: count, containerPort: count })),
+  connections: listOf(
+    shape({
+      at: time,
+      direction: (value) => value === 'out' || value === 'in',
+      name: orNull(text),
+      address: orNull(text),
+      port: orNull(count),
+      sentBytes: count,
+      receivedBytes: count,
+      verdict: (value) => value === 'allowed' || value === 'blocked',
+      reason: orNull(text),
+    }),
+  ),
+  omittedConnections: orNull(count),
+});
+
 /** What format 1 has. Fields beyond these are left alone: they may be younger than this sjs and do no harm. */
 const FIELDS: Readonly<Record<string, Check>> = {
   id: isUlid,
@@ -66,7 +87,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
     outputBytes: count,
   }),
   usage: orNull(shape({ cpuMs: count, peakMemoryBytes: count })),
-  network: shape({ mode: text, connections: Array.isArray }),
+  network: (value) => NO_NETWORK(value) || ISOLATED(value),
   engine: shape({
     name: text,
     version: text,

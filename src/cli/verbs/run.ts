@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { SjsError, type CodeTarget, type RunRecord } from '../../index.js';
+import { SjsError, type CodeTarget, type PublishedPort, type RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
 import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
-import { describeEnding } from '../run-ending.js';
+import { describeBlocked, describeEnding } from '../run-ending.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
@@ -55,8 +55,16 @@ export const runVerb: Verb = {
     in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
     out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
     cmd: { value: 'JSON', describe: `the whole command, as '["node","x.js"]'; of a path or code only` },
-    port: { value: 'PORTS', many: true, hidden: true, describe: 'not yet' },
-    egress: { value: 'NAME:PORT', many: true, hidden: true, describe: 'not yet' },
+    port: {
+      value: 'HOST:CONTAINER',
+      many: true,
+      describe: 'publish a port on 127.0.0.1, for 10m unless --timeout says; of a path or code only',
+    },
+    egress: {
+      value: 'NAME:PORT',
+      many: true,
+      describe: 'let it connect to this name; NAME:PORT=ADDRESS pins an address; of a path or code only',
+    },
     ...LIMIT_OPTIONS,
     raw: { describe: 'show the output on a terminal just as it is, control sequences too' },
     detached: { hidden: true, describe: 'the half of -d that goes on' },
@@ -70,7 +78,7 @@ A file is sealed alone, with the operator's defaults. A folder is what its sandb
 scripts.start (when it is node with a file), exports or main of its package.json name, else its index.js. Types of .ts
 programs are stripped, not checked.
 
-On a path or code, --env, --secret, --in, --out and --cmd become part of what is sealed, and so do limits where there is
+On a path or code, --env, --secret, --in, --out, --cmd, --port and --egress become part of what is sealed, and so do limits where there is
 no sandbox.yaml. A sealed image takes variables, values of its secrets, and limits tighter than the sealed ones.
 
 Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 timed out, 125 sjs or its use failed,
@@ -161,6 +169,7 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
       onStdout,
       onStderr,
       ...(onArtifact && { onArtifact }),
+      onPorts: (ports) => ports.forEach((port) => output.say(`sjs: ${describePort(port)}`)),
       signals: tap.signals,
     });
     // Told to end while nobody read what was left: the record has it.
@@ -211,9 +220,12 @@ export function passOptions(input: VerbInput, { env }: CliContext): { raw: boole
   return { raw: input.has('raw'), ci: isCi(env) };
 }
 
+const describePort = ({ hostAddress, hostPort, containerPort }: PublishedPort): string =>
+  `${hostAddress}:${hostPort} leads to port ${containerPort} of the sandbox`;
+
 function sayEnding(record: RunRecord, received: string | null, { output }: CliContext): void {
   const ending = describeEnding(record, received);
-  if (ending !== null) output.say(`sjs: ${ending}`);
+  for (const line of [ending, describeBlocked(record)]) if (line !== null) output.say(`sjs: ${line}`);
 }
 
 /** The program is dead and the record is closed; what is left to say is why. */

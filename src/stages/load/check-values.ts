@@ -1,6 +1,7 @@
 import semver from 'semver';
 import { checkBase } from '../../model/base-file.js';
-import { hasUnprintable, isReservedEnv, LOWEST_UID, runsNode } from '../../model/sandbox.js';
+import { LOWEST_CONTAINER_PORT, parseEgress, parsePort, type PublishedPort } from '../../model/network.js';
+import { GATEWAY_NAME, hasUnprintable, isReservedEnv, LOWEST_UID, runsNode } from '../../model/sandbox.js';
 import { show, type Report, type SchemaFindings, type SchemaProblem } from '../../model/schema-check.js';
 import type { YamlDocument } from '../../model/yaml-document.js';
 import type { SandboxFile } from './to-sandbox.js';
@@ -25,7 +26,9 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
     };
     problems.push({ code, problem });
   };
-  const { metadata: { version } = {}, spec = {} } = (findings.sound ?? {}) as Sound;
+  const { metadata: { name, version } = {}, spec = {} } = (findings.sound ?? {}) as Sound;
+  if (name === GATEWAY_NAME)
+    report('metadata.name', `${name} is the name of sjs’s own gateway`, 'choose another name');
   if (
     version !== undefined &&
     (semver.valid(version) !== version || semver.parse(version)?.build.length !== 0)
@@ -48,6 +51,7 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
     report('spec', 'entrypoint or command is missing', 'add entrypoint: index.js');
   checkCommand(spec, report);
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
+  checkNetwork(spec, report);
   if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
     report(
       'spec.user',
@@ -126,6 +130,53 @@ function checkEnv(env: Readonly<Record<string, string>>, secrets: readonly strin
     if (Object.hasOwn(env, name))
       report(`spec.secrets.${at}`, `${show(name)} is also set in env`, 'keep it in one place');
   }
+}
+
+function checkNetwork({ network, resources }: Partial<SandboxFile['spec']>, report: Report): void {
+  const { mode = 'none', ports = [], egress = [] } = network ?? {};
+  for (const [key, declared] of Object.entries({ ports, egress })) {
+    if (declared.length > 0 && mode !== 'isolated')
+      report(`spec.network.${key}`, `needs mode: isolated, and the mode is ${mode}`, 'write mode: isolated');
+  }
+  const published = ports.map((text) => parsePort(text));
+  for (const [at, port] of published.entries()) {
+    if (port === undefined)
+      report(
+        `spec.network.ports.${at}`,
+        `found ${show(ports[at])}, expected host:container or address:host:container, with an IPv4 address and a container port from ${LOWEST_CONTAINER_PORT} up`,
+        'write "3000:3005"; inside, the program listens on 3005',
+      );
+    else if (port.hostPort !== 0 && published.findIndex((other) => isSamePlace(port, other)) !== at)
+      report(
+        `spec.network.ports.${at}`,
+        `${show(ports[at])} is published already`,
+        'choose another host port',
+      );
+  }
+  if (ports.length > 0 && resources?.timeout === undefined)
+    report(
+      'spec.network.ports',
+      'a server must state how long it may run',
+      'add resources: { timeout: 10m }, or another limit',
+    );
+  const rules = egress.map((text) => parseEgress(text));
+  for (const [at, rule] of rules.entries()) {
+    if (rule === undefined)
+      report(
+        `spec.network.egress.${at}`,
+        `found ${show(egress[at])}, expected name:port or name:port=address: a host name in lower case without a trailing dot, and IPv4`,
+        'write "api.example.com:443"; give an address a name: "db.internal:5432=10.0.0.7"',
+      );
+    else if (rules.findIndex((other) => other?.name === rule.name && other.port === rule.port) !== at)
+      report(`spec.network.egress.${at}`, `${rule.name}:${rule.port} is declared twice`, 'keep one of them');
+  }
+}
+
+/** Whether two ports would be published at the same place; 0.0.0.0 is every address. */
+function isSamePlace(one: PublishedPort, other: PublishedPort | undefined): boolean {
+  if (one.hostPort !== other?.hostPort) return false;
+  const addresses = [one.hostAddress, other.hostAddress];
+  return addresses.includes('0.0.0.0') || addresses[0] === addresses[1];
 }
 
 function checkVisible(value: string, path: string, report: Report): void {

@@ -18,6 +18,9 @@ export interface Program {
   readonly args: readonly string[];
 }
 
+/** How long a server runs for which nobody says; sandbox.yaml has to say it. */
+const SERVER_TIMEOUT = '10m';
+
 /** A sandbox.yaml as written. */
 interface Written {
   readonly spec: Readonly<Record<string, unknown>>;
@@ -49,7 +52,10 @@ export async function declare(
       ...(args.length > 0 ? { command: ['node', `/app/${entrypoint}`, ...args] } : { entrypoint }),
     },
   };
-  const resources = { resources: writeResources(grants.limits) };
+  const isServer = grants.ports.length > 0 && grants.limits.timeoutMs === undefined;
+  const resources = {
+    resources: { ...writeResources(grants.limits), ...(isServer && { timeout: SERVER_TIMEOUT }) },
+  };
   const loaded = await parseWritten(
     merge({ ...written, spec: { ...written.spec, ...resources } }, grants),
     file,
@@ -69,8 +75,9 @@ export async function declare(
 export async function addGrants(file: string, grants: Grants, valid?: ValidTexts): Promise<LoadedSandbox> {
   const bytes = await readConfigFile(file);
   const loaded = await parseSandbox(bytes, file, valid);
-  const { env, secrets, command, out } = grants;
+  const { env, secrets, command, out, ports, egress } = grants;
   const isAdding =
+    ports.length + egress.length > 0 ||
     Object.keys(env).length > 0 ||
     secrets.some((name) => !loaded.sandbox.secrets.includes(name)) ||
     command !== null ||
@@ -81,9 +88,10 @@ export async function addGrants(file: string, grants: Grants, valid?: ValidTexts
   return { ...loaded, digest: granted.digest, sandbox: granted.sandbox, inputs };
 }
 
-function merge(written: Written, { env, secrets, command, out }: Grants): Written {
+function merge(written: Written, { env, secrets, command, out, ports, egress }: Grants): Written {
   const { entrypoint, command: declared, ...spec } = written.spec;
   const filesystem = (spec['filesystem'] ?? {}) as { readonly out?: unknown };
+  const network = (spec['network'] ?? {}) as { readonly ports?: unknown[]; readonly egress?: unknown[] };
   const names = (spec['secrets'] ?? []) as readonly string[];
   return {
     ...written,
@@ -102,6 +110,14 @@ function merge(written: Written, { env, secrets, command, out }: Grants): Writte
         out && filesystem.out === undefined
           ? { ...filesystem, out: formatBytes(GRANTED_OUT_BYTES) }
           : filesystem,
+      ...(ports.length + egress.length > 0 && {
+        network: {
+          ...network,
+          mode: 'isolated',
+          ports: [...(network.ports ?? []), ...ports],
+          egress: [...(network.egress ?? []), ...egress],
+        },
+      }),
     },
   };
 }
@@ -139,6 +155,8 @@ const FLAGS: readonly (readonly [path: RegExp, flag: (rest: string) => string, c
   [/^spec\.resources\.output$/, () => '--output-limit', 'USAGE'],
   [/^spec\.resources\.(\w+)$/, (name) => `--${name}`, 'USAGE'],
   [/^spec\.filesystem\b.*$/s, () => '--out', 'USAGE'],
+  [/^spec\.network\.egress\b.*$/s, () => '--egress', 'USAGE'],
+  [/^spec\.network\b.*$/s, () => '--port', 'USAGE'],
   [/^spec\.(?:source|entrypoint)$/, () => 'the program', 'USAGE'],
 ];
 

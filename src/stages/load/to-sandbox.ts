@@ -5,6 +5,7 @@ import {
   type Quantity,
   type ResourcesFile,
 } from '../../model/base-file.js';
+import { parseEgress, parsePort, type Network } from '../../model/network.js';
 import { readQuantity } from '../../model/schema-check.js';
 import {
   DEFAULT_PERMISSIONS,
@@ -31,6 +32,11 @@ export interface SandboxFile {
     readonly permissions?: Partial<Permissions>;
     readonly user?: string;
     readonly filesystem?: { readonly tmp?: Quantity; readonly out?: Quantity };
+    readonly network?: {
+      readonly mode?: Network['mode'];
+      readonly ports?: readonly string[];
+      readonly egress?: readonly string[];
+    };
     readonly resources?: ResourcesFile;
   };
 }
@@ -61,10 +67,18 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
         spec.filesystem?.tmp === undefined ? DEFAULT_TMP_BYTES : readQuantity('bytes', spec.filesystem.tmp),
       outBytes: spec.filesystem?.out === undefined ? null : readQuantity('bytes', spec.filesystem.out),
     },
-    network: { mode: 'none' },
+    network: toNetwork(spec.network),
     resources: toResources(spec.resources ?? {}),
     runtime: 'runc',
   };
+}
+
+/** In one order, whatever order they were written in: the same rights are the same seal. */
+function toNetwork(network: SandboxFile['spec']['network']): Network {
+  if (network?.mode !== 'isolated') return { mode: 'none' };
+  const ports = [...(network.ports ?? [])].sort().flatMap((text) => parsePort(text) ?? []);
+  const egress = [...(network.egress ?? [])].sort().flatMap((text) => parseEgress(text) ?? []);
+  return { mode: 'isolated', ports, egress };
 }
 
 const known = (value: object): object =>

@@ -1,7 +1,8 @@
 import { SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
-import type { RunPlan, RunRequest } from '../../model/run-plan.js';
+import { needsGateway } from '../../model/network.js';
+import type { GatewayImage, RunPlan, RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
 import { RESOURCE_RULES } from '../../model/sandbox-schema.js';
 import { splitEnv } from '../../model/sealed-env.js';
@@ -9,10 +10,16 @@ import type { SealedImage } from '../../model/sealed-image.js';
 
 /**
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
+ * @param gateway the sealed gateway, for a sandbox that declares traffic; else null
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
  * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_REFUSED`.
  */
-export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile: string): RunPlan {
+export function planRun(
+  sealed: SealedImage,
+  request: RunRequest,
+  seccompProfile: string,
+  gateway: SealedImage | null = null,
+): RunPlan {
   const { labels, image, entry } = sealed;
   const { plan } = labels;
   if (sha256(seccompProfile) !== plan.seccompDigest) {
@@ -42,9 +49,17 @@ export function planRun(sealed: SealedImage, request: RunRequest, seccompProfile
     resources: tighten(plan.resources, request.limits),
     filesystem: plan.filesystem,
     network: plan.network,
+    gateway: needsGateway(plan.network) ? gatewayOf(gateway) : null,
     runtime: plan.runtime,
     seccompProfile,
   } as RunPlan;
+}
+
+function gatewayOf(gateway: SealedImage | null): GatewayImage {
+  if (gateway === null) throw new SjsError('INTERNAL', 'the run was planned without its gateway');
+  const { entry, image } = gateway;
+  const { User: user = '', Entrypoint: command = [] } = image.config;
+  return { seal: entry.seal, imageId: image.imageId, user, command };
 }
 
 const SHOW: Record<keyof Resources, (value: number) => string> = {

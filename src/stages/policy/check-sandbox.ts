@@ -1,5 +1,6 @@
 import type { Digest } from '../../model/digest.js';
 import { SjsError, type Problem, type SourceLocation } from '../../errors.js';
+import { formatEgress, isPublicAddress, type Network } from '../../model/network.js';
 import type { Policy, PolicyAllow, PolicyLimits } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import { matchesName } from '../../model/repository-pattern.js';
@@ -12,7 +13,7 @@ interface Rights {
   readonly resources: Resources;
   readonly tmpBytes: number;
   readonly outBytes: number | null;
-  readonly network: 'none';
+  readonly network: Network;
   readonly runtime: 'runc';
   readonly secrets: readonly string[];
   readonly permissions: Permissions;
@@ -42,7 +43,7 @@ export function checkSandbox(policy: Policy, loaded: LoadedSandbox, resources: R
   const rights: Rights = {
     resources,
     ...sandbox.filesystem,
-    network: sandbox.network.mode,
+    network: sandbox.network,
     runtime: sandbox.runtime,
     secrets: sandbox.secrets,
     permissions: sandbox.permissions,
@@ -74,7 +75,7 @@ export function checkSealedPlan(
     });
   }
   const { resources, filesystem, network, runtime, secrets, permissions } = plan;
-  const rights: Rights = { resources, ...filesystem, network: network.mode, runtime, secrets, permissions };
+  const rights: Rights = { resources, ...filesystem, network, runtime, secrets, permissions };
   const problems = violations(policy, rights, (key) => ({
     location: { file: `label ${LABELS.plan}`, path: key },
   }));
@@ -85,7 +86,11 @@ type Locate = (key: string) => { readonly location: SourceLocation; readonly sni
 
 function violations(policy: Policy, rights: Rights, locate: Locate): Problem[] {
   const asked = { ...rights.resources, tmpBytes: rights.tmpBytes, outBytes: rights.outBytes ?? 0 };
-  return policy.layers.flatMap((layer) => {
+  const onlyByOperator = needsOperator(policy, rights.network).map(([key, what]): Problem => ({
+    message: `${key}: ${what}`,
+    ...locate(key),
+  }));
+  const refused = policy.layers.flatMap((layer) => {
     const refuse = (key: string, policyPath: string, what: string): Problem => ({
       message: `${key}: ${what} (${showPlace(layer.locate(policyPath))})`,
       ...locate(key),
@@ -107,6 +112,7 @@ function violations(policy: Policy, rights: Rights, locate: Locate): Problem[] {
       ...refusedRights(layer.allow, rights).map(([key, list, what]) => refuse(key, `allow.${list}`, what)),
     ];
   });
+  return [...refused, ...onlyByOperator];
 }
 
 function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, keyof PolicyAllow, string])[] {
@@ -114,12 +120,13 @@ function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, k
     (name) => rights.permissions[name],
   );
   return [
-    ...(allow.network && !allow.network.includes(rights.network)
-      ? [['network.mode', 'network', `${rights.network} is not allowed`] as const]
+    ...(allow.network && !allow.network.includes(rights.network.mode)
+      ? [['network.mode', 'network', `${rights.network.mode} is not allowed`] as const]
       : []),
     ...(allow.runtimes && !allow.runtimes.includes(rights.runtime)
       ? [['runtime', 'runtimes', `${rights.runtime} is not allowed`] as const]
       : []),
+    ...refusedTraffic(allow, rights.network),
     ...permissions
       .filter((name) => allow.permissions && !allow.permissions.includes(name))
       .map((name) => [`permissions.${name}`, 'permissions', 'is not allowed'] as const),
@@ -128,6 +135,53 @@ function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, k
       .map((name) => ['secrets', 'secrets', `the secret ${name} is not allowed`] as const),
   ];
 }
+
+type Refusal = readonly [key: string, list: keyof PolicyAllow, what: string];
+
+function refusedTraffic(allow: PolicyAllow, network: Network): Refusal[] {
+  if (network.mode === 'none') return [];
+  const egress = network.egress.filter((rule) => allow.egress && !allow.egress.some(fitsEgress(rule)));
+  const ports = network.ports.filter((port) => allow.ports && !allow.ports.some(fitsPort(port)));
+  return [
+    ...egress.map((rule): Refusal => ['network.egress', 'egress', `${formatEgress(rule)} is not allowed`]),
+    ...ports.map((port): Refusal => ['network.ports', 'ports', `${formatPlace(port)} is not allowed`]),
+  ];
+}
+
+/** What no absent list and no profile allows: private addresses, and ports that others than this machine can reach. */
+function needsOperator(policy: Policy, network: Network): (readonly [key: string, what: string])[] {
+  if (network.mode === 'none') return [];
+  const operator = policy.layers.filter(({ origin }) => origin === 'operator').map(({ allow }) => allow);
+  const allows = (list: 'egress' | 'ports', fits: (pattern: string) => boolean): boolean =>
+    operator.some((allow) => allow[list]?.some(fits));
+  const egress = network.egress.filter(
+    (rule) =>
+      rule.address !== null &&
+      !isPublicAddress(rule.address) &&
+      !allows('egress', (pattern) => pattern.includes('=') && fitsEgress(rule)(pattern)),
+  );
+  const ports = network.ports.filter(
+    (port) => port.hostAddress !== '127.0.0.1' && !allows('ports', fitsPort(port)),
+  );
+  return [
+    ...egress.map((rule) => {
+      const what = `${rule.address} is a private address, which only allow.egress: ["${formatEgress(rule)}"] of an operator's policy allows`;
+      return ['network.egress', what] as const;
+    }),
+    ...ports.map((port) => {
+      const what = `${port.hostAddress} can be reached by others, which only allow.ports: ["${formatPlace(port)}"] of an operator's policy allows`;
+      return ['network.ports', what] as const;
+    }),
+  ];
+}
+
+type Declared<Key extends 'ports' | 'egress'> = (Network & { mode: 'isolated' })[Key][number];
+
+const formatPlace = ({ hostAddress, hostPort }: Declared<'ports'>): string => `${hostAddress}:${hostPort}`;
+const fitsPort = (port: Declared<'ports'>) => (pattern: string) => matchesName(pattern, formatPlace(port));
+/** A pattern without `=` speaks of the name alone. */
+const fitsEgress = (rule: Declared<'egress'>) => (pattern: string) =>
+  matchesName(pattern, formatEgress(pattern.includes('=') ? rule : { ...rule, address: null }));
 
 function showPlace({ file, line }: SourceLocation): string {
   return line === undefined ? file : `${file}:${line}`;

@@ -17,10 +17,17 @@ export function effectiveLimits(policy: Policy): PolicyLimits {
 
 /** The base for sandboxes that name none: the last operator layer that states one decides. */
 export function defaultBase(policy: Policy): BaseRequest | null {
-  return (
-    policy.layers.filter((layer) => layer.origin === 'operator').findLast((layer) => layer.defaults.base)
-      ?.defaults.base ?? null
-  );
+  return lastDefault(policy, 'base');
+}
+
+/** What gateways are built over: the last operator layer that states `gateway` decides, else the default base. */
+export function gatewayBase(policy: Policy): BaseRequest | null {
+  return lastDefault(policy, 'gateway') ?? defaultBase(policy);
+}
+
+function lastDefault(policy: Policy, key: 'base' | 'gateway'): BaseRequest | null {
+  const layer = policy.layers.findLast(({ origin, defaults }) => origin === 'operator' && defaults[key]);
+  return layer?.defaults[key] ?? null;
 }
 
 /** Limits for sandboxes that state none: later operator layers over earlier ones. */

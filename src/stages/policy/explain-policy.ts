@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { BaseRule, Policy } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
-import { DEFAULT_RESOURCES } from '../../model/sandbox.js';
+import { DEFAULT_RESOURCES, type BaseRequest } from '../../model/sandbox.js';
 import { matchesName } from '../../model/repository-pattern.js';
 import { effectiveRetention } from './effective-policy.js';
 
@@ -62,17 +62,21 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
           found.filter(({ value }) => value === smallest).map(({ from }) => from),
         );
   });
-  const allow = (['network', 'runtimes', 'permissions', 'secrets'] as const).flatMap((key) => {
-    const found = stated(`allow.${key}`, (layer) => layer.allow[key] as readonly string[] | undefined);
-    const common = found.slice(1).reduce((kept, { value }) => intersect(kept, value), found[0]?.value ?? []);
-    return found.length === 0
-      ? []
-      : row(
-          `allow.${key}`,
-          common,
-          found.map(({ from }) => from),
-        );
-  });
+  const allow = (['network', 'egress', 'ports', 'runtimes', 'permissions', 'secrets'] as const).flatMap(
+    (key) => {
+      const found = stated(`allow.${key}`, (layer) => layer.allow[key] as readonly string[] | undefined);
+      const common = found
+        .slice(1)
+        .reduce((kept, { value }) => intersect(kept, value), found[0]?.value ?? []);
+      return found.length === 0
+        ? []
+        : row(
+            `allow.${key}`,
+            common,
+            found.map(({ from }) => from),
+          );
+    },
+  );
   const extended = stated('extends', (layer) => layer.extends ?? undefined);
   const profile = layers.find(({ origin }) => origin === 'profile');
   const defaults = RESOURCES.flatMap(([field, key, show]) => {
@@ -84,6 +88,7 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
     );
   });
   const base = stated('defaults.base', (layer) => layer.defaults.base).at(-1);
+  const gateway = stated('defaults.gateway', (layer) => layer.defaults.gateway).at(-1);
   const bases = layers.flatMap((layer) =>
     (layer.bases ?? []).flatMap((rule) =>
       row('bases', describeRule(rule), [
@@ -113,13 +118,8 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
             extended.map(({ from }) => from),
           )
         : []),
-      ...(base
-        ? row(
-            'defaults.base',
-            `${base.value.image} ${'version' in base.value ? base.value.version : base.value.digest}`,
-            [base.from],
-          )
-        : []),
+      ...(base ? row('defaults.base', describeBase(base.value), [base.from]) : []),
+      ...(gateway ? row('defaults.gateway', describeBase(gateway.value), [gateway.from]) : []),
       ...defaults,
       ...bases,
       ...denied.flatMap(({ value, from }) => row('deny.digests', value, [from])),
@@ -139,6 +139,9 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
     ],
   };
 }
+
+const describeBase = (base: BaseRequest): string =>
+  `${base.image} ${'version' in base ? base.version : base.digest}`;
 
 function describeRule({
   repository,

@@ -32,7 +32,11 @@ import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
 interface PolicyFile {
   readonly extends?: PolicyLayer['extends'];
-  readonly defaults?: { readonly base?: BaseFile; readonly resources?: ResourcesFile };
+  readonly defaults?: {
+    readonly base?: BaseFile;
+    readonly gateway?: BaseFile;
+    readonly resources?: ResourcesFile;
+  };
   readonly bases?: readonly {
     readonly repository: string;
     readonly mirrors?: readonly string[];
@@ -105,8 +109,10 @@ function checkMeaning(
     });
   };
   const value = (findings.sound ?? {}) as PolicyFile;
-  if (value.defaults?.base && !findings.hasFault('defaults', 'base'))
-    checkBase(value.defaults.base, 'defaults.base', report);
+  for (const key of ['base', 'gateway'] as const) {
+    const base = value.defaults?.[key];
+    if (base && !findings.hasFault('defaults', key)) checkBase(base, `defaults.${key}`, report);
+  }
   for (const [at, rule] of (value.bases ?? []).entries()) {
     if (findings.hasFault('bases', String(at))) continue;
     checkVerify(rule.verify, `bases.${at}.verify`, report);
@@ -213,6 +219,7 @@ function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyL
     extends: value.extends ?? null,
     defaults: {
       ...(defaults?.base && { base: toBaseRequest(defaults.base) }),
+      ...(defaults?.gateway && { gateway: toBaseRequest(defaults.gateway) }),
       ...(defaults?.resources && { resources: toResources(defaults.resources) }),
     },
     ...(value.bases && {

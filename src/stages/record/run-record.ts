@@ -4,6 +4,7 @@ import type { Digest } from '../../model/digest.js';
 import {
   RECORD_FORMAT_VERSION,
   type EngineRecord,
+  type NetworkRecord,
   type RunRecord,
   type RunState,
 } from '../../model/record.js';
@@ -55,7 +56,7 @@ export function startRecord(start: RunStart): RunRecord {
     skippedArtifacts: [],
     limits: plan.resources,
     usage: null,
-    network: { mode: plan.network.mode, connections: [] },
+    network: networkOf(plan),
     engine: {
       name: engine.name,
       version: engine.version,
@@ -73,11 +74,24 @@ export function startRecord(start: RunStart): RunRecord {
   };
 }
 
+function networkOf({ network, gateway }: RunPlan): NetworkRecord {
+  if (network.mode === 'none') return { mode: 'none', connections: [] };
+  return {
+    mode: 'isolated',
+    gateway: gateway?.seal ?? null,
+    ports: network.ports,
+    connections: [],
+    // Until the gateway has said how many there were.
+    omittedConnections: gateway === null ? 0 : null,
+  };
+}
+
 /** What a run took in and left behind. */
 export type RunContents = Pick<
   RunRecord,
   'stdin' | 'stdout' | 'stderr' | 'outputTimes' | 'artifacts' | 'skippedArtifacts'
->;
+> &
+  Partial<Pick<RunRecord, 'network'>>;
 
 /** The record of a run that ended, by the engine's word and sjs's clock. */
 export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: RunContents): RunRecord {

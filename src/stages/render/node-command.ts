@@ -49,7 +49,7 @@ export function nodeCommand(
   ];
 }
 
-function permissionFlags({ permissions, filesystem }: Sandbox, version: string | null): string[] {
+function permissionFlags({ permissions, filesystem, network }: Sandbox, version: string | null): string[] {
   if (version !== null && semver.lt(version, '20.0.0')) {
     throw new SjsError('BASE_CONFIG_REFUSED', `the base has Node ${version}, which has no permission model`, {
       next: 'use a base with Node 20 or later',
@@ -63,6 +63,8 @@ function permissionFlags({ permissions, filesystem }: Sandbox, version: string |
     '--allow-fs-read=*',
     '--allow-fs-write=/tmp',
     ...(filesystem.outBytes === null ? [] : ['--allow-fs-write=/out']),
+    // From there on Node refuses connections too; the network itself is the boundary.
+    ...(network.mode !== 'none' && version !== null && semver.gte(version, '25.0.0') ? ['--allow-net'] : []),
     ...granted.map(([, flag]) => flag),
     ...(silences ? granted.map(([, , warning]) => `--disable-warning=${warning}`) : []),
   ];

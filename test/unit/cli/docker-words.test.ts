@@ -13,7 +13,7 @@ test.each([
   [['--device', '/dev/kvm'], 'USAGE', /more rights/],
   [['--network', 'host'], 'USAGE', /--network host/],
   [['--net=bridge'], 'USAGE', /--network bridge/],
-  [['--network', 'isolated'], 'NOT_YET', /isolated/],
+  [['--network', 'isolated'], 'USAGE', /--network isolated/],
   [['-u', '0'], 'USAGE', /user is sealed/],
   [['--user', 'root'], 'USAGE', /user is sealed/],
   [['--pid', 'host'], 'USAGE', /shares nothing/],

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
+import { describeBlocked } from '../../../src/cli/run-ending.js';
 import { runVerb } from '../../../src/cli/verbs/run.js';
-import type { CodeTarget, RunOptions, RunRecord, Sjs } from '../../../src/index.js';
+import type { CodeTarget, ConnectionRecord, RunOptions, RunRecord, Sjs } from '../../../src/index.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
 const limits = {
@@ -40,6 +41,7 @@ function fakeRun(
           signal: null,
           error: null,
           limits,
+          network: { mode: 'none', connections: [] },
           ...ending,
         } as RunRecord;
       },
@@ -197,5 +199,31 @@ describe('--out', () => {
           code: 'ENGINE_FAILED',
         });
       }),
+  );
+});
+
+test('the last line says which declaration would have allowed what was blocked', () => {
+  const blocked = (name: string, port: number | null, reason = 'not declared'): ConnectionRecord => ({
+    at: '2026-01-01T00:00:00.000Z',
+    direction: 'out',
+    name,
+    address: null,
+    port,
+    sentBytes: 0,
+    receivedBytes: 0,
+    verdict: 'blocked',
+    reason,
+  });
+  const say = (...connections: ConnectionRecord[]): string | null =>
+    describeBlocked({
+      network: { mode: 'isolated', gateway: null, ports: [], connections, omittedConnections: 0 },
+    });
+  expect(say()).toBeNull();
+  expect(say(blocked('a.test', 80, 'no server name'))).toBeNull();
+  expect(say(blocked('a.test', null), blocked('a.test', 443), blocked('a.test', 443))).toBe(
+    'blocked, as not declared: network: { egress: ["a.test:443"] } would have allowed it',
+  );
+  expect(say(...Array.from({ length: 7 }, (_, at) => blocked(`a${at}.test`, null)))).toMatch(
+    /\["a0\.test:PORT", .*"a4\.test:PORT"\] } would have allowed it, and 2 more$/,
   );
 });

@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { groupRemains } from '../../../../src/adapters/docker/find-runs.js';
 import {
+  gatewayName,
+  networkName,
   outName,
   ownerLabels,
   readOwnerLabels,
@@ -24,29 +26,57 @@ test('containers and volumes of one run are one entry', () => {
     [
       { Id: '1', Names: [`/${sandboxName(id)}`], State: 'running', Labels: labels },
       { Id: '2', Names: [`/${outName(id)}`], State: 'exited', Labels: labels },
+      { Id: '4', Names: [`/${gatewayName(id)}`], State: 'running', Labels: labels },
       { Id: '3', Names: ['/some_name'], State: 'created', Labels: ownerLabels('scan', owner) },
     ],
     [{ Name: outName(id), Labels: labels }],
+    [{ Name: networkName(id), Labels: labels }],
   );
   expect(found).toEqual([
-    { runId: id, owner, hasSandbox: true, others: ['2'], volumes: [outName(id)] },
-    { runId: 'scan', owner, hasSandbox: false, others: ['3'], volumes: [] },
+    {
+      runId: id,
+      owner,
+      hasSandbox: true,
+      hasGateway: true,
+      others: ['2'],
+      volumes: [outName(id)],
+      networks: [networkName(id)],
+    },
+    {
+      runId: 'scan',
+      owner,
+      hasSandbox: false,
+      hasGateway: false,
+      others: ['3'],
+      volumes: [],
+      networks: [],
+    },
   ]);
 });
 
 test('a stranger’s container or volume with inherited labels is not ours (X19)', () => {
   const containers = [{ Id: '1', Names: ['/job'], State: 'running', Labels: labels }];
-  expect(groupRemains(containers, [{ Name: 'data', Labels: labels }])).toEqual([]);
   expect(
-    groupRemains([{ Id: '1', Names: [`/${sandboxName(id)}`], State: 'running', Labels: {} }], []),
+    groupRemains(containers, [{ Name: 'data', Labels: labels }], [{ Name: 'net', Labels: labels }]),
+  ).toEqual([]);
+  expect(
+    groupRemains([{ Id: '1', Names: [`/${sandboxName(id)}`], State: 'running', Labels: {} }], [], []),
   ).toEqual([]);
 });
 
 test('a list with anything else in it is read all the same', () => {
   const sandbox = { Id: 'c1', Names: [`/${sandboxName(id)}`], State: 'running', Labels: labels };
   const strange = [null, 7, { Id: 'c2', Names: [7], State: 'created', Labels: { 'dev.sjs.run.id': 7 } }];
-  expect(groupRemains([...strange, sandbox, { ...sandbox, Names: 'x' }], null)).toEqual([
-    { runId: id, owner, hasSandbox: true, others: [], volumes: [] },
+  expect(groupRemains([...strange, sandbox, { ...sandbox, Names: 'x' }], null, null)).toEqual([
+    {
+      runId: id,
+      owner,
+      hasSandbox: true,
+      hasGateway: false,
+      others: [],
+      volumes: [],
+      networks: [],
+    },
   ]);
-  expect(groupRemains({}, 'x')).toEqual([]);
+  expect(groupRemains({}, 'x', 7)).toEqual([]);
 });

@@ -9,7 +9,10 @@ import { cleanFolders, makeFolder, sandboxYaml } from '../../../support/world.js
 
 cleanFolders();
 
-const NOTHING: Grants = { env: {}, secrets: [], command: null, inputs: [], out: false, limits: {} };
+const NOTHING: Grants = {
+  ...{ env: {}, secrets: [], command: null, inputs: [], out: false, limits: {} },
+  ...{ ports: [], egress: [] },
+};
 
 const load = async (files: Record<string, string>, path = '', grants: Partial<Grants> = {}) => {
   const folder = await makeFolder(files);

@@ -308,13 +308,64 @@ describe('what it says', () => {
     });
   });
 
+  test('a network is sorted, its ports at 127.0.0.1 where nothing else is said', async () => {
+    const { sandbox } = await withSpec(
+      'network: { mode: isolated, ports: ["0.0.0.0:0:8080", "3000:3005"], egress: ["b.test:80=10.0.0.1", "a.test:443"] }\nresources: { timeout: 1m }',
+    );
+    expect(sandbox.network).toEqual({
+      mode: 'isolated',
+      ports: [
+        { hostAddress: '0.0.0.0', hostPort: 0, containerPort: 8080 },
+        { hostAddress: '127.0.0.1', hostPort: 3000, containerPort: 3005 },
+      ],
+      egress: [
+        { name: 'a.test', port: 443, address: null },
+        { name: 'b.test', port: 80, address: '10.0.0.1' },
+      ],
+    });
+  });
+
+  test.each([
+    [
+      'network: { ports: ["3000:3005"] }\nresources: { timeout: 1m }',
+      /spec\.network\.ports: needs mode: isolated/,
+    ],
+    ['network: { mode: none, egress: ["a.test:443"] }', /spec\.network\.egress: needs mode: isolated/],
+    ['network: { mode: isolated, ports: ["3000:3005"] }', /must state how long it may run/],
+    [
+      'network: { mode: isolated, ports: ["3000:80"] }\nresources: { timeout: 1m }',
+      /container port from 1024/,
+    ],
+    [
+      'network: { mode: isolated, ports: ["3000:3005", "0.0.0.0:3000:3006"] }\nresources: { timeout: 1m }',
+      /published already/,
+    ],
+    [
+      'network: { mode: isolated, egress: ["10.0.0.1:443"] }',
+      /egress\.0: found "10\.0\.0\.1:443", expected name:port/,
+    ],
+    [
+      'network: { mode: isolated, egress: ["a.test:443", "a.test:443=1.2.3.4"] }',
+      /a\.test:443 is declared twice/,
+    ],
+    ['network: { mode: host }', /spec\.network\.mode/],
+  ])('%s is refused', async (lines, words) => {
+    expect(await failure(withSpec(lines))).toMatchObject({
+      code: 'SANDBOX_INVALID',
+      message: expect.stringMatching(words),
+    });
+  });
+
+  test('nobody’s sandbox has the name of the gateway', async () => {
+    const text =
+      'apiVersion: sjs/v1\nkind: Sandbox\nmetadata: { name: sjs-gateway }\nspec: { language: node, source: ., entrypoint: i.js }\n';
+    expect(await failure(parse(text))).toMatchObject({ code: 'SANDBOX_INVALID' });
+  });
+
   test.each([
     'dependencies: { lockfile: package-lock.json }',
     'modules: { builtins: [url] }',
     'determinism: { seed: 42 }',
-    'network: { mode: isolated }',
-    'network: { ports: ["3000:3005"] }',
-    'network: { egress: ["api.example.com:443"] }',
     'runtime: gvisor',
   ])('%s is not yet', async (lines) => {
     expect(await failure(withSpec(lines))).toMatchObject({

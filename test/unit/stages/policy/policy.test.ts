@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { SjsError } from '../../../../src/errors.js';
 import { sha256 } from '../../../../src/model/digest.js';
 import type { Policy } from '../../../../src/model/policy.js';
+import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
 import type { SealedLabels } from '../../../../src/model/sealed-image.js';
 import { addTrustedBase } from '../../../../src/stages/policy/add-trusted-base.js';
@@ -326,7 +327,7 @@ describe('files', () => {
       'POLICY_INVALID',
       /./,
     ],
-    ['egress', 'allow: { egress: ["*"] }', 'NOT_YET', /./],
+    ['egress of no pattern', 'allow: { egress: ["A b"] }', 'POLICY_INVALID', /./],
     ['signers of sealed images', 'sealed: { signers: [] }', 'NOT_YET', /./],
     ['no YAML', 'limits: [', 'YAML_SYNTAX', /./],
   ])('%s is refused', async (_name, text, code, next) => {
@@ -379,6 +380,63 @@ describe('what is checked', () => {
   test('the defaults pass', async () => {
     await check('');
     checkSealedPlan(await load(''), labels(), sha256('index'));
+  });
+
+  describe('a network', () => {
+    const isolated = (egress: string[], ports: string[] = []): Network => ({
+      mode: 'isolated',
+      egress: egress.map((text) => parseEgress(text)!),
+      ports: ports.map((text) => parsePort(text)!),
+    });
+    const refused = async (operator: string, network: Network): Promise<string> =>
+      check(operator, { network }).then(
+        () => 'allowed',
+        (error: unknown) => String(error),
+      );
+
+    test('is none, unless the operator says so', async () => {
+      expect(await refused('', isolated([]))).toMatch(/network\.mode: isolated is not allowed/);
+      expect(await refused('extends: networked\n', isolated([]))).toBe('allowed');
+      expect(await refused('extends: networked\n', isolated(['a.test:443', 'b.test:80=8.8.8.8']))).toBe(
+        'allowed',
+      );
+      expect(await refused('extends: networked\n', isolated([], ['3000:3005']))).toBe('allowed');
+    });
+
+    test('goes where every list allows it', async () => {
+      const policy =
+        'extends: networked\nallow: { egress: ["*.example.com:443"], ports: ["127.0.0.1:3*"] }\n';
+      expect(await refused(policy, isolated(['a.example.com:443'], ['3000:3005']))).toBe('allowed');
+      expect(await refused(policy, isolated(['a.example.com:80']))).toMatch(
+        /a\.example\.com:80 is not allowed/,
+      );
+      expect(await refused(policy, isolated(['evil.test:443']))).toMatch(/evil\.test:443 is not allowed/);
+      expect(await refused(policy, isolated([], ['8080:8080']))).toMatch(/127\.0\.0\.1:8080 is not allowed/);
+    });
+
+    test('a private address, or one that others reach, is for an operator alone to allow', async () => {
+      const inside = isolated(['db.test:5432=10.0.0.7']);
+      const open = isolated([], ['0.0.0.0:3000:3005']);
+      expect(await refused('extends: networked\n', inside)).toMatch(/10\.0\.0\.7 is a private address/);
+      expect(await refused('extends: networked\nallow: { egress: ["*"] }\n', inside)).toMatch(
+        /private address/,
+      );
+      expect(await refused('extends: networked\nallow: { egress: ["db.test:5432=10.*"] }\n', inside)).toBe(
+        'allowed',
+      );
+      expect(
+        await refused('extends: networked\nallow: { egress: ["db.test:5432=10.1.*"] }\n', inside),
+      ).toMatch(/is not allowed/);
+      expect(await refused('extends: networked\n', open)).toMatch(/0\.0\.0\.0 can be reached by others/);
+      expect(await refused('extends: networked\nallow: { ports: ["0.0.0.0:3000"] }\n', open)).toBe('allowed');
+    });
+
+    test('in a label is judged anew', async () => {
+      const policy = await load('');
+      expect(() =>
+        checkSealedPlan(policy, labels({ network: isolated(['a.test:443']) }), sha256('index')),
+      ).toThrow(/network\.mode: isolated is not allowed.*network\.egress: a\.test:443 is not allowed/);
+    });
   });
 
   test.each([

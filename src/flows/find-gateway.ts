@@ -1,0 +1,44 @@
+import { SjsError } from '../errors.js';
+import { needsGateway } from '../model/network.js';
+import type { Policy } from '../model/policy.js';
+import { GATEWAY_NAME } from '../model/sandbox.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { checkSeal } from '../stages/seal/check-seal.js';
+import type { TargetTools } from './find-target.js';
+
+/** What finding the gateway needs beside the store and the images. */
+export interface GatewayTools extends TargetTools {
+  /** The version of this sjs's gateway. */
+  readonly gatewayVersion: () => Promise<string>;
+}
+
+/**
+ * The sealed gateway for what a sandbox declares, its seal and its rights checked like any other's; null when it
+ * declares no traffic. Nothing is built at a run.
+ * @throws SjsError `GATEWAY_MISSING`, and what the checks throw
+ */
+export async function findGateway(
+  sealed: SealedImage,
+  policy: Policy,
+  tools: GatewayTools,
+  signal?: AbortSignal,
+): Promise<SealedImage | null> {
+  if (!needsGateway(sealed.labels.plan.network)) return null;
+  const [entries, version] = await Promise.all([tools.store.listImages(), tools.gatewayVersion()]);
+  const newest = entries
+    .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version)
+    .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
+  if (!newest) {
+    throw new SjsError(
+      'GATEWAY_MISSING',
+      'there is no gateway of this sjs, which carries the declared traffic',
+      {
+        next: 'build the sandbox again with sjs build, which builds it too',
+      },
+    );
+  }
+  const gateway = checkSeal(await tools.images.inspect(newest.tag, signal), newest);
+  checkSealedPlan(policy, gateway.labels, newest.base.digest);
+  return gateway;
+}

@@ -1,0 +1,67 @@
+import type { Digest } from '../model/digest.js';
+import { shortDigest } from '../model/digest.js';
+import type { Policy } from '../model/policy.js';
+import { DEFAULT_PERMISSIONS, DEFAULT_USER, GATEWAY_NAME, type LoadedSandbox } from '../model/sandbox.js';
+import { SjsError } from '../errors.js';
+import { gatewayBase } from '../stages/policy/effective-policy.js';
+
+/** The program of this sjs's gateway, in a folder where its lock may lie too. */
+export interface GatewaySource {
+  readonly directory: string;
+  /** Name of the program's file there. */
+  readonly file: string;
+  readonly digest: Digest;
+}
+
+/** The version of the gateway that has this program: another sjs may have another, and each uses its own. */
+export function gatewayVersion({ digest }: Pick<GatewaySource, 'digest'>): string {
+  return `0.0.0-p${shortDigest(digest)}`;
+}
+
+/**
+ * The gateway as a sandbox, over what the operator says, to be built and sealed like any other.
+ * @throws SjsError `BASE_NOT_PINNED` when no policy says what it is built over
+ */
+export function gatewaySandbox(source: GatewaySource, policy: Policy): LoadedSandbox {
+  const base = gatewayBase(policy);
+  if (!base) {
+    throw new SjsError(
+      'BASE_NOT_PINNED',
+      'no policy says what the gateway is built over, which carries declared ports and egress',
+      { next: 'state defaults.gateway in your policy: a base with Node 20 or later, as { image, version }' },
+    );
+  }
+  return {
+    file: `${source.directory}/${source.file}`,
+    directory: source.directory,
+    digest: source.digest,
+    sandbox: {
+      name: GATEWAY_NAME,
+      version: gatewayVersion(source),
+      language: 'node',
+      base,
+      source: source.file,
+      exclude: [],
+      command: ['node', `/app/${source.file}`],
+      args: [],
+      env: {},
+      secrets: [],
+      permissions: DEFAULT_PERMISSIONS,
+      user: DEFAULT_USER,
+      filesystem: { tmpBytes: 4096, outBytes: null },
+      network: { mode: 'isolated', ports: [], egress: [] },
+      // What it really gets, every run of it the same, is the engine's to set; these are for the heap and the policy.
+      resources: {
+        milliCpu: 1000,
+        memoryBytes: 128 * 1024 ** 2,
+        pids: 32,
+        files: 1024,
+        timeoutMs: 1000,
+        outputBytes: 1024,
+      },
+      runtime: 'runc',
+    },
+    locate: () => ({ line: 1, column: 1 }),
+    excerpt: () => '',
+  };
+}
