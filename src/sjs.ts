@@ -43,17 +43,18 @@ export function createSjs(options: SjsOptions = {}): Sjs {
   const resolveTarget = async (
     target: string | CodeTarget,
     given: RunOptions,
-  ): Promise<{ sealed: string; request: RunRequest }> => {
+  ): Promise<{ sealed: string; request: RunRequest; isSealedNow: boolean }> => {
     const { isSealedTarget, refuseGrants } = await import('./flows/find-target.js');
     const { args = null, env = {}, secrets = {}, limits = {} } = given;
     if (typeof target === 'string' && isSealedTarget(target)) {
       refuseGrants(target, given);
-      return { sealed: target, request: { args, env, secrets, limits } };
+      return { sealed: target, request: { args, env, secrets, limits }, isSealedNow: false };
     }
     const [tools, { sealTarget }] = await Promise.all([buildTools(), import('./flows/seal-target.js')]);
     const { seal, isAdHoc } = await sealTarget(target, given, { ...tools, valid }, given.signals?.abort);
     // What was sealed needs no saying twice.
-    return { sealed: seal, request: { args, env: {}, secrets, limits: isAdHoc ? {} : limits } };
+    const request = { args, env: {}, secrets, limits: isAdHoc ? {} : limits };
+    return { sealed: seal, request, isSealedNow: true };
   };
 
   return {
@@ -112,14 +113,20 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
       // While the program runs: it has no need of it.
       let recovering: Promise<void> | null = null;
-      const recoverOnce = (): Promise<void> => (recovering ??= quietly(recover(given.signals?.abort)));
+      const recoverAll = async (): Promise<void> => {
+        const abort = given.signals?.abort;
+        await Promise.all([quietly(recover(abort)), didBuild && quietly(recoverBuilds(abort))]);
+      };
+      const recoverOnce = (): Promise<void> => (recovering ??= recoverAll());
+      let didBuild = false;
       const onStarted = (runId: string): void => {
         given.onStarted?.(runId);
         void recoverOnce();
       };
       const streams: RunOutput = { ...outputOf(given), onStarted };
       try {
-        const { sealed, request } = await resolveTarget(target, given);
+        const { sealed, request, isSealedNow } = await resolveTarget(target, given);
+        didBuild = isSealedNow;
         return await runSandbox(sealed, request, streams, given.signals ?? noSignals, tools);
       } finally {
         await recoverOnce();

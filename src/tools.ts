@@ -131,6 +131,7 @@ export function createTools(options: SjsOptions) {
       owner,
       rootfs: remember('rootfs'),
       stripped: remember('stripped'),
+      lastBases: remember('last-base'),
       createId: () => randomBytes(6).toString('hex'),
       gatewaySource,
       loadPolicy,

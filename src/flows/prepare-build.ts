@@ -1,7 +1,8 @@
 import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy } from '../model/policy.js';
-import { formatRepository } from '../model/reference.js';
+import { canonicalJson } from '../model/canonical-json.js';
+import { formatRepository, type DigestReference } from '../model/reference.js';
 import {
   DEFAULT_RESOURCES,
   runsNode,
@@ -11,7 +12,7 @@ import {
   type Sandbox,
 } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
-import { sha256 } from '../model/digest.js';
+import { isDigest, sha256 } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
@@ -59,6 +60,8 @@ export interface PrepareTools {
   readonly loadPolicy: (directory: string) => Promise<Policy>;
   /** Folders a source may not contain, or be. */
   readonly forbiddenSources: { readonly containing: readonly string[]; readonly being: readonly string[] };
+  /** The digest that a request meant last, for code that has no lock. */
+  readonly lastBases: Memory;
   /** What TypeScript files became, by their digest. */
   readonly stripped: Memory;
 }
@@ -118,8 +121,8 @@ export async function prepareBuild(
   const rules = trustRequirement(policy, repository);
   const lock = await locking;
   const verifier = askOnce(tools.verifier);
-  const locked = options.update ? null : findLocked(request, lock);
-  if (locked) beginVerifying(locked, rules, verifier, tools.clock, signal);
+  const expected = options.update ? null : await expectBase(request, lock, loaded, tools);
+  if (expected) beginVerifying(expected, rules, verifier, tools.clock, signal);
   const assets = tools.assets();
   assets.catch(() => undefined);
   const platform = await asking;
@@ -140,6 +143,9 @@ export async function prepareBuild(
     `${repository}@${resolved.digest}${resolved.version === null ? '' : ` (${resolved.version})`}`,
   );
   const base = await verifyBase(resolved, rules, verifier, tools.clock, signal);
+  if (loaded.isAdHoc && expected?.digest !== base.digest) {
+    await tools.lastBases.set(sha256(canonicalJson(request)), base.digest);
+  }
 
   if (policy.layers.some((layer) => layer.floors.cosign !== undefined)) {
     checkFloors(policy, { cosign: await tools.verifier.version(signal) });
@@ -191,6 +197,18 @@ export async function prepareBuild(
     lock: newLock,
     lockChanges,
   };
+}
+
+/** The base that a request will probably mean: cosign can begin with it. What it does mean is resolved all the same. */
+async function expectBase(
+  request: BaseRequest,
+  lock: Lock | null,
+  { isAdHoc }: LoadedSandbox,
+  { lastBases }: PrepareTools,
+): Promise<DigestReference | null> {
+  if (!isAdHoc) return findLocked(request, lock);
+  const last = await lastBases.get(sha256(canonicalJson(request)));
+  return isDigest(last) ? { ...parseRepository(request.image), digest: last } : null;
 }
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */

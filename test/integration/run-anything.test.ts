@@ -356,6 +356,30 @@ describe('live', () => {
   });
 });
 
+test('what the README shows of it is so', async () => {
+  const section = /^## Run anything$(.*?)^## /ms.exec(await readFile('README.md', 'utf8'))?.[1] ?? '';
+  const shown = /^```console\n(.*?)^```/ms.exec(section)?.[1] ?? '';
+  const commands = shown.split(/^\$ /m).slice(1);
+  expect(commands.length).toBeGreaterThan(3);
+  for (const text of commands) {
+    const [command = '', ...output] = text.split('\n');
+    const script = `sjs() { "${process.execPath}" dist/cli/main.cjs "$@"; }; ${command}`;
+    const env = {
+      PATH: process.env['PATH'],
+      HOME: home,
+      SJS_HOME: join(home, 'sjs'),
+      SJS_POLICY: world.policyFile,
+    };
+    const stdout = execFileSync('sh', ['-c', script], {
+      encoding: 'utf8',
+      env,
+      stdio: 'pipe',
+      timeout: 60_000,
+    });
+    expect({ command, stdout }).toEqual({ command, stdout: output.join('\n') });
+  }
+});
+
 describe('the examples', () => {
   test.each([
     [['examples/hello-world.js'], 'Hello, world!\n'],

@@ -56,10 +56,18 @@ export async function declare(
   const resources = {
     resources: { ...writeResources(grants.limits), ...(isServer && { timeout: SERVER_TIMEOUT }) },
   };
+  // Then nothing in it was chosen by anybody but the name of the file.
+  const fitsSchema =
+    args.length === 0 &&
+    grants.command === null &&
+    [grants.env, grants.secrets, grants.limits, grants.ports, grants.egress].every(
+      (given) => Object.keys(given).length === 0,
+    );
   const loaded = await parseWritten(
     merge({ ...written, spec: { ...written.spec, ...resources } }, grants),
     file,
     valid,
+    { fitsSchema },
   );
   return {
     ...loaded,
@@ -135,13 +143,18 @@ function writeResources(limits: Partial<Resources>): Readonly<Record<string, unk
 }
 
 /** Through the same door as any sandbox.yaml: JSON is YAML, in ASCII always so. */
-async function parseWritten(written: object, file: string, valid?: ValidTexts): Promise<LoadedSandbox> {
+async function parseWritten(
+  written: object,
+  file: string,
+  valid?: ValidTexts,
+  options: { readonly fitsSchema?: boolean } = {},
+): Promise<LoadedSandbox> {
   const lines = Object.entries(written).map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`);
   const text = lines
     .join('')
     .replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   try {
-    return { ...(await parseSandbox(Buffer.from(text), file, valid)), digest: sha256(text) };
+    return { ...(await parseSandbox(Buffer.from(text), file, valid, options)), digest: sha256(text) };
   } catch (error) {
     throw error instanceof SjsError ? asFlagError(error) : error;
   }

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
@@ -140,7 +141,7 @@ async function loadFile(
 
 async function readBeginning(file: string): Promise<Buffer> {
   try {
-    const handle = await open(file, 'r');
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(LOOKED_AT_BYTES), 0, LOOKED_AT_BYTES, 0);
       return buffer.subarray(0, bytesRead);

@@ -229,3 +229,19 @@ test.each([
       : `it imports ${names.join(', ')}, and is sealed alone: give its folder to have all of it`,
   );
 });
+
+test('what sjs writes of a file by itself fits the schema, which it is not held against', async () => {
+  const names = ['a.js', 'A b.mjs', '-x.cjs', 'é\u{1f600}.ts', `${'n'.repeat(200)}.js`, '"q\'.js', '{.js'];
+  const folder = await makeFolder(Object.fromEntries(names.map((name) => [name, ''])));
+  const sandboxOf = async (name: string, limits: Grants['limits']) =>
+    (await loadPath(join(folder, name), { ...NOTHING, out: true, limits })).loaded.sandbox;
+  for (const name of names) {
+    // With a limit the schema is asked.
+    const asked = await sandboxOf(name, { pids: 64 });
+    expect(await sandboxOf(name, {})).toEqual({ ...asked, resources: {} });
+  }
+});
+
+test.each(['a\u0001.js', 'a\\b.js', 'a\u202e.js'])('a file called %j is no source', async (name) => {
+  await expect(load({ [name]: '' }, name)).rejects.toMatchObject({ code: 'USAGE' });
+});
