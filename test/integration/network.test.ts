@@ -379,8 +379,8 @@ test('what is left between network and container is found by the network alone',
   expect(await leftOf(runId)).toBe('');
 });
 
-test('sixteen isolated runs at a time have a network each', async () => {
+test('isolated runs at the same time have a network each', async () => {
   const code = `process.stdout.write(Object.values(require('os').networkInterfaces()).flat().find(({ internal }) => !internal).address)`;
-  const finished = await Promise.all(Array.from({ length: 16 }, () => run(isolated(), code)));
-  expect(new Set(finished.map(({ stdout }) => stdout.toString())).size).toBe(16);
+  const finished = await Promise.all(Array.from({ length: 6 }, () => run(isolated(), code)));
+  expect(new Set(finished.map(({ stdout }) => stdout.toString())).size).toBe(6);
 }, 120_000);
