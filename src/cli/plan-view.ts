@@ -1,4 +1,4 @@
-import { formatBytes, formatCpu, formatDuration, type Sjs } from '../index.js';
+import { formatBytes, formatCpu, formatDuration, formatEgress, formatPort, type Sjs } from '../index.js';
 import type { Colors } from './output.js';
 import { describeSigner } from './signer.js';
 import { cleanLine } from './terminal.js';
@@ -57,7 +57,7 @@ function rightsOf({ user, rights }: BuildPlan): Row[] {
   const allowed = Object.entries(permissions).flatMap(([name, isAllowed]) => (isAllowed ? [name] : []));
   return [
     ['user', user],
-    ['network', rights.network.mode],
+    ...networkOf(rights.network),
     ['writes to', `/tmp (${formatBytes(filesystem.tmpBytes)})${outOf(filesystem.outBytes)}`],
     ['secrets', secrets.length === 0 ? 'none' : secrets.join(', ')],
     [
@@ -66,6 +66,16 @@ function rightsOf({ user, rights }: BuildPlan): Row[] {
     ],
     ['runtime', rights.runtime],
     ['seccomp', rights.seccompDigest],
+  ];
+}
+
+function networkOf(network: BuildPlan['rights']['network']): Row[] {
+  if (network.mode === 'none') return [['network', 'none']];
+  const list = (texts: readonly string[]): string => (texts.length === 0 ? 'none' : texts.join(', '));
+  return [
+    ['network', network.mode],
+    ['egress', list(network.egress.map(formatEgress))],
+    ['ports', list(network.ports.map(formatPort))],
   ];
 }
 

@@ -76,6 +76,16 @@ async function checkEngine(machine: Machine, signal?: AbortSignal): Promise<Mach
         ? 'update it; until then floors: in a policy can refuse it'
         : 'docs/security-model.md says what that means',
     })),
+    ...(facts.portWarning === null
+      ? []
+      : [
+          {
+            name: 'engine',
+            status: 'warning',
+            message: facts.portWarning,
+            next: 'update it, or publish no ports (allow.ports: [] in a policy)',
+          } as const,
+        ]),
     ...facts.missingControls.map(({ control, reason }): MachineCheck => ({
       name: `control ${control}`,
       status: 'failed',

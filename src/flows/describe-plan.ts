@@ -1,5 +1,6 @@
 import { flattenLeaves } from '../model/flatten.js';
 import type { Lock } from '../model/lock.js';
+import { formatEgress, formatPort } from '../model/network.js';
 import type { SealedPlan } from '../model/run-plan.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import type { LockChange } from '../stages/lock/lock-file.js';
@@ -112,8 +113,7 @@ async function findPrevious(
 
 /** The differences between two sealed plans, leaf by leaf. */
 export function compareRights(before: SealedPlan, after: SealedPlan): readonly RightChange[] {
-  const from = flattenLeaves(before);
-  const to = flattenLeaves(after);
+  const [from, to] = [flattenLeaves(inWords(before)), flattenLeaves(inWords(after))];
   return [...new Set([...from.keys(), ...to.keys()])]
     .filter((right) => JSON.stringify(from.get(right)) !== JSON.stringify(to.get(right)))
     .map((right) => ({
@@ -124,9 +124,17 @@ export function compareRights(before: SealedPlan, after: SealedPlan): readonly R
     }));
 }
 
+/** Declared traffic as it is written: lists of texts can be compared. */
+function inWords(plan: SealedPlan): object {
+  const { network } = plan;
+  if (network.mode === 'none') return plan;
+  const [ports, egress] = [network.ports.map(formatPort), network.egress.map(formatEgress)];
+  return { ...plan, network: { mode: network.mode, ports, egress } };
+}
+
 function isWider(from: unknown, to: unknown): boolean {
   if (typeof to === 'number') return typeof from !== 'number' || to > from;
   if (typeof to === 'boolean') return to;
   if (Array.isArray(to)) return to.some((item) => !Array.isArray(from) || !from.includes(item));
-  return to !== null && to !== undefined;
+  return to !== null && to !== undefined && to !== 'none';
 }

@@ -8,7 +8,13 @@ import { planRun } from '../stages/plan/plan-run.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
-import { executeRun, requireControls, type RunOutput, type RunTools } from './run-sandbox.js';
+import {
+  executeRun,
+  requireControls,
+  withPortWarning,
+  type RunOutput,
+  type RunTools,
+} from './run-sandbox.js';
 
 /** A replay: both records and the verdict. */
 export interface ReplayResult {
@@ -58,7 +64,7 @@ export async function replayRun(
       plan,
       request,
       policy,
-      facts: Promise.resolve(requireControls(facts, policy)),
+      facts: Promise.resolve(requireControls(withPortWarning(facts, plan), policy)),
       replayOf: original.id,
     },
     { ...output, stdin: stdin && original.stdin?.bytes === 0 ? Readable.from([]) : stdin },

@@ -91,8 +91,18 @@ export async function runSandbox(
       next: 'leave --out out, or declare spec.filesystem.out and build again',
     });
   }
-  const facts = probing.then((found) => requireControls(found, policy));
+  const facts = probing.then((found) => requireControls(withPortWarning(found, plan), policy));
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
+}
+
+/**
+ * Before Engine 28 others on the same link as this machine can reach what is published on 127.0.0.1 alone: the engine
+ * rewrites the address before the kernel would refuse it. The record of a run that publishes says so.
+ */
+export function withPortWarning(facts: EngineFacts, { network }: Pick<RunPlan, 'network'>): EngineFacts {
+  const publishes = network.mode === 'isolated' && network.ports.length > 0;
+  if (!publishes || facts.portWarning === null) return facts;
+  return { ...facts, warnings: [...facts.warnings, facts.portWarning] };
 }
 
 /** A control that the engine cannot enforce, or an engine below the policy's floors, is refused before anything runs. */

@@ -5,6 +5,8 @@ import type { Control, RunPlan } from '../model/run-plan.js';
 
 /** What an engine is, and which controls it can enforce on this machine. */
 export interface EngineFacts extends EngineRecord {
+  /** What a run that publishes ports must know of this engine; null when there is nothing. */
+  readonly portWarning: string | null;
   /** Controls it cannot enforce, each with the reason. A run that needs one is refused before it starts. */
   readonly missingControls: readonly { readonly control: Control; readonly reason: string }[];
 }

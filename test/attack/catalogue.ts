@@ -382,6 +382,32 @@ export const CASES = {
     control: 'NetworkMode: none, no published ports',
     removed: 'NetworkMode: bridge',
   },
+  N11: {
+    tried: 'reach another server through a declared name: other, absent or misspelt server names',
+    control: 'the gateway compares the TLS server name, or the Host, with what is declared',
+    removed: 'the gateway: the same connection from the engine’s own network',
+  },
+  N13: {
+    tried: 'keep the network by staying connected while the run is ended',
+    control: 'sandbox and gateway go before the network',
+    removed: 'that order: docker network rm with a container on it',
+  },
+  N14: {
+    tried:
+      'reach the host, or metadata, from an isolated network: the bridge’s own address, each neighbour, each address of the host',
+    control: 'an internal network on which the host has no address, proven by a probe',
+    removed: 'inhibit_ipv4: a plain internal network',
+  },
+  N15: {
+    tried: 'carry a secret out in DNS questions from an isolated network',
+    control: 'nobody resolves but the gateway, which forwards no question',
+    removed: 'both: a network of the engine with a resolver',
+  },
+  N16: {
+    tried: 'reach another isolated run',
+    control: 'a network of its own for each run',
+    removed: 'that: two containers on one network',
+  },
 
   // b10 Run: resources
   R01: { tried: 'use more CPU than its share', control: 'NanoCpus', removed: 'NanoCpus' },

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createWebServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
@@ -337,3 +337,50 @@ test('a run whose gateway is killed ends, says so, and leaves nothing', async ()
   });
   expect(await leftOf(runId)).toBe('');
 });
+
+test('of an sjs that is killed the gateway goes at once, and the rest with the next command', async () => {
+  const runId = makeRunId();
+  const program = await world.bundle('test/support/engine-child.ts', 'engine-child.mjs');
+  const plan = world.plan({
+    network: isolated({ egress: [{ name: 'a.test', port: 443, address: HOST }] }),
+    code: 'console.log("up"); setInterval(() => {}, 1000)',
+    resources: { timeoutMs: 5000 },
+  });
+  const home = `${world.folder}/home`;
+  const child = spawn(process.execPath, [program, runId, home, world.folder, JSON.stringify(plan)]);
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  while (!said.includes('up')) await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const stateOf = async (name: string) =>
+    (await execute('docker', ['inspect', '--format', '{{.State.Status}}', name])).stdout.trim();
+  while ((await stateOf(gatewayName(runId))) !== 'exited')
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  const left = (await world.engine.listRuns(home)).find((one) => one.runId === runId);
+  expect(left).toBeDefined();
+  const outcome = await world.engine.recover(
+    left!,
+    { timeoutMs: 5000, outputBytes: 1024 },
+    { onStdout: () => undefined, onStderr: () => undefined, onEnded: () => Promise.resolve() },
+  );
+  expect(outcome).toMatchObject({ end: 'timed-out' });
+  expect(await leftOf(runId)).toBe('');
+}, 60_000);
+
+test('what is left between network and container is found by the network alone', async () => {
+  const runId = makeRunId();
+  const network = networkAt(runId, 4090);
+  await world.client.docker.createNetwork(networkOptions(runId, world.owner, network, '26.1.5'));
+  const left = (await world.engine.listRuns(world.owner.home)).find((one) => one.runId === runId);
+  expect(left).toBeDefined();
+  const streams = { onStdout: () => undefined, onStderr: () => undefined, onEnded: () => Promise.resolve() };
+  expect(await world.engine.recover(left!, { timeoutMs: 1, outputBytes: 1 }, streams)).toBeNull();
+  expect(await leftOf(runId)).toBe('');
+});
+
+test('isolated runs at the same time have a network each', async () => {
+  const code = `process.stdout.write(Object.values(require('os').networkInterfaces()).flat().find(({ internal }) => !internal).address)`;
+  const finished = await Promise.all(Array.from({ length: 6 }, () => run(isolated(), code)));
+  expect(new Set(finished.map(({ stdout }) => stdout.toString())).size).toBe(6);
+}, 120_000);

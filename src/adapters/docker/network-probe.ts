@@ -59,6 +59,27 @@ export async function proveIsolation(
 ): Promise<void> {
   const key = sha256(`${engine.id}\n${engine.version}\n${hasIsolatedMode(engine.version)}`);
   if ((await proofs.get(key)) === true) return;
+  // Runs that begin at the same time wait for one proof.
+  const begun = proving.get(client);
+  const proof = begun ?? probe(client, runId, owner, plan, engine);
+  if (!begun) proving.set(client, proof);
+  try {
+    await proof;
+  } finally {
+    if (!begun) proving.delete(client);
+  }
+  if (!begun) await proofs.set(key, true);
+}
+
+const proving = new WeakMap<DockerClient, Promise<void>>();
+
+async function probe(
+  client: DockerClient,
+  runId: string,
+  owner: Owner,
+  plan: RunPlan,
+  engine: { readonly version: string },
+): Promise<void> {
   const probeId = `${runId}-probe`;
   try {
     const network = await createRunNetwork(client, probeId, owner, engine.version);
@@ -74,7 +95,6 @@ export async function proveIsolation(
     await removeContainer(client, sandboxName(probeId)).catch(() => undefined);
     await removeNetwork(client, networkName(probeId)).catch(() => undefined);
   }
-  await proofs.set(key, true);
 }
 
 /** What a container on the network reaches, in words. */

@@ -46,6 +46,9 @@ export function readFacts(versionAnswer: unknown, infoAnswer: unknown): EngineFa
     runtime: 'runc',
     runtimeVersion: runc === null ? null : cleanWords(runc),
     kernel: kernel === null ? null : cleanWords(kernel),
+    portWarning: isBelow(engine, '28.0.0')
+      ? `Docker Engine ${engine} is older than 28: published ports can be reached by neighbours on the same link as this machine, even those of 127.0.0.1`
+      : null,
     warnings: warnings(engine, runc, info, options),
     missingControls,
   };

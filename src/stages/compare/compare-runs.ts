@@ -29,6 +29,10 @@ export function compareRuns(original: RunRecord, replay: RunRecord): ReplayVerdi
   const stateCompared = compareEnds(original, replay, findings);
   for (const name of ['stdout', 'stderr'] as const) compareStream(name, original, replay, findings);
   compareArtifacts(original, replay, findings);
+  if (original.network.mode !== 'none' && original.network.gateway !== null) {
+    const reason = 'what others sent, and when, is not kept: output may differ by it';
+    findings.notCompared.push({ field: 'network.connections', reason });
+  }
   return {
     reproduced: stateCompared && findings.differences.length === 0,
     ...findings,

@@ -29,9 +29,14 @@ test('an engine that has everything', () => {
     runtime: 'runc',
     runtimeVersion: '1.4.3',
     kernel: '6.12.1',
+    portWarning: null,
     warnings: [],
     missingControls: [],
   });
+});
+
+test('an engine before 28 does not keep published ports to this machine', () => {
+  expect(readFacts({ ...version, Version: '27.5.1' }, info).portWarning).toMatch(/27\.5\.1 .* neighbours/);
 });
 
 test.each<[object, string]>([

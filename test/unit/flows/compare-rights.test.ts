@@ -1,0 +1,21 @@
+import { expect, test } from '@jest/globals';
+import { compareRights } from '../../../src/flows/describe-plan.js';
+import type { Network } from '../../../src/model/network.js';
+import type { SealedPlan } from '../../../src/model/run-plan.js';
+
+const isolated = (...names: string[]): Network => ({
+  mode: 'isolated',
+  ports: [],
+  egress: names.map((name) => ({ name, port: 443, address: null })),
+});
+const compare = (before: Network, after: Network) =>
+  compareRights({ network: before } as SealedPlan, { network: after } as SealedPlan).map(
+    ({ right, widened }) => [right, widened],
+  );
+
+test('another name to reach is more, one less is not', () => {
+  expect(compare(isolated('a.test'), isolated('a.test', 'b.test'))).toEqual([['network.egress', true]]);
+  expect(compare(isolated('a.test', 'b.test'), isolated('b.test'))).toEqual([['network.egress', false]]);
+  expect(compare({ mode: 'none' }, isolated('a.test'))).toContainEqual(['network.mode', true]);
+  expect(compare(isolated('a.test'), { mode: 'none' })).toContainEqual(['network.mode', false]);
+});
