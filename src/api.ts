@@ -4,6 +4,8 @@ import type { DoctorReport } from './flows/check-machine.js';
 import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
 import type { ImageDiff } from './flows/diff-images.js';
+import type { ExportResult } from './flows/export-image.js';
+import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
@@ -124,6 +126,17 @@ export interface Sjs {
   ) => Promise<{ readonly labels: SealedLabels; readonly env: Readonly<Record<string, string>> }>;
   /** Writes the sealed source and a sandbox.yaml into a new or empty folder: building it gives the same seal. */
   readonly cloneImage: (target: string, directory: string, options?: Abortable) => Promise<CloneResult>;
+  /** Writes a sealed image (or a run's) with its finished runs as one OCI archive; `runs` chooses those by id. */
+  readonly exportImage: (
+    target: string,
+    file: string,
+    options?: Abortable & { readonly runs?: readonly string[] },
+  ) => Promise<ExportResult>;
+  /** Takes an export in; a seal that was not made here only when `trust` is that seal, whole. */
+  readonly importImage: (
+    file: string,
+    options?: Abortable & { readonly trust?: string },
+  ) => Promise<ImportResult>;
   /** How two sealed images differ: rights, base, program, environment, files. */
   readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
   /** Removes the tag and the index entry; records stay. */

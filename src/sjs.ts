@@ -195,6 +195,15 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { cloneImage }] = await Promise.all([runTools(), import('./flows/clone-image.js')]);
       return cloneImage(target, directory, tools, given.signal);
     },
+    async exportImage(target, file, given = {}) {
+      const [tools, { exportImage }] = await Promise.all([runTools(), import('./flows/export-image.js')]);
+      const runs = given.runs && (await Promise.all(given.runs.map((id) => tools.store.findRecord(id))));
+      return exportImage(target, file, runs ?? null, tools, given.signal);
+    },
+    async importImage(file, given = {}) {
+      const [tools, { importImage }] = await Promise.all([runTools(), import('./flows/import-image.js')]);
+      return importImage(file, given.trust ?? null, tools, given.signal);
+    },
     async diffImages(from, to, given = {}) {
       const [tools, { diffImages }] = await Promise.all([runTools(), import('./flows/diff-images.js')]);
       return diffImages(from, to, tools, given.signal);

@@ -125,6 +125,16 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'change a sealed image in your editor and build it anew',
     load: async () => (await import('./verbs/edit.js')).editVerb,
   },
+  export: {
+    group: 'Sealed images',
+    summary: 'write a sealed image and its runs to a file',
+    load: async () => (await import('./verbs/export.js')).exportVerb,
+  },
+  import: {
+    group: 'Sealed images',
+    summary: 'take in what sjs export wrote, to replay it here',
+    load: async () => (await import('./verbs/import.js')).importVerb,
+  },
   verify: {
     group: 'Sealed images',
     summary: 'check a sealed image from its base to its seal',

@@ -75,7 +75,8 @@ export async function findEntry(
 
 function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {
   if (form === 'tag') return entry.tag === target || entry.tag === `sjs/${target}`;
-  if (form === 'name') return entry.name === target;
+  // A name means what was built here (SPEC §7): nobody else's seal comes in between.
+  if (form === 'name') return entry.name === target && !entry.imported;
   return isDigest(target)
     ? entry.seal === target
     : entry.seal.startsWith(target.startsWith('sha256:') ? target : `sha256:${target}`);

@@ -42,6 +42,8 @@ export interface RecordStore {
   readonly home: string;
   /** Writes or replaces one record. */
   saveRecord(record: RunRecord): Promise<void>;
+  /** The record in a text from elsewhere; `STORE_INVALID` with that place for what is none, or of another id. */
+  parseRecord(text: string, place: string, id: string): RunRecord;
   /** The record by full id or unique prefix of at least 6; `RUN_NOT_FOUND`, `TARGET_AMBIGUOUS`. */
   findRecord(idOrPrefix: string): Promise<RunRecord>;
   /** Newest first, at most `limit`; unreadable files are reported to `onInvalid` and passed over. */

@@ -35,6 +35,8 @@ const VERBS = [
     'diff',
     'clone',
     'edit',
+    'export',
+    'import',
     'verify',
     'base import',
     'base ls',

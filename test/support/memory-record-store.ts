@@ -23,6 +23,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       if (!isUlid(record.id)) throw new SjsError('STORE_INVALID', 'not the id of a run');
       await Promise.resolve(records.set(record.id, copy(record)));
     },
+    parseRecord: (text) => JSON.parse(text) as RunRecord,
     findRecord: async (idOrPrefix) => {
       await Promise.resolve();
       const prefix = idOrPrefix.toUpperCase();

@@ -6,6 +6,7 @@ import { BlobFiles, pruneCutoff } from './blobs.js';
 import { CacheFiles } from './cache.js';
 import { HomeFolder } from './home-folder.js';
 import { ImageFiles } from './images.js';
+import { parseRecord } from './record-shape.js';
 import { RecordFiles } from './records.js';
 import { SignalFiles } from './signals.js';
 import { invalidFile } from './store-error.js';
@@ -33,6 +34,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   return {
     home: home.path,
     saveRecord: (record) => records.save(record),
+    parseRecord,
     findRecord: (idOrPrefix) => records.find(idOrPrefix),
     listRecords: (query) => records.list(query),
     listOpen: () => records.listOpen(),

@@ -53,6 +53,8 @@ const FLAGS: Record<string, readonly string[]> = {
   diff: [],
   clone: [],
   edit: [],
+  export: ['--run RUN …', '--no-runs'],
+  import: ['--trust SEAL'],
   verify: [],
   'base import': ['--sign-key KEY', '--trust'],
   'base ls': [],
