@@ -116,6 +116,9 @@ export interface Sjs {
   readonly watchUsage: (id: string, options?: Abortable) => AsyncIterable<UsageSample>;
   readonly removeRun: (id: string) => Promise<RunRecord>;
 
+  /** The index of seals and the records as they stand on disk: no engine is asked, and nothing recovered. */
+  readonly listEntries: () => Promise<readonly IndexEntry[]>;
+  readonly listRecords: (query?: RecordQuery) => Promise<readonly RunRecord[]>;
   readonly listImages: () => Promise<readonly ListedImage[]>;
   /** By tag, seal or name; the seal is checked. */
   readonly inspectImage: (target: string) => Promise<InspectedImage>;
@@ -141,7 +144,8 @@ export interface Sjs {
   readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
-  readonly prune: (options?: Abortable) => Promise<PruneResult>;
+  /** Removes what retention has outlived; with `dryRun` it only says what that would be. */
+  readonly prune: (options?: Abortable & { readonly dryRun?: boolean }) => Promise<PruneResult>;
 
   /** The policy in force for a folder (default: the operator's alone), and where each line comes from. */
   readonly explainPolicy: (directory?: string) => Promise<PolicyExplanation>;

@@ -165,6 +165,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return record;
     },
 
+    listEntries: async () => (await store()).listImages(),
+    listRecords: async (query = {}) => (await store()).listRecords(query),
     async listImages() {
       const [records, imageStore] = await Promise.all([store(), images()]);
       const [entries, present] = await Promise.all([
@@ -228,8 +230,9 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async prune(given = {}) {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
-      await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
-      return prune(tools, given.signal);
+      const dryRun = given.dryRun ?? false;
+      if (!dryRun) await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
+      return prune(tools, { dryRun, signal: given.signal });
     },
 
     async explainPolicy(directory) {

@@ -170,6 +170,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'say what this machine has and lacks, and how to mend it',
     load: async () => (await import('./verbs/doctor.js')).doctorVerb,
   },
+  completion: {
+    group: 'Machine',
+    summary: 'print the script that completes verbs, options, tags and runs',
+    load: async () => (await import('./verbs/completion.js')).completionVerb,
+  },
   version: {
     group: 'Machine',
     summary: 'print the version of sjs',

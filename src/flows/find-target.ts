@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import { isDigest } from '../model/digest.js';
 import { LABEL_PREFIX, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
+import { isUlid } from '../model/ulid.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
@@ -69,7 +70,9 @@ export async function findEntry(
   }
   if (form === 'tag') await refuseForeign(target, tools.images, signal);
   throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
-    next: 'sjs images lists what was built here; sjs build makes one',
+    next: isUlid(target.toUpperCase())
+      ? `that is the id of a run: sjs replay ${target}`
+      : 'sjs images lists what was built here; sjs build makes one',
   });
 }
 

@@ -72,7 +72,7 @@ export interface RecordStore {
    * Removes contents that no record refers to; returns how many and how large. What is younger than an hour or than
    * the oldest open run stays: its record may still be on the way.
    */
-  pruneBlobs(): Promise<{ readonly count: number; readonly bytes: number }>;
+  pruneBlobs(plan?: PrunePlan): Promise<{ readonly count: number; readonly bytes: number }>;
 
   /** Enters a seal in the index. */
   saveImage(entry: IndexEntry): Promise<void>;
@@ -90,6 +90,12 @@ export interface RecordStore {
 
   /** Removes half-written files of processes that are gone; returns how many. For recovery. */
   removeStaleTemp(): Promise<number>;
+}
+
+/** A look at what pruning would do. */
+export interface PrunePlan {
+  /** Nothing is removed, and these records count as removed already. */
+  readonly without?: readonly string[];
 }
 
 /** Which records to list. */

@@ -115,10 +115,10 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       return Readable.from(chunks(), { objectMode: false });
     },
     hasBlob: (digest) => Promise.resolve(blobs.has(digest)),
-    pruneBlobs: () => {
-      const text = JSON.stringify([...records.values()]);
+    pruneBlobs: ({ without } = {}) => {
+      const text = JSON.stringify([...records.values()].filter(({ id }) => !without?.includes(id)));
       const gone = [...blobs].filter(([digest]) => !text.includes(digest));
-      for (const [digest] of gone) blobs.delete(digest);
+      if (!without) for (const [digest] of gone) blobs.delete(digest);
       return Promise.resolve({
         count: gone.length,
         bytes: gone.reduce((sum, [, content]) => sum + content.length, 0),

@@ -45,12 +45,13 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     openGrowing: (name) => blobs.openGrowing(name),
     openBlob: (digest) => blobs.open(digest),
     hasBlob: (digest) => blobs.has(digest),
-    pruneBlobs: async () => {
+    pruneBlobs: async ({ without } = {}) => {
       const now = clock.now();
-      await removeStaleTemp();
+      if (!without) await removeStaleTemp();
       const open = await records.listOpen();
       const oldest = open.length > 0 ? Math.min(...open.map(timeOfUlid)) : null;
-      return blobs.prune(await records.listDigests(), pruneCutoff(now, oldest));
+      const kept = await records.listDigests(without);
+      return blobs.prune(kept, pruneCutoff(now, oldest), without !== undefined);
     },
     saveImage: (entry) => images.save(entry),
     listImages: (onInvalid) => Promise.resolve().then(() => images.list(onInvalid)),

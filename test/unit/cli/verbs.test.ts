@@ -47,7 +47,7 @@ const FLAGS: Record<string, readonly string[]> = {
   wait: [],
   inspect: [],
   rm: ['-f --force'],
-  prune: [],
+  prune: ['--dry-run'],
   images: ['-q --quiet'],
   env: [],
   diff: [],
@@ -62,6 +62,7 @@ const FLAGS: Record<string, readonly string[]> = {
   'policy show': [],
   'policy explain': [],
   doctor: [],
+  completion: ['--words LINE (hidden)'],
   version: [],
 };
 
