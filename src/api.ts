@@ -4,6 +4,8 @@ import type { DoctorReport } from './flows/check-machine.js';
 import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
 import type { ImageDiff } from './flows/diff-images.js';
+import type { ExportResult } from './flows/export-image.js';
+import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
@@ -126,6 +128,9 @@ export interface Sjs {
   readonly watchUsage: (id: string, options?: Abortable) => AsyncIterable<UsageSample>;
   readonly removeRun: (id: string) => Promise<RunRecord>;
 
+  /** The index of seals and the records as they stand on disk: no engine is asked, and nothing recovered. */
+  readonly listEntries: () => Promise<readonly IndexEntry[]>;
+  readonly listRecords: (query?: RecordQuery) => Promise<readonly RunRecord[]>;
   readonly listImages: () => Promise<readonly ListedImage[]>;
   /** By tag, seal or name; the seal is checked. */
   readonly inspectImage: (target: string) => Promise<InspectedImage>;
@@ -136,11 +141,23 @@ export interface Sjs {
   ) => Promise<{ readonly labels: SealedLabels; readonly env: Readonly<Record<string, string>> }>;
   /** Writes the sealed source and a sandbox.yaml into a new or empty folder: building it gives the same seal. */
   readonly cloneImage: (target: string, directory: string, options?: Abortable) => Promise<CloneResult>;
+  /** Writes a sealed image (or a run's) with its finished runs as one OCI archive; `runs` chooses those by id. */
+  readonly exportImage: (
+    target: string,
+    file: string,
+    options?: Abortable & { readonly runs?: readonly string[] },
+  ) => Promise<ExportResult>;
+  /** Takes an export in; a seal that was not made here only when `trust` is that seal, whole. */
+  readonly importImage: (
+    file: string,
+    options?: Abortable & { readonly trust?: string },
+  ) => Promise<ImportResult>;
   /** How two sealed images differ: rights, base, program, environment, files. */
   readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
-  readonly prune: (options?: Abortable) => Promise<PruneResult>;
+  /** Removes what retention has outlived; with `dryRun` it only says what that would be. */
+  readonly prune: (options?: Abortable & { readonly dryRun?: boolean }) => Promise<PruneResult>;
 
   /** The policy in force for a folder (default: the operator's alone), and where each line comes from. */
   readonly explainPolicy: (directory?: string) => Promise<PolicyExplanation>;

@@ -84,6 +84,7 @@ export const ERROR_CODES = {
   SEAL_MISMATCH: 'refused',
   SEAL_UNTRUSTED: 'refused',
   SEAL_IMAGE_MISSING: 'not-found',
+  IMPORT_INVALID: 'usage',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

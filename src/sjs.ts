@@ -185,6 +185,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return record;
     },
 
+    listEntries: async () => (await store()).listImages(),
+    listRecords: async (query = {}) => (await store()).listRecords(query),
     async listImages() {
       const [records, imageStore] = await Promise.all([store(), images()]);
       const [entries, present] = await Promise.all([
@@ -215,6 +217,15 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { cloneImage }] = await Promise.all([runTools(), import('./flows/clone-image.js')]);
       return cloneImage(target, directory, tools, given.signal);
     },
+    async exportImage(target, file, given = {}) {
+      const [tools, { exportImage }] = await Promise.all([runTools(), import('./flows/export-image.js')]);
+      const runs = given.runs && (await Promise.all(given.runs.map((id) => tools.store.findRecord(id))));
+      return exportImage(target, file, runs ?? null, tools, given.signal);
+    },
+    async importImage(file, given = {}) {
+      const [tools, { importImage }] = await Promise.all([runTools(), import('./flows/import-image.js')]);
+      return importImage(file, given.trust ?? null, tools, given.signal);
+    },
     async diffImages(from, to, given = {}) {
       const [tools, { diffImages }] = await Promise.all([runTools(), import('./flows/diff-images.js')]);
       return diffImages(from, to, tools, given.signal);
@@ -239,8 +250,9 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async prune(given = {}) {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
-      await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
-      return prune(tools, given.signal);
+      const dryRun = given.dryRun ?? false;
+      if (!dryRun) await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
+      return prune(tools, { dryRun, signal: given.signal });
     },
 
     async explainPolicy(directory) {

@@ -81,6 +81,7 @@ function optionRows(options: Readonly<Record<string, OptionSpec>>): Row[] {
 }
 
 function section(title: string, rows: readonly Row[], colors: Colors): string[] {
+  if (rows.length === 0) return [];
   const width = Math.max(...rows.map(([left]) => left.length));
   return [colors.bold(title), ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`), ''];
 }

@@ -125,6 +125,16 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'change a sealed image in your editor and build it anew',
     load: async () => (await import('./verbs/edit.js')).editVerb,
   },
+  export: {
+    group: 'Sealed images',
+    summary: 'write a sealed image and its runs to a file',
+    load: async () => (await import('./verbs/export.js')).exportVerb,
+  },
+  import: {
+    group: 'Sealed images',
+    summary: 'take in what sjs export wrote, to replay it here',
+    load: async () => (await import('./verbs/import.js')).importVerb,
+  },
   verify: {
     group: 'Sealed images',
     summary: 'check a sealed image from its base to its seal',
@@ -159,6 +169,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     group: 'Machine',
     summary: 'say what this machine has and lacks, and how to mend it',
     load: async () => (await import('./verbs/doctor.js')).doctorVerb,
+  },
+  completion: {
+    group: 'Machine',
+    summary: 'print the script that completes verbs, options, tags and runs',
+    load: async () => (await import('./verbs/completion.js')).completionVerb,
   },
   version: {
     group: 'Machine',

@@ -190,7 +190,10 @@ async function buildAndSeal(
  * A tag has twelve digits of its seal: an author can look for two contents that share them (ATTACKS S02).
  * @throws SjsError `SEAL_REFUSED` rather than move the tag of another seal.
  */
-async function refuseTaken({ tag, seal }: IndexEntry, store: RecordStore): Promise<void> {
+export async function refuseTaken(
+  { tag, seal }: IndexEntry,
+  store: Pick<RecordStore, 'listImages'>,
+): Promise<void> {
   const taken = (await store.listImages()).find((other) => other.tag === tag && other.seal !== seal);
   if (!taken) return;
   throw new SjsError('SEAL_REFUSED', `${tag} is the tag of another seal, ${taken.seal}`, {

@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import { isDigest } from '../model/digest.js';
 import { LABEL_PREFIX, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
+import { isUlid } from '../model/ulid.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
@@ -97,13 +98,16 @@ export async function findEntry(
   }
   if (form === 'tag') await refuseForeign(target, tools.images, signal);
   throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
-    next: 'sjs images lists what was built here; sjs build makes one',
+    next: isUlid(target.toUpperCase())
+      ? `that is the id of a run: sjs replay ${target}`
+      : 'sjs images lists what was built here; sjs build makes one',
   });
 }
 
 function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {
   if (form === 'tag') return entry.tag === target || entry.tag === `sjs/${target}`;
-  if (form === 'name') return entry.name === target;
+  // A name means what was built here (SPEC §7): nobody else's seal comes in between.
+  if (form === 'name') return entry.name === target && !entry.imported;
   return isDigest(target)
     ? entry.seal === target
     : entry.seal.startsWith(target.startsWith('sha256:') ? target : `sha256:${target}`);

@@ -23,8 +23,14 @@ export interface PruneTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
-/** Removes what retention has outlived: the strictest layer's age and size count. Running runs are never touched. */
-export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<PruneResult> {
+/**
+ * Removes what retention has outlived: the strictest layer's age and size count. Running runs are never touched. With
+ * `dryRun` nothing is removed, and the result says what would be.
+ */
+export async function prune(
+  tools: PruneTools,
+  { dryRun, signal }: { readonly dryRun: boolean; readonly signal?: AbortSignal | undefined },
+): Promise<PruneResult> {
   const policy = await tools.loadPolicy();
   const { ageMs, bytes: limitBytes } = effectiveRetention(policy);
   const oldest = tools.clock.now() - ageMs;
@@ -38,7 +44,7 @@ export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<Pr
       0,
     );
     if (isFinished(record) && (Date.parse(record.createdAt) < oldest || keptBytes + bytes > limitBytes)) {
-      await tools.store.removeRecord(record.id);
+      if (!dryRun) await tools.store.removeRecord(record.id);
       removed.push(record.id);
     } else {
       keptBytes += bytes;
@@ -50,10 +56,13 @@ export async function prune(tools: PruneTools, signal?: AbortSignal): Promise<Pr
   const images: string[] = [];
   for (const entry of await tools.store.listImages()) {
     if (usedSeals.has(entry.seal) || Date.parse(entry.usedAt ?? entry.createdAt) >= oldest) continue;
-    // A container uses it: another day.
-    if (!(await tools.images.remove(entry.tag, signal))) continue;
-    await tools.store.removeImage(entry.seal);
+    if (!dryRun) {
+      // A container uses it: another day.
+      if (!(await tools.images.remove(entry.tag, signal))) continue;
+      await tools.store.removeImage(entry.seal);
+    }
     images.push(entry.tag);
   }
-  return { records: removed, contents: await tools.store.pruneBlobs(), images };
+  const contents = await tools.store.pruneBlobs(dryRun ? { without: removed } : {});
+  return { records: removed, contents, images };
 }

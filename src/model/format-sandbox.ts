@@ -1,5 +1,6 @@
 import { dump } from 'js-yaml';
 import type { Digest } from './digest.js';
+import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
 import { hasUnprintable, isEnvName, isReservedEnv, runsNode } from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
@@ -43,7 +44,7 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
         tmp: formatBytes(filesystem.tmpBytes),
         ...(filesystem.outBytes !== null && { out: formatBytes(filesystem.outBytes) }),
       },
-      network: { mode: plan.network.mode },
+      network: describeNetwork(plan.network),
       resources: {
         cpu: formatCpu(resources.milliCpu),
         memory: formatBytes(resources.memoryBytes),
@@ -61,6 +62,16 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
 export function authorCommand(entrypoint: readonly string[]): readonly string[] {
   if (!runsNode(entrypoint)) return entrypoint;
   return [...entrypoint.slice(0, 1), ...entrypoint.slice(entrypoint.indexOf('--') + 1)];
+}
+
+function describeNetwork(network: Network): object {
+  if (network.mode === 'none') return { mode: 'none' };
+  const { ports, egress } = network;
+  return {
+    mode: 'isolated',
+    ...(ports.length > 0 && { ports: ports.map(formatPort) }),
+    ...(egress.length > 0 && { egress: egress.map(formatEgress) }),
+  };
 }
 
 function describeCommand(command: readonly string[]): object {

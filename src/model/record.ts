@@ -149,6 +149,10 @@ export interface RunRecord {
   readonly owner: Owner;
   /** The run this one replays. */
   readonly replayOf: string | null;
+  /** The seal was made elsewhere, and trusted so; absent for one that was made here. */
+  readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' };
+  /** The run itself was elsewhere: when its record came. */
+  readonly imported?: { readonly at: string };
   /** Why a run was refused or could not be finished; null otherwise. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }

@@ -87,6 +87,15 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
+  /** A seal that was made elsewhere: when it came, and that the operator vouched for it by typing it. */
+  readonly imported?: ImportedSeal;
+}
+
+/** How a seal that was made elsewhere came in. */
+export interface ImportedSeal {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly trustedBy: 'hand';
 }
 
 declare const sealed: unique symbol;

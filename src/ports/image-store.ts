@@ -48,6 +48,10 @@ export interface ImageStore {
     label: string,
     signal?: AbortSignal,
   ): Promise<readonly { imageId: string; tags: readonly string[]; sizeBytes: number }[]>;
+  /** An image as the engine writes it: an OCI archive with Docker's list in it (`manifest.json`). */
+  save(imageId: string, signal?: AbortSignal): Promise<Readable>;
+  /** Takes in what an archive in Docker's form holds, under the tags that its list names. */
+  load(openArchive: () => Readable, signal?: AbortSignal): Promise<void>;
   /**
    * Hands over one layer of an image, an uncompressed tar whose digest is the diff ID, without running anything of it.
    * `ENGINE_FAILED` when the engine does not have it.

@@ -42,6 +42,8 @@ export interface RecordStore {
   readonly home: string;
   /** Writes or replaces one record. */
   saveRecord(record: RunRecord): Promise<void>;
+  /** The record in a text from elsewhere; `STORE_INVALID` with that place for what is none, or of another id. */
+  parseRecord(text: string, place: string, id: string): RunRecord;
   /** The record by full id or unique prefix of at least 6; `RUN_NOT_FOUND`, `TARGET_AMBIGUOUS`. */
   findRecord(idOrPrefix: string): Promise<RunRecord>;
   /** Newest first, at most `limit`; unreadable files are reported to `onInvalid` and passed over. */
@@ -70,7 +72,7 @@ export interface RecordStore {
    * Removes contents that no record refers to; returns how many and how large. What is younger than an hour or than
    * the oldest open run stays: its record may still be on the way.
    */
-  pruneBlobs(): Promise<{ readonly count: number; readonly bytes: number }>;
+  pruneBlobs(plan?: PrunePlan): Promise<{ readonly count: number; readonly bytes: number }>;
 
   /** Enters a seal in the index. */
   saveImage(entry: IndexEntry): Promise<void>;
@@ -88,6 +90,12 @@ export interface RecordStore {
 
   /** Removes half-written files of processes that are gone; returns how many. For recovery. */
   removeStaleTemp(): Promise<number>;
+}
+
+/** A look at what pruning would do. */
+export interface PrunePlan {
+  /** Nothing is removed, and these records count as removed already. */
+  readonly without?: readonly string[];
 }
 
 /** Which records to list. */

@@ -35,6 +35,8 @@ const VERBS = [
     'diff',
     'clone',
     'edit',
+    'export',
+    'import',
     'verify',
     'base import',
     'base ls',
@@ -42,6 +44,7 @@ const VERBS = [
     'policy show',
     'policy explain',
     'doctor',
+    'completion',
     'version',
   ],
 ];
@@ -220,6 +223,11 @@ describe('what is not understood', () => {
     [['run', '--privileged', 'job'], 125, 'sjs takes no --privileged'],
     [['run', '--network', 'host', 'job'], 125, 'sjs takes no --network host'],
     [['run', '-d', 'job'], 127, 'there is no sealed image job'],
+    [
+      ['run', '01K5ZQ8V0000000000000000AA'],
+      127,
+      'that is the id of a run: sjs replay 01K5ZQ8V0000000000000000AA',
+    ],
     [['run', '-d', '-i', 'job'], 125, '-i and -d exclude each other'],
     [['run', '--detached', 'job'], 125, '--detached is for sjs itself'],
     [['run', '--secret', 'T=hunter2', 'job'], 125, 'stands on the command line'],
@@ -308,6 +316,30 @@ test('without an engine each verb that needs one says so, and the others work', 
   expect(await sjs(['run', 'job'])).toMatchObject({ status: 127, stdout: '' });
   expect(await sjs(['runs', '--json'])).toEqual({ status: 0, stdout: '[]\n', stderr: '' });
   expect(await sjs(['policy', 'show'])).toMatchObject({ status: 0, stderr: '' });
+});
+
+test('bash completes verbs, options and shells, and leaves files to itself', () => {
+  const complete = (line: string): string[] => {
+    const script = `sjs() { "$NODE" "$MAIN" "$@"; }; source <(sjs completion bash); compopt() { :; }
+COMP_LINE="$LINE"; COMP_POINT=\${#LINE}; COMP_WORDBREAKS=$' :'; _sjs; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const text = execFileSync('bash', ['-c', script], {
+      encoding: 'utf8',
+      env: {
+        PATH: process.env['PATH'],
+        NODE: process.execPath,
+        MAIN,
+        LINE: line,
+        SJS_HOME: join(folder, 'state'),
+        HOME: folder,
+      },
+    });
+    return text.trim().split('\n');
+  };
+  expect(complete('sjs re')).toEqual(['replay']);
+  expect(complete('sjs base i')).toEqual(['import']);
+  expect(complete('sjs run --mem')).toEqual(['--memory']);
+  expect(complete('sjs completion ')).toEqual(['bash', 'fish', 'zsh']);
+  expect(complete('sjs build s')).toEqual(['']);
 });
 
 test('a reader that has seen enough ends it quietly', async () => {

@@ -23,6 +23,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       if (!isUlid(record.id)) throw new SjsError('STORE_INVALID', 'not the id of a run');
       await Promise.resolve(records.set(record.id, copy(record)));
     },
+    parseRecord: (text) => JSON.parse(text) as RunRecord,
     findRecord: async (idOrPrefix) => {
       await Promise.resolve();
       const prefix = idOrPrefix.toUpperCase();
@@ -114,10 +115,10 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       return Readable.from(chunks(), { objectMode: false });
     },
     hasBlob: (digest) => Promise.resolve(blobs.has(digest)),
-    pruneBlobs: () => {
-      const text = JSON.stringify([...records.values()]);
+    pruneBlobs: ({ without } = {}) => {
+      const text = JSON.stringify([...records.values()].filter(({ id }) => !without?.includes(id)));
       const gone = [...blobs].filter(([digest]) => !text.includes(digest));
-      for (const [digest] of gone) blobs.delete(digest);
+      if (!without) for (const [digest] of gone) blobs.delete(digest);
       return Promise.resolve({
         count: gone.length,
         bytes: gone.reduce((sum, [, content]) => sum + content.length, 0),

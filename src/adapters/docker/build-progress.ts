@@ -44,6 +44,11 @@ export async function readPull(
   });
 }
 
+/** Reads the answer to a load to its end. `ENGINE_FAILED` for an error in it, and for one that breaks off. */
+export async function readLoad(stream: Readable): Promise<void> {
+  await readMessages(stream, 'ENGINE_FAILED', 'loading the image', () => undefined);
+}
+
 async function readMessages(
   stream: Readable,
   code: 'BUILD_FAILED' | 'ENGINE_FAILED',

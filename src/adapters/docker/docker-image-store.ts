@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
 import { isDigest } from '../../model/digest.js';
@@ -8,8 +8,8 @@ import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { fieldsOf, textsOf } from './answer.js';
-import { readBuild, readPull } from './build-progress.js';
-import { BUILD_MS, CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
+import { readBuild, readLoad, readPull } from './build-progress.js';
+import { BUILD_MS, CALL_MS, IMAGE_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { cleanWords, statusOf } from './engine-error.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
@@ -121,6 +121,27 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         docker.listImages({ filters: { label: [label] }, abortSignal });
       const found = await call('list images', CALL_MS, list, signal);
       return describeListed(found);
+    },
+
+    save: async (imageId, signal) => {
+      const open = async (): Promise<Readable> => (await imageAt(imageId).get()) as Readable;
+      const stream = await call('save the image', IMAGE_MS, open, signal);
+      return signal ? addAbortSignal(signal, stream) : stream;
+    },
+
+    load: async (openArchive, signal) => {
+      const archive = openArchive();
+      const load = async (abortSignal: AbortSignal): Promise<void> => {
+        const answer = (await docker.loadImage(archive, { quiet: true, abortSignal })) as Readable;
+        await readLoad(answer);
+      };
+      try {
+        await call('load the image', IMAGE_MS, load, signal);
+      } catch (error) {
+        throw archive.errored ?? error;
+      } finally {
+        archive.destroy();
+      }
     },
 
     withLayer: async ({ imageId, diffIds }, diffId, use, signal) => {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { link, open, rename, rm, stat, unlink, utimes, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -152,18 +153,27 @@ export class BlobFiles {
     return (await stat(this.path(digest)).catch(() => null))?.isFile() ?? false;
   }
 
-  /** Removes blobs that are not in `kept` and were last committed before `cutoffMs`. */
-  async prune(kept: ReadonlySet<string>, cutoffMs: number): Promise<{ count: number; bytes: number }> {
+  /** Removes blobs that are not in `kept` and were last committed before `cutoffMs`; with `dryRun` only counts them. */
+  async prune(
+    kept: ReadonlySet<string>,
+    cutoffMs: number,
+    dryRun: boolean,
+  ): Promise<{ count: number; bytes: number }> {
     let count = 0;
     let bytes = 0;
     for (const name of this.home.list(FOLDER)) {
       if (kept.has(name) || !/^[0-9a-f]{64}$/.test(name)) continue;
-      const removed = await this.removeOlder(name, cutoffMs);
+      const removed = dryRun ? this.sizeOfOlder(name, cutoffMs) : await this.removeOlder(name, cutoffMs);
       if (removed === null) continue;
       count += 1;
       bytes += removed;
     }
     return { count, bytes };
+  }
+
+  private sizeOfOlder(name: string, cutoffMs: number): number | null {
+    const found = statSync(this.home.at(FOLDER, name), { throwIfNoEntry: false });
+    return found && found.mtimeMs < cutoffMs ? found.size : null;
   }
 
   /**

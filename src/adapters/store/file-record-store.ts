@@ -6,6 +6,7 @@ import { BlobFiles, pruneCutoff } from './blobs.js';
 import { CacheFiles } from './cache.js';
 import { HomeFolder } from './home-folder.js';
 import { ImageFiles } from './images.js';
+import { parseRecord } from './record-shape.js';
 import { RecordFiles } from './records.js';
 import { SignalFiles } from './signals.js';
 import { invalidFile } from './store-error.js';
@@ -33,6 +34,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   return {
     home: home.path,
     saveRecord: (record) => records.save(record),
+    parseRecord,
     findRecord: (idOrPrefix) => records.find(idOrPrefix),
     listRecords: (query) => records.list(query),
     listOpen: () => records.listOpen(),
@@ -43,12 +45,13 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     openGrowing: (name) => blobs.openGrowing(name),
     openBlob: (digest) => blobs.open(digest),
     hasBlob: (digest) => blobs.has(digest),
-    pruneBlobs: async () => {
+    pruneBlobs: async ({ without } = {}) => {
       const now = clock.now();
-      await removeStaleTemp();
+      if (!without) await removeStaleTemp();
       const open = await records.listOpen();
       const oldest = open.length > 0 ? Math.min(...open.map(timeOfUlid)) : null;
-      return blobs.prune(await records.listDigests(), pruneCutoff(now, oldest));
+      const kept = await records.listDigests(without);
+      return blobs.prune(kept, pruneCutoff(now, oldest), without !== undefined);
     },
     saveImage: (entry) => images.save(entry),
     listImages: (onInvalid) => Promise.resolve().then(() => images.list(onInvalid)),

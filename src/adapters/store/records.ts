@@ -167,11 +167,14 @@ export class RecordFiles {
   /**
    * Hex of every digest that any record mentions. Taken from the text, so that records of a newer format or broken
    * ones keep their contents too.
+   * @param without ids of records that do not count
    */
-  async listDigests(): Promise<ReadonlySet<string>> {
+  async listDigests(without: readonly string[] = []): Promise<ReadonlySet<string>> {
+    const left = new Set(without.map((id) => `${id}${SUFFIX}`));
     const digests = new Set<string>();
     for (const [read, name] of this.home.list(RUNS).entries()) {
       if (read % BATCH === BATCH - 1) await setImmediate();
+      if (left.has(name)) continue;
       const path = this.home.at(RUNS, name);
       try {
         for (const match of readFileSync(path, 'utf8').matchAll(/sha256:([0-9a-f]{64})/g)) {

@@ -25,12 +25,12 @@ export const imagesVerb: Verb = {
 function formatImages(images: Awaited<ReturnType<Sjs['listImages']>>, now: number): Promise<string> {
   return formatTable(
     ['tag', 'seal', 'base', 'size', 'created'],
-    images.map(({ tag, seal, base, isPresent, sizeBytes, createdAt }) => [
+    images.map(({ tag, seal, base, isPresent, sizeBytes, createdAt, imported }) => [
       tag,
       seal.slice(0, 'sha256:'.length + 12),
       `${base.image}${base.version === null ? '' : `:${base.version}`}`,
       isPresent && sizeBytes !== null ? formatSize(sizeBytes) : 'not in the engine',
-      formatRelativeTime(createdAt, now),
+      `${formatRelativeTime(createdAt, now)}${imported ? ', imported' : ''}`,
     ]),
   );
 }

@@ -5,17 +5,20 @@ import type { Verb } from '../verb.js';
 export const pruneVerb: Verb = {
   examples: [
     ['sjs prune', 'what is older or larger than the policy keeps: 30 days and 5 GiB when it does not say'],
+    ['sjs prune --dry-run', 'what that would be'],
     ['sjs prune --json | jq .contents.bytes', 'how much was freed'],
   ],
   usage: '',
   positionals: [0, 0],
-  async run(_input, { sjs, output, tapSignals }) {
-    const { records, contents, images } = await sjs.prune({ signal: tapSignals().signals.abort });
+  options: { 'dry-run': { describe: 'remove nothing, and say what would be removed' } },
+  async run(input, { sjs, output, tapSignals }) {
+    const dryRun = input.has('dry-run');
+    const { records, contents, images } = await sjs.prune({ dryRun, signal: tapSignals().signals.abort });
     if (output.json) await output.printJson({ records, contents, images });
     for (const id of records) await output.print(`run ${id}`);
     for (const image of images) await output.print(`image ${image}`);
     output.note(
-      `removed ${count(records.length, 'run')}, ${count(images.length, 'sealed image')} and ` +
+      `${dryRun ? 'would remove' : 'removed'} ${count(records.length, 'run')}, ${count(images.length, 'sealed image')} and ` +
         `${count(contents.count, 'kept content')} (${formatSize(contents.bytes)})`,
     );
     return 0;

@@ -70,6 +70,7 @@ export function startRecord(start: RunStart): RunRecord {
     sjsVersion: start.sjsVersion,
     owner: start.owner,
     replayOf: start.replayOf,
+    ...(sealed.entry.imported && { importedSeal: sealed.entry.imported }),
     error: null,
   };
 }

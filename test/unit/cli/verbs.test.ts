@@ -54,12 +54,14 @@ const FLAGS: Record<string, readonly string[]> = {
   wait: [],
   inspect: [],
   rm: ['-f --force'],
-  prune: [],
+  prune: ['--dry-run'],
   images: ['-q --quiet'],
   env: [],
   diff: [],
   clone: [],
   edit: [],
+  export: ['--run RUN …', '--no-runs'],
+  import: ['--trust SEAL'],
   verify: [],
   'base import': ['--sign-key KEY', '--trust'],
   'base ls': [],
@@ -67,6 +69,7 @@ const FLAGS: Record<string, readonly string[]> = {
   'policy show': [],
   'policy explain': [],
   doctor: [],
+  completion: ['--words LINE (hidden)'],
   version: [],
 };
 

@@ -1,0 +1,111 @@
+import { SjsError } from '../errors.js';
+import { isDigest, type Digest } from './digest.js';
+import { malformedFields, splitRuntimeConfig } from './runtime-config.js';
+import type { ImageFacts, IndexEntry } from './sealed-image.js';
+import { isUlid } from './ulid.js';
+
+/** Version of what sjs puts beside the image. */
+export const EXPORT_FORMAT_VERSION = 1;
+
+/** Names in an export. Everything else is the image, as the engine wrote it: an OCI archive that docker load takes too. */
+export const EXPORT_NAMES = {
+  manifest: 'sjs/export.json',
+  run: (id: string): string => `sjs/runs/${id}.json`,
+  blob: (digest: Digest): string => `sjs/blobs/${digest.slice('sha256:'.length)}`,
+  /** Docker's own list of what is in the archive. */
+  images: 'manifest.json',
+} as const;
+
+/** What an export says of itself. A claim, until the image has been looked at. */
+export interface ExportManifest {
+  readonly formatVersion: number;
+  readonly entry: Pick<IndexEntry, 'seal' | 'tag' | 'name' | 'version' | 'base' | 'createdAt'>;
+  /** Ids of the runs that come with it. */
+  readonly runs: readonly string[];
+  /** Contents that those refer to. */
+  readonly contents: readonly Digest[];
+}
+
+const MOST = 100_000;
+type Fields = Readonly<Record<string, unknown>>;
+const fieldsOf = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1024;
+
+/** Reads what an export says of itself, every field checked. Throws `IMPORT_INVALID`. */
+export function parseExportManifest(text: string): ExportManifest {
+  const value = parseJson(text, EXPORT_NAMES.manifest);
+  if (value['formatVersion'] !== EXPORT_FORMAT_VERSION) {
+    throw invalidExport(`it is of format ${JSON.stringify(value['formatVersion'] ?? null)}`);
+  }
+  const entry = fieldsOf(value['entry']);
+  const base = fieldsOf(entry['base']);
+  const { runs, contents } = value;
+  const isGood =
+    isDigest(entry['seal']) &&
+    isText(entry['name']) &&
+    (entry['version'] === null || isText(entry['version'])) &&
+    isText(entry['createdAt']) &&
+    isText(base['image']) &&
+    isDigest(base['digest']) &&
+    isDigest(base['manifestDigest']) &&
+    (base['version'] === null || isText(base['version'])) &&
+    Array.isArray(runs) &&
+    runs.length <= MOST &&
+    runs.every(isUlid) &&
+    Array.isArray(contents) &&
+    contents.length <= MOST &&
+    contents.every(isDigest);
+  if (!isGood) throw invalidExport(`${EXPORT_NAMES.manifest} is not what sjs writes`);
+  return value as unknown as ExportManifest;
+}
+
+/** What Docker's list names: the one image's config, and its layers from the lowest on. */
+export function parseImageList(text: string): {
+  readonly config: string;
+  readonly layers: readonly string[];
+} {
+  const list = parseJson(`{"list":${text}}`, EXPORT_NAMES.images)['list'];
+  const [image] = Array.isArray(list) ? list.map(fieldsOf) : [];
+  const { Config: config, Layers: layers } = image ?? {};
+  if (!Array.isArray(list) || list.length !== 1 || !isText(config) || !Array.isArray(layers)) {
+    throw invalidExport('it does not hold exactly one image');
+  }
+  if (layers.length === 0 || layers.length > 256 || !layers.every(isText)) {
+    throw invalidExport('its layers are not named');
+  }
+  return { config, layers };
+}
+
+/** What an image with this config is (OCI image configuration): all that its seal covers. */
+export function parseImageConfig(text: string): Pick<ImageFacts, 'platform' | 'diffIds' | 'config'> {
+  const { os, architecture, variant, rootfs, config } = parseJson(text, 'the config of its image');
+  const diffIds = fieldsOf(rootfs)['diff_ids'];
+  const split = splitRuntimeConfig(fieldsOf(config));
+  const isGood =
+    isText(os) &&
+    isText(architecture) &&
+    Array.isArray(diffIds) &&
+    diffIds.every(isDigest) &&
+    split.unknownFields.length === 0 &&
+    malformedFields(split.config).length === 0;
+  if (!isGood) throw invalidExport('the config of its image is none that sjs seals');
+  const platform = { os, architecture, ...(isText(variant) && variant !== '' && { variant }) };
+  return { platform, diffIds, config: split.config };
+}
+
+function parseJson(text: string, what: string): Fields {
+  try {
+    return fieldsOf(JSON.parse(text));
+  } catch (cause) {
+    throw invalidExport(`${what} is not JSON`, cause);
+  }
+}
+
+/** A file that is no export of sjs. */
+export function invalidExport(why: string, cause?: unknown): SjsError {
+  return new SjsError('IMPORT_INVALID', `this is no export of sjs that can be used: ${why}`, {
+    cause,
+    next: 'make it anew with sjs export, and copy it whole',
+  });
+}

@@ -1,0 +1,201 @@
+import { execFile } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { extract, pack } from 'tar-stream';
+import { createReadStream } from 'node:fs';
+import type { RunRecord } from '../../src/model/record.js';
+import { startSecondEngine, type SecondEngine } from '../support/second-engine.js';
+import { cleanFolders, makeFolder, runSjs, sandboxYaml, type ProcessResult } from '../support/world.js';
+
+cleanFolders();
+const execute = promisify(execFile);
+
+let engine: SecondEngine;
+let home: string;
+let other: string;
+let file: string;
+let run: RunRecord;
+let second: RunRecord;
+
+beforeAll(async () => {
+  [engine, home, other] = await Promise.all([
+    startSecondEngine({ imageStore: 'containerd' }),
+    makeFolder(),
+    makeFolder(),
+  ]);
+  const folder = await makeFolder({
+    'sandbox.yaml': sandboxYaml('moved'),
+    'index.js': 'process.stdin.pipe(process.stdout); console.error(process.argv.slice(2).join());\n',
+  });
+  expect((await runSjs(home, ['build', folder])).code).toBe(0);
+  const record = async (input: string): Promise<RunRecord> =>
+    JSON.parse((await runSjs(home, ['run', '--json', 'moved', '--', 'a'], { input })).stdout) as RunRecord;
+  run = await record('what it read');
+  second = await record('something else');
+  file = join(home, 'job.tar');
+});
+afterAll(async () => {
+  await Promise.allSettled([engine?.stop(), execute('docker', ['image', 'rm', '-f', run?.tag])]);
+});
+
+const there = (args: readonly string[]): Promise<ProcessResult> =>
+  runSjs(other, args, { env: { DOCKER_HOST: engine.host } });
+const codeOf = ({ stdout }: ProcessResult): unknown =>
+  (JSON.parse(stdout) as { error?: { code: string } }).error?.code;
+
+/** The same archive with one entry's content replaced. */
+async function forge(name: string | RegExp, change: (text: string) => string): Promise<string> {
+  const forged = join(await makeFolder(), 'forged.tar');
+  const [from, to] = [extract(), pack()];
+  createReadStream(file).pipe(from);
+  const chunks: Uint8Array[] = [];
+  const written = (async () => {
+    for await (const chunk of to as unknown as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  })();
+  let changed = 0;
+  for await (const entry of from) {
+    const parts: Uint8Array[] = [];
+    for await (const part of entry as AsyncIterable<Uint8Array>) parts.push(part);
+    let content = Buffer.concat(parts);
+    const isIt = typeof name === 'string' ? entry.header.name === name : name.test(entry.header.name);
+    if (isIt) {
+      content = Buffer.from(change(content.toString('latin1')), 'latin1');
+      changed += 1;
+    }
+    if (entry.header.type === 'file') to.entry({ name: entry.header.name }, content);
+  }
+  to.finalize();
+  await written;
+  expect(changed).toBeGreaterThan(0);
+  await writeFile(forged, Buffer.concat(chunks));
+  return forged;
+}
+
+test('an export goes to another engine and another home, and its runs replay there', async () => {
+  const exported = await runSjs(home, ['export', 'moved', file]);
+  expect(exported).toMatchObject({ code: 0, stdout: `${file}\n` });
+  expect(exported.stderr).toContain(run.seal);
+
+  const refused = await there(['import', '--json', file]);
+  expect({ code: refused.code, error: codeOf(refused) }).toEqual({ code: 3, error: 'SEAL_UNTRUSTED' });
+  const wrong = await there(['import', '--json', '--trust', `sha256:${'0'.repeat(64)}`, file]);
+  expect(codeOf(wrong)).toBe('SEAL_UNTRUSTED');
+  const { stdout: nothing } = await execute('docker', ['-H', engine.host, 'image', 'ls', '-q']);
+  expect(nothing).toBe('');
+
+  const imported = await there(['import', '--json', '--trust', run.seal, file]);
+  expect(JSON.parse(imported.stdout)).toMatchObject({
+    tag: run.tag,
+    seal: run.seal,
+    wasKnown: false,
+    runs: expect.arrayContaining([run.id, second.id]),
+  });
+  const replayed = await there(['replay', '--json', run.id]);
+  expect(replayed.code).toBe(0);
+  expect(JSON.parse(replayed.stdout)).toMatchObject({
+    reproduced: true,
+    replay: expect.any(String),
+  });
+  const { replay } = JSON.parse(replayed.stdout) as { replay: string };
+  expect(JSON.parse((await there(['inspect', replay])).stdout)).toMatchObject({
+    importedSeal: { trustedBy: 'hand' },
+  });
+  expect((await there(['logs', '--stdout', second.id])).stdout).toBe('something else');
+  expect(JSON.parse((await there(['inspect', run.id])).stdout)).toMatchObject({
+    imported: { at: expect.any(String) },
+  });
+  expect((await there(['images'])).stdout).toContain(', imported');
+  // A name means what was built here.
+  expect((await there(['run', 'moved'])).code).toBe(127);
+  // What is known already comes in again without a word of trust, and replaces nothing.
+  const again = await there(['import', '--json', file]);
+  expect(JSON.parse(again.stdout)).toMatchObject({ wasKnown: true, runs: [] });
+  // docker load takes it too.
+  const { stdout: loaded } = await execute('docker', ['-H', engine.host, 'load', '-i', file]);
+  expect(loaded).toContain('Loaded image');
+});
+
+test('one run goes alone; a seal that was made here needs no trust', async () => {
+  const alone = join(home, 'run.tar');
+  expect((await runSjs(home, ['export', '--json', run.id, alone])).code).toBe(0);
+  const { stdout } = await execute('tar', ['tf', alone]);
+  expect(stdout).toContain(`sjs/runs/${run.id}.json`);
+  expect(stdout).not.toContain(second.id);
+  await execute('docker', ['image', 'rm', '-f', run.tag]);
+  expect((await runSjs(home, ['run', run.tag])).code).toBe(127);
+  expect(await runSjs(home, ['import', alone])).toMatchObject({ code: 0, stdout: `${run.tag}\n` });
+  expect((await runSjs(home, ['replay', run.id])).code).toBe(0);
+  const image = join(home, 'image.tar');
+  const bare = await runSjs(home, ['export', '--json', '--no-runs', 'moved', image]);
+  expect(JSON.parse(bare.stdout)).toMatchObject({ runs: [] });
+  const both = await runSjs(home, ['export', '--no-runs', '--run', run.id, 'moved', image]);
+  expect(both.code).toBe(2);
+  const chosen = await runSjs(home, ['export', '--json', '--run', second.id, 'moved', image]);
+  expect(JSON.parse(chosen.stdout)).toMatchObject({ runs: [second.id] });
+});
+
+describe('a forged export is refused, and the engine gets nothing of it', () => {
+  const listImages = async (): Promise<string[]> =>
+    (await execute('docker', ['-H', engine.host, 'image', 'ls', '-aq', '--no-trunc'])).stdout
+      .split('\n')
+      .sort();
+  const importing = async (forged: string): Promise<unknown> => {
+    const before = await listImages();
+    const fresh = await makeFolder();
+    const result = await runSjs(fresh, ['import', '--json', '--trust', run.seal, forged], {
+      env: { DOCKER_HOST: engine.host },
+    });
+    expect(result.code).not.toBe(0);
+    expect(await listImages()).toEqual(before);
+    expect((await readdir(join(fresh, 'sjs/images')).catch(() => [])).length).toBe(0);
+    return codeOf(result);
+  };
+
+  test('with another program in its layer', async () => {
+    const forged = await forge(/^blobs\//, (text) =>
+      text.replace('process.stdin.pipe', 'process.stdin.pipE'),
+    );
+    expect(await importing(forged)).toBe('SEAL_MISMATCH');
+  });
+
+  test('with another config', async () => {
+    const forged = await forge(/^blobs\//, (text) => text.replace('"User":"65532:65532"', '"User":"0:0"'));
+    expect(await importing(forged)).toBe('SEAL_MISMATCH');
+  });
+
+  test('with a record of another seal, broken contents, or no manifest', async () => {
+    const seal = `sha256:${'1'.repeat(64)}`;
+    expect(
+      await importing(await forge(`sjs/runs/${run.id}.json`, (text) => text.replaceAll(run.seal, seal))),
+    ).toBe('IMPORT_INVALID');
+    expect(await importing(await forge('sjs/export.json', () => '{}'))).toBe('IMPORT_INVALID');
+    expect(await importing(await forge('manifest.json', () => '[]'))).toBe('IMPORT_INVALID');
+    expect(await importing(await forge(`sjs/runs/${run.id}.json`, () => '{}'))).toBe('STORE_INVALID');
+    const junk = join(await makeFolder(), 'junk');
+    await writeFile(junk, await readFile('package.json'));
+    expect(await importing(junk)).toBe('IMPORT_INVALID');
+  });
+
+  test('with the tag of another image, which stays what it is', async () => {
+    const forged = await forge('manifest.json', (text) =>
+      text.replace('"RepoTags":null', '"RepoTags":["stolen:latest"]'),
+    );
+    const fresh = await makeFolder();
+    const result = await runSjs(fresh, ['import', '--trust', run.seal, forged], {
+      env: { DOCKER_HOST: engine.host },
+    });
+    expect(result.code).toBe(0);
+    const { stdout } = await execute('docker', [
+      '-H',
+      engine.host,
+      'image',
+      'ls',
+      '--format',
+      '{{.Repository}}',
+    ]);
+    expect(stdout).not.toContain('stolen');
+    expect(stdout).not.toContain('building');
+  });
+});
