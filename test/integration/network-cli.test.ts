@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { cp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunRecord } from '../../src/model/record.js';
 import { docker, removeImages } from '../support/docker.js';
+import { until } from '../support/until.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
@@ -113,3 +115,68 @@ test('what the policy does not allow is refused by build, and by a run under a s
   const run = await runSjs(home, ['run', tag, '--', 'http://a.test/'], { env: strict });
   expect(run).toMatchObject({ code: 126, stderr: expect.stringMatching(/isolated is not allowed/) });
 });
+
+/** Seals of code that was run as it is are known to the index alone. */
+async function noteImages(): Promise<void> {
+  const listed = await runSjs(home, ['images', '--json'], { env });
+  for (const image of JSON.parse(listed.stdout || '[]') as { tag: string }[]) images.add(image.tag);
+}
+
+test('the example that asks an API gets its answer, every byte of the argument with it', async () => {
+  const asked: string[] = [];
+  const api = createServer((message, response) => {
+    asked.push(`${message.headers.host} ${message.url}`);
+    response.setHeader('content-type', 'application/json').end('{"age":42}');
+  });
+  api.listen(0, '0.0.0.0');
+  await once(api, 'listening');
+  try {
+    const at = (api.address() as AddressInfo).port;
+    const folder = await makeFolder();
+    const code = await readFile('examples/derive-age.js', 'utf8');
+    await writeFile(join(folder, 'derive-age.js'), code.replace("test:8080'", `test:${at}'`));
+    const egress = `api.example.test:${at}=${HOST}`;
+    const words = ['run', '-q', join(folder, 'derive-age.js'), '--egress', egress];
+    const {
+      code: status,
+      stdout,
+      stderr,
+    } = await runSjs(home, [...words, '--', '{"name":"to\\"mas"}'], { env });
+    await noteImages();
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '42\n', stderr: '' });
+    expect(asked).toEqual([`api.example.test:${at} /?name=to%22mas`]);
+  } finally {
+    api.close();
+  }
+}, 120_000);
+
+test('the example that is a server is reached through its published port, once', async () => {
+  const folder = await makeFolder();
+  await cp('examples/temporary-link', folder, {
+    recursive: true,
+    filter: (path) => !path.includes('node_modules'),
+  });
+  const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  execFileSync('npm', words, { cwd: folder, stdio: 'pipe', timeout: 100_000 });
+  const data = { name: 'ElonMusk', dateOfBirth: '110001' };
+  const run = ['run', folder, '--port', '0:3005', '--env', 'PORT=3005', '-d'];
+  const started = await runSjs(home, [...run, '--', JSON.stringify(data)], { env });
+  await noteImages();
+  expect(started).toMatchObject({ code: 0 });
+  const id = started.stdout.trim();
+  const look = async (): Promise<RunRecord> =>
+    JSON.parse((await runSjs(home, ['inspect', id], { env })).stdout) as RunRecord;
+  const { network } = await look();
+  const [published] = network.mode === 'isolated' ? network.ports : [];
+  expect(published).toMatchObject({ hostAddress: '127.0.0.1', containerPort: 3005 });
+  await until('it listens', async () =>
+    (await runSjs(home, ['logs', id], { env })).stdout.includes('listening'),
+  );
+  const answer = await fetch(`http://127.0.0.1:${published?.hostPort}/mydata`);
+  expect(await answer.json()).toEqual(data);
+  expect((await runSjs(home, ['wait', id], { env })).stdout).toBe('0\n');
+  expect(await look()).toMatchObject({
+    state: 'succeeded',
+    network: { connections: [{ direction: 'in', port: 3005, verdict: 'allowed' }] },
+  });
+}, 180_000);

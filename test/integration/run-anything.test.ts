@@ -410,7 +410,7 @@ describe('the examples', () => {
       timeout: 100_000,
     });
     // Without a network it can be reached from inside alone: it asks itself.
-    const ask = `process.argv[2] = JSON.stringify({ data: { hello: 'world' } });
+    const ask = `process.argv[2] = JSON.stringify({ hello: 'world' });
       await import('./server.js');
       const get = () => fetch('http://127.0.0.1:' + process.env.PORT + '/mydata').then((r) => r.text(), () => 'closed');
       console.log(await get(), await get());`;
