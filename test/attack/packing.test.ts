@@ -230,7 +230,7 @@ attack(
   'P07',
   async () => {
     const said = await refuse(await makeSparse(), 'SOURCE_TOO_LARGE');
-    expect(said).toContain('passed at big (1024Gi)');
+    expect(said).toContain('passed at big (1Ti)');
     return 'SOURCE_TOO_LARGE, by its size alone';
   },
   async () => {

@@ -196,9 +196,9 @@ const UNKNOWN = [
   ['sjs/../../outside', 127, 'TARGET_NOT_FOUND'],
   ['sjs/../containers/json?x=', 127, 'TARGET_NOT_FOUND'],
   ['%2e%2e%2foutside', 127, 'TARGET_NOT_FOUND'],
-  ['../../outside', 125, 'NOT_YET'],
-  ['/etc/passwd', 125, 'NOT_YET'],
-  ['..', 125, 'NOT_YET'],
+  ['../../outside', 125, 'USAGE'],
+  ['/etc/passwd', 125, 'USAGE'],
+  ['..', 125, 'USAGE'],
 ] as const;
 /** An engine that has nothing, and keeps what it is asked. */
 async function startEmptyEngine() {
