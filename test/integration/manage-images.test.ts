@@ -160,7 +160,7 @@ test('diff shows what widened, and what else is otherwise', async () => {
     yaml
       .replace('pids: 33', 'pids: 34')
       .replace('files: 99', 'files: 98')
-      .replace(/YES: .*/, 'YES: "no"'),
+      .replace(/^( *['"]?YES['"]?): .*$/m, '$1: "no"'),
   );
   await writeFile(join(copy, 'index.js'), 'changed\n');
   await writeFile(join(copy, 'new'), '');
