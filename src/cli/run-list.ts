@@ -1,4 +1,4 @@
-import { SjsError, type RunRecord } from '../index.js';
+import { RUN_STATES, SjsError, type RunRecord } from '../index.js';
 import { nearest } from './nearest.js';
 import { parseTime } from './parse-time.js';
 import type { OptionSpec, VerbInput } from './verb.js';
@@ -6,22 +6,9 @@ import type { OptionSpec, VerbInput } from './verb.js';
 /** A beginning of an id that is long enough to name it: the time to a millisecond and some of the chance. */
 export const SHORT_ID = 16;
 
-const STATES: readonly RunRecord['state'][] = [
-  'created',
-  'running',
-  'succeeded',
-  'failed',
-  'timed-out',
-  'out-of-memory',
-  'output-limit',
-  'killed',
-  'interrupted',
-  'refused',
-];
-
 /** Options that choose runs. */
 export const FILTER_OPTIONS = {
-  state: { value: 'STATE', many: true, describe: `only runs in that state: ${STATES.join(', ')}` },
+  state: { value: 'STATE', many: true, describe: `only runs in that state: ${RUN_STATES.join(', ')}` },
   name: { value: 'NAME', many: true, describe: 'only runs of the sandbox of that name' },
   tag: { value: 'TAG', many: true, describe: 'only runs of that sealed image: a tag or a seal' },
   since: { value: 'TIME', describe: 'only runs since then: 10m, 2h, 7d, or 2026-01-31T12:00:00Z' },
@@ -60,10 +47,10 @@ export function readFilters(input: VerbInput, nowMs: number): (record: RunRecord
 }
 
 function checkState(state: string): void {
-  if (STATES.includes(state as RunRecord['state'])) return;
-  const meant = nearest(state, STATES);
+  if ((RUN_STATES as readonly string[]).includes(state)) return;
+  const meant = nearest(state, RUN_STATES);
   throw new SjsError('USAGE', `${JSON.stringify(state)} is no state of a run`, {
-    next: meant === undefined ? `choose from ${STATES.join(', ')}` : `did you mean ${meant}?`,
+    next: meant === undefined ? `choose from ${RUN_STATES.join(', ')}` : `did you mean ${meant}?`,
   });
 }
 
