@@ -12,7 +12,7 @@ import type { TrustedBaseListing } from './flows/list-bases.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { PruneResult } from './flows/prune.js';
 import type { ReplayResult } from './flows/replay-run.js';
-import type { RunOutput } from './flows/run-sandbox.js';
+import type { RunOutput } from './flows/execute-run.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { Digest } from './model/digest.js';

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { RunOptions, Sjs, SjsOptions } from './api.js';
 import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
-import type { RunOutput } from './flows/run-sandbox.js';
+import type { RunOutput } from './flows/execute-run.js';
 import type { CodeTarget } from './model/grants.js';
 import type { RunRequest } from './model/run-plan.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { SjsOptions } from './api.js';
-import type { Memory } from './flows/prepare-build.js';
+import type { Memory } from './flows/strip-program.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';

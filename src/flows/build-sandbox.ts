@@ -13,13 +13,8 @@ import { writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
-import {
-  prepareBuild,
-  type LockOptions,
-  type Memory,
-  type PreparedBuild,
-  type PrepareTools,
-} from './prepare-build.js';
+import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
+import type { Memory } from './strip-program.js';
 
 const DAY_MS = 24 * 3_600_000;
 

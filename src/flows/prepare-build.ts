@@ -3,16 +3,9 @@ import type { Lock } from '../model/lock.js';
 import type { Policy } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
-import {
-  DEFAULT_RESOURCES,
-  runsNode,
-  type BaseRequest,
-  type LoadedSandbox,
-  type Resources,
-  type Sandbox,
-} from '../model/sandbox.js';
+import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
-import { isDigest, sha256 } from '../model/digest.js';
+import { isDigest, sha256, type Digest } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
@@ -24,8 +17,6 @@ import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
-import { javascriptName } from '../stages/pack/javascript-name.js';
-import type { StrippedTexts } from '../stages/pack/strip-types.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSandbox } from '../stages/policy/check-sandbox.js';
 import {
@@ -39,7 +30,7 @@ import { renderDockerfile, type RenderedImage } from '../stages/render/render-do
 import { SECRETS_PRELOAD } from '../stages/render/node-command.js';
 import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
-import type { Digest } from '../model/digest.js';
+import { stripProgram, type Memory } from './strip-program.js';
 
 /** Files that ship with sjs and become part of what is sealed. */
 export interface BuildAssets {
@@ -64,12 +55,6 @@ export interface PrepareTools {
   readonly lastBases: Memory;
   /** What TypeScript files became, by their digest. */
   readonly stripped: Memory;
-}
-
-/** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
-export interface Memory {
-  get(key: Digest): Promise<unknown>;
-  set(key: Digest, value: unknown): Promise<void>;
 }
 
 /** How the lock is treated. */
@@ -164,7 +149,7 @@ export async function prepareBuild(
       },
     );
   }
-  const { tree, sandbox, files } = await stripTypes(await collecting, loaded.sandbox, tools);
+  const { tree, sandbox, files } = await stripProgram(await collecting, loaded.sandbox, tools);
   const inputs = await collectingInputs;
   const count = tree.entries.length;
   tools.reporter.step('pack', `${count} ${count === 1 ? 'entry' : 'entries'} from ${tree.root}`);
@@ -210,46 +195,6 @@ async function expectBase(
   const last = await lastBases.get(sha256(canonicalJson(request)));
   return isDigest(last) ? { ...parseRepository(request.image), digest: last } : null;
 }
-
-/** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
-const STRIPPED_LIST = '/.sjs/stripped.json';
-
-/** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
-async function stripTypes(
-  tree: SourceTree,
-  sandbox: Sandbox,
-  tools: Pick<PrepareTools, 'reporter' | 'stripped'>,
-): Promise<{
-  readonly tree: SourceTree;
-  readonly sandbox: Sandbox;
-  readonly files: Readonly<Record<string, Uint8Array>>;
-}> {
-  const [program = '', script, ...rest] = sandbox.command;
-  if (script === undefined || !runsNode(sandbox.command) || !/\.[cm]?ts$/.test(script)) {
-    return { tree, sandbox, files: {} };
-  }
-  // TypeScript's parser is large, and few programs need it.
-  const { stripTree } = await import('../stages/pack/strip-types.js');
-  const entrypoint = script.replace(/^(?:\/app\/|(?:\.\/)+)/, '');
-  const { tree: stripped, made, skipped } = await stripTree(tree, entrypoint, textsIn(tools.stripped));
-  for (const { path, reason } of skipped) {
-    tools.reporter.warn(`${path} has more than types in it and is left as it is (${reason})`);
-  }
-  const isMade = made.includes(javascriptName(entrypoint));
-  return {
-    tree: stripped,
-    sandbox: isMade ? { ...sandbox, command: [program, javascriptName(script), ...rest] } : sandbox,
-    files: { [STRIPPED_LIST]: Buffer.from(`${JSON.stringify(made)}\n`) },
-  };
-}
-
-const textsIn = (memory: Memory): StrippedTexts => ({
-  get: async (text) => {
-    const found = await memory.get(sha256(text));
-    return typeof found === 'string' ? found : null;
-  },
-  set: (text, stripped) => memory.set(sha256(text), stripped),
-});
 
 function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
   const request = loaded.sandbox.base ?? defaultBase(policy);

@@ -1,4 +1,4 @@
-import type { RunOutput } from './run-sandbox.js';
+import type { RunOutput } from './execute-run.js';
 
 /** What may wait for a slow receiver before the program has to wait too. */
 const ROOM_BYTES = 1024 ** 2;

@@ -6,15 +6,10 @@ import type { RunSignals } from '../ports/engine.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { executeRun, type RunOutput } from './execute-run.js';
 import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
-import {
-  executeRun,
-  requireControls,
-  withPortWarning,
-  type RunOutput,
-  type RunTools,
-} from './run-sandbox.js';
+import { requireControls, withPortWarning, type RunTools } from './run-sandbox.js';
 
 /** A replay: both records and the verdict. */
 export interface ReplayResult {

@@ -1,0 +1,286 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SjsError } from '../errors.js';
+import { sha256 } from '../model/digest.js';
+import type { PublishedPort } from '../model/network.js';
+import type { Policy } from '../model/policy.js';
+import {
+  isFinished,
+  MOST_CONNECTIONS,
+  type ArtifactRecord,
+  type ConnectionRecord,
+  type NetworkRecord,
+  type RunRecord,
+} from '../model/record.js';
+import type { RunPlan, RunRequest } from '../model/run-plan.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import type { Clock } from '../ports/clock.js';
+import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
+import type { BlobWriter, RecordStore } from '../ports/record-store.js';
+import type { Reporter } from '../ports/reporter.js';
+import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
+import { noteOutputTimes } from './note-output-times.js';
+import { receiveSignals } from './receive-signals.js';
+import { relayOutput, type OutputRelay } from './relay-output.js';
+
+/** What it takes to run what is decided, and to record it. */
+export interface ExecuteTools {
+  readonly engine: Engine;
+  readonly store: RecordStore;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  readonly owner: () => Promise<Owner>;
+  readonly createId: () => string;
+  readonly sjsVersion: string;
+}
+
+/**
+ * Where a run's bytes go while it runs, beside its record. A throw (a closed pipe) ends the run: it is recorded as
+ * interrupted, and the error thrown again afterwards. One that is slow is waited for, when the run is over and recorded.
+ */
+export interface RunOutput {
+  readonly stdin: Readable | null;
+  readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
+  readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
+  readonly onArtifact?: (path: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
+  /** Where its ports are published, before it runs. */
+  readonly onPorts?: (ports: readonly PublishedPort[]) => void;
+  /** The program runs; its record can be found by this id. */
+  readonly onStarted?: (runId: string) => void;
+}
+
+/** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
+export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
+
+/** How long an interrupted run waits for a receiver that takes nothing. */
+const INTERRUPTED_PATIENCE_MS = 1000;
+
+/** Everything decided about one run. */
+export interface DecidedRun {
+  readonly sealed: SealedImage;
+  readonly plan: RunPlan;
+  readonly request: RunRequest;
+  readonly policy: Policy;
+  /** Rejects when the engine must not be used: then nothing runs. */
+  readonly facts: Promise<EngineFacts>;
+  readonly replayOf: string | null;
+}
+
+/** Writes the record, runs, finishes the record. Shared by run and replay. */
+export async function executeRun(
+  run: DecidedRun,
+  output: RunOutput,
+  signals: RunSignals,
+  tools: ExecuteTools,
+): Promise<RunRecord> {
+  const { store } = tools;
+  const id = tools.createId();
+  const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
+  /** The newest state of the record. */
+  let record = null as RunRecord | null;
+  // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
+  const begin = async (): Promise<RunRecord> => {
+    const started = startRecord({
+      id,
+      owner,
+      sealed: run.sealed,
+      plan: run.plan,
+      env: run.request.env,
+      secrets,
+      engine: await run.facts,
+      policyDigest: run.policy.digest,
+      sjsVersion: tools.sjsVersion,
+      createdAt: tools.clock.now(),
+      replayOf: run.replayOf,
+    });
+    // Until it is known what the program was given, the record says that it is not.
+    const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
+    const created = { ...started, stdin };
+    await store.saveRecord((record = created));
+    return created;
+  };
+  let begun = begin();
+  begun.catch(() => undefined);
+  const [stdout, stderr, timesBlob, stdin] = await Promise.all([
+    store.createBlob({ runId: id, stream: 'stdout' }),
+    store.createBlob({ runId: id, stream: 'stderr' }),
+    store.createBlob({ runId: id, stream: 'times' }),
+    output.stdin ? store.createBlob() : null,
+  ]);
+  const times = noteOutputTimes(timesBlob, tools.clock, stdout, stderr);
+  const blobs = [stdout, stderr, timesBlob, ...(stdin ? [stdin] : [])];
+  const artifacts: ArtifactRecord[] = [];
+  const skipped: { path: string; reason: string }[] = [];
+  const connections: ConnectionRecord[] = [];
+  /** What the receiver of artifacts failed with; told after the run is recorded. */
+  const receiverErrors: unknown[] = [];
+  let saving: Promise<void> = Promise.resolve();
+  let isInputCut = false;
+  const receiverGone = new AbortController();
+  const relay = relayOutput(output, () => receiverGone.abort());
+  const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
+  const streams: RunStreams = {
+    stdin: output.stdin,
+    onStdin: async (chunk) => {
+      const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
+      if (chunk.length > room) isInputCut = true;
+      if (room > 0) await stdin?.write(chunk.subarray(0, room));
+    },
+    onStdout: async (chunk) => {
+      times.note();
+      await Promise.all([stdout.write(chunk), relay.onStdout(chunk)]);
+    },
+    onStderr: async (chunk) => {
+      times.note();
+      await Promise.all([stderr.write(chunk), relay.onStderr(chunk)]);
+    },
+    onArtifact: async (path, _bytes, content) =>
+      void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
+    onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
+    onConnection: (connection) => {
+      if (connections.length < MOST_CONNECTIONS) connections.push(connection);
+    },
+    onPorts: (ports) => {
+      begun = begun.then((created) => (record = withNetwork(created, { ports })));
+      begun.catch(() => undefined);
+      output.onPorts?.(ports);
+    },
+    beforeStart: async () => void (await begun),
+    onStarted: () => {
+      output.onStarted?.(id);
+      const startedAt = new Date(tools.clock.now()).toISOString();
+      saving = begun
+        .then((created) => store.saveRecord((record = { ...created, state: 'running', startedAt })))
+        .catch((error: unknown) => tools.reporter.debug(String(error)));
+    },
+    onEnding: () => relay.release(),
+    onEnded: async (outcome) => {
+      await saving;
+      const created = await begun;
+      const [out, err, input] = await Promise.all([
+        commit(stdout, outcome.truncated.stdout),
+        commit(stderr, outcome.truncated.stderr),
+        stdin ? commit(stdin, isInputCut) : null,
+        timesBlob.discard(),
+      ]);
+      record = finishRecord(created, outcome, {
+        outputTimes: times.since(Date.parse(created.createdAt)),
+        stdin: input,
+        stdout: out,
+        stderr: err,
+        artifacts,
+        skippedArtifacts: skipped,
+        network: networkOf(await begun, connections, outcome.omittedConnections),
+      });
+      await store.saveRecord(record);
+    },
+  };
+  try {
+    const asked = receiveSignals(id, signals, store);
+    await tools.engine.run(id, owner, run.plan, streams, { subscribe: asked, abort });
+  } catch (error) {
+    relay.release();
+    const [beginning] = await Promise.allSettled([begun, saving]);
+    // What was kept stays kept; and a full disk must not hide what went wrong first: recovery finishes the record.
+    if (record && beginning.status === 'fulfilled' && !isFinished(record)) {
+      const written = record.startedAt === null ? null : await commitOutput(stdout, stderr).catch(() => null);
+      await store
+        .saveRecord(
+          failRecord(
+            { ...record, ...written, network: networkOf(record, connections) },
+            error,
+            tools.clock.now(),
+          ),
+        )
+        .catch((second: unknown) => tools.reporter.debug(String(second)));
+    }
+    await Promise.all(blobs.map((blob) => blob.discard().catch(() => undefined)));
+    // What kept the run from beginning counts, whatever else failed on the way.
+    throw beginning.status === 'rejected' ? beginning.reason : error;
+  }
+  if (record === null) throw new SjsError('INTERNAL', 'the engine did not say how the run ended');
+  await waitForReceiver(relay, record.state === 'interrupted', signals.abort);
+  const failure = relay.failure ?? (receiverErrors.length > 0 ? { error: receiverErrors[0] } : null);
+  if (failure) throw failure.error;
+  return record;
+}
+
+function withNetwork(record: RunRecord, known: { readonly ports: readonly PublishedPort[] }): RunRecord {
+  return record.network.mode === 'none' ? record : { ...record, network: { ...record.network, ...known } };
+}
+
+/** What went over the network, as far as it was told. */
+function networkOf(
+  { network }: RunRecord,
+  connections: readonly ConnectionRecord[],
+  omitted: number | null = null,
+): NetworkRecord {
+  if (network.mode === 'none' || network.gateway === null) return network;
+  return { ...network, connections, omittedConnections: omitted };
+}
+
+const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
+
+/** What a run had written when sjs or the engine failed; there may have been more. */
+async function commitOutput(
+  stdout: BlobWriter,
+  stderr: BlobWriter,
+): Promise<Pick<RunRecord, 'stdout' | 'stderr'>> {
+  const [out, err] = await Promise.all([commit(stdout, true), commit(stderr, true)]);
+  return { stdout: out, stderr: err };
+}
+
+/**
+ * The run is recorded, and nothing of it is left: what waits now is this process alone, as any program does whose
+ * output nobody takes. Not when it was told to end.
+ */
+async function waitForReceiver(
+  relay: OutputRelay,
+  isInterrupted: boolean,
+  abort?: AbortSignal,
+): Promise<void> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const waits: Promise<unknown>[] = [relay.delivered()];
+  if (isInterrupted) waits.push(delay(INTERRUPTED_PATIENCE_MS, undefined, { signal }));
+  if (abort?.aborted) waits.push(Promise.resolve());
+  else if (abort) waits.push(once(abort, 'abort', { signal }));
+  try {
+    await Promise.race(waits);
+  } finally {
+    controller.abort();
+    await Promise.allSettled(waits.slice(1));
+  }
+}
+
+async function fingerprintAll(
+  secrets: Readonly<Record<string, string>>,
+  store: RecordStore,
+): Promise<Record<string, string>> {
+  const entries = Object.entries(secrets).map(
+    async ([name, value]) => [name, await store.fingerprint(`${name}\0${value}`)] as const,
+  );
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function keepArtifact(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  store: RecordStore,
+  output: RunOutput,
+  receiverErrors: unknown[],
+): Promise<ArtifactRecord> {
+  const blob = await store.createBlob();
+  try {
+    for await (const chunk of content) await blob.write(chunk);
+    const { digest, bytes } = await blob.commit();
+    await output
+      .onArtifact?.(path, store.openBlob(digest))
+      .catch((error: unknown) => void receiverErrors.push(error));
+    return { path, digest, bytes };
+  } catch (error) {
+    await blob.discard();
+    throw error;
+  }
+}

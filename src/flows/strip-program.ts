@@ -1,0 +1,52 @@
+import { sha256, type Digest } from '../model/digest.js';
+import { runsNode, type Sandbox } from '../model/sandbox.js';
+import type { SourceTree } from '../model/source-tree.js';
+import type { Reporter } from '../ports/reporter.js';
+import { javascriptName } from '../stages/pack/javascript-name.js';
+import type { StrippedTexts } from '../stages/pack/strip-types.js';
+
+/** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
+export interface Memory {
+  get(key: Digest): Promise<unknown>;
+  set(key: Digest, value: unknown): Promise<void>;
+}
+
+/** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
+const STRIPPED_LIST = '/.sjs/stripped.json';
+
+/** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
+export async function stripProgram(
+  tree: SourceTree,
+  sandbox: Sandbox,
+  tools: { readonly reporter: Reporter; readonly stripped: Memory },
+): Promise<{
+  readonly tree: SourceTree;
+  readonly sandbox: Sandbox;
+  readonly files: Readonly<Record<string, Uint8Array>>;
+}> {
+  const [program = '', script, ...rest] = sandbox.command;
+  if (script === undefined || !runsNode(sandbox.command) || !/\.[cm]?ts$/.test(script)) {
+    return { tree, sandbox, files: {} };
+  }
+  // TypeScript's parser is large, and few programs need it.
+  const { stripTree } = await import('../stages/pack/strip-types.js');
+  const entrypoint = script.replace(/^(?:\/app\/|(?:\.\/)+)/, '');
+  const { tree: stripped, made, skipped } = await stripTree(tree, entrypoint, textsIn(tools.stripped));
+  for (const { path, reason } of skipped) {
+    tools.reporter.warn(`${path} has more than types in it and is left as it is (${reason})`);
+  }
+  const isMade = made.includes(javascriptName(entrypoint));
+  return {
+    tree: stripped,
+    sandbox: isMade ? { ...sandbox, command: [program, javascriptName(script), ...rest] } : sandbox,
+    files: { [STRIPPED_LIST]: Buffer.from(`${JSON.stringify(made)}\n`) },
+  };
+}
+
+const textsIn = (memory: Memory): StrippedTexts => ({
+  get: async (text) => {
+    const found = await memory.get(sha256(text));
+    return typeof found === 'string' ? found : null;
+  },
+  set: (text, stripped) => memory.set(sha256(text), stripped),
+});
