@@ -4,8 +4,8 @@ import type { RunOptions, Sjs, SjsOptions } from './api.js';
 import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
-import type { RunRequest } from './model/run-plan.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
 import type { RunSignals } from './ports/engine.js';
 import { createTools, VERSION } from './tools.js';
@@ -43,18 +43,18 @@ export function createSjs(options: SjsOptions = {}): Sjs {
   const resolveTarget = async (
     target: string | CodeTarget,
     given: RunOptions,
-  ): Promise<{ sealed: string; request: RunRequest; isSealedNow: boolean }> => {
+  ): Promise<RunTarget & { readonly isSealedNow: boolean }> => {
     const { isSealedTarget, refuseGrants } = await import('./flows/find-target.js');
     const { args = null, env = {}, secrets = {}, limits = {} } = given;
     if (typeof target === 'string' && isSealedTarget(target)) {
       refuseGrants(target, given);
-      return { sealed: target, request: { args, env, secrets, limits }, isSealedNow: false };
+      return { target, request: { args, env, secrets, limits }, isSealedNow: false };
     }
     const [tools, { sealTarget }] = await Promise.all([buildTools(), import('./flows/seal-target.js')]);
     const { seal, isAdHoc } = await sealTarget(target, given, { ...tools, valid }, given.signals?.abort);
     // What was sealed needs no saying twice.
     const request = { args, env: {}, secrets, limits: isAdHoc ? {} : limits };
-    return { sealed: seal, request, isSealedNow: true };
+    return { target: seal, request, isSealedNow: true };
   };
 
   return {
@@ -125,9 +125,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       };
       const streams: RunOutput = { ...outputOf(given), onStarted };
       try {
-        const { sealed, request, isSealedNow } = await resolveTarget(target, given);
-        didBuild = isSealedNow;
-        return await runSandbox(sealed, request, streams, given.signals ?? noSignals, tools);
+        const sealing = resolveTarget(target, given).then((found) => {
+          didBuild = found.isSealedNow;
+          return found;
+        });
+        return await runSandbox(sealing, streams, given.signals ?? noSignals, tools);
       } finally {
         await recoverOnce();
       }

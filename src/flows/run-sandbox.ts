@@ -17,15 +17,21 @@ export interface RunTools extends GatewayTools, ExecuteTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
+/** A sealed image, and what is asked of it at run time. */
+export interface RunTarget {
+  /** A tag, seal or name. */
+  readonly target: string;
+  readonly request: RunRequest;
+}
+
 /**
- * Runs a sealed image: seal check, policy check, record, engine, record. Returns the finished record; what the code
+ * Runs a sealed image, once it is one, and asks the engine for its facts meanwhile: seal check, policy check, record, engine, record. Returns the finished record; what the code
  * did is in its `state` and `exitCode`, and never an exception.
  * @throws SjsError when nothing ran: `TARGET_*`, `SEAL_*`, `POLICY_VIOLATION`, `RIGHTS_WIDENED`, `SECRET_*`,
  * `USAGE` when files are wanted of a sandbox without /out, `CONTROL_MISSING`, `ENGINE_*`. With the error of an engine that failed in the middle, the record says so too.
  */
 export async function runSandbox(
-  target: string,
-  request: RunRequest,
+  sealing: Promise<RunTarget>,
   output: RunOutput,
   signals: RunSignals,
   tools: RunTools,
@@ -34,6 +40,7 @@ export async function runSandbox(
   const probing = tools.engine.probe(signals.abort);
   const profile = tools.seccompProfile();
   for (const pending of [policyLoading, probing, profile]) pending.catch(() => undefined);
+  const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
   checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
