@@ -3,16 +3,21 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 /**
- * Runs a command to its end with nothing to read and its output thrown away.
+ * Runs a command to its end with nothing to read and its output thrown away: by the kernel, or with `drain` through a
+ * pipe; `pipe` keeps it.
  * @returns wall time in milliseconds, and with `withMemory` the peak resident memory in MiB of that process alone
  */
 export async function time(command, { env = process.env, cwd, withMemory = false, stdout = 'ignore' } = {}) {
   const begin = performance.now();
-  const child = spawn(command[0], command.slice(1), { env, cwd, stdio: ['ignore', stdout, 'pipe'] });
+  const child = spawn(command[0], command.slice(1), {
+    env,
+    cwd,
+    stdio: ['ignore', stdout === 'drain' ? 'pipe' : stdout, 'pipe'],
+  });
   const errors = [];
   child.stderr.on('data', (chunk) => errors.push(chunk));
   const output = [];
-  child.stdout?.on('data', (chunk) => output.push(chunk));
+  child.stdout?.on('data', (chunk) => void (stdout === 'pipe' && output.push(chunk)));
   let peakMiB = 0;
   const watch = withMemory
     ? setInterval(() => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 export const MAIN = resolve('dist/cli/main.cjs');
@@ -27,6 +27,14 @@ export async function openWorld(folder, registry) {
   await rm(env.SJS_POLICY, { force: true });
   const source = `${registry}/staging/node:24.21.0`;
   sjs(['base', 'import', source, `${image}:24.21.0`, '--sign-key', join(folder, 'base.key'), '--trust']);
+  const policy = await readFile(env.SJS_POLICY, 'utf8');
+  await writeFile(
+    env.SJS_POLICY,
+    policy.replace(
+      'kind: Policy\n',
+      "kind: Policy\nextends: networked\nallow: { egress: ['*'], ports: ['127.0.0.1:*'] }\n",
+    ),
+  );
 
   /** Writes a sandbox of this source; returns its folder. */
   const makeSandbox = async (name, files, spec = '') => {
