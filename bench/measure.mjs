@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 /**
  * Runs a command to its end with nothing to read and its output thrown away: by the kernel, or with `drain` through a
  * pipe; `pipe` keeps it.
- * @returns wall time in milliseconds, and with `withMemory` the peak resident memory in MiB of that process alone
+ * @returns wall time in milliseconds; from the first to the last piece of its output; and with `withMemory` the peak
+ * resident memory in MiB of that process alone
  */
 export async function time(command, { env = process.env, cwd, withMemory = false, stdout = 'ignore' } = {}) {
   const begin = performance.now();
@@ -17,7 +18,12 @@ export async function time(command, { env = process.env, cwd, withMemory = false
   const errors = [];
   child.stderr.on('data', (chunk) => errors.push(chunk));
   const output = [];
-  child.stdout?.on('data', (chunk) => void (stdout === 'pipe' && output.push(chunk)));
+  let [firstMs, lastMs] = [0, 0];
+  child.stdout?.on('data', (chunk) => {
+    lastMs = performance.now();
+    firstMs ||= lastMs;
+    if (stdout === 'pipe') output.push(chunk);
+  });
   let peakMiB = 0;
   const watch = withMemory
     ? setInterval(() => {
@@ -41,6 +47,7 @@ export async function time(command, { env = process.env, cwd, withMemory = false
   return {
     wallMs,
     peakMiB,
+    outputMs: lastMs - firstMs,
     stdout: Buffer.concat(output).toString(),
     stderr: Buffer.concat(errors).toString(),
   };

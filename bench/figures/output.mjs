@@ -3,7 +3,7 @@ import { interleave, median, round, time } from '../measure.mjs';
 const MEGABYTES = 200;
 
 /** 200 MB of output into a pipe. */
-export async function measure({ add, wall, sjs, world }) {
+export async function measure({ add, sjs, world }) {
   const sandbox = await world.makeSandbox(
     'output',
     {
@@ -15,16 +15,23 @@ for (let left = ${MEGABYTES * 1e6}; left > 0; ) left -= writeSync(1, chunk, 0, M
     '  resources: { output: 1Gi, timeout: 5m }\n',
   );
   const { tag } = JSON.parse(world.sjs(['build', sandbox, '--json']));
-  const piped = async (...command) =>
-    wall(['bash', '-o', 'pipefail', '-c', '"$@" | cat >/dev/null', 'bash', ...command]);
+  const peaks = [];
   const results = await interleave(7, {
-    sjs: () => piped(...sjs('run', tag)),
-    docker: () => piped('docker', 'run', '--rm', tag),
+    sjs: async () => {
+      const { outputMs, peakMiB } = await time(sjs('run', tag), {
+        env: world.env,
+        withMemory: true,
+        stdout: 'drain',
+      });
+      peaks.push(peakMiB);
+      return outputMs;
+    },
+    docker: async () => (await time(['docker', 'run', '--rm', tag], { stdout: 'drain' })).outputMs,
   });
   const rate = (times) => round((MEGABYTES * 1000) / median(times), 1);
   add(
     'output',
-    `${MEGABYTES} MB of output into a pipe`,
+    `rate of ${MEGABYTES} MB of output into a pipe, from its first byte to its last`,
     { atMost: Infinity, atLeast: 0.8 },
     {
       value: round(median(results.docker) / median(results.sjs), 2),
@@ -39,11 +46,10 @@ for (let left = ${MEGABYTES * 1e6}; left > 0; ) left -= writeSync(1, chunk, 0, M
       },
     },
   );
-  const { peakMiB } = await time(sjs('run', tag), { env: world.env, withMemory: true, stdout: 'drain' });
   add(
     'output-memory',
     'peak memory of sjs meanwhile',
     { atMost: 150 },
-    { value: round(peakMiB), unit: 'MiB', rounds: 1 },
+    { value: round(Math.max(...peaks)), unit: 'MiB', rounds: peaks.length },
   );
 }
