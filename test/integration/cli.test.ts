@@ -126,6 +126,21 @@ describe('the version', () => {
   });
 });
 
+test('an error that nobody waits for is told in words, not as a line of the bundle', async () => {
+  const preload = join(folder, 'preload.cjs');
+  await writeFile(
+    preload,
+    `process.on('newListener', (name) => {
+      if (name === 'uncaughtException') setImmediate(() => Promise.reject(new Error('nobody waits for this')));
+    });`,
+  );
+  const { status, stderr } = await sjs(['doctor'], { env: { NODE_OPTIONS: `--require ${preload}` } });
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^error\[INTERNAL\]: nobody waits for this\n  next:.*\n$/),
+  });
+});
+
 test('starts with the code that was compiled when it was built', async () => {
   const bundle = resolve('dist/cli/run-cli.cjs');
   const [source, code] = await Promise.all([readFile(bundle, 'latin1'), readFile(`${bundle}.code`)]);
