@@ -78,14 +78,22 @@ export function createOutput(options: OutputOptions): Output {
     out: pc.createColors(takesColor(stdout, env)),
     err,
     print: async (text) => (json ? undefined : result(text)),
-    printJson: (document) => result(JSON.stringify(document, null, 2)),
-    printJsonLine: (document) => result(JSON.stringify(document)),
+    printJson: (document) => result(escape(JSON.stringify(document, null, 2))),
+    printJsonLine: (document) => result(escape(JSON.stringify(document))),
     note: (text) => (quiet ? undefined : remark(text)),
     say: remark,
     beginWait: () => waiting.start(),
     endWait: () => waiting.stop(),
   };
 }
+
+/** JSON leaves in what moves a terminal or hides from the eye: C1 controls, marks of direction, invisible characters. */
+const escape = (json: string): string =>
+  json.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    [...Array(character.length).keys()]
+      .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
 
 /**
  * Node writes to a terminal synchronously: one that is stopped (Ctrl-S, a stuck connection) would stop this process, and

@@ -185,8 +185,9 @@ test('diff shows what widened, and what else is otherwise', async () => {
 
 describe('edit', () => {
   test('builds what the editor leaves, and removes the folder', async () => {
-    const editor = `sed -i 's/pids: 33/pids: 12/' `;
     const place = await makeFolder();
+    // Not where the source lies: editors obey files there.
+    const editor = `sh -c 'test "$PWD" != "$(dirname "$1")" && sed -i "s/pids: 33/pids: 12/" "$1"' edit`;
     const { code, stdout } = await runSjs(home, ['edit', first.tag], {
       env: { EDITOR: editor, TMPDIR: place },
     });

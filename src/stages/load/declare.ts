@@ -52,10 +52,7 @@ export async function declare(
       ...(args.length > 0 ? { command: ['node', `/app/${entrypoint}`, ...args] } : { entrypoint }),
     },
   };
-  const isServer = grants.ports.length > 0 && grants.limits.timeoutMs === undefined;
-  const resources = {
-    resources: { ...writeResources(grants.limits), ...(isServer && { timeout: SERVER_TIMEOUT }) },
-  };
+  const resources = { resources: writeResources(grants.limits) };
   // Then nothing in it was chosen by anybody but the name of the file.
   const fitsSchema =
     args.length === 0 &&
@@ -96,11 +93,12 @@ export async function addGrants(file: string, grants: Grants, valid?: ValidTexts
   return { ...loaded, digest: granted.digest, sandbox: granted.sandbox, inputs };
 }
 
-function merge(written: Written, { env, secrets, command, out, ports, egress }: Grants): Written {
+function merge(written: Written, { env, secrets, command, out, limits, ports, egress }: Grants): Written {
   const { entrypoint, command: declared, ...spec } = written.spec;
   const filesystem = (spec['filesystem'] ?? {}) as { readonly out?: unknown };
   const network = (spec['network'] ?? {}) as { readonly ports?: unknown[]; readonly egress?: unknown[] };
   const names = (spec['secrets'] ?? []) as readonly string[];
+  const resources = (spec['resources'] ?? {}) as { readonly timeout?: unknown };
   return {
     ...written,
     spec: {
@@ -114,6 +112,9 @@ function merge(written: Written, { env, secrets, command, out, ports, egress }: 
       ...(command !== null && { args: [] }),
       env: { ...(spec['env'] as object | undefined), ...env },
       secrets: [...new Set([...names, ...secrets])],
+      ...(ports.length > 0 && {
+        resources: { timeout: SERVER_TIMEOUT, ...writeResources(limits), ...resources },
+      }),
       filesystem:
         out && filesystem.out === undefined
           ? { ...filesystem, out: formatBytes(GRANTED_OUT_BYTES) }

@@ -203,9 +203,10 @@ type Declared<Key extends 'ports' | 'egress'> = (Network & { mode: 'isolated' })
 
 const formatPlace = ({ hostAddress, hostPort }: Declared<'ports'>): string => `${hostAddress}:${hostPort}`;
 const fitsPort = (port: Declared<'ports'>) => (pattern: string) => matchesName(pattern, formatPlace(port));
-/** A pattern without `=` speaks of the name alone. */
+/** A pattern without `=` allows the address that the name has, never one that the sandbox pins it to. */
 const fitsEgress = (rule: Declared<'egress'>) => (pattern: string) =>
-  matchesName(pattern, formatEgress(pattern.includes('=') ? rule : { ...rule, address: null }));
+  pattern === '*' ||
+  (pattern.includes('=') === (rule.address !== null) && matchesName(pattern, formatEgress(rule)));
 
 function showPlace({ file, line }: SourceLocation): string {
   return line === undefined ? file : `${file}:${line}`;

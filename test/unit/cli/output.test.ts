@@ -30,6 +30,15 @@ test('with --json nothing but the document is on stdout', async () => {
   expect(JSON.parse(stdout.text())).toEqual({ a: 1 });
 });
 
+test('JSON has no character that moves a terminal or hides from the eye', async () => {
+  const { stdout, output } = outputs({ json: true });
+  const document = { a: '\u009b31m \u202e \u2028 \u007f \u{e0041} é 😀' };
+  await output.printJson(document);
+  expect(stdout.text()).not.toMatch(/[\u007f-\u009f\p{Cf}\p{Zl}]/u);
+  expect(stdout.text()).toContain('é 😀');
+  expect(JSON.parse(stdout.text())).toEqual(document);
+});
+
 test('the reporter says steps and warnings, cleaned, and with --quiet warnings alone', () => {
   const loud = outputs({});
   const reporter = createReporter(loud.output);

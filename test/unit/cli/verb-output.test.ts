@@ -15,6 +15,7 @@ import { runsVerb } from '../../../src/cli/verbs/runs.js';
 import { validateVerb } from '../../../src/cli/verbs/validate.js';
 import { checksByHand, verifyVerb } from '../../../src/cli/verbs/verify.js';
 import { SjsError, type Digest, type RunRecord, type Sjs } from '../../../src/index.js';
+import { until } from '../../support/until.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
 const hex = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
@@ -113,6 +114,23 @@ describe('logs', () => {
     expect(await show('0')).toBe('\ne\nf\n');
     expect(await show('all')).toBe('a\nb\nc\nd\ne\nf\n');
     await expect(show('x')).rejects.toMatchObject({ code: 'USAGE' });
+  });
+
+  test('--tail shows what was there before anything new comes', async () => {
+    let release = (): void => undefined;
+    const quiet = {
+      ...sjs,
+      async *readOutput() {
+        yield { stream: 'stdout' as const, data: Buffer.from('a\nb\n'), isBacklog: true };
+        yield { stream: 'stdout' as const, data: Buffer.alloc(0), isBacklog: false };
+        await new Promise<void>((resolve) => (release = resolve));
+      },
+    };
+    const stdout = memoryStream();
+    const showing = runVerbWith('logs', logsVerb, ['-f', '--tail', '1', RUN], quiet, { stdout });
+    await until('the tail is shown', () => Promise.resolve(stdout.text() === 'b\n'));
+    release();
+    await showing;
   });
 
   test('--since is a time for the library', async () => {

@@ -427,6 +427,16 @@ describe('what is checked', () => {
       expect(await refused(policy, isolated([], ['8080:8080']))).toMatch(/127\.0\.0\.1:8080 is not allowed/);
     });
 
+    test('a name that is allowed is not allowed at an address that the sandbox pins it to', async () => {
+      const pinned = isolated(['api.test:443=93.184.216.34']);
+      const named = 'extends: networked\nallow: { egress: ["api.test:443"] }\n';
+      expect(await refused(named, isolated(['api.test:443']))).toBe('allowed');
+      expect(await refused(named, pinned)).toMatch(/api\.test:443=93\.184\.216\.34 is not allowed/);
+      expect(await refused(named.replace('api.test:443', '*.test:*'), pinned)).toMatch(/is not allowed/);
+      expect(await refused(named.replace(':443"', ':443=93.*"'), pinned)).toBe('allowed');
+      expect(await refused('extends: networked\n', pinned)).toBe('allowed');
+    });
+
     test('a private address, or one that others reach, is for an operator alone to allow', async () => {
       const inside = isolated(['db.test:5432=10.0.0.7']);
       const open = isolated([], ['0.0.0.0:3000:3005']);
