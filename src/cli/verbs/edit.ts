@@ -39,8 +39,8 @@ export const editVerb: Verb = {
 };
 
 /**
- * As git does: the editor may have arguments, and the shell takes them apart. It is not started in the folder: editors
- * obey files that lie where they are.
+ * As git does: the editor may have arguments, and the shell takes them apart. It starts where sjs was started: in the
+ * clone, a relative EDITOR or PATH would find programs of the image.
  */
 async function edit(editor: string, folder: string): Promise<void> {
   const child = spawn('/bin/sh', ['-c', `${editor} "$@"`, editor, join(folder, 'sandbox.yaml')], {
