@@ -2,6 +2,7 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
+import { javascriptName, scriptPath, SECRETS_PRELOAD, STRIPPED_LIST } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import {
   DEFAULT_RESOURCES,
@@ -24,7 +25,6 @@ import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
-import { javascriptName } from '../stages/pack/javascript-name.js';
 import type { StrippedTexts } from '../stages/pack/strip-types.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSandbox } from '../stages/policy/check-sandbox.js';
@@ -36,7 +36,6 @@ import {
 } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
-import { SECRETS_PRELOAD } from '../stages/render/node-command.js';
 import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
 import type { Digest } from '../model/digest.js';
@@ -129,7 +128,7 @@ export async function prepareBuild(
   const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
   // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
   const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
-  const collectingInputs = collectInputs(loaded.inputs ?? [], maxBytes);
+  const collectingInputs = collectInputs(loaded, maxBytes);
   for (const pending of [collecting, collectingInputs]) pending.catch(() => undefined);
 
   tools.reporter.step(
@@ -211,9 +210,6 @@ async function expectBase(
   return isDigest(last) ? { ...parseRepository(request.image), digest: last } : null;
 }
 
-/** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
-const STRIPPED_LIST = '/.sjs/stripped.json';
-
 /** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
 async function stripTypes(
   tree: SourceTree,
@@ -230,7 +226,7 @@ async function stripTypes(
   }
   // TypeScript's parser is large, and few programs need it.
   const { stripTree } = await import('../stages/pack/strip-types.js');
-  const entrypoint = script.replace(/^(?:\/app\/|(?:\.\/)+)/, '');
+  const entrypoint = scriptPath(script);
   const { tree: stripped, made, skipped } = await stripTree(tree, entrypoint, textsIn(tools.stripped));
   for (const { path, reason } of skipped) {
     tools.reporter.warn(`${path} has more than types in it and is left as it is (${reason})`);
