@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest } from '../model/digest.js';
+import { nearest } from '../model/nearest.js';
 import { LABEL_PREFIX, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
 import { isUlid } from '../model/ulid.js';
 import type { ImageStore } from '../ports/image-store.js';
@@ -41,17 +42,14 @@ export interface AskedGrants {
 export function refuseGrants(target: string, { command, inputs, ports, egress }: AskedGrants): void {
   const asked = [
     [command, '--cmd', 'spec.command'],
-    [inputs, '--in', null],
+    [inputs, '--in', 'spec.inputs'],
     [ports, '--port', 'spec.network.ports'],
     [egress, '--egress', 'spec.network.egress'],
   ] as const;
   const [, flag, key] = asked.find(([given]) => given !== undefined && given.length > 0) ?? [];
   if (flag === undefined) return;
   throw new SjsError('RIGHTS_WIDENED', `${flag} cannot be added to ${target}: it is sealed`, {
-    next:
-      key === null
-        ? 'give the path of the code instead of the tag, which seals it with the file; or pass data on stdin'
-        : `give the path of the code instead of the tag, which seals it anew; or set ${key} in its sandbox.yaml and build`,
+    next: `give the path of the code instead of the tag, which seals it anew; or set ${key} in its sandbox.yaml and build`,
   });
 }
 
@@ -100,8 +98,37 @@ export async function findEntry(
   throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
     next: isUlid(target.toUpperCase())
       ? `that is the id of a run: sjs replay ${target}`
-      : 'sjs images lists what was built here; sjs build makes one',
+      : describeMeant(target, form, entries),
   });
+}
+
+/** What was probably meant by a target that names nothing. */
+function describeMeant(target: string, form: TargetForm, entries: readonly IndexEntry[]): string {
+  const imported = entries.find((entry) => form === 'name' && entry.name === target);
+  if (imported) return `it was imported, and goes by its tag: ${imported.tag}`;
+  const meant = form === 'tag' ? meantTag(target, entries) : meantName(target, entries);
+  return meant === undefined
+    ? 'sjs images lists the sealed images, sjs runs the runs; sjs build makes an image'
+    : `did you mean ${meant}? sjs images lists all of them`;
+}
+
+const meantName = (name: string, entries: readonly IndexEntry[]): string | undefined =>
+  nearest(
+    name,
+    entries.filter(({ imported }) => !imported).map((entry) => entry.name),
+  );
+
+/** A tag that is near, else the newest one of a name that is: of digits nobody remembers, few are right. */
+function meantTag(target: string, entries: readonly IndexEntry[]): string | undefined {
+  const whole = target.startsWith('sjs/') ? target : `sjs/${target}`;
+  const newestFirst = [...entries].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  const [name = ''] = whole.slice('sjs/'.length).split(':');
+  const near = nearest(
+    name,
+    newestFirst.map((entry) => entry.name),
+  );
+  const tags = newestFirst.filter((entry) => entry.name === near).map(({ tag }) => tag);
+  return nearest(whole, tags) ?? tags[0];
 }
 
 function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {

@@ -53,7 +53,7 @@ function formatProcesses(
       describeStatus(record, now),
       ...(hasPorts ? [describePorts(record)] : []),
     ]),
-    { width, flexible: 1 },
+    { width, flexible: [1] },
   );
 }
 

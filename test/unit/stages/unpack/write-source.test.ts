@@ -17,7 +17,8 @@ test.each(['.git', 'a/.GIT'])('a source with %s in it is not written: git would 
     return tar as unknown as Readable;
   };
   const folder = await makeFolder();
-  await expect(writeSource(folder, await readSource(openTar()), openTar)).rejects.toMatchObject({
+  const folders = { app: folder, in: folder };
+  await expect(writeSource(folders, await readSource(openTar()), openTar)).rejects.toMatchObject({
     code: 'SEAL_REFUSED',
   });
   expect(await readdir(folder)).toEqual([]);
