@@ -144,7 +144,7 @@ test('an error that nobody waits for is told in words, not as a line of the bund
   const { status, stderr } = await sjs(['doctor'], { env: { NODE_OPTIONS: `--require ${preload}` } });
   expect({ status, stderr }).toEqual({
     status: 1,
-    stderr: expect.stringMatching(/^error\[INTERNAL\]: nobody waits for this\n  next:.*\n$/),
+    stderr: expect.stringMatching(/^error\[INTERNAL\]: nobody waits for this\n {2}next:.*\n$/),
   });
 });
 
