@@ -82,7 +82,7 @@ export async function importImage(
     });
   }
   const known = await tools.store.findImageBySeal(seal);
-  if (!known && trust !== seal) throw untrusted(file, seal, trust);
+  if (trust === null ? !known : trust !== seal) throw untrusted(file, seal, trust);
   const entry = known ?? newEntry(archive.manifest, tools);
   await loadImage(archive, entry, tools, signal);
   const runs = await takeRuns(archive, tools);
