@@ -1,9 +1,9 @@
-import { resolve } from 'node:path';
 import { EXPORT_FORMAT_VERSION, EXPORT_NAMES, type ExportManifest } from '../model/export-file.js';
 import type { Digest } from '../model/digest.js';
 import { isFinished, type RunRecord } from '../model/record.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import {
+  findFilePlace,
   readArchive,
   streamArchive,
   textFile,
@@ -21,8 +21,9 @@ export interface ExportResult {
 }
 
 /**
- * Writes a sealed image, and finished runs of it with their contents, as one OCI archive.
+ * Writes a sealed image, and finished runs of it with their contents, as one OCI archive. A file of that name is replaced.
  * @param runs those to go with it; null for all there are
+ * @throws SjsError `USAGE` where no file can be written; `DISK_FULL`, `STORE_FAILED`, `SEAL_*`.
  */
 export async function exportImage(
   target: string,
@@ -31,6 +32,7 @@ export async function exportImage(
   tools: TargetTools,
   signal?: AbortSignal,
 ): Promise<ExportResult> {
+  const place = await findFilePlace(file);
   const sealed = await findSealedImage(target, tools, signal);
   const { entry } = sealed;
   const where = (record: RunRecord): boolean => isFinished(record);
@@ -40,8 +42,8 @@ export async function exportImage(
     if (await tools.store.hasBlob(digest)) contents.set(digest, bytes);
   }
   const archive = streamArchive(filesOf(sealed, records, contents, tools, signal));
-  await writeWholeFile(archive, resolve(file));
-  return { file: resolve(file), tag: entry.tag, seal: entry.seal, runs: records.map(({ id }) => id) };
+  await writeWholeFile(archive, place);
+  return { file: place, tag: entry.tag, seal: entry.seal, runs: records.map(({ id }) => id) };
 }
 
 /** Everything a record refers to. */

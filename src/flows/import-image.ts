@@ -84,7 +84,7 @@ export async function importImage(
     });
   }
   const known = await tools.store.findImageBySeal(seal);
-  if (!known && trust !== seal) throw untrusted(file, seal, trust);
+  if (trust === null ? !known : trust !== seal) throw untrusted(file, seal, trust);
   const entry = known ?? newEntry(archive.manifest, tools);
   // Lists show runs by their tags: one of another image would be taken for that one's.
   const stray = archive.records.find(({ tag }) => tag !== entry.tag);

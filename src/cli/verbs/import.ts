@@ -1,3 +1,4 @@
+import { refuseStream } from '../parse-args.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs import`. */
@@ -18,7 +19,9 @@ export const importVerb: Verb = {
 its tag or seal, never by its name, and the records of its runs say that it came from elsewhere.`,
   async run(input, { sjs, output, tapSignals }) {
     const trust = input.value('trust');
-    const result = await sjs.importImage(input.positionals[0] ?? '', {
+    const [file = ''] = input.positionals;
+    refuseStream(file, 'read from');
+    const result = await sjs.importImage(file, {
       ...(trust !== undefined && { trust }),
       signal: tapSignals().signals.abort,
     });

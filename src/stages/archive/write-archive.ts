@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { lstat, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
@@ -63,7 +64,32 @@ export async function readText({ bytes, content }: ArchiveFile, mostBytes: numbe
 }
 
 /**
- * Writes a stream to a file, whole or not at all; what was there under that name is replaced.
+ * Where a file can be written whole: beside it first, and then in its place. A link stays, and what it leads to is
+ * replaced; a folder, device or pipe never is.
+ * @returns the absolute path, with no link in it
+ * @throws SjsError `USAGE`.
+ */
+export async function findFilePlace(file: string): Promise<string> {
+  const refuse = (why: string, next: string): SjsError => new SjsError('USAGE', `${file} ${why}`, { next });
+  const found = await lstat(file).catch(() => null);
+  if (found === null) {
+    const folder = await realpath(dirname(resolve(file))).catch(() => null);
+    if (folder === null || !(await stat(folder)).isDirectory()) {
+      throw refuse('is in no folder that is there', 'make the folder, or name a file elsewhere');
+    }
+    return join(folder, basename(file));
+  }
+  const place = await realpath(file).catch(() => null);
+  if (place === null) throw refuse('is a link to what is not there', 'name the file itself');
+  const kind = await stat(place);
+  if (kind.isDirectory()) throw refuse('is a folder', 'name a file in it');
+  if (!kind.isFile()) throw refuse('is no plain file', 'name a file: it is written whole or not at all');
+  return place;
+}
+
+/**
+ * Writes a stream to a file, whole or not at all; a file that was there under that name is replaced.
+ * @param file as {@link findFilePlace} gives it
  * @throws SjsError `DISK_FULL`, `STORE_FAILED`; what the stream fails with.
  */
 export async function writeWholeFile(stream: Readable, file: string): Promise<void> {

@@ -1,18 +1,72 @@
-import { readdir, readFile, symlink } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { lstat, mkdir, readdir, readFile, realpath, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { expect, test } from '@jest/globals';
-import { writeWholeFile } from '../../../../src/stages/archive/write-archive.js';
+import { beforeEach, expect, test } from '@jest/globals';
+import { findFilePlace, writeWholeFile } from '../../../../src/stages/archive/write-archive.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';
 
 cleanFolders();
 
-test('no link that lies there leads to another file', async () => {
-  const folder = await makeFolder({ victim: 'kept' });
-  const file = join(folder, 'job.tar');
-  for (const name of ['job.tar', 'job.tar.partial']) await symlink('victim', join(folder, name));
-  await writeWholeFile(Readable.from(['archive']), file);
-  expect(await readFile(join(folder, 'victim'), 'utf8')).toBe('kept');
-  expect(await readFile(file, 'utf8')).toBe('archive');
-  expect((await readdir(folder)).sort()).toEqual(['job.tar', 'job.tar.partial', 'victim']);
+let folder: string;
+beforeEach(async () => {
+  folder = await realpath(await makeFolder({ there: 'old' }));
+});
+
+const write = async (name: string, pieces: Iterable<string> | AsyncIterable<string>): Promise<void> =>
+  writeWholeFile(Readable.from(pieces), await findFilePlace(join(folder, name)));
+
+test('a file is new or replaced, and nothing else is left', async () => {
+  await write('new', ['a', 'b']);
+  await write('there', ['c']);
+  expect(await readFile(join(folder, 'new'), 'utf8')).toBe('ab');
+  expect(await readFile(join(folder, 'there'), 'utf8')).toBe('c');
+  expect((await lstat(join(folder, 'new'))).mode & 0o777).toBe(0o600);
+  expect((await readdir(folder)).sort()).toEqual(['new', 'there']);
+});
+
+test('a link stays, and leads to what is new', async () => {
+  await symlink('there', join(folder, 'link'));
+  await write('link', ['new']);
+  expect((await lstat(join(folder, 'link'))).isSymbolicLink()).toBe(true);
+  expect(await readFile(join(folder, 'there'), 'utf8')).toBe('new');
+});
+
+test('what cannot be written to its end leaves what was there', async () => {
+  const failing = (async function* () {
+    yield await Promise.resolve('half');
+    throw new Error('cut');
+  })();
+  await expect(write('there', failing)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  expect(await readFile(join(folder, 'there'), 'utf8')).toBe('old');
+  expect(await readdir(folder)).toEqual(['there']);
+});
+
+test('a link that waits where it might be written first is not followed', async () => {
+  for (const name of ['new.partial', `new.${process.pid}.partial`])
+    await symlink('there', join(folder, name));
+  await write('new', ['new']);
+  expect(await readFile(join(folder, 'there'), 'utf8')).toBe('old');
+});
+
+test.each([
+  ['folder', 'is a folder'],
+  // As /dev/null is none, which must never be replaced.
+  ['pipe', 'is no plain file'],
+  ['to-pipe', 'is no plain file'],
+  ['dangling', 'is a link to what is not there'],
+  ['none/x', 'is in no folder that is there'],
+  ['there/x', 'is in no folder that is there'],
+])('%s: it %s', async (name, why) => {
+  await mkdir(join(folder, 'folder'));
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+  await symlink('pipe', join(folder, 'to-pipe'));
+  await symlink('gone', join(folder, 'dangling'));
+  const before = await readdir(folder);
+  await expect(write(name, ['x'])).rejects.toMatchObject({
+    code: 'USAGE',
+    message: `${join(folder, name)} ${why}`,
+  });
+  expect(await readdir(folder)).toEqual(before);
+  expect((await lstat(join(folder, 'pipe'))).isFIFO()).toBe(true);
 });
