@@ -84,6 +84,9 @@ export async function importImage(
   const known = await tools.store.findImageBySeal(seal);
   if (!known && trust !== seal) throw untrusted(file, seal, trust);
   const entry = known ?? newEntry(archive.manifest, tools);
+  // Lists show runs by their tags: one of another image would be taken for that one's.
+  const stray = archive.records.find(({ tag }) => tag !== entry.tag);
+  if (stray) throw invalidExport(`run ${stray.id} has the tag of another image`);
   await loadImage(archive, entry, tools, signal);
   const runs = await takeRuns(archive, tools);
   return { tag: entry.tag, seal, wasKnown: known !== null, runs };

@@ -201,6 +201,22 @@ describe('edit', () => {
     expect(diff.stdout.split('\n').slice(2)).toEqual(['rights and limits', '  resources.pids: 33 -> 12', '']);
   });
 
+  test('starts the editor where sjs was started: a relative path finds no program of the image', async () => {
+    const folder = await makeFolder({
+      'sandbox.yaml': sandboxYaml('tempting'),
+      'index.js': '',
+      'my-editor': '#!/bin/sh\nexit 9\n',
+    });
+    await chmod(join(folder, 'my-editor'), 0o755);
+    const built = await runSjs(home, ['build', folder]);
+    tags.add(built.stdout.trim());
+    const place = await makeFolder();
+    const env = { EDITOR: './my-editor', TMPDIR: place };
+    const { stderr } = await runSjs(home, ['edit', 'tempting'], { env });
+    expect(stderr).toContain('the editor "./my-editor" ended with 127');
+    expect(await readdir(place)).toEqual([]);
+  });
+
   test('keeps the folder when what was written cannot be built', async () => {
     const place = await makeFolder();
     const env = { VISUAL: `sed -i 's/pids:/pidz:/' `, TMPDIR: place };

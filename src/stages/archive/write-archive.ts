@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
@@ -66,9 +67,10 @@ export async function readText({ bytes, content }: ArchiveFile, mostBytes: numbe
  * @throws SjsError `DISK_FULL`, `STORE_FAILED`; what the stream fails with.
  */
 export async function writeWholeFile(stream: Readable, file: string): Promise<void> {
-  const partial = `${file}.partial`;
+  // A name that nobody can have put a link at.
+  const partial = `${file}.${randomBytes(6).toString('hex')}.partial`;
   try {
-    await pipeline(stream, createWriteStream(partial, { mode: 0o600 }));
+    await pipeline(stream, createWriteStream(partial, { mode: 0o600, flags: 'wx' }));
     await rename(partial, file);
   } catch (cause) {
     await rm(partial, { force: true });

@@ -215,6 +215,16 @@ test.each([
   expect(exportOf(exports)).toEqual(expected);
 });
 
+test('exports nested without end name nothing, and end nothing', () => {
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{"node":', '}'],
+  ] as const) {
+    const exports: unknown = JSON.parse(`${open.repeat(50_000)}"./a.js"${close.repeat(50_000)}`);
+    expect(exportOf(exports)).toBeUndefined();
+  }
+});
+
 test.each([
   ['import "./a.js"', ['./a.js']],
   ["import a, { b } from 'c'; export * from './d.js'", ['c', './d.js']],
