@@ -15,7 +15,7 @@ export interface GatewayTools extends TargetTools {
 
 /**
  * The sealed gateway for what a sandbox declares, its seal and its rights checked like any other's; null when it
- * declares no traffic. Nothing is built at a run.
+ * declares no traffic. Nothing is built at a run; one that was sealed elsewhere is anybody's program by that name.
  * @throws SjsError `GATEWAY_MISSING`, and what the checks throw
  */
 export async function findGateway(
@@ -27,7 +27,7 @@ export async function findGateway(
   if (!needsGateway(sealed.labels.plan.network)) return null;
   const [entries, version] = await Promise.all([tools.store.listImages(), tools.gatewayVersion()]);
   const newest = entries
-    .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version)
+    .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version && !entry.imported)
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
   if (!newest) {
     throw new SjsError(

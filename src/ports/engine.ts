@@ -7,6 +7,8 @@ import type { Control, RunPlan } from '../model/run-plan.js';
 export interface EngineFacts extends EngineRecord {
   /** What a run that publishes ports must know of this engine; null when there is nothing. */
   readonly portWarning: string | null;
+  /** Public IPv4 addresses of the machine it runs on, as far as they can be seen. */
+  readonly hostAddresses: readonly string[];
   /** Controls it cannot enforce, each with the reason. A run that needs one is refused before it starts. */
   readonly missingControls: readonly { readonly control: Control; readonly reason: string }[];
 }

@@ -252,7 +252,7 @@ function prepareNetwork(
   const make = async (): Promise<RunNetwork | null> => {
     if (!hasNetwork(plan)) return null;
     const engine = await identify();
-    await proveIsolation(client, runId, owner, plan, engine, proofs);
+    await proveIsolation(client, runId, owner, plan, engine, proofs, abort);
     return createRunNetwork(client, runId, owner, engine.version, abort);
   };
   const network = make();
