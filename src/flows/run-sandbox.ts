@@ -10,7 +10,6 @@ import {
   MOST_CONNECTIONS,
   type ArtifactRecord,
   type ConnectionRecord,
-  type NetworkRecord,
   type RunRecord,
 } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
@@ -22,7 +21,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
-import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
+import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { findGateway, type GatewayTools } from './find-gateway.js';
 import { findSealedImage } from './find-target.js';
 import { noteOutputTimes } from './note-output-times.js';
@@ -230,7 +229,7 @@ export async function executeRun(
         stderr: err,
         artifacts,
         skippedArtifacts: skipped,
-        network: networkOf(await begun, connections, outcome.omittedConnections),
+        network: withConnections((await begun).network, connections, outcome.omittedConnections),
       });
       await store.saveRecord(record);
     },
@@ -247,7 +246,7 @@ export async function executeRun(
       await store
         .saveRecord(
           failRecord(
-            { ...record, ...written, network: networkOf(record, connections) },
+            { ...record, ...written, network: withConnections(record.network, connections) },
             error,
             tools.clock.now(),
           ),
@@ -267,16 +266,6 @@ export async function executeRun(
 
 function withNetwork(record: RunRecord, known: { readonly ports: readonly PublishedPort[] }): RunRecord {
   return record.network.mode === 'none' ? record : { ...record, network: { ...record.network, ...known } };
-}
-
-/** What went over the network, as far as it was told. */
-function networkOf(
-  { network }: RunRecord,
-  connections: readonly ConnectionRecord[],
-  omitted: number | null = null,
-): NetworkRecord {
-  if (network.mode === 'none' || network.gateway === null) return network;
-  return { ...network, connections, omittedConnections: omitted };
 }
 
 const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
