@@ -93,13 +93,13 @@ export interface Engine {
   /** Runs of this SJS_HOME that still have a container, volume or collector. */
   listRuns(home: string, signal?: AbortSignal): Promise<readonly AbandonedRun[]>;
   /**
-   * Finishes a run whose sjs is gone: waits for its end or its deadline, then hands over output (from the engine's
-   * log) and outcome, and removes what it left. Null when nothing of it exists any more.
+   * Finishes a run whose sjs is gone: waits for its end or its deadline, then hands over output and connections (from
+   * the engine's logs) and outcome, and removes what it left. Null when its program never ran or is gone.
    */
   recover(
     run: AbandonedRun,
     limits: { readonly timeoutMs: number; readonly outputBytes: number },
-    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onEnded'>,
+    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
     signal?: AbortSignal,
   ): Promise<RunOutcome | null>;
   /**

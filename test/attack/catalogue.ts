@@ -484,6 +484,12 @@ export const CASES = {
   },
 
   // b15 Crash and recovery
+  X02: {
+    tried:
+      'kill sjs in each step of a run: network, volume, gateway, collector, sandbox, their starts and removals',
+    control: 'the next command recovers and removes what carries the labels of a run whose owner is dead',
+    removed: 'that command: what the engine has before it',
+  },
   X13: {
     tried: 'lose the engine’s answer to create',
     control: 'sjs removes by name what it never heard of',

@@ -3,6 +3,7 @@ import { MOST_CONNECTIONS, type Owner } from '../../model/record.js';
 import type { GatewayImage, RunPlan } from '../../model/run-plan.js';
 import { SjsError } from '../../errors.js';
 import { needsGateway } from '../../model/network.js';
+import { GATEWAY_LOG_BYTES } from './gateway-log.js';
 import type { RunNetwork } from './network.js';
 import { outName, ownerLabels, RUN_LABELS } from './owner-labels.js';
 
@@ -135,7 +136,10 @@ export function gatewayOptions(
         fileBytes: 0,
       }),
       // What it told before its sjs was killed is read from there.
-      LogConfig: { Type: 'local', Config: { 'max-size': '2m', 'max-file': '1', compress: 'false' } },
+      LogConfig: {
+        Type: 'local',
+        Config: { 'max-size': `${GATEWAY_LOG_BYTES}b`, 'max-file': '1', compress: 'false' },
+      },
       NetworkMode: 'bridge',
       // The engine's own resolver, which asks the host's; without the host's search list.
       Dns: [],

@@ -75,7 +75,9 @@ export async function startGateway(
       publishedPorts(client, name, plan, abort),
       client.call('get the gateway ready', READY_MS, () => listening.ready, abort),
     ]);
-    const lost = listening.ended.then((): never => {
+    let isTold = false;
+    const lost = listening.ended.then((): Promise<never> => {
+      if (isTold) return new Promise<never>(() => undefined);
       throw new SjsError('CONTAINER_LOST', 'the gateway of the run ended while the program ran', {
         next: 'run it again; if it stays so, see `docker events`, and leave containers named sjs-… to sjs',
       });
@@ -85,10 +87,14 @@ export async function startGateway(
       ports,
       lost,
       async end() {
+        isTold = true;
         socket.end();
         return Promise.race([listening.omitted, later(FAREWELL_MS)]);
       },
-      close: () => void socket.destroy(),
+      close() {
+        isTold = true;
+        socket.destroy();
+      },
     };
   } catch (error) {
     socket.destroy();
