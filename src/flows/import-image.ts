@@ -49,6 +49,8 @@ export interface ImportResult {
 
 const TEXT_BYTES = 4 * 1024 ** 2;
 const RECORD_BYTES = 1024 ** 2;
+/** Of everything that is read before any of it is believed: a hundred thousand records of the usual size. */
+const ALL_TEXT_BYTES = 512 * 1024 ** 2;
 
 /** What an export holds, read and not yet believed. */
 interface Archive {
@@ -182,12 +184,16 @@ async function readExport(file: string, { store }: ImportTools): Promise<Archive
     }
   };
   const texts = new Map<string, string>();
+  let bytes = 0;
   for await (const one of open()) {
     const isRun = one.name.startsWith('sjs/runs/');
     if (one.name !== EXPORT_NAMES.manifest && one.name !== EXPORT_NAMES.images && !isRun) continue;
     if (texts.has(one.name)) throw invalidExport(`it has ${JSON.stringify(one.name)} twice`);
     const text = await readText(one, isRun ? RECORD_BYTES : TEXT_BYTES);
-    if (text === null) throw invalidExport(`${JSON.stringify(one.name)} is too large`);
+    bytes += one.bytes;
+    if (text === null || bytes > ALL_TEXT_BYTES) {
+      throw invalidExport(`${JSON.stringify(one.name)} is too large`);
+    }
     texts.set(one.name, text);
   }
   const textOf = (name: string): string => {
