@@ -1,5 +1,6 @@
 import {
   Agent,
+  type ClientRequestArgs,
   createServer,
   request,
   type IncomingMessage,
@@ -7,13 +8,18 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connectTo, join, type Flow } from './flow.js';
+import { Refused, type Route } from './route.js';
 
-/** Where the requests for a name go. Rejects when the name may not be asked for or does not resolve. */
-export type Route = (
-  name: string,
-) => Promise<{ readonly addresses: readonly string[]; readonly port: number }>;
+/** Where the requests of one connection for a name go. Rejects when it may not be asked for or does not resolve. */
+type WebRoute = (name: string) => ReturnType<Route>;
+
+/** Takes connections on which HTTP/1 is spoken. */
+export interface WebServer {
+  take(flow: Flow, head: Buffer, route: WebRoute): void;
+}
 
 /** Fields that speak of one connection alone (RFC 9110 7.6.1). */
 const OF_ONE_CONNECTION = new Set(
@@ -22,18 +28,34 @@ const OF_ONE_CONNECTION = new Set(
 
 interface Client {
   readonly flow: Flow;
-  readonly route: Route;
+  readonly route: WebRoute;
+  readonly turn: () => Promise<void>;
   readonly agent: Agent;
 }
 
-/** A name that is not declared, or a request that does not name one as it must. */
-export class Refused extends Error {}
+/** Has one connection at a time, and begins it when its turn has come. */
+class PatientAgent extends Agent {
+  private readonly turn: () => Promise<void>;
+
+  constructor(turn: () => Promise<void>) {
+    super({ keepAlive: true, maxSockets: 1 });
+    this.turn = turn;
+  }
+
+  override createConnection(
+    options: ClientRequestArgs,
+    done?: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
+    void this.turn().then(() => done?.(null, connect(options as NetConnectOpts)));
+  }
+}
 
 /**
  * The HTTP/1 side: every request of a connection is parsed and sent anew, to the name in its own Host field. So a later
  * one cannot ask for another host than was looked at, nor can one hide inside another.
+ * @param turn waits for the turn of one more connection that leads out
  */
-export function createWebServer(): { readonly take: (flow: Flow, head: Buffer, route: Route) => void } {
+export function createWebServer(turn: () => Promise<void>): WebServer {
   const clients = new WeakMap<Socket, Client>();
   const clientOf = (message: IncomingMessage): Client => {
     const client = clients.get(message.socket);
@@ -59,8 +81,8 @@ export function createWebServer(): { readonly take: (flow: Flow, head: Buffer, r
   return {
     take(flow, head, route) {
       const { client } = flow;
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      clients.set(client, { flow, route, agent });
+      const agent = new PatientAgent(turn);
+      clients.set(client, { flow, route, agent, turn });
       client.once('close', () => agent.destroy());
       client.unshift(head);
       server.emit('connection', client);
@@ -142,7 +164,10 @@ async function upgrade(
     return;
   }
   try {
+    await client.turn();
+    if (socket.destroyed) return;
     const server = await connectTo(target.addresses, target.port);
+    if (socket.destroyed) return void server.destroy();
     const lines = [`${message.method} ${message.url} HTTP/1.1`];
     for (let at = 0; at < message.rawHeaders.length; at += 2)
       lines.push(`${message.rawHeaders[at]}: ${message.rawHeaders[at + 1]}`);

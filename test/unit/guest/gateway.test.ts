@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import fc from 'fast-check';
 import { readServerName } from '../../../src/guest/gateway/client-hello.js';
 import { recognize } from '../../../src/guest/gateway/first-bytes.js';
+import { Turns } from '../../../src/guest/gateway/turns.js';
 import { answerQuery, readQuery } from '../../../src/guest/gateway/name-query.js';
 
 /** The first bytes that Node's own TLS sends. */
@@ -143,5 +144,26 @@ describe('a DNS query', () => {
       }),
     );
     expect(readQuery(query('a').subarray(0, 15))).toBeNull();
+  });
+});
+
+describe('turns', () => {
+  test('come at once after a pause, then at their rate, and a pause saves no more than that', () => {
+    const turns = new Turns(100, 3);
+    expect([0, 0, 0, 0, 0].map((now) => turns.take(now))).toEqual([0, 0, 0, 10, 20]);
+    expect(turns.take(25)).toBe(5);
+    expect([1e6, 1e6, 1e6, 1e6].map((now) => turns.take(now))).toEqual([0, 0, 0, 10]);
+  });
+
+  test('never begin more than the first ones and the rate of the time', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(50), { maxLength: 200 }), (pauses) => {
+        const turns = new Turns(100, 10);
+        let now = 0;
+        const begun = pauses.map((pause) => (now += pause) + turns.take(now));
+        for (const [index, from] of begun.entries())
+          expect(begun.slice(index).filter((at) => at < from + 500).length).toBeLessThanOrEqual(10 + 50);
+      }),
+    );
   });
 });
