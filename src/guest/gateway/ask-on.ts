@@ -15,35 +15,41 @@ export interface Way {
   readonly target: Target;
 }
 
-/** Connects to the addresses of one way, and counts what goes over it. */
+/** Connects to the addresses of one way when the turn has come, and counts what goes over it. */
 class WayAgent extends Agent {
   private readonly target: Target;
   private readonly leg: Leg;
 
-  constructor(target: Target, leg: Leg) {
+  private readonly turn: () => Promise<void>;
+
+  constructor(target: Target, leg: Leg, turn: () => Promise<void>) {
     super({ keepAlive: true });
     this.target = target;
     this.leg = leg;
+    this.turn = turn;
   }
 
   // Node calls it for each connection, and takes what is handed to the callback.
   override createConnection(_options: unknown, done?: (error: Error | null, socket: Duplex) => void): null {
     const { addresses, port } = this.target;
-    connectTo(addresses, port, false).then(
-      (socket) => {
-        this.leg.count(socket);
-        this.leg.address = socket.remoteAddress ?? this.leg.address;
-        done?.(null, socket);
-      },
-      (error: unknown) => done?.(error as Error, undefined as never),
-    );
+    const begin = () => connectTo(addresses, port, false);
+    void this.turn()
+      .then(begin)
+      .then(
+        (socket) => {
+          this.leg.count(socket);
+          this.leg.address = socket.remoteAddress ?? this.leg.address;
+          done?.(null, socket);
+        },
+        (error: unknown) => done?.(error as Error, undefined as never),
+      );
     return null;
   }
 }
 
 /** The way to a target; nothing is connected yet. */
-export function createWay(leg: Leg, target: Target): Way {
-  return { leg, target, agent: new WayAgent(target, leg) };
+export function createWay(leg: Leg, target: Target, turn: () => Promise<void>): Way {
+  return { leg, target, agent: new WayAgent(target, leg, turn) };
 }
 
 /** Sends a request on, and what is answered back; no answer, whatever it is, ends the gateway. */

@@ -1,5 +1,6 @@
 import { lookup as lookUpName } from 'node:dns/promises';
 import { isPublicAddress } from './addresses.js';
+import type { Config } from './config.js';
 
 /** Where the requests for a name go. */
 export interface Target {
@@ -7,15 +8,8 @@ export interface Target {
   readonly port: number;
 }
 
-/** Rejects when the name may not be asked for or does not resolve. */
-export type Route = (name: string) => Promise<Target>;
-
-/** A declaration: a name and port, and the address that it is pinned to. */
-export interface Rule {
-  readonly name: string;
-  readonly port: number;
-  readonly address: string | null;
-}
+/** Where the connections for a name on a port go. Names are compared as they are written. Rejects with {@link Refused}. */
+export type Route = (name: string, port: number) => Promise<Target>;
 
 /** A name that is not declared, or a request that does not name one as it must. */
 export class Refused extends Error {}
@@ -29,15 +23,14 @@ export type Lookup = (
 ) => Promise<readonly { readonly address: string }[]>;
 
 /**
- * Where a declared name leads on a port; throws {@link Refused} for every other. Names are compared as they are written,
- * and looked up once a run: what was looked at is what is connected to.
+ * The ways that are declared. What a name means is asked once a run: what was looked at is what is connected to.
  * @param host public addresses of the machine, which are no more public to its sandboxes than its private ones
  */
 export function createRoute(
-  rules: readonly Rule[],
+  egress: Config['egress'],
   host: readonly string[],
   lookup: Lookup = lookUpName,
-): (name: string, port: number) => Promise<Target> {
+): Route {
   const resolved = new Map<string, Promise<readonly string[]>>();
   const resolve = (name: string): Promise<readonly string[]> => {
     const known = resolved.get(name);
@@ -49,7 +42,7 @@ export function createRoute(
     return asking;
   };
   return async (name, port) => {
-    const rule = rules.find((one) => one.name === name && one.port === port);
+    const rule = egress.find((one) => one.name === name && one.port === port);
     if (!rule) throw new Refused('not declared');
     return { addresses: rule.address === null ? await resolve(name) : [rule.address], port };
   };

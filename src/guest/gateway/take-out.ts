@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { connectTo, join, type Flow, type Leg } from './flow.js';
 import { Head } from './head.js';
-import type { Route, Target } from './route.js';
+import type { Route } from './route.js';
 import type { WebServer } from './web.js';
 
 /** How long it may take until it is clear who is meant. */
@@ -11,20 +11,20 @@ const SILENCE_MS = 250;
 /** unrecognized_name, fatal (RFC 6066 3). */
 const TLS_ALERT = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
 
+/** What carries connections of the program. */
+export interface Outward {
+  readonly route: Route;
+  readonly web: WebServer;
+  /** Waits for this connection's turn. */
+  readonly turn: () => Promise<void>;
+}
+
 /**
  * One connection of the program to a declared port.
  * @param names those that are declared on it
- * @param find where one of them leads
  */
-export function takeOut(
-  flow: Flow,
-  port: number,
-  names: readonly string[],
-  find: (name: string, port: number) => Promise<Target>,
-  web: WebServer,
-): void {
+export function takeOut(flow: Flow, port: number, names: readonly string[], outward: Outward): void {
   const { client } = flow;
-  const route: Route = (name) => find(name, port);
   const only = names.length === 1 ? (names[0] ?? null) : null;
   const head = new Head();
   /** The server of a protocol in which it speaks first. */
@@ -45,7 +45,7 @@ export function takeOut(
 
   async function speakFirst(name: string): Promise<Socket | null> {
     clearTimeout(tooLate);
-    const server = await reach(flow, name, route);
+    const server = await reach(flow, name, port, outward);
     if (server === null) return null;
     client.once('close', () => server.destroy());
     server.on('data', (chunk: Buffer) => {
@@ -63,7 +63,7 @@ export function takeOut(
   }
 
   async function carry(name: string): Promise<void> {
-    const server = early ? await early : await reach(flow, name, route);
+    const server = early ? await early : await reach(flow, name, port, outward);
     if (server === null) return;
     server.write(head.bytes());
     if (early) client.pipe(server);
@@ -86,7 +86,7 @@ export function takeOut(
       if (hasSpoken) return flow.block('an HTTP request to what is no HTTP server');
       // Connected ahead, and not needed: every request goes its own way.
       void early?.then((server) => server?.removeAllListeners('close').destroy());
-      return web.take(flow, head.bytes(), route);
+      return outward.web.take(flow, head.bytes(), (name) => outward.route(name, port));
     }
     if (beginning.kind !== 'other') return flow.block('no HTTP/1 request');
     if (only === null) return flow.block('neither TLS nor HTTP, on a port that several names share');
@@ -100,11 +100,17 @@ export function takeOut(
 }
 
 /** A connection to what was declared; null, and the client is told, when there is none. */
-async function reach(flow: Flow, name: string, route: Route): Promise<Socket | null> {
+async function reach(
+  flow: Flow,
+  name: string,
+  port: number,
+  { route, turn }: Outward,
+): Promise<Socket | null> {
   flow.name = name;
   let leg: Leg | null = null;
   try {
-    const { addresses, port } = await route(name);
+    const { addresses } = await route(name, port);
+    await turn();
     if (flow.client.destroyed) return null;
     leg = flow.lead(name, addresses[0] ?? null);
     const server = await connectTo(addresses, port);

@@ -2,7 +2,7 @@ import { createServer, ServerResponse, type IncomingMessage, type Server } from 
 import type { Socket } from 'node:net';
 import { join, type Flow } from './flow.js';
 import { askOn, createWay, passedOn, refuse, type Way } from './ask-on.js';
-import { Refused, type Route } from './route.js';
+import { Refused, type Target } from './route.js';
 
 /** Requests that wait for the answers to those before them: one more, and nobody takes the answers. */
 const MOST_WAITING = 32;
@@ -10,27 +10,32 @@ const MOST_WAITING = 32;
 /** One connection, whose requests are answered one after the other. */
 interface Client {
   readonly flow: Flow;
-  readonly route: Route;
+  readonly route: WebRoute;
+  readonly turn: () => Promise<void>;
   readonly ways: Map<string, Way>;
   /** The way of the last request, the only one that may still be connected. */
   last: Way | null;
   /** The request before. */
-  turn: Promise<void>;
+  before: Promise<void>;
   waiting: number;
   /** No further request is taken. */
   isOver: boolean;
 }
 
+/** Where the requests of one connection for a name go. Rejects when it may not be asked for or does not resolve. */
+export type WebRoute = (name: string) => Promise<Target>;
+
 /** Takes over connections that begin with an HTTP/1 request. */
 export interface WebServer {
-  readonly take: (flow: Flow, head: Buffer, route: Route) => void;
+  readonly take: (flow: Flow, head: Buffer, route: WebRoute) => void;
 }
 
 /**
  * The HTTP/1 side: every request of a connection is parsed and sent anew, to the name in its own Host field. So a later
  * one cannot ask for another host than was looked at, nor can one hide inside another.
+ * @param turn waits for the turn of one more connection that leads out
  */
-export function createWebServer(): WebServer {
+export function createWebServer(turn: () => Promise<void>): WebServer {
   const clients = new WeakMap<Socket, Client>();
   const clientOf = (message: IncomingMessage): Client => {
     const client = clients.get(message.socket);
@@ -65,8 +70,8 @@ export function createWebServer(): WebServer {
   return {
     take(flow, head, route) {
       const ways = new Map<string, Way>();
-      const turn = Promise.resolve();
-      clients.set(flow.client, { flow, route, ways, last: null, turn, waiting: 0, isOver: false });
+      const before = Promise.resolve();
+      clients.set(flow.client, { flow, route, turn, ways, last: null, before, waiting: 0, isOver: false });
       flow.client.once('close', () => {
         for (const { agent } of ways.values()) agent.destroy();
       });
@@ -81,7 +86,7 @@ export function createWebServer(): WebServer {
 function takeTurn(client: Client, act: () => Promise<void>): void {
   client.waiting += 1;
   const begin = (): void | Promise<void> => (isGone(client) ? undefined : act());
-  client.turn = client.turn
+  client.before = client.before
     .then(begin)
     .catch((error: unknown) => end(client, null, error instanceof Error ? error.message : String(error)))
     .then(() => void (client.waiting -= 1));
@@ -132,7 +137,7 @@ async function findWay(
     if (isGone(client)) return null;
     const known = ways.get(name);
     const leg = known?.leg ?? flow.lead(name, target.addresses[0] ?? null);
-    const way = known ?? createWay(leg, target);
+    const way = known ?? createWay(leg, target, client.turn);
     ways.set(name, way);
     if (client.last !== way) client.last?.agent.destroy();
     return (client.last = way);

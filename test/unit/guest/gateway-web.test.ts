@@ -23,7 +23,7 @@ let origin: Server;
 let gateway: Server;
 
 beforeAll(async () => {
-  const web = createWebServer();
+  const web = createWebServer(() => Promise.resolve());
   const report = new Report(100, (message) => {
     said.push((message as { connection: (typeof said)[number] }).connection);
   });

@@ -1,60 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
-import { connect as connectTcp, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { connect } from 'node:tls';
+import { connect as connectTcp, type AddressInfo, type Server, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { readServerName } from '../../../src/guest/gateway/client-hello.js';
 import { createDoors } from '../../../src/guest/gateway/doors.js';
 import { recognize } from '../../../src/guest/gateway/first-bytes.js';
 import { Head, type Beginning } from '../../../src/guest/gateway/head.js';
 import { answerQuery, readQuery } from '../../../src/guest/gateway/name-query.js';
-import { createNameServer } from '../../../src/guest/gateway/names.js';
+import { createNameServer } from '../../../src/guest/gateway/serve-names.js';
 import { findRouter, isNeighbour } from '../../../src/guest/gateway/neighbours.js';
 import { Report } from '../../../src/guest/gateway/report.js';
 import { createRoute } from '../../../src/guest/gateway/route.js';
-
-/** The first bytes that Node's own TLS sends. */
-async function helloOf(servername: string | undefined): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const client = connect({ host: '127.0.0.1', port, ...(servername !== undefined && { servername }) });
-  client.on('error', () => undefined);
-  const [socket] = (await once(server, 'connection')) as [Socket];
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
-  client.destroy();
-  socket.destroy();
-  server.close();
-  return bytes;
-}
-
-/** The handshake message in one record each of `size` bytes. */
-function inRecords(hello: Buffer, size: number): Buffer {
-  const message = hello.subarray(5);
-  const records: Buffer[] = [];
-  for (let at = 0; at < message.length; at += size) {
-    const part = message.subarray(at, at + size);
-    records.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part);
-  }
-  return Buffer.concat(records);
-}
-
-/** The hello with one more extension. */
-function withExtension(hello: Buffer, type: number, content: Buffer): Buffer {
-  const body = Buffer.from(hello);
-  const extension = Buffer.concat([
-    Buffer.from([type >> 8, type & 255, content.length >> 8, content.length & 255]),
-    content,
-  ]);
-  let at = 5 + 4 + 2 + 32;
-  at += 1 + body[at]!;
-  at += 2 + body.readUInt16BE(at);
-  at += 1 + body[at]!;
-  body.writeUInt16BE(body.readUInt16BE(at) + extension.length, at);
-  body.writeUIntBE(body.readUIntBE(6, 3) + extension.length, 6, 3);
-  body.writeUInt16BE(body.readUInt16BE(3) + extension.length, 3);
-  return Buffer.concat([body, extension]);
-}
+import { Turns } from '../../../src/guest/gateway/turns.js';
+import { helloOf, inRecords, withExtension } from '../../support/client-hello.js';
 
 describe('a TLS hello', () => {
   test('names its server, however it is cut', async () => {
@@ -313,5 +271,26 @@ describe('a DNS query', () => {
       }),
     );
     expect(readQuery(query('a').subarray(0, 15))).toBeNull();
+  });
+});
+
+describe('turns', () => {
+  test('come at once after a pause, then at their rate, and a pause saves no more than that', () => {
+    const turns = new Turns(100, 3);
+    expect([0, 0, 0, 0, 0].map((now) => turns.take(now))).toEqual([0, 0, 0, 10, 20]);
+    expect(turns.take(25)).toBe(5);
+    expect([1e6, 1e6, 1e6, 1e6].map((now) => turns.take(now))).toEqual([0, 0, 0, 10]);
+  });
+
+  test('never begin more than the first ones and the rate of the time', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(50), { maxLength: 200 }), (pauses) => {
+        const turns = new Turns(100, 10);
+        let now = 0;
+        const begun = pauses.map((pause) => (now += pause) + turns.take(now));
+        for (const [index, from] of begun.entries())
+          expect(begun.slice(index).filter((at) => at < from + 500).length).toBeLessThanOrEqual(10 + 50);
+      }),
+    );
   });
 });

@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import type { Config } from './config.js';
 import { answerQuery, readQuery } from './name-query.js';
 import type { Report } from './report.js';
 
@@ -40,5 +42,23 @@ function tell(name: string, report: Report): void {
     receivedBytes: 0,
     verdict: 'blocked',
     reason: 'not declared',
+  });
+}
+
+/** Answers questions for names: declared ones are at the gateway, no others exist. */
+export function serveNames({ egress, inside, most }: Config, report: Report): Promise<void> {
+  const answer = createNameServer(new Set(egress.map(({ name }) => name)), inside, report, most);
+  const socket = createSocket('udp4');
+  socket.on('message', (message, from) => {
+    const answered = answer(message);
+    if (answered) socket.send(answered, from.port, from.address, () => undefined);
+  });
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(53, inside, () => {
+      // An answer that cannot be sent is asked for again.
+      socket.off('error', reject).on('error', () => undefined);
+      resolve();
+    });
   });
 }
