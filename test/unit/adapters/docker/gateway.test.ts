@@ -24,7 +24,11 @@ test('of two that may be any port of one server each gets its own', () => {
 });
 
 describe('a port that somebody has', () => {
-  const network = { mode: 'isolated', egress: [], ports: [port(80), port(8080), port(80, '10.0.0.1')] } as const;
+  const network = {
+    mode: 'isolated',
+    egress: [],
+    ports: [port(80), port(8080), port(80, '10.0.0.1')],
+  } as const;
   const named = (words: string): unknown => explainTaken(new Error(words), { network });
 
   test.each([

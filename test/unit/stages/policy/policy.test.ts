@@ -9,7 +9,11 @@ import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../.
 import type { SealedLabels } from '../../../../src/model/sealed-image.js';
 import { addTrustedBase } from '../../../../src/stages/policy/add-trusted-base.js';
 import { checkFloors } from '../../../../src/stages/policy/check-floors.js';
-import { checkHostAddresses, checkSandbox, checkSealedPlan } from '../../../../src/stages/policy/check-sandbox.js';
+import {
+  checkHostAddresses,
+  checkSandbox,
+  checkSealedPlan,
+} from '../../../../src/stages/policy/check-sandbox.js';
 import {
   defaultBase,
   defaultResources,
