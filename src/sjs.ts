@@ -180,7 +180,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const record = await records.findRecord(id);
       if (record.finishedAt === null) {
         throw new SjsError('RUN_UNFINISHED', `run ${record.id} is ${record.state}`, {
-          next: 'wait for its end, or stop the sjs that runs it',
+          next: `wait for its end, or end it: sjs stop ${record.id}; sjs rm -f kills it first`,
         });
       }
       await records.removeRecord(record.id);

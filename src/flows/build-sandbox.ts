@@ -16,8 +16,6 @@ import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import type { Memory } from './strip-program.js';
 
-const DAY_MS = 24 * 3_600_000;
-
 /** What a build needs of the world. */
 export interface BuildTools extends PrepareTools {
   readonly store: RecordStore;
@@ -106,19 +104,11 @@ const describeChanges = (changes: readonly LockChange[]): string =>
     : `sandbox.lock changed: ${changes.map(({ field }) => field).join(', ')}; review and commit it`;
 
 /**
- * What is built again and again is in use, however old it is: prune looks at this, and once a day is enough. The same
- * seal may come from another repository of the same base: verify asks the one that was verified last.
+ * What is built again is in use, however old it is: prune looks at this; and it is the newest of its name again. The
+ * same seal may come from another repository of the same base: verify asks the one that was verified last.
  */
-async function refresh(
-  entry: IndexEntry,
-  base: IndexEntry['base'],
-  { store, clock }: BuildTools,
-): Promise<void> {
-  const now = clock.now();
-  const isRecent = now - Date.parse(entry.usedAt ?? entry.createdAt) < DAY_MS;
-  if (isRecent && canonicalJson(base) === canonicalJson(entry.base)) return;
-  await store.saveImage({ ...entry, base, usedAt: new Date(now).toISOString() });
-}
+const refresh = (entry: IndexEntry, base: IndexEntry['base'], { store, clock }: BuildTools): Promise<void> =>
+  store.saveImage({ ...entry, base, usedAt: new Date(clock.now()).toISOString() });
 
 const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
   image: formatRepository(base.repository),

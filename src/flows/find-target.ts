@@ -81,7 +81,7 @@ export async function findEntry(
   const entries = await tools.store.listImages();
   const found = entries.filter((entry) => matches(entry, target, form));
   if (form === 'name') {
-    const newest = [...found].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
+    const newest = [...found].sort((a, b) => (builtAt(a) < builtAt(b) ? 1 : -1))[0];
     if (newest) return newest;
   }
   if (found.length === 1 && found[0]) return found[0];
@@ -130,6 +130,9 @@ function meantTag(target: string, entries: readonly IndexEntry[]): string | unde
   const tags = newestFirst.filter((entry) => entry.name === near).map(({ tag }) => tag);
   return nearest(whole, tags) ?? tags[0];
 }
+
+/** When it was built last: what was changed and changed back is the newest again. */
+const builtAt = ({ createdAt, usedAt }: IndexEntry): string => usedAt ?? createdAt;
 
 function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {
   if (form === 'tag') return entry.tag === target || entry.tag === `sjs/${target}`;

@@ -282,17 +282,10 @@ test('a program cannot end its gateway by what it leaves there, and so hide a co
 
 describe('ports', () => {
   const code = `require('http').createServer((q, s) => s.end('served ' + q.url)).listen(3005, '0.0.0.0'); setTimeout(() => process.exit(), 15000)`;
-  const fetchFrom = async (port: number, path: string): Promise<string> => {
-    // The program may not listen yet.
-    for (let tries = 0; ; tries += 1) {
-      try {
-        return await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
-      } catch (error) {
-        if (tries === 100) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    }
-  };
+  // Who comes before the program listens waits for it.
+  const slow = `setTimeout(() => { ${code} }, 1500)`;
+  const fetchFrom = async (port: number, path: string): Promise<string> =>
+    (await fetch(`http://127.0.0.1:${port}${path}`)).text();
 
   test('a server is published on 127.0.0.1 alone, and who came is known', async () => {
     const abort = new AbortController();
@@ -300,7 +293,7 @@ describe('ports', () => {
     let chosen = 0;
     const published = [{ hostAddress: '127.0.0.1', hostPort: 0, containerPort: 3005 }];
     const running = world.run(
-      { network: isolated({ ports: published }), code },
+      { network: isolated({ ports: published }), code: slow },
       { runId, signals: makeSignals(abort.signal), onPorts: ([port]) => (chosen = port!.hostPort) },
     );
     while (chosen === 0) await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 50))]);

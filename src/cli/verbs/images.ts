@@ -27,7 +27,7 @@ export const imagesVerb: Verb = {
     const images = (await sjs.listImages())
       .filter(({ name, tag }) => wanted === undefined || [name, tag, `sjs/${name}`].includes(wanted))
       .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
-    if (output.quiet && !output.json && input.value('format') === undefined) {
+    if (input.has('quiet') && !output.json && input.value('format') === undefined) {
       for (const { tag } of images) await output.print(tag);
       return 0;
     }

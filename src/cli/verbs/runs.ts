@@ -58,7 +58,7 @@ export async function printRuns(
   format: (records: readonly RunRecord[], options: RunTableOptions) => Promise<string>,
 ): Promise<void> {
   const { output } = context;
-  if (output.quiet && !output.json && input.value('format') === undefined) {
+  if (input.has('quiet') && !output.json && input.value('format') === undefined) {
     for (const { id } of records) await output.print(id);
     return;
   }

@@ -7,7 +7,8 @@ const IMPORT =
 /** A remark about what a single file imports beside Node itself, since nothing but that file is sealed. */
 export function describeImports(code: string, where: string): readonly string[] {
   const names = [...code.matchAll(IMPORT)].map((match) => match[2] ?? match[4] ?? match[6] ?? '');
-  const missing = [...new Set(names)].filter((name) => name !== '' && !isBuiltin(name));
+  // The pattern takes what stands between two strings for a third.
+  const missing = [...new Set(names)].filter((name) => /^[\w@.~#/:-]+$/.test(name) && !isBuiltin(name));
   if (missing.length === 0) return [];
   const shown = missing.slice(0, 3).join(', ') + (missing.length > 3 ? ', …' : '');
   return [`${where} imports ${shown}, and is sealed alone: give its folder to have all of it`];

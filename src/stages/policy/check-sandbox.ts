@@ -129,7 +129,7 @@ function violations(policy: Policy, rights: Rights, locate: Locate): Problem[] {
     ];
   });
   const onlyByOperator = needsOperator(policy, rights.network).map(({ key, what, entry }) =>
-    toProblem(key, what, `to allow it, write ${entry} into ${file}`),
+    toProblem(key, what, `to allow it, add ${entry} of ${file}`),
   );
   return [...refused, ...onlyByOperator];
 }
@@ -185,12 +185,12 @@ function needsOperator(
     ...egress.map((rule) => ({
       key: 'network.egress',
       what: `${rule.address} is a private address, which only an operator's policy can allow`,
-      entry: `allow: { egress: ["*", "${formatEgress(rule)}"] }`,
+      entry: `"${formatEgress(rule)}" to allow.egress (with no such list there: ["*", "${formatEgress(rule)}"])`,
     })),
     ...ports.map((port) => ({
       key: 'network.ports',
       what: `${port.hostAddress} can be reached by others, which only an operator's policy can allow`,
-      entry: `allow: { ports: ["127.0.0.1:*", "${formatPlace(port)}"] }`,
+      entry: `"${formatPlace(port)}" to allow.ports (with no such list there: ["127.0.0.1:*", "${formatPlace(port)}"])`,
     })),
   ];
 }

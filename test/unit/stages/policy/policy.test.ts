@@ -445,7 +445,7 @@ describe('what is checked', () => {
       const inside = isolated(['db.test:5432=10.0.0.7']);
       const open = isolated([], ['0.0.0.0:3000:3005']);
       expect(await refused('extends: networked\n', inside)).toMatch(
-        /10\.0\.0\.7 is a private address.*allow: \{ egress: \["\*", "db\.test:5432=10\.0\.0\.7"\] \}/,
+        /10\.0\.0\.7 is a private address.*add "db\.test:5432=10\.0\.0\.7" to allow\.egress/,
       );
       expect(await refused('extends: networked\nallow: { egress: ["*"] }\n', inside)).toMatch(
         /private address/,
