@@ -1,10 +1,17 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sha256 } from '../model/digest.js';
 import { formatSandbox } from '../model/format-sandbox.js';
+import { typescriptName } from '../model/own-files.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import { createIgnoreRules, NEVER_CODE } from '../stages/collect/ignore-rules.js';
 import { parseSandbox } from '../stages/load/load-sandbox.js';
-import { findSourceLayer, readSource, type SealedEntry } from '../stages/unpack/read-source.js';
+import {
+  findSourceLayer,
+  readSource,
+  type SealedEntry,
+  type SealedSource,
+} from '../stages/unpack/read-source.js';
 import { makeEmptyFolder, writeNewFile, writeSource } from '../stages/unpack/write-source.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 
@@ -14,13 +21,18 @@ export interface CloneResult {
   readonly seal: string;
   /** Absolute path. */
   readonly directory: string;
-  /** Files, links and folders of the source. */
+  /** Files, links and folders of the source, and inputs. */
   readonly entries: number;
+  /**
+   * TypeScript files of which the image has other JavaScript than this sjs makes: another version of sjs made it, or
+   * somebody who wants what runs not to be what is read. Building the clone gives another seal.
+   */
+  readonly strippedOtherwise: readonly string[];
 }
 
 /**
- * Gives back what a seal was made of: the source exactly as it was sealed, and a sandbox.yaml that declares the same.
- * Building it gives the same seal, as long as sjs's template and profile are those that sealed it.
+ * Gives back what a seal was made of: source and inputs exactly as they were sealed, and a sandbox.yaml that declares the
+ * same. Building it gives the same seal, as long as sjs's template and profile are those that sealed it.
  * @throws SjsError `USAGE` for a folder that is not empty; `SEAL_*`.
  */
 export async function cloneImage(
@@ -35,19 +47,37 @@ export async function cloneImage(
     .inspect(`${base.image}@${base.manifestDigest}`, signal)
     .catch(() => null);
   const folder = await makeEmptyFolder(directory);
-  const entries = await withSource(sealed, tools, signal, async (found, openTar) => {
+  return withSource(sealed, tools, signal, async (found, openTar) => {
+    const { entries, inputs, stripped } = found;
     const { source, exclude, place } = placeSource(found);
-    const text = formatSandbox(sealed, { source, exclude, baseEnv: baseImage?.config.Env ?? null });
+    const text = formatSandbox(sealed, {
+      source,
+      exclude,
+      inputs: inputs.map(({ path }) => `${INPUTS}/${path}`),
+      stripped,
+      baseEnv: baseImage?.config.Env ?? null,
+    });
     const file = join(folder, 'sandbox.yaml');
     // What cannot be declared any more is said now, and not by a build later.
     await parseSandbox(Buffer.from(text), file);
-    await mkdir(join(folder, place), { recursive: true });
-    await writeSource(join(folder, place), found, openTar);
+    const folders = { app: join(folder, place), in: join(folder, INPUTS) };
+    await mkdir(folders.app, { recursive: true });
+    if (inputs.length > 0) await mkdir(folders.in);
+    await writeSource(folders, found, openTar);
     await writeNewFile(file, text);
-    return found;
+    return {
+      tag: sealed.entry.tag,
+      seal: sealed.entry.seal,
+      directory: folder,
+      entries: entries.length - stripped.length + inputs.length,
+      strippedOtherwise: await findStrippedOtherwise(folders.app, found),
+    };
   });
-  return { tag: sealed.entry.tag, seal: sealed.entry.seal, directory: folder, entries: entries.length };
 }
+
+/** Where the inputs of a clone are; its source is then in a folder of its own, which has none of them in it. */
+const INPUTS = 'in';
+const SOURCE = 'source';
 
 type OpenTar = Parameters<typeof writeSource>[2];
 
@@ -56,27 +86,48 @@ export async function withSource<T>(
   { image }: SealedImage,
   { images }: TargetTools,
   signal: AbortSignal | undefined,
-  use: (entries: readonly SealedEntry[], openTar: OpenTar) => Promise<T>,
+  use: (source: SealedSource, openTar: OpenTar) => Promise<T>,
 ): Promise<T> {
   const layer = findSourceLayer(image.diffIds);
   return images.withLayer(image, layer, async (openTar) => use(await readSource(openTar()), openTar), signal);
 }
 
 /** Where the source goes, and how sandbox.yaml names it so that all of it is collected again. */
-function placeSource(entries: readonly SealedEntry[]): {
+function placeSource({ entries: all, inputs, stripped }: SealedSource): {
   readonly source: string;
   readonly exclude: readonly string[];
   readonly place: string;
 } {
   const rules = createIgnoreRules('', []);
   const isLeft = ({ path }: SealedEntry): boolean => rules.withholds(path) || NEVER_CODE.includes(path);
+  const entries = all.filter(({ path }) => !stripped.includes(path));
   const [only] = entries;
   // A file that is a source by itself is taken whatever its name is.
   if (only?.kind === 'file' && entries.length === 1 && isLeft(only)) {
-    return { source: `source/${only.path}`, exclude: [], place: 'source' };
+    return { source: `${SOURCE}/${only.path}`, exclude: [], place: SOURCE };
   }
   const named = entries.filter(
     (entry) => isLeft(entry) && !entries.some(({ path }) => path.startsWith(`${entry.path}/`)),
   );
-  return { source: '.', exclude: named.map(({ path }) => `!${path}`), place: '.' };
+  const place = inputs.length > 0 ? SOURCE : '.';
+  return { source: place, exclude: named.map(({ path }) => `!${path}`), place };
+}
+
+async function findStrippedOtherwise(
+  folder: string,
+  { entries, stripped }: SealedSource,
+): Promise<readonly string[]> {
+  if (stripped.length === 0) return [];
+  // TypeScript's parser is large, and few images need it.
+  const { strip } = await import('../stages/pack/strip-types.js');
+  const digests = new Map(
+    entries.flatMap((entry) => (entry.kind === 'file' ? [[entry.path, entry.digest]] : [])),
+  );
+  const otherwise: string[] = [];
+  for (const made of stripped) {
+    const written = typescriptName(made);
+    const result = strip(await readFile(join(folder, written), 'utf8'));
+    if (!('code' in result) || sha256(result.code) !== digests.get(made)) otherwise.push(written);
+  }
+  return otherwise;
 }

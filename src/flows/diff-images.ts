@@ -1,7 +1,7 @@
 import { canonicalJson } from '../model/canonical-json.js';
 import { authorCommand } from '../model/format-sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
-import type { SealedEntry } from '../stages/unpack/read-source.js';
+import type { SealedEntry, SealedSource } from '../stages/unpack/read-source.js';
 import { withSource } from './clone-image.js';
 import { compareRights, type RightChange } from './describe-plan.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
@@ -23,7 +23,7 @@ export interface ImageDiff {
   /** User, command and arguments. */
   readonly program: readonly Change[];
   readonly env: readonly Change[];
-  /** Files, links and folders of the source; what a file is, is its digest. */
+  /** Files, links and folders of the source, and `/in/x`; what a file is, is its digest. */
   readonly files: readonly Change[];
 }
 
@@ -40,7 +40,7 @@ export async function diffImages(
   const describe = async (sealed: SealedImage): Promise<ReadonlyMap<string, unknown>> =>
     isSame
       ? new Map()
-      : withSource(sealed, tools, signal, (entries) => Promise.resolve(new Map(entries.map(describeEntry))));
+      : withSource(sealed, tools, signal, (source) => Promise.resolve(new Map(describeFiles(source))));
   const before = await describe(a);
   const after = await describe(b);
   return {
@@ -73,6 +73,11 @@ const envOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown>
   new Map(
     (config.Env ?? []).map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]),
   );
+
+const describeFiles = ({ entries, inputs }: SealedSource): (readonly [string, string])[] => [
+  ...entries.map(describeEntry),
+  ...inputs.map((input) => describeEntry({ ...input, path: `/in/${input.path}` })),
+];
 
 function describeEntry(entry: SealedEntry): readonly [string, string] {
   switch (entry.kind) {

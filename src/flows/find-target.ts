@@ -41,17 +41,14 @@ export interface AskedGrants {
 export function refuseGrants(target: string, { command, inputs, ports, egress }: AskedGrants): void {
   const asked = [
     [command, '--cmd', 'spec.command'],
-    [inputs, '--in', null],
+    [inputs, '--in', 'spec.inputs'],
     [ports, '--port', 'spec.network.ports'],
     [egress, '--egress', 'spec.network.egress'],
   ] as const;
   const [, flag, key] = asked.find(([given]) => given !== undefined && given.length > 0) ?? [];
   if (flag === undefined) return;
   throw new SjsError('RIGHTS_WIDENED', `${flag} cannot be added to ${target}: it is sealed`, {
-    next:
-      key === null
-        ? 'give the path of the code instead of the tag, which seals it with the file; or pass data on stdin'
-        : `give the path of the code instead of the tag, which seals it anew; or set ${key} in its sandbox.yaml and build`,
+    next: `give the path of the code instead of the tag, which seals it anew; or set ${key} in its sandbox.yaml and build`,
   });
 }
 

@@ -42,6 +42,7 @@ export function gatewaySandbox(source: GatewaySource, policy: Policy): LoadedSan
       base,
       source: source.file,
       exclude: [],
+      inputs: [],
       command: ['node', `/app/${source.file}`],
       args: [],
       env: {},

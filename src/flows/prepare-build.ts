@@ -2,6 +2,7 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
+import { SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
@@ -27,7 +28,6 @@ import {
 } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
-import { SECRETS_PRELOAD } from '../stages/render/node-command.js';
 import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
 import { stripProgram, type Memory } from './strip-program.js';
@@ -114,7 +114,7 @@ export async function prepareBuild(
   const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
   // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
   const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
-  const collectingInputs = collectInputs(loaded.inputs ?? [], maxBytes);
+  const collectingInputs = collectInputs(loaded, maxBytes);
   for (const pending of [collecting, collectingInputs]) pending.catch(() => undefined);
 
   tools.reporter.step(

@@ -1,8 +1,8 @@
 import { sha256, type Digest } from '../model/digest.js';
+import { javascriptName, scriptPath, STRIPPED_LIST } from '../model/own-files.js';
 import { runsNode, type Sandbox } from '../model/sandbox.js';
 import type { SourceTree } from '../model/source-tree.js';
 import type { Reporter } from '../ports/reporter.js';
-import { javascriptName } from '../stages/pack/javascript-name.js';
 import type { StrippedTexts } from '../stages/pack/strip-types.js';
 
 /** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
@@ -10,9 +10,6 @@ export interface Memory {
   get(key: Digest): Promise<unknown>;
   set(key: Digest, value: unknown): Promise<void>;
 }
-
-/** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
-const STRIPPED_LIST = '/.sjs/stripped.json';
 
 /** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
 export async function stripProgram(
@@ -30,7 +27,7 @@ export async function stripProgram(
   }
   // TypeScript's parser is large, and few programs need it.
   const { stripTree } = await import('../stages/pack/strip-types.js');
-  const entrypoint = script.replace(/^(?:\/app\/|(?:\.\/)+)/, '');
+  const entrypoint = scriptPath(script);
   const { tree: stripped, made, skipped } = await stripTree(tree, entrypoint, textsIn(tools.stripped));
   for (const { path, reason } of skipped) {
     tools.reporter.warn(`${path} has more than types in it and is left as it is (${reason})`);

@@ -2,6 +2,7 @@ import { dump } from 'js-yaml';
 import type { Digest } from './digest.js';
 import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
+import { scriptPath, typescriptName } from './own-files.js';
 import { hasUnprintable, isEnvName, isReservedEnv, runsNode } from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
 
@@ -10,6 +11,10 @@ export interface SandboxPlace {
   /** The source, relative to the file. */
   readonly source: string;
   readonly exclude: readonly string[];
+  /** The files at /in, relative to the file. */
+  readonly inputs: readonly string[];
+  /** Files of the source that sjs made of TypeScript ones: who declares the program names that of its author. */
+  readonly stripped: readonly string[];
   /** `NAME=VALUE` of the base; null when nobody knows it. What it sets already need not be said again. */
   readonly baseEnv: readonly string[] | null;
 }
@@ -21,7 +26,7 @@ export interface SandboxPlace {
 export function formatSandbox({ entry, image, labels }: SealedImage, place: SandboxPlace): string {
   const { plan } = labels;
   const { resources, filesystem, permissions } = plan;
-  const command = authorCommand(image.config.Entrypoint ?? []);
+  const command = writtenCommand(image.config.Entrypoint ?? [], place.stripped);
   const env = ownEnv(image.config.Env ?? [], place.baseEnv ?? []);
   const granted = Object.entries(permissions).filter(([, isGranted]) => isGranted);
   const document = {
@@ -33,6 +38,7 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
       base: { image: entry.base.image, digest: entry.base.digest satisfies Digest },
       source: place.source,
       ...(place.exclude.length > 0 && { exclude: place.exclude }),
+      ...(place.inputs.length > 0 && { inputs: place.inputs }),
       ...describeCommand(command),
       ...(image.config.Cmd && { args: image.config.Cmd }),
       ...(Object.keys(env).length > 0 && { env }),
@@ -62,6 +68,15 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
 export function authorCommand(entrypoint: readonly string[]): readonly string[] {
   if (!runsNode(entrypoint)) return entrypoint;
   return [...entrypoint.slice(0, 1), ...entrypoint.slice(entrypoint.indexOf('--') + 1)];
+}
+
+/** The same with the TypeScript file that the program was made of. */
+function writtenCommand(entrypoint: readonly string[], stripped: readonly string[]): readonly string[] {
+  const [program = '', script, ...rest] = authorCommand(entrypoint);
+  if (script === undefined || !runsNode(entrypoint) || !stripped.includes(scriptPath(script))) {
+    return authorCommand(entrypoint);
+  }
+  return [program, typescriptName(script), ...rest];
 }
 
 function describeNetwork(network: Network): object {

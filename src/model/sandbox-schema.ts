@@ -148,6 +148,11 @@ export const SANDBOX_SCHEMA = {
             'What stays out, besides .sjsignore; patterns as in .dockerignore. `!path` includes a file that looks like a secret.',
             { default: [] },
           ),
+          inputs: list(
+            text('a relative path inside this folder', '^[^\\0]{1,1024}$', 'A file.'),
+            'Files, relative to this one, that lie read-only at /in in the image, each under its own name.',
+            { default: [], examples: [['data/rates.csv']] },
+          ),
           dependencies: { notYet: 'dependencies from a lockfile', description: 'Not yet.' },
           entrypoint: text(
             'a relative path inside the source',

@@ -45,6 +45,8 @@ export interface Sandbox {
   /** File or folder as written, relative to the sandbox.yaml. */
   readonly source: string;
   readonly exclude: readonly string[];
+  /** Files that lie at /in in the image, as written, relative to the sandbox.yaml. */
+  readonly inputs: readonly string[];
   /** The full argument list. With `entrypoint` it is `['node', entrypoint]`. */
   readonly command: readonly string[];
   readonly args: readonly string[];
@@ -109,7 +111,7 @@ export interface LoadedSandbox {
   readonly isAdHoc?: true;
   /** The code, when it is in no file; `source` is then its name. */
   readonly code?: Uint8Array;
-  /** Absolute paths of files that lie at /in in the image. */
+  /** Absolute paths of files that a run adds to those at /in in the image. */
   readonly inputs?: readonly string[];
 }
 

@@ -18,6 +18,7 @@ export function makeSandbox(overrides: Partial<Sandbox> = {}): Sandbox {
     base: null,
     source: '.',
     exclude: [],
+    inputs: [],
     command: ['node', '/app/index.js'],
     args: [],
     env: {},

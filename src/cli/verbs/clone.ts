@@ -1,3 +1,4 @@
+import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs clone`: a sealed image as sandbox.yaml and source. */
@@ -11,13 +12,18 @@ export const cloneVerb: Verb = {
   ],
   usage: '<tag|seal|name> <dir>',
   positionals: [2, 2],
-  notes: `The source is written exactly as it was sealed. The sandbox.yaml says what is sealed, not how its author wrote it:
-every limit is stated, and the base is pinned by its digest.`,
+  notes: `The source is written exactly as it was sealed, the files of --in too. The sandbox.yaml says what is sealed, not how
+its author wrote it: every limit is stated, and the base is pinned by its digest.`,
   async run(input, { sjs, output, tapSignals }) {
     const [target = '', directory = ''] = input.positionals;
     const result = await sjs.cloneImage(target, directory, { signal: tapSignals().signals.abort });
     if (output.json) await output.printJson(result);
     await output.print(directory);
+    for (const file of result.strippedOtherwise) {
+      output.say(
+        `sjs: ${cleanLine(file)} is not what runs: its JavaScript in the image is other than this sjs makes of it`,
+      );
+    }
     output.note(`${result.tag} is in ${directory}; next: sjs build ${directory}`);
     return 0;
   },

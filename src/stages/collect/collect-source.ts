@@ -1,7 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import { lstat, open, realpath } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { isErrno, SjsError } from '../../errors.js';
+import { isErrno, SjsError, type SourceLocation } from '../../errors.js';
 import { formatBytes } from '../../model/quantity.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
 import { checkCollisions, decodeName } from './check-names.js';
@@ -45,14 +45,25 @@ function treeOfCode(root: string, path: string, content: Uint8Array, maxBytes: n
 }
 
 /**
- * The files of a run's `--in`, each as a tree of its own: what a source may not be, they may not be either.
+ * The files of `spec.inputs` and of a run's `--in`, each as a tree of its own: what a source may not be, they may not be
+ * either.
  * @throws SjsError `SOURCE_*` naming the path, `USAGE` for two of one name.
  */
-export async function collectInputs(
-  files: readonly string[],
-  maxBytes: number,
-): Promise<readonly SourceTree[]> {
-  const trees = await Promise.all(files.map((file) => collectInput(file, maxBytes)));
+export async function collectInputs(loaded: LoadedSandbox, maxBytes: number): Promise<readonly SourceTree[]> {
+  const declared = loaded.sandbox.inputs.map((written, at) => ({
+    file: resolve(loaded.directory, written),
+    what: `input ${written}`,
+    // Its author is not who builds it.
+    within: loaded.directory,
+    location: { file: loaded.file, ...loaded.locate(`spec.inputs.${at}`), path: `spec.inputs.${at}` },
+  }));
+  const given = (loaded.inputs ?? []).map((file) => ({ file, what: `--in ${file}` }));
+  const trees = await Promise.all([...declared, ...given].map((input) => collectInput(input, maxBytes)));
+  if (trees.reduce((sum, { totalBytes }) => sum + totalBytes, 0) > maxBytes) {
+    throw new SjsError('SOURCE_TOO_LARGE', `the inputs are larger than ${formatBytes(maxBytes)} together`, {
+      next: 'pass data on stdin',
+    });
+  }
   const names = trees.flatMap(({ entries }) => entries.map(({ path }) => path));
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) {
@@ -62,20 +73,39 @@ export async function collectInputs(
   return trees;
 }
 
-async function collectInput(file: string, maxBytes: number): Promise<SourceTree> {
+/** A file that is to lie at /in. */
+interface Input {
+  /** Absolute. */
+  readonly file: string;
+  readonly what: string;
+  /** The folder that it may not lead out of. */
+  readonly within?: string;
+  readonly location?: SourceLocation;
+}
+
+async function collectInput({ file, what, within, location }: Input, maxBytes: number): Promise<SourceTree> {
+  const place = location && { location };
   const stats = await lstat(file).catch((cause: unknown) => {
-    throw new SjsError('SOURCE_NOT_FOUND', `--in ${file} cannot be found`, {
+    throw new SjsError('SOURCE_NOT_FOUND', `${what} cannot be found`, {
+      ...place,
       cause,
       next: 'name a file that is there',
     });
   });
   if (!stats.isFile()) {
-    const what = stats.isDirectory() ? 'a folder' : stats.isSymbolicLink() ? 'a link' : 'no plain file';
-    throw new SjsError('SOURCE_SPECIAL_FILE', `--in ${file} is ${what}`, {
-      next: stats.isDirectory() ? 'name each file with an --in of its own' : 'name the file itself',
+    const kind = stats.isDirectory() ? 'a folder' : stats.isSymbolicLink() ? 'a link' : 'no plain file';
+    throw new SjsError('SOURCE_SPECIAL_FILE', `${what} is ${kind}`, {
+      ...place,
+      next: stats.isDirectory() ? 'name each file by itself' : 'name the file itself',
     });
   }
   const root = await realpath(dirname(file));
+  if (within !== undefined && relative(await realpath(within), root).startsWith('..')) {
+    throw new SjsError('SOURCE_OUTSIDE', `${what} leads outside the folder of its sandbox.yaml`, {
+      ...place,
+      next: 'put the file beside or below sandbox.yaml',
+    });
+  }
   const walk = new Walk(root, createIgnoreRules('', []), maxBytes);
   walk.addFile(decodeName(Buffer.from(basename(file)), root), stats);
   return walk.finish();

@@ -24,6 +24,7 @@ export interface SandboxFile {
     readonly base?: BaseFile;
     readonly source: string;
     readonly exclude?: readonly string[];
+    readonly inputs?: readonly string[];
     readonly entrypoint?: string;
     readonly command?: readonly string[];
     readonly args?: readonly string[];
@@ -52,6 +53,7 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     base: spec.base ? toBaseRequest(spec.base) : null,
     source: spec.source,
     exclude: spec.exclude ?? [],
+    inputs: spec.inputs ?? [],
     command: spec.command ?? ['node', `/app/${(spec.entrypoint ?? '').replace(/^(?:\.\/)+/, '')}`],
     args: spec.args ?? [],
     env,

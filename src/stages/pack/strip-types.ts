@@ -1,8 +1,8 @@
 import { blankSourceFile } from 'ts-blank-space';
 import ts from 'typescript';
 import { SjsError } from '../../errors.js';
+import { javascriptName } from '../../model/own-files.js';
 import type { SourceEntry, SourceTree } from '../../model/source-tree.js';
-import { javascriptName } from './javascript-name.js';
 import { readWhole, type FileEntry } from './tree-fs.js';
 
 /** Remembers what a file became; its key is the digest of what it was. */

@@ -1,9 +1,7 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
+import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import { runsNode, type Sandbox } from '../../model/sandbox.js';
-
-/** Where the preload lies in an image that declares secrets. */
-export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 
 const MIB = 1024 ** 2;
 

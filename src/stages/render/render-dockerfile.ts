@@ -1,5 +1,6 @@
 import type { VerifiedBase } from '../../model/base.js';
 import { formatReference } from '../../model/reference.js';
+import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import { isReservedEnv, TMPFS_INODES, type Resources, type Sandbox } from '../../model/sandbox.js';
 import { encodeLabels } from '../../model/sealed-labels.js';
 import type { SealedPlan } from '../../model/run-plan.js';
@@ -7,7 +8,7 @@ import { FORMAT_VERSION, type SealedLabels } from '../../model/sealed-image.js';
 import type { Digest } from '../../model/digest.js';
 import type { RuntimeConfig } from '../../model/runtime-config.js';
 import { fillTemplate } from './fill-template.js';
-import { nodeCommand, SECRETS_PRELOAD } from './node-command.js';
+import { nodeCommand } from './node-command.js';
 import { quoteJson, quoteWord } from './quote.js';
 
 /** What a sandbox becomes over a verified base. */

@@ -1,23 +1,45 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { extract } from 'tar-stream';
+import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { checkLinks } from '../../model/check-links.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
+import { SECRETS_PRELOAD, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
 
-/** A file, link or folder of a sealed source. Paths are below /app, `/`-separated. */
+/** A file of a sealed source, or at /in. Its path is below that folder, `/`-separated. */
+export interface SealedFile {
+  readonly kind: 'file';
+  readonly path: string;
+  readonly bytes: number;
+  readonly executable: boolean;
+  readonly digest: Digest;
+}
+
+/** A file, link or folder of a sealed source. */
 export type SealedEntry =
-  | {
-      readonly kind: 'file';
-      readonly path: string;
-      readonly bytes: number;
-      readonly executable: boolean;
-      readonly digest: Digest;
-    }
+  | SealedFile
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
   | { readonly kind: 'folder'; readonly path: string };
+
+/** What the layer of a sealed image has of its author in it. */
+export interface SealedSource {
+  /** What lies below /app, sorted by path. */
+  readonly entries: readonly SealedEntry[];
+  /** What lies at /in, sorted by path. */
+  readonly inputs: readonly SealedFile[];
+  /** The files among the entries that were made of the TypeScript ones beside them. */
+  readonly stripped: readonly string[];
+}
+
+/** Gets the content of each file, in the order of the archive; what it does not read is passed over. */
+export type FileTaker = (
+  at: 'app' | 'in',
+  path: string,
+  executable: boolean,
+  content: AsyncIterable<Uint8Array>,
+) => Promise<void>;
 
 /** The layer that holds nothing: what an instruction makes that changes no file. */
 const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
@@ -29,46 +51,54 @@ export function findSourceLayer(diffIds: readonly Digest[]): Digest {
   throw refuse('it has no layer of its own');
 }
 
-/** What sjs puts beside the source. */
-const OWN = new Set(['.sjs', 'out']);
+/** The folders that sjs puts into an image. */
+const FOLDERS = ['app', 'in', 'out', '.sjs'];
+
+/** Enough for every path that a source can have. */
+const MOST_LIST_BYTES = 16 * 1024 ** 2;
 
 /**
- * The sealed source in a layer, sorted by path. The archive may come from anybody: what sjs would not have packed is
- * refused (names that lead elsewhere, links that leave /app, devices, hard links, more than a source may have).
- * @param onFile gets the content of each file, in the order of the archive
+ * The sealed source in a layer. The archive may come from anybody: what sjs would not have packed is refused (names that
+ * lead elsewhere, links that leave /app, devices, hard links, more than a source may have).
  * @throws SjsError `SEAL_REFUSED`.
  */
-export async function readSource(
-  tar: Readable,
-  onFile: (path: string, executable: boolean, content: AsyncIterable<Uint8Array>) => Promise<void> = drain,
-): Promise<readonly SealedEntry[]> {
+export async function readSource(tar: Readable, onFile: FileTaker = drain): Promise<SealedSource> {
   const found: SealedEntry[] = [];
+  const inputs: SealedFile[] = [];
   const seen = new Set<string>();
-  const entries = extract();
-  tar.on('error', (error) => entries.destroy(error));
-  tar.pipe(entries);
+  let list: string | null = null;
+  const archive = extract();
+  tar.on('error', (error) => archive.destroy(error));
+  tar.pipe(archive);
   try {
-    for await (const entry of entries) {
-      const { name, type, mode = 0, linkname } = entry.header;
-      const parts = name.replace(/\/$/, '').split('/');
-      checkParts(name, parts);
-      const path = parts.slice(1).join('/');
-      if (parts[0] !== 'app' && !OWN.has(parts[0] ?? '')) throw refuse(`it puts a file at /${shown(name)}`);
-      if (parts[0] !== 'app' || path === '') {
-        entry.resume();
-        continue;
-      }
-      if (seen.has(path)) throw refuse(`it has ${shown(path)} twice`);
-      seen.add(path);
+    for await (const entry of archive) {
+      const { header } = entry;
+      const { type, mode = 0, linkname } = header;
+      const { top, path, whole } = placeOf(header);
+      if (seen.has(whole)) throw refuse(`it has ${shown(whole)} twice`);
+      seen.add(whole);
       if (seen.size > SOURCE_LIMITS.files) throw refuse(`it has more than ${SOURCE_LIMITS.files} files`);
-      if (type === 'directory') found.push({ kind: 'folder', path });
-      else if (type === 'symlink') found.push({ kind: 'symlink', path, target: linkname ?? '' });
-      else if (type === 'file') {
-        const executable = (mode & 0o100) !== 0;
+      const executable = (mode & 0o100) !== 0;
+      const readFile = async (at: 'app' | 'in'): Promise<SealedFile> => {
         const counter = new Counter(entry as AsyncIterable<Uint8Array>);
-        await onFile(path, executable, counter.pass());
-        found.push({ kind: 'file', path, executable, ...counter.result() });
-      } else throw refuse(`/${shown(name)} is a ${type}`);
+        await onFile(at, path, executable, counter.pass());
+        return { kind: 'file', path, executable, ...counter.result() };
+      };
+      if (path === '') checkIs('directory', header);
+      else if (top === 'in') {
+        checkIs('file', header);
+        if (path.includes('/')) throw refuse(`it has ${shown(whole)} below a folder of /in`);
+        inputs.push(await readFile('in'));
+      } else if (top !== 'app') {
+        checkIs('file', header);
+        if (`/${whole}` === STRIPPED_LIST) list = await readList(entry as AsyncIterable<Uint8Array>);
+        else if (`/${whole}` !== SECRETS_PRELOAD) throw refuse(`it puts a file at /${shown(whole)}`);
+      } else if (type === 'directory') found.push({ kind: 'folder', path });
+      else if (type === 'symlink') found.push({ kind: 'symlink', path, target: linkname ?? '' });
+      else {
+        checkIs('file', header);
+        found.push(await readFile('app'));
+      }
       entry.resume();
     }
   } catch (error) {
@@ -78,9 +108,72 @@ export async function readSource(
     tar.destroy();
   }
   checkParents(found);
-  checkLinks(found.map((entry) => (entry.kind === 'file' ? { ...entry, device: 0, inode: 0 } : entry)));
-  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
+  refuseLinks(found);
+  return {
+    entries: found.sort(byPath),
+    inputs: inputs.sort(byPath),
+    stripped: list === null ? [] : parseList(list, found),
+  };
 }
+
+/** Where in the image an entry of the archive lies: in which of our folders, and where below it. */
+function placeOf({ name, mode = 0 }: Header): {
+  readonly top: string;
+  readonly path: string;
+  readonly whole: string;
+} {
+  const whole = name.replace(/\/$/, '');
+  const parts = whole.split('/');
+  const isWrong =
+    name.includes('\0') ||
+    Buffer.byteLength(name) > SOURCE_LIMITS.pathBytes + 'app/'.length ||
+    parts.length > SOURCE_LIMITS.depth + 1 ||
+    parts.some((part) => part === '' || part === '.' || part === '..' || part.startsWith('.wh.'));
+  if (isWrong) throw refuse(`it has the name ${shown(name)}`);
+  const [top = ''] = parts;
+  if (!FOLDERS.includes(top)) throw refuse(`it puts a file at /${shown(name)}`);
+  if ((mode & 0o7000) !== 0) throw refuse(`/${shown(name)} is setuid, setgid or sticky`);
+  return { top, path: whole.slice(top.length + 1), whole };
+}
+
+function checkIs(wanted: 'file' | 'directory', { name, type }: Header): void {
+  if (type !== wanted) throw refuse(`/${shown(name)} is a ${type}`);
+}
+
+async function readList(content: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > MOST_LIST_BYTES) throw refuse(`${STRIPPED_LIST} is too large`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Whoever takes the source out leaves these behind: nothing may hide there that has no TypeScript file. */
+function parseList(text: string, entries: readonly SealedEntry[]): readonly string[] {
+  const files = new Set(entries.flatMap(({ kind, path }) => (kind === 'file' ? [path] : [])));
+  const isMade = (path: unknown): boolean =>
+    typeof path === 'string' &&
+    files.has(path) &&
+    typescriptName(path) !== path &&
+    files.has(typescriptName(path));
+  const list = parseJson(text);
+  if (Array.isArray(list) && list.every(isMade)) return list as string[];
+  throw refuse(`${STRIPPED_LIST} does not list what was made of TypeScript files`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const byPath = (a: { readonly path: string }, b: { readonly path: string }): number =>
+  a.path < b.path ? -1 : 1;
 
 /** What a file has in it, counted and digested on its way. */
 class Counter {
@@ -105,19 +198,10 @@ class Counter {
   }
 }
 
-async function drain(_path: string, _executable: boolean, content: AsyncIterable<Uint8Array>): Promise<void> {
+const drain: FileTaker = async (_at, _path, _executable, content) => {
   const pieces = content[Symbol.asyncIterator]();
   while (!(await pieces.next()).done);
-}
-
-function checkParts(name: string, parts: readonly string[]): void {
-  const isWrong =
-    name.includes('\0') ||
-    Buffer.byteLength(name) > SOURCE_LIMITS.pathBytes + 'app/'.length ||
-    parts.length > SOURCE_LIMITS.depth + 1 ||
-    parts.some((part) => part === '' || part === '.' || part === '..' || part.startsWith('.wh.'));
-  if (isWrong) throw refuse(`it has the name ${shown(name)}`);
-}
+};
 
 /** Every folder has its own entry, and nothing lies below a file or a link: nobody can be led elsewhere while writing. */
 function checkParents(entries: readonly SealedEntry[]): void {
@@ -125,6 +209,14 @@ function checkParents(entries: readonly SealedEntry[]): void {
   for (const { path } of entries) {
     const slash = path.lastIndexOf('/');
     if (slash > 0 && !folders.has(path.slice(0, slash))) throw refuse(`${shown(path)} lies in no folder`);
+  }
+}
+
+function refuseLinks(entries: readonly SealedEntry[]): void {
+  try {
+    checkLinks(entries.map((entry) => (entry.kind === 'file' ? { ...entry, device: 0, inode: 0 } : entry)));
+  } catch (error) {
+    throw error instanceof SjsError ? refuse(cleanText(error.message)) : error;
   }
 }
 

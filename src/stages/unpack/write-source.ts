@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isErrno, SjsError } from '../../errors.js';
-import { readSource, type SealedEntry } from './read-source.js';
+import { readSource, type SealedSource } from './read-source.js';
 
 /**
  * Makes a folder that is new, or was empty, for something to be written into.
@@ -22,27 +22,37 @@ export async function makeEmptyFolder(directory: string): Promise<string> {
   throw new SjsError('USAGE', `${directory} is not empty`, { next: 'name a folder that is not there yet' });
 }
 
+/** Absolute paths of empty folders. */
+export interface SourceFolders {
+  readonly app: string;
+  /** For the inputs, of which there may be none. */
+  readonly in: string;
+}
+
 /**
- * Writes a sealed source into an empty folder: the entries as they were read before, with the contents of the same tar.
- * Folders come first and links last, so that no path leads through a link; no file is ever replaced.
+ * Writes a sealed source into empty folders: the entries as they were read before, with the contents of the same tar;
+ * what was made of TypeScript files stays behind. Folders come first and links last, so that no path leads through a
+ * link; no file is ever replaced.
  */
 export async function writeSource(
-  folder: string,
-  entries: readonly SealedEntry[],
+  folders: SourceFolders,
+  { entries, stripped }: SealedSource,
   openTar: () => Readable,
 ): Promise<void> {
+  const left = new Set(stripped);
   try {
-    for (const { kind, path } of entries) if (kind === 'folder') await mkdir(join(folder, path));
-    await readSource(openTar(), async (path, executable, content) => {
-      const file = join(folder, path);
+    for (const { kind, path } of entries) if (kind === 'folder') await mkdir(join(folders.app, path));
+    await readSource(openTar(), async (at, path, executable, content) => {
+      if (at === 'app' && left.has(path)) return;
+      const file = join(folders[at], path);
       await pipeline(content, createWriteStream(file, { flags: 'wx' }));
       // As it was sealed, whatever the umask is.
       await chmod(file, executable ? 0o755 : 0o644);
     });
     for (const entry of entries)
-      if (entry.kind === 'symlink') await symlink(entry.target, join(folder, entry.path));
+      if (entry.kind === 'symlink') await symlink(entry.target, join(folders.app, entry.path));
   } catch (cause) {
-    throw describeFailure(cause, folder);
+    throw describeFailure(cause, folders.app);
   }
 }
 

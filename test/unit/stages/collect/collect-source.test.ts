@@ -4,7 +4,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Sandbox } from '../../../../src/model/sandbox.js';
-import { collectSource, type CollectLimits } from '../../../../src/stages/collect/collect-source.js';
+import {
+  collectInputs,
+  collectSource,
+  type CollectLimits,
+} from '../../../../src/stages/collect/collect-source.js';
 import { createIgnoreRules } from '../../../../src/stages/collect/ignore-rules.js';
 import { makeLoaded } from '../../../support/sandbox.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';
@@ -236,4 +240,43 @@ test('a pattern that would take for ever to match is refused', () => {
     }),
   );
   expect(createIgnoreRules('**/build/**/*.js\n', []).excludes('a/build/b/c.js')).toBe(true);
+});
+
+describe('inputs', () => {
+  const inputs = async (folder: string, declared: readonly string[], given: readonly string[] = []) =>
+    collectInputs(
+      { ...makeLoaded(join(folder, 'sandbox.yaml'), { inputs: declared }), inputs: given },
+      limits.maxBytes,
+    );
+
+  test('are those of sandbox.yaml, beside it or below, and those of the run, anywhere', async () => {
+    const [folder, other] = [await makeFolder({ 'd/a.csv': 'aa', '.env': '' }), await makeFolder({ b: '' })];
+    const trees = await inputs(folder, ['d/a.csv', '.env'], [join(other, 'b')]);
+    expect(trees.map(({ entries }) => entries.map(({ path }) => path))).toEqual([['a.csv'], ['.env'], ['b']]);
+  });
+
+  test.each([
+    ['SOURCE_NOT_FOUND', 'none'],
+    ['SOURCE_SPECIAL_FILE', '.'],
+    ['SOURCE_SPECIAL_FILE', 'link'],
+    ['SOURCE_OUTSIDE', 'out/secret'],
+  ])('%s: %s, with its place in sandbox.yaml', async (code, path) => {
+    const [folder, other] = [await makeFolder({ data: '' }), await makeFolder({ secret: '' })];
+    symlinkSync(join(other, 'secret'), join(folder, 'link'));
+    symlinkSync(other, join(folder, 'out'));
+    await expect(inputs(folder, ['data', path])).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(`input ${path} `),
+      location: { path: 'spec.inputs.1' },
+    });
+  });
+
+  test('have names of their own, and a size together', async () => {
+    const folder = await makeFolder({ 'a/x': '', 'b/x': '', 'b/X': '', big: '', large: '' });
+    for (const big of ['big', 'large']) truncateSync(join(folder, big), limits.maxBytes / 2 + 1);
+    await expect(inputs(folder, ['a/x', 'b/x'])).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(inputs(folder, ['a/x', 'b/X'])).rejects.toMatchObject({ code: 'SOURCE_COLLISION' });
+    expect(await inputs(folder, ['big'])).toHaveLength(1);
+    await expect(inputs(folder, ['big', 'large'])).rejects.toMatchObject({ code: 'SOURCE_TOO_LARGE' });
+  });
 });

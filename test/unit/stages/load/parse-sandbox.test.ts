@@ -28,6 +28,7 @@ describe('a valid file', () => {
       base: null,
       source: '.',
       exclude: [],
+      inputs: [],
       command: ['node', '/app/index.js'],
       args: [],
       env: {},

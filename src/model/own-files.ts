@@ -1,0 +1,14 @@
+/** Where the preload lies in an image that declares secrets. */
+export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
+
+/** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
+export const STRIPPED_LIST = '/.sjs/stripped.json';
+
+/** The name of the JavaScript file that a TypeScript file becomes. */
+export const javascriptName = (path: string): string => path.replace(/\.([cm]?)ts$/, '.$1js');
+
+/** The name of the TypeScript file that a JavaScript file was made of. */
+export const typescriptName = (path: string): string => path.replace(/\.([cm]?)js$/, '.$1ts');
+
+/** The path in the source of a script that a command names. */
+export const scriptPath = (script: string): string => script.replace(/^(?:\/app\/|(?:\.\/)+)/, '');
