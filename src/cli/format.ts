@@ -1,5 +1,4 @@
-import { SjsError } from '../index.js';
-import { nearest } from './nearest.js';
+import { nearest, SjsError } from '../index.js';
 import { cleanLine } from './terminal.js';
 import type { CliContext, OptionSpec, VerbInput } from './verb.js';
 

@@ -1,6 +1,5 @@
 import { Parser } from 'yargs/helpers';
-import { SjsError } from '../index.js';
-import { nearest } from './nearest.js';
+import { nearest, SjsError } from '../index.js';
 import { GLOBAL_OPTIONS, type OptionSpec, type Verb, type VerbInput } from './verb.js';
 
 /** What the words of a verb need beside the verb itself. */

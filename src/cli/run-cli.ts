@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createSjs, SjsError } from '../index.js';
+import { createSjs, nearest, SjsError } from '../index.js';
 import { errorDocument, formatError, toSjsError } from './error-report.js';
 import { exitCodeOf, exitCodeOfSignal, RUN_EXIT } from './exit-codes.js';
 import { formatGroupHelp, formatHelp, formatVerbHelp } from './help.js';
-import { nearest } from './nearest.js';
 import { createOutput, OutputError, write, type Output } from './output.js';
 import { createOwnStdin } from './own-stdin.js';
 import { createReporter } from './reporter.js';

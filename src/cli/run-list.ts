@@ -1,5 +1,4 @@
-import { RUN_STATES, SjsError, type RunRecord } from '../index.js';
-import { nearest } from './nearest.js';
+import { nearest, RUN_STATES, type RunRecord, SjsError } from '../index.js';
 import { parseTime } from './parse-time.js';
 import type { OptionSpec, VerbInput } from './verb.js';
 

@@ -1,5 +1,4 @@
-import { SjsError } from '../index.js';
-import { nearest } from './nearest.js';
+import { nearest, SjsError } from '../index.js';
 import { VERBS } from './verb-table.js';
 import { GLOBAL_OPTIONS } from './verb.js';
 

@@ -10,8 +10,10 @@ const LEAST_WIDTH = 12;
 export interface TableOptions {
   /** Columns of the terminal; undefined: as wide as it gets. */
   readonly width?: number | undefined;
-  /** The column that is cut when the terminal is narrower. */
-  readonly flexible?: number;
+  /** The columns that are cut when the terminal is narrower, those first that may go first. */
+  readonly flexible?: readonly number[];
+  /** The columns of which the end says more than the beginning. */
+  readonly keepsEnd?: readonly number[];
 }
 
 /**
@@ -21,29 +23,35 @@ export interface TableOptions {
 export async function formatTable(
   headers: readonly string[],
   rows: readonly (readonly string[])[],
-  { width = Infinity, flexible }: TableOptions = {},
+  { width = Infinity, flexible = [], keepsEnd = [] }: TableOptions = {},
 ): Promise<string> {
   const lines = [headers.map((header) => header.toUpperCase()), ...rows.map((row) => row.map(cleanLine))];
   const widthOf = await measureFor(lines.flat());
   const widths = headers.map((_, column) => Math.max(...lines.map((line) => widthOf(line[column] ?? ''))));
-  const excess = widths.reduce((sum, one) => sum + one + GAP.length, -GAP.length) - width;
-  if (flexible !== undefined && excess > 0) {
-    const most = Math.max(LEAST_WIDTH, (widths[flexible] ?? 0) - excess);
-    widths[flexible] = Math.min(widths[flexible] ?? 0, most);
-    for (const line of lines) line[flexible] = cutTo(line[flexible] ?? '', most, widthOf);
+  let excess = widths.reduce((sum, one) => sum + one + GAP.length, -GAP.length) - width;
+  for (const column of flexible) {
+    const whole = widths[column] ?? 0;
+    const most = Math.min(whole, Math.max(LEAST_WIDTH, whole - Math.max(0, excess)));
+    widths[column] = most;
+    excess -= whole - most;
+    for (const line of lines) {
+      line[column] = cutTo(line[column] ?? '', most, widthOf, keepsEnd.includes(column));
+    }
   }
   return lines.map((line) => formatLine(line, widths, widthOf)).join('\n');
 }
 
 /** As much of the text as fits, and a sign that there was more. */
-function cutTo(text: string, most: number, widthOf: Measure): string {
+function cutTo(text: string, most: number, widthOf: Measure, keepsEnd: boolean): string {
   if (widthOf(text) <= most) return text;
+  const characters = keepsEnd ? [...text].reverse() : [...text];
   let cut = '';
-  for (const character of text) {
-    if (widthOf(cut + character) > most - 1) break;
-    cut += character;
+  for (const character of characters) {
+    const longer = keepsEnd ? character + cut : cut + character;
+    if (widthOf(longer) > most - 1) break;
+    cut = longer;
   }
-  return `${cut}…`;
+  return keepsEnd ? `…${cut}` : `${cut}…`;
 }
 
 type Measure = (cell: string) => number;

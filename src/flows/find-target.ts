@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest } from '../model/digest.js';
+import { nearest } from '../model/nearest.js';
 import { LABEL_PREFIX, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
 import { isUlid } from '../model/ulid.js';
 import type { ImageStore } from '../ports/image-store.js';
@@ -96,9 +97,38 @@ export async function findEntry(
   if (form === 'tag') await refuseForeign(target, tools.images, signal);
   throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
     next: isUlid(target.toUpperCase())
-      ? `that is the id of a run: sjs replay ${target}`
-      : 'sjs images lists what was built here; sjs build makes one',
+      ? `that is the id of a run, which sjs replay takes; sjs images lists the sealed images`
+      : describeMeant(target, form, entries),
   });
+}
+
+/** What was probably meant by a target that names nothing. */
+function describeMeant(target: string, form: TargetForm, entries: readonly IndexEntry[]): string {
+  const imported = entries.find((entry) => form === 'name' && entry.name === target);
+  if (imported) return `it was imported, and goes by its tag: ${imported.tag}`;
+  const meant = form === 'tag' ? meantTag(target, entries) : meantName(target, entries);
+  return meant === undefined
+    ? 'sjs images lists the sealed images, sjs runs the runs; sjs build makes an image'
+    : `did you mean ${meant}? sjs images lists all of them`;
+}
+
+const meantName = (name: string, entries: readonly IndexEntry[]): string | undefined =>
+  nearest(
+    name,
+    entries.filter(({ imported }) => !imported).map((entry) => entry.name),
+  );
+
+/** A tag that is near, else the newest one of a name that is: of digits nobody remembers, few are right. */
+function meantTag(target: string, entries: readonly IndexEntry[]): string | undefined {
+  const whole = target.startsWith('sjs/') ? target : `sjs/${target}`;
+  const newestFirst = [...entries].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  const [name = ''] = whole.slice('sjs/'.length).split(':');
+  const near = nearest(
+    name,
+    newestFirst.map((entry) => entry.name),
+  );
+  const tags = newestFirst.filter((entry) => entry.name === near).map(({ tag }) => tag);
+  return nearest(whole, tags) ?? tags[0];
 }
 
 function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {

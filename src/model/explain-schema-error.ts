@@ -1,5 +1,6 @@
 import type { ErrorObject } from 'ajv';
 import type { ErrorCode } from '../errors.js';
+import { nearest } from './nearest.js';
 import { formatBytes, formatCpu, formatDuration, parseBytes, parseCpu, parseDuration } from './quantity.js';
 import { escapeUnprintable } from './sandbox.js';
 
@@ -135,33 +136,4 @@ export function show(value: unknown): string {
     ? (/^-----BEGIN [A-Z ]{1,40}-----/.exec(value)?.[0] ?? '-----BEGIN ')
     : value.slice(0, 60);
   return escapeUnprintable(JSON.stringify(text)) + (value.length > text.length ? '…' : '');
-}
-
-/** The known word nearest to what was written, if it is near enough to have been meant. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (word.length > 40) return undefined;
-  const ranked = known
-    .map((one) => [distance(word.toLowerCase(), one.toLowerCase()), one] as const)
-    .sort(([a], [b]) => a - b);
-  const best = ranked[0];
-  return best && best[0] <= Math.max(1, Math.floor(word.length / 3)) ? best[1] : undefined;
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      next.push(
-        Math.min(
-          (row[j] ?? 0) + 1,
-          (next[j - 1] ?? 0) + 1,
-          (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-        ),
-      );
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,6 +1,5 @@
-import { SjsError } from '../../index.js';
+import { nearest, SjsError } from '../../index.js';
 import { complete } from '../complete.js';
-import { nearest } from '../nearest.js';
 import { write } from '../output.js';
 import type { Verb } from '../verb.js';
 

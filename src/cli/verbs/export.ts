@@ -1,5 +1,5 @@
 import { SjsError } from '../../index.js';
-import { findRunOrNull } from '../find-run.js';
+import { withRunOrImage } from '../find-run.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs export`. */
@@ -24,14 +24,15 @@ the names of secrets with a fingerprint that says nothing elsewhere: a run with 
         next: 'leave one of them out',
       });
     }
-    const run = await findRunOrNull(target, sjs);
-    if (run?.finishedAt === null) {
-      throw new SjsError('RUN_UNFINISHED', `run ${run.id} is ${run.state}`, { next: `sjs wait ${run.id}` });
-    }
-    const runs = run ? [run.id] : asked.length > 0 || input.has('no-runs') ? asked : undefined;
-    const result = await sjs.exportImage(run?.seal ?? target, file, {
-      ...(runs && { runs }),
-      signal: tapSignals().signals.abort,
+    const result = await withRunOrImage(target, sjs, (run) => {
+      if (run?.finishedAt === null) {
+        throw new SjsError('RUN_UNFINISHED', `run ${run.id} is ${run.state}`, { next: `sjs wait ${run.id}` });
+      }
+      const runs = run ? [run.id] : asked.length > 0 || input.has('no-runs') ? asked : undefined;
+      return sjs.exportImage(run?.seal ?? target, file, {
+        ...(runs && { runs }),
+        signal: tapSignals().signals.abort,
+      });
     });
     if (output.json) await output.printJson(result);
     await output.print(file);

@@ -1,4 +1,4 @@
-import { findRunOrNull } from '../find-run.js';
+import { withRunOrImage } from '../find-run.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs inspect`: JSON always. */
@@ -12,7 +12,9 @@ export const inspectVerb: Verb = {
   positionals: [1, 1],
   async run(input, { sjs, output }) {
     const target = input.positionals[0] ?? '';
-    await output.printJson((await findRunOrNull(target, sjs)) ?? (await sjs.inspectImage(target)));
+    await output.printJson(
+      await withRunOrImage(target, sjs, async (run) => run ?? (await sjs.inspectImage(target))),
+    );
     return 0;
   },
 };

@@ -50,7 +50,7 @@ function formatProcesses(
       formatRelativeTime(record.createdAt, now),
       describeStatus(record, now),
     ]),
-    { width, flexible: 1 },
+    { width, flexible: [1] },
   );
 }
 

@@ -1,5 +1,6 @@
 import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js';
 import { exitCodeOfSignal } from '../exit-codes.js';
+import { suggestRun } from '../find-run.js';
 import type { Colors } from '../output.js';
 import { readSecrets } from '../run-request.js';
 import { cleanLine } from '../terminal.js';
@@ -28,10 +29,10 @@ export const replayVerb: Verb = {
   async run(input, { sjs, output, env, stdin, tapSignals }) {
     const secrets = await readSecrets(input.values('secret'), env, stdin);
     const tap = tapSignals();
-    const { original, replay, verdict } = await sjs.replay(input.positionals[0] ?? '', {
-      secrets,
-      signals: tap.signals,
-    });
+    const target = input.positionals[0] ?? '';
+    const { original, replay, verdict } = await suggestRun(target, sjs, () =>
+      sjs.replay(target, { secrets, signals: tap.signals }),
+    );
     if (output.json) await output.printJson({ ...verdict, original: original.id, replay: replay.id });
     else await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
     const received = tap.received();

@@ -1,5 +1,6 @@
+import type { RunRecord } from '../../index.js';
 import { forEachTarget } from '../each-target.js';
-import { findRunOrNull } from '../find-run.js';
+import { withRunOrImage } from '../find-run.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs rm`: as docker rm, one that fails does not keep the others. */
@@ -15,12 +16,15 @@ export const rmVerb: Verb = {
   notes: 'What the removed runs wrote is freed by sjs prune.',
   async run(input, context) {
     const { sjs, output } = context;
-    const { done, errors, status } = await forEachTarget('rm', input.positionals, context, async (target) => {
-      const run = await findRunOrNull(target, sjs);
+    const remove = async (
+      target: string,
+      run: RunRecord | null,
+    ): Promise<Readonly<Record<string, string>>> => {
       if (run?.finishedAt === null && input.has('force')) await sjs.killRun(run.id).catch(ignoreEnded);
-      const gone: Readonly<Record<string, string>> = run
-        ? { run: (await sjs.removeRun(run.id)).id }
-        : { tag: (await sjs.removeImage(target)).tag };
+      return run ? { run: (await sjs.removeRun(run.id)).id } : { tag: (await sjs.removeImage(target)).tag };
+    };
+    const { done, errors, status } = await forEachTarget('rm', input.positionals, context, async (target) => {
+      const gone = await withRunOrImage(target, sjs, (run) => remove(target, run));
       await output.print(gone['run'] ?? gone['tag'] ?? target);
       return gone;
     });

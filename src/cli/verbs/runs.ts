@@ -108,7 +108,7 @@ export function formatRuns(
       record.durationMs === null ? '-' : formatDuration(Math.round(record.durationMs)),
       formatRelativeTime(record.createdAt, now),
     ]),
-    { width, flexible: 1 },
+    { width, flexible: [1] },
   );
 }
 

@@ -1,5 +1,4 @@
-import { SjsError } from '../../index.js';
-import { nearest } from '../nearest.js';
+import { nearest, SjsError } from '../../index.js';
 import { write } from '../output.js';
 import type { Verb } from '../verb.js';
 

@@ -66,7 +66,7 @@ function createScreen({ output }: CliContext): Show {
         const sample = latest.get(run.id);
         return sample ? [formatRow(run, sample)] : [];
       }),
-      { width: output.stdout.columns, flexible: 1 },
+      { width: output.stdout.columns, flexible: [1] },
     );
     const [, ...rows] = table.split('\n');
     if (output.stdout.isTTY === true) {

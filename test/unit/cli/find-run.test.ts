@@ -1,21 +1,55 @@
 import { expect, test } from '@jest/globals';
-import { findRunOrNull } from '../../../src/cli/find-run.js';
+import { withRun, withRunOrImage } from '../../../src/cli/find-run.js';
 import { SjsError, type RunRecord, type Sjs } from '../../../src/index.js';
+import { makeRecord } from '../../support/records.js';
+
+const RUN = '01K5ZQ8VABCDEFGHJKMNPQRSTV';
+const record = makeRecord({ id: RUN });
+const older = makeRecord({ id: '01K5ZQ8MABCDEFGHJKMNPQRSTV' });
 
 const missing = {
-  findRun: () => Promise.reject(new SjsError('RUN_NOT_FOUND', 'there is no such run')),
-} as Partial<Sjs> as Sjs;
+  findRun: () => Promise.reject<RunRecord>(new SjsError('RUN_NOT_FOUND', 'there is no such run')),
+  listRecords: () => Promise.resolve([record, older]),
+  listRuns: () => Promise.resolve([] as RunRecord[]),
+} satisfies Partial<Sjs>;
+const orImage = (target: string, sjs: Partial<Sjs> = missing): Promise<RunRecord | null> =>
+  withRunOrImage(target, sjs as Sjs, (run) => Promise.resolve(run));
 
 test('a run is found by the beginning of its id', async () => {
-  const record = { id: '01K5ZQ8VABCDEFGHJKMNPQRSTV' } as RunRecord;
-  const sjs = { findRun: () => Promise.resolve(record) } as Partial<Sjs> as Sjs;
-  expect(await findRunOrNull('01K5ZQ8V', sjs)).toBe(record);
-  expect(await findRunOrNull('my-job', sjs)).toBeNull();
+  const sjs = { findRun: () => Promise.resolve(record) };
+  expect(await orImage('01K5ZQ8V', sjs)).toBe(record);
+  expect(await orImage('my-job', sjs)).toBeNull();
 });
 
 test('what can only be a run and is none is said to be none; digits can be those of a seal', async () => {
-  for (const target of ['01K5ZQ8V', '01K5ZQ8VABCDEFGHJKMNPQRSTV', '01k5zq8vabcdefghjkmnpqrstv'])
-    await expect(findRunOrNull(target, missing)).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
-  expect(await findRunOrNull('0123456', missing)).toBeNull();
-  expect(await findRunOrNull('01abcdef', missing)).toBeNull();
+  for (const target of ['01K5ZQ9Z', '01K5ZQ8VABCDEFGHJKMNPQRS00', '01k5zq8vabcdefghjkmnpqrs00'])
+    await expect(orImage(target)).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  expect(await orImage('0123456')).toBeNull();
+  expect(await orImage('01abcdef')).toBeNull();
+});
+
+test.each([
+  ['one letter of a whole id', `${RUN.slice(0, 20)}X${RUN.slice(21)}`, RUN],
+  ['a letter that ids never have', `O${RUN.slice(1)}`, RUN],
+  ['a letter too many', `${RUN.slice(0, 10)}A${RUN.slice(10)}`, RUN],
+  ['two letters swapped, in lower case', '01k5zq8vacbdefgh', RUN],
+  ['one letter of a beginning', '11K5ZQ8V', RUN],
+  ['one letter, where two runs are as near', '01K5ZQ8X', undefined],
+  ['another id', '01K5ZQ8VTTTTTTTTTTTTTTTTTT', undefined],
+  ['too little', '01K5', undefined],
+])('mistyped, %s: the run that was probably meant is named', async (_what, target, meant) => {
+  const act = (): Promise<RunRecord> => missing.findRun();
+  const refused = withRun('logs', target, missing, act);
+  await expect(refused).rejects.toMatchObject({
+    code: 'RUN_NOT_FOUND',
+    next: meant === undefined ? undefined : `did you mean ${meant}? sjs runs lists them`,
+  });
+});
+
+test('where a run or an image can be named, the error about the image names the run that is near', async () => {
+  const noImage = (): Promise<never> => Promise.reject(new SjsError('TARGET_NOT_FOUND', 'no image'));
+  await expect(withRunOrImage('11k5zq8v', missing, noImage)).rejects.toMatchObject({
+    code: 'TARGET_NOT_FOUND',
+    next: `did you mean ${RUN}? sjs runs lists them`,
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { nearest } from '../../../src/cli/nearest.js';
+import { nearest } from '../../../src/model/nearest.js';
 import { selectVerb } from '../../../src/cli/select-verb.js';
 
 describe('the verb', () => {

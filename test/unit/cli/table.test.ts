@@ -37,6 +37,18 @@ test('foreign text in a cell stays in its cell', async () => {
   );
 });
 
+test('columns are cut to the width, one after the other, at the end that says less', async () => {
+  const rows = [['a-long-name-of-an-image', 'registry.example.com/base/node:24', 'now']];
+  const options = { flexible: [1, 0], keepsEnd: [1] };
+  const at = async (width: number): Promise<string | undefined> =>
+    (await formatTable(['tag', 'base', 'age'], rows, { ...options, width })).split('\n')[1];
+  expect(await at(65)).toBe('a-long-name-of-an-image   registry.example.com/base/node:24   now');
+  expect(await at(60)).toBe('a-long-name-of-an-image   …ry.example.com/base/node:24   now');
+  expect(await at(38)).toBe('a-long-name-of-a…   …ase/node:24   now');
+  // Narrower it does not get.
+  expect(await at(10)).toBe('a-long-name…   …ase/node:24   now');
+});
+
 test.each([
   [0, 'just now'],
   [-60, 'just now'],

@@ -282,6 +282,7 @@ describe('a target of inspect and rm', () => {
         ? Promise.resolve(record)
         : Promise.reject(new SjsError('RUN_NOT_FOUND', 'no run')),
     inspectImage: (target) => Promise.resolve({ target } as never),
+    listRecords: () => Promise.resolve([]),
     removeRun: () => Promise.resolve(record),
     removeImage: (tag) =>
       tag === 'gone'
@@ -313,21 +314,57 @@ describe('a target of inspect and rm', () => {
   });
 });
 
-test('images that the engine lost are said to be', async () => {
+describe('images', () => {
   const image = {
-    tag: 'sjs/job:1',
+    name: 'job',
+    tag: 'sjs/job:1-aaaaaaaaaaaa',
     seal: hex('a'),
-    base: { image: 'r/base', version: '24.2.0' },
+    base: { image: 'registry.example.com/base/node', version: '24.2.0' },
     createdAt: new Date().toISOString(),
     isPresent: true,
     sizeBytes: 150_000_000,
   };
+  const old = { ...image, name: 'old', tag: 'sjs/old:1', createdAt: '2001-01-01T00:00:00Z' };
   const sjs: Partial<Sjs> = {
-    listImages: () => Promise.resolve([image, { ...image, isPresent: false, sizeBytes: null }] as never),
+    listImages: () => Promise.resolve([{ ...old, isPresent: false, sizeBytes: null }, image] as never),
   };
-  const { stdout } = await runVerbWith('images', imagesVerb, [], sjs);
-  expect(stdout).toContain('sjs/job:1   sha256:aaaaaaaaaaaa   r/base:24.2.0   143 MiB');
-  expect(stdout).toContain('not in the engine');
+  const images = async (words: readonly string[] = [], columns?: number): Promise<string[]> => {
+    const stdout = Object.assign(memoryStream(), columns !== undefined && { columns });
+    const printed = await runVerbWith('images', imagesVerb, words, sjs, { stdout });
+    return printed.stdout.trimEnd().split('\n');
+  };
+
+  test('are a table, newest first; what the engine lost is said to be', async () => {
+    const [header, newest, oldest] = await images();
+    expect(header).toMatch(/^TAG +SEAL +BASE +CREATED +SIZE$/);
+    expect(newest).toBe(
+      'sjs/job:1-aaaaaaaaaaaa   aaaaaaaaaaaa   registry.example.com/base/node:24.2.0   just now       143 MiB',
+    );
+    expect(oldest).toMatch(/ years ago +not in the engine$/);
+  });
+
+  test('fit the terminal, unless all of it is asked for', async () => {
+    const lines = await images([], 90);
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(90);
+    expect(lines[1]).toMatch(/^sjs\/job:1-aaaaaaaaaaaa {3}aaaaaaaaaaaa {3}…\S*\/?node:24\.2\.0 /);
+    expect((await images(['--no-trunc'], 40))[1]).toContain(
+      `${hex('a')}   registry.example.com/base/node:24.2.0`,
+    );
+  });
+
+  test('are tags, fields, or JSON when asked', async () => {
+    expect(await images(['-q'])).toEqual([image.tag, old.tag]);
+    expect(await images(['--format', '{{.Name}}\\t{{.sizeBytes}}'])).toEqual(['job\t150000000', 'old']);
+    expect(JSON.parse((await images(['--json'])).join('\n'))).toHaveLength(2);
+    expect(JSON.parse((await images(['--format', 'json'])).join('\n'))).toHaveLength(2);
+    await expect(images(['--format', '{{.sizeByte}}'])).rejects.toMatchObject({
+      next: expect.stringContaining('did you mean {{.sizeBytes}}?'),
+    });
+  });
+
+  test.each(['job', 'sjs/job', image.tag])('of %s alone', async (wanted) => {
+    expect(await images(['-q', wanted])).toEqual([image.tag]);
+  });
 });
 
 describe('verify', () => {

@@ -55,7 +55,7 @@ const FLAGS: Record<string, readonly string[]> = {
   inspect: [],
   rm: ['-f --force'],
   prune: ['--dry-run'],
-  images: ['-q --quiet'],
+  images: ['--format FORMAT', '-q --quiet', '--no-trunc'],
   env: [],
   diff: [],
   clone: [],
