@@ -27,14 +27,14 @@ export async function findGateway(
   if (!needsGateway(sealed.labels.plan.network)) return null;
   const [entries, version] = await Promise.all([tools.store.listImages(), tools.gatewayVersion()]);
   const newest = entries
-    .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version)
+    .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version && !entry.imported)
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
   if (!newest) {
     throw new SjsError(
       'GATEWAY_MISSING',
       'there is no gateway of this sjs, which carries the declared traffic',
       {
-        next: 'build the sandbox again with sjs build, which builds it too',
+        next: 'build the sandbox again with sjs build, which builds it too; or import its file again with sjs import',
       },
     );
   }

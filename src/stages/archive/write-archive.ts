@@ -1,5 +1,4 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { lstat, open, rename, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
@@ -53,27 +52,45 @@ export async function* readArchive(tar: Readable): AsyncGenerator<ArchiveFile> {
   }
 }
 
-/** The text of a file of at most so many bytes; null when it has more. */
-export async function readText({ bytes, content }: ArchiveFile, mostBytes: number): Promise<string | null> {
+/** The content of a file of at most so many bytes; null when it has more. */
+export async function readBytes({ bytes, content }: ArchiveFile, mostBytes: number): Promise<Buffer | null> {
   if (bytes > mostBytes) return null;
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /**
- * Writes a stream to a file, whole or not at all; what was there under that name is replaced.
+ * Writes a stream to a file, whole or not at all; a plain file of that name is replaced. Others may write to the folder:
+ * nothing that they have put there is written through.
+ * @param word that nobody can foresee, and that no other file has in its name
  * @throws SjsError `DISK_FULL`, `STORE_FAILED`; what the stream fails with.
  */
-export async function writeWholeFile(stream: Readable, file: string): Promise<void> {
-  const partial = `${file}.partial`;
+export async function writeWholeFile(stream: Readable, file: string, word: string): Promise<void> {
+  const partial = `${file}.${word}.partial`;
+  let isOurs = false;
   try {
-    await pipeline(stream, createWriteStream(partial, { mode: 0o600 }));
+    await refuseOtherThanFile(file);
+    const handle = await open(partial, 'wx', 0o600);
+    isOurs = true;
+    await pipeline(stream, handle.createWriteStream());
     await rename(partial, file);
   } catch (cause) {
-    await rm(partial, { force: true });
+    stream.destroy();
+    if (isOurs) await rm(partial, { force: true });
     if (cause instanceof SjsError) throw cause;
     const isFull = isErrno(cause, 'ENOSPC', 'EDQUOT');
     throw new SjsError(isFull ? 'DISK_FULL' : 'STORE_FAILED', `${file} cannot be written`, { cause });
   }
+}
+
+async function refuseOtherThanFile(path: string): Promise<void> {
+  const found = await lstat(path).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  });
+  if (!found || found.isFile()) return;
+  throw new SjsError('STORE_FAILED', `${path} is there and is no plain file`, {
+    next: 'name another file: it is not written to, and not replaced',
+  });
 }
