@@ -11,6 +11,7 @@ import { policyShowVerb } from '../../../src/cli/verbs/policy-show.js';
 import { pruneVerb } from '../../../src/cli/verbs/prune.js';
 import { replayVerb } from '../../../src/cli/verbs/replay.js';
 import { rmVerb } from '../../../src/cli/verbs/rm.js';
+import { psVerb } from '../../../src/cli/verbs/ps.js';
 import { runsVerb } from '../../../src/cli/verbs/runs.js';
 import { validateVerb } from '../../../src/cli/verbs/validate.js';
 import { checksByHand, verifyVerb } from '../../../src/cli/verbs/verify.js';
@@ -52,6 +53,19 @@ describe('runs', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  test('says of a record that came from elsewhere that it did', async () => {
+    const imported = { at: '2026-01-02T03:04:05.000Z' };
+    const theirs: Partial<Sjs> = { listRuns: () => Promise.resolve([{ ...record, imported }]) };
+    for (const [name, verb] of [
+      ['runs', runsVerb],
+      ['ps', psVerb],
+    ] as const) {
+      expect((await runVerbWith(name, verb, [], theirs)).stdout).toContain('just now, imported');
+    }
+    const { stdout } = await runVerbWith('runs', runsVerb, ['--format', '{{.imported}}'], theirs);
+    expect(stdout).toBe(`${JSON.stringify(imported)}\n`);
   });
 
   test('-q is ids alone, --json an array', async () => {
