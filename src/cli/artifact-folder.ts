@@ -4,6 +4,9 @@ import { dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { SjsError } from '../index.js';
 
+/** git obeys what it finds there, and prompts of shells ask git in every folder they come to. */
+const isGitFolder = (part: string): boolean => /^\.git$/i.test(part);
+
 /** Writes one file of /out. */
 export type ArtifactWriter = (path: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
 
@@ -23,6 +26,11 @@ export async function prepareArtifactFolder(directory: string): Promise<Artifact
   }
   return async (path, content) => {
     const file = join(folder, checkArtifactPath(path));
+    if (path.split('/').some(isGitFolder)) {
+      throw new SjsError('STORE_FAILED', `${JSON.stringify(path)} is not written out: git would obey it`, {
+        next: 'it is kept with the run; let the program name the folder otherwise',
+      });
+    }
     try {
       await mkdir(dirname(file), { recursive: true });
       await pipeline(content, createWriteStream(file, { flags: 'wx' }));

@@ -13,7 +13,7 @@ export async function complete(
   line: string,
   sjs: Pick<Sjs, 'listEntries' | 'listRecords'>,
 ): Promise<string[]> {
-  const words = line.split(/ +/).slice(1);
+  const words = line.trimStart().split(/ +/).slice(1);
   const word = words.pop() ?? '';
   // What follows is the program's.
   if (words.includes('--')) return [];

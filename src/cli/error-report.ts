@@ -44,7 +44,8 @@ export function formatError(error: SjsError, view: ErrorView): string {
   const [only, ...more] = error.problems;
   if (only === undefined && error.location) lines.push(`  at:    ${formatPlace(error.location, view)}`);
   const next = error.next ?? (more.length === 0 ? only?.next : undefined);
-  for (const problem of error.problems) {
+  const isSaid = more.length === 0 && only?.location === undefined && only?.message === error.message;
+  for (const problem of isSaid ? [] : error.problems) {
     // The one problem's hint is the next step below.
     const { next: hint, ...rest } = problem;
     lines.push(...formatProblem(more.length === 0 && hint === next ? rest : problem, view));

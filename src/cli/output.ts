@@ -78,8 +78,8 @@ export function createOutput(options: OutputOptions): Output {
     out: pc.createColors(takesColor(stdout, env)),
     err,
     print: async (text) => (json ? undefined : result(text)),
-    printJson: (document) => result(JSON.stringify(document, null, 2)),
-    printJsonLine: (document) => result(JSON.stringify(document)),
+    printJson: (document) => result(harmless(JSON.stringify(document, null, 2))),
+    printJsonLine: (document) => result(harmless(JSON.stringify(document))),
     note: (text) => (quiet ? undefined : remark(text)),
     say: remark,
     beginWait: () => waiting.start(),
@@ -94,6 +94,19 @@ export function createOutput(options: OutputOptions): Output {
 function unblock(stream: OutputStream): void {
   const { _handle: handle } = stream as { _handle?: { setBlocking?: (isBlocking: boolean) => void } };
   if (stream.isTTY === true) handle?.setBlocking?.(false);
+}
+
+/**
+ * JSON that says the same with nothing in it that could steer a terminal or mislead a reader: what stands in it may be
+ * anybody's, and JSON itself escapes no C1 control and no bidi character (ATTACKS O04).
+ */
+function harmless(json: string): string {
+  return json.replace(/[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
 }
 
 /** Writes and waits until the stream has taken it. Throws {@link OutputError}. */

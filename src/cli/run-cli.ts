@@ -31,6 +31,10 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   let tap: SignalTap | null = null;
   let verb: string | null = null;
   let status: number;
+  // Node would print the line that threw, and a bundle is one line.
+  process.once('uncaughtException', (error) => {
+    void reportFailure(error, verb, output, tap).then((code) => process.exit(code));
+  });
   try {
     const selection = selectVerb(argv);
     verb = selection.verb;

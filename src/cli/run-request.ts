@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { parseBytes, parseCpu, parseDuration, SjsError, type Resources } from '../index.js';
 import type { OwnStdin } from './own-stdin.js';
 import type { OptionSpec, VerbInput } from './verb.js';
@@ -86,14 +86,30 @@ export async function readEnvFiles(files: readonly string[]): Promise<readonly s
 
 async function readEnvFile(file: string): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readBounded(file));
   } catch (cause) {
+    if (cause instanceof SjsError) throw cause;
     const why = cause instanceof TypeError ? 'is not UTF-8 text' : 'cannot be read';
     throw new SjsError('USAGE', `the file of variables ${file} ${why}`, {
       cause,
       next: 'name a file with one NAME=VALUE a line',
     });
   }
+}
+
+/** More than any variable or secret may have. */
+const MOST_BYTES = 4 * 1024 ** 2;
+
+/** A file that may be a pipe (`<(…)` of a shell), or have been made a link to what never ends. */
+async function readBounded(file: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of createReadStream(file) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > MOST_BYTES) throw new SjsError('FILE_TOO_LARGE', `${file} is larger than 4Mi`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** `toString` is in every object, and in no environment. */
@@ -138,7 +154,7 @@ function fromEnvironment(name: string, env: NodeJS.ProcessEnv, next: string): st
 
 async function fromFile(name: string, file: string, stdin: OwnStdin): Promise<string> {
   try {
-    const bytes = file === '-' ? await stdin.read(`the secret ${name}`) : await readFile(file);
+    const bytes = file === '-' ? await stdin.read(`the secret ${name}`) : await readBounded(file);
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     if (cause instanceof SjsError) throw cause;

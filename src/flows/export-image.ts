@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import {
@@ -10,6 +9,7 @@ import {
 import { contentsOf, isFinished, NO_OWNER, type RunRecord } from '../model/record.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import {
+  findFilePlace,
   readArchive,
   streamArchive,
   textFile,
@@ -26,23 +26,19 @@ export interface ExportResult {
   readonly runs: readonly string[];
 }
 
-/** What exporting needs of the world. */
-export interface ExportTools extends TargetTools {
-  readonly createId: () => string;
-}
-
 /**
  * Writes a sealed image, and finished runs of it with their contents, as one OCI archive.
  * @param runs those to go with it; null for all there are
- * @throws SjsError `USAGE` for more than an import takes, `STORE_FAILED`, `DISK_FULL`; as finding the image does.
+ * @throws SjsError `USAGE` where no file can be written and for more than an import takes, `STORE_FAILED`, `DISK_FULL`; as finding the image does.
  */
 export async function exportImage(
   target: string,
   file: string,
   runs: readonly RunRecord[] | null,
-  tools: ExportTools,
+  tools: TargetTools,
   signal?: AbortSignal,
 ): Promise<ExportResult> {
+  const place = await findFilePlace(file);
   const sealed = await findSealedImage(target, tools, signal);
   const { entry } = sealed;
   const where = (record: RunRecord): boolean => isFinished(record);
@@ -59,8 +55,8 @@ export async function exportImage(
     });
   }
   const archive = streamArchive(filesOf(sealed, records, contents, tools, signal));
-  await writeWholeFile(archive, resolve(file), tools.createId());
-  return { file: resolve(file), tag: entry.tag, seal: entry.seal, runs: records.map(({ id }) => id) };
+  await writeWholeFile(archive, place);
+  return { file: place, tag: entry.tag, seal: entry.seal, runs: records.map(({ id }) => id) };
 }
 
 /** A record as it goes elsewhere: which process of which home it had is nobody's business there. */

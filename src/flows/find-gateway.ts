@@ -26,6 +26,7 @@ export async function findGateway(
 ): Promise<SealedImage | null> {
   if (!needsGateway(sealed.labels.plan.network)) return null;
   const [entries, version] = await Promise.all([tools.store.listImages(), tools.gatewayVersion()]);
+  // What came from elsewhere is never found by a name (SPEC §7), and would stand outside of every sandbox.
   const newest = entries
     .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version && !entry.imported)
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];

@@ -97,7 +97,7 @@ export async function findEntry(
   if (form === 'tag') await refuseForeign(target, tools.images, signal);
   throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
     next: isUlid(target.toUpperCase())
-      ? `that is the id of a run, which sjs replay takes; sjs images lists the sealed images`
+      ? `that is the id of a run: sjs replay ${target}`
       : describeMeant(target, form, entries),
   });
 }

@@ -8,7 +8,7 @@ import { POLL_MS, type ManageTools } from './manage-run.js';
 export interface OutputPiece {
   readonly stream: 'stdout' | 'stderr';
   readonly data: Uint8Array;
-  /** It was written before the reading began. */
+  /** It was written before the reading began. Following, an empty piece stands where that ends. */
   readonly isBacklog: boolean;
 }
 
@@ -76,6 +76,7 @@ export async function* readOutput(
         }
       }
       if (!query.follow) return;
+      if (isBacklog) yield { stream: 'stdout', data: new Uint8Array(), isBacklog: false };
       isBacklog = false;
       offsets.stdout = offsets.stderr = 0;
       const now = tools.clock.monotonic();

@@ -55,7 +55,7 @@ export async function importImage(
   const archive = await readExport(resolve(file), tools);
   const { seal } = archive.manifest.entry;
   const known = await tools.store.findImageBySeal(seal);
-  if (!known && trust !== seal) throw untrusted(file, seal, trust);
+  if (trust === null ? !known : trust !== seal) throw untrusted(file, seal, trust);
   const policy = await tools.loadPolicy();
   const entry = await checkBase(known ?? newEntry(archive, tools), archive, policy, tools, signal);
   const sealed = checkSeal(archive.image, entry);

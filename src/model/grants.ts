@@ -27,3 +27,23 @@ export interface CodeTarget {
 
 /** Size of /out when a run asks for one that no sandbox.yaml declares. */
 export const GRANTED_OUT_BYTES = 64 * 1024 ** 2;
+
+/** The flags that declare what a sandbox.yaml says at a path. */
+const FLAGS: readonly (readonly [path: RegExp, flag: (rest: string) => string])[] = [
+  [/^spec\.env\.?(.*)$/s, (name) => (name === '' ? '--env' : `--env ${name}`)],
+  [/^spec\.secrets\b.*$/s, () => '--secret'],
+  [/^spec\.command\b.*$/s, () => '--cmd'],
+  [/^spec\.resources\.output$/, () => '--output-limit'],
+  [/^spec\.resources\.(\w+)$/, (name) => `--${name}`],
+  [/^spec\.filesystem\b.*$/s, () => '--out'],
+  [/^spec\.network\.egress\b.*$/s, () => '--egress'],
+  [/^spec\.network\.mode$/, () => 'the network'],
+  [/^spec\.network\b.*$/s, () => '--port'],
+  [/^spec\.(?:source|entrypoint)$/, () => 'the program'],
+];
+
+/** The flag of `sjs run` that a path of the declared sandbox came from, for code that has no sandbox.yaml; null for none. */
+export function flagOf(path: string): string | null {
+  const [pattern, flag] = FLAGS.find(([one]) => one.test(path)) ?? [];
+  return flag?.(pattern?.exec(path)?.[1] ?? '') ?? null;
+}

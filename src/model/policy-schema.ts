@@ -191,7 +191,7 @@ export const POLICY_SCHEMA = {
           ),
           egress: list(
             text('a pattern of name:port', '^[a-z0-9.:=*-]{1,280}$', 'A pattern.'),
-            'What egress may name: patterns of name:port in which * matches any characters. A private address needs an operator’s pattern of name:port=address.',
+            'What egress may name: patterns of name:port in which * matches any characters. A declaration that pins an address needs a pattern of name:port=address, or * alone; a private address needs such a pattern of an operator.',
           ),
           ports: list(
             text('a pattern of address:port', '^[0-9.:*]{1,32}$', 'A pattern.'),

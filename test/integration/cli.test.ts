@@ -1,9 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Script } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createFileRecordStore } from '../../src/adapters/store/file-record-store.js';
+import { makeEntry } from '../support/records.js';
+import { until } from '../support/until.js';
+import { cleanFolders, makeFolder } from '../support/world.js';
+
+cleanFolders();
 
 const MAIN = resolve('dist/cli/main.cjs');
 
@@ -123,6 +130,21 @@ describe('the version', () => {
     const texts = await Promise.all(loaded.map((url) => readFile(new URL(url), 'utf8')));
     for (const text of texts)
       expect(text).not.toMatch(/unknown-options-as-args|docker-modem|class Dockerode/);
+  });
+});
+
+test('an error that nobody waits for is told in words, not as a line of the bundle', async () => {
+  const preload = join(folder, 'preload.cjs');
+  await writeFile(
+    preload,
+    `process.on('newListener', (name) => {
+      if (name === 'uncaughtException') setImmediate(() => Promise.reject(new Error('nobody waits for this')));
+    });`,
+  );
+  const { status, stderr } = await sjs(['doctor'], { env: { NODE_OPTIONS: `--require ${preload}` } });
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^error\[INTERNAL\]: nobody waits for this\n {2}next:.*\n$/),
   });
 });
 
@@ -318,28 +340,124 @@ test('without an engine each verb that needs one says so, and the others work', 
   expect(await sjs(['policy', 'show'])).toMatchObject({ status: 0, stderr: '' });
 });
 
-test('bash completes verbs, options and shells, and leaves files to itself', () => {
-  const complete = (line: string): string[] => {
-    const script = `sjs() { "$NODE" "$MAIN" "$@"; }; source <(sjs completion bash); compopt() { :; }
-COMP_LINE="$LINE"; COMP_POINT=\${#LINE}; COMP_WORDBREAKS=$' :'; _sjs; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const text = execFileSync('bash', ['-c', script], {
-      encoding: 'utf8',
-      env: {
-        PATH: process.env['PATH'],
-        NODE: process.execPath,
-        MAIN,
-        LINE: line,
-        SJS_HOME: join(folder, 'state'),
-        HOME: folder,
-      },
+describe('in its shell', () => {
+  const { tag } = makeEntry('job');
+  let env: NodeJS.ProcessEnv;
+  let here: string;
+
+  beforeAll(async () => {
+    // A program of that name in PATH, as whoever installs it has it; a sealed image, and files.
+    here = await makeFolder({
+      'bin/sjs': `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`,
+      'data.txt': '',
+      'a b.txt': '',
     });
-    return text.trim().split('\n');
-  };
-  expect(complete('sjs re')).toEqual(['replay']);
-  expect(complete('sjs base i')).toEqual(['import']);
-  expect(complete('sjs run --mem')).toEqual(['--memory']);
-  expect(complete('sjs completion ')).toEqual(['bash', 'fish', 'zsh']);
-  expect(complete('sjs build s')).toEqual(['']);
+    await chmod(join(here, 'bin/sjs'), 0o755);
+    await createFileRecordStore(join(here, 'state')).saveImage(makeEntry('job'));
+    env = {
+      PATH: `${join(here, 'bin')}:${process.env['PATH']}`,
+      HOME: here,
+      SJS_HOME: join(here, 'state'),
+      TERM: 'dumb',
+    };
+  });
+
+  const shell = (program: string, script: string, line: string): string[] =>
+    execFileSync(program, ['-c', script], {
+      encoding: 'utf8',
+      cwd: here,
+      env: { ...env, LINE: line },
+      timeout: 60_000,
+    })
+      .trim()
+      .split('\n');
+
+  test('bash completes verbs, options and shells, and leaves files to itself', () => {
+    const script = `source <(sjs completion bash); compopt() { :; }
+COMP_LINE="$LINE"; COMP_POINT=\${#LINE}; COMP_WORDBREAKS=$' :'; _sjs; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const complete = (line: string): string[] => shell('bash', script, line);
+    expect(complete('sjs re')).toEqual(['replay']);
+    expect(complete('sjs base i')).toEqual(['import']);
+    expect(complete('sjs run --mem')).toEqual(['--memory']);
+    expect(complete('sjs completion ')).toEqual(['bash', 'fish', 'zsh']);
+    expect(complete('sjs run sjs/job:1')).toEqual([tag.slice('sjs/job:'.length)]);
+    expect(complete('sjs build s')).toEqual(['']);
+  });
+
+  test('fish completes them too, and files where sjs has nothing to say', () => {
+    const complete = (line: string): string[] =>
+      shell('fish', 'sjs completion fish | source; complete -C "$LINE"', line);
+    expect(complete('sjs rep')).toEqual(['replay']);
+    expect(complete('true; sjs rep')).toEqual(['replay']);
+    expect(complete('sjs base i')).toEqual(['import']);
+    expect(complete('sjs run --mem')).toEqual(['--memory']);
+    expect(complete('sjs completion ')).toEqual(['bash', 'fish', 'zsh']);
+    expect(complete('sjs run sjs/job:1')).toEqual([tag]);
+    expect(complete('sjs build da')).toEqual(['data.txt']);
+  });
+
+  /** What Tab makes of lines that are typed into a zsh. */
+  async function typeInZsh(setUp: string, lines: readonly string[]): Promise<string[]> {
+    const child = spawn('script', ['-qefc', 'zsh -f -i', '/dev/null'], { cwd: here, env });
+    const ended = once(child, 'close');
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+    const answer = async (pattern: RegExp): Promise<string> => {
+      const found = await until(`${pattern} in zsh`, () => Promise.resolve(pattern.exec(text)));
+      text = '';
+      return found[1] ?? '';
+    };
+    try {
+      // Ctrl-X says what the line has become. What is typed is echoed, and must not look like an answer.
+      child.stdin.write(`PS1=; autoload -Uz compinit; ${setUp}
+show() { print -r -- "LINE<$BUFFER>END""S"; BUFFER= }; zle -N show; bindkey '^X' show; print 'READ'Y\n`);
+      await answer(/READY/);
+      const made: string[] = [];
+      for (const line of lines) {
+        child.stdin.write(`${line}\t\x18`);
+        made.push(await answer(/LINE<([^]*)>ENDS/));
+      }
+      return made;
+    } finally {
+      child.stdin.end('exit\n');
+      child.kill();
+      await ended;
+    }
+  }
+
+  test('zsh completes them too, when Tab is pressed', async () => {
+    expect(
+      await typeInZsh('compinit -u -D; source <(sjs completion zsh)', [
+        'sjs rep',
+        'true; sjs rep',
+        'sjs base i',
+        'sjs run --mem',
+        'sjs completion z',
+        'sjs run sjs/job:1',
+        'sjs build da',
+        'sjs build a',
+      ]),
+    ).toEqual([
+      'sjs replay ',
+      'true; sjs replay ',
+      'sjs base import ',
+      'sjs run --memory ',
+      'sjs completion zsh ',
+      `sjs run ${tag} `,
+      'sjs build data.txt ',
+      'sjs build a\\ b.txt ',
+    ]);
+  });
+
+  test('zsh finds it in a folder of fpath, where it completes from the first time on', async () => {
+    await mkdir(join(here, 'functions'));
+    execFileSync('sh', ['-c', 'sjs completion zsh > functions/_sjs'], { cwd: here, env });
+    const setUp = 'fpath=($HOME/functions $fpath); compinit -u -D';
+    expect(await typeInZsh(setUp, ['sjs rep', 'sjs build da'])).toEqual([
+      'sjs replay ',
+      'sjs build data.txt ',
+    ]);
+  });
 });
 
 test('a reader that has seen enough ends it quietly', async () => {

@@ -278,6 +278,8 @@ describe('a forged export is refused, and the engine gets nothing of it', () => 
     expect(
       await importing(await forge(`sjs/runs/${run.id}.json`, (text) => text.replaceAll(run.seal, seal))),
     ).toBe('IMPORT_INVALID');
+    const tagged = await forge(`sjs/runs/${run.id}.json`, (text) => text.replace(run.tag, 'sjs/other:1'));
+    expect(await importing(tagged)).toBe('IMPORT_INVALID');
     expect(await importing(await forge('sjs/export.json', () => '{}'))).toBe('IMPORT_INVALID');
     expect(await importing(await forge('manifest.json', () => '[]'))).toBe('IMPORT_INVALID');
     expect(await importing(await forge(`sjs/runs/${run.id}.json`, () => '{}'))).toBe('STORE_INVALID');

@@ -185,8 +185,9 @@ test('diff shows what widened, and what else is otherwise', async () => {
 
 describe('edit', () => {
   test('builds what the editor leaves, and removes the folder', async () => {
-    const editor = `sed -i 's/pids: 33/pids: 12/' `;
     const place = await makeFolder();
+    // Not where the source lies: editors obey files there.
+    const editor = `sh -c 'test "$PWD" != "$(dirname "$1")" && sed -i "s/pids: 33/pids: 12/" "$1"' edit`;
     const { code, stdout } = await runSjs(home, ['edit', first.tag], {
       env: { EDITOR: editor, TMPDIR: place },
     });
@@ -199,6 +200,22 @@ describe('edit', () => {
     expect(await readdir(place)).toEqual([]);
     const diff = await runSjs(home, ['diff', first.tag, stdout.trim()]);
     expect(diff.stdout.split('\n').slice(2)).toEqual(['rights and limits', '  resources.pids: 33 -> 12', '']);
+  });
+
+  test('starts the editor where sjs was started: a relative path finds no program of the image', async () => {
+    const folder = await makeFolder({
+      'sandbox.yaml': sandboxYaml('tempting'),
+      'index.js': '',
+      'my-editor': '#!/bin/sh\nexit 9\n',
+    });
+    await chmod(join(folder, 'my-editor'), 0o755);
+    const built = await runSjs(home, ['build', folder]);
+    tags.add(built.stdout.trim());
+    const place = await makeFolder();
+    const env = { EDITOR: './my-editor', TMPDIR: place };
+    const { stderr } = await runSjs(home, ['edit', 'tempting'], { env });
+    expect(stderr).toContain('the editor "./my-editor" ended with 127');
+    expect(await readdir(place)).toEqual([]);
   });
 
   test('keeps the folder when what was written cannot be built', async () => {

@@ -14,6 +14,11 @@ const execute = promisify(execFile);
 const PROGRAM = `const [mode] = process.argv.slice(2);
 process.on('SIGUSR2', () => process.stdout.write('got USR2\\n'));
 if (mode === 'deaf') process.on('SIGTERM', () => process.stdout.write('deaf\\n'));
+if (mode === 'slow')
+  process.on('SIGTERM', () => {
+    process.stdout.write('ending\\n');
+    setTimeout(() => { process.stdout.write('ended\\n'); process.exit(0); }, 3000);
+  });
 process.stdout.write('out 1\\n');
 process.stderr.write('err 1\\n');
 if (mode === 'short') { process.exitCode = 3; setTimeout(() => process.stdout.write('out 2\\n'), 500); }
@@ -110,6 +115,15 @@ test('a program that takes no notice is killed after the time it was given', asy
   const stopped = JSON.parse(await sjs('stop', '-t', '1', '--json', id)) as { stopped: RunRecord[] };
   expect(stopped.stopped).toMatchObject([{ id, state: 'interrupted', signal: 'SIGTERM', exitCode: 137 }]);
   expect(await sjs('logs', id)).toBe('out 1\ndeaf\n');
+});
+
+test('a second stop waits as long as it says', async () => {
+  const id = await begin('slow');
+  const first = sjs('stop', '-t', '60', id);
+  await until('the first has arrived', async () => (await sjs('logs', id)).includes('ending'));
+  await Promise.all([first, sjs('stop', '-t', '60', id)]);
+  expect(await sjs('logs', id)).toBe('out 1\nending\nended\n');
+  expect(await recordOf(id)).toMatchObject({ state: 'interrupted', exitCode: 0 });
 });
 
 test('a killed run says killed; rm -f kills first', async () => {

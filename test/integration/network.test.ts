@@ -255,6 +255,30 @@ describe('egress', () => {
   });
 });
 
+test('a program cannot end its gateway by what it leaves there, and so hide a connection', async () => {
+  const port = await listen(createServer((socket) => void socket.on('error', () => undefined).pause()));
+  const rule = (name: string): EgressRule => ({ name, port, address: HOST });
+  const code = `${CLIENT}
+    const record = (length) => Buffer.concat([Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff]), Buffer.alloc(length - 4, 1)]);
+    const hello = Buffer.concat([record(16384), record(16384), record(16384), record(16000)]);
+    const post = 'POST / HTTP/1.1\\r\\nHost: api.test:${port}\\r\\nContent-Length: 100000000\\r\\n\\r\\n';
+    net.connect(${port}, 'api.test').on('error', () => {}).write(post + 'told');
+    setTimeout(() => {
+      for (let at = 0; at < 900; at += 1) {
+        const socket = net.connect(${port}, 'api.test').on('error', () => {});
+        if (at % 2) socket.write(hello);
+        else for (const piece of [post, ...Array(6).fill(Buffer.alloc(65536, 65))]) socket.write(piece);
+      }
+    }, 500);
+    setTimeout(() => process.exit(), 8000);`;
+  const { outcome, connections } = await run(isolated({ egress: [rule('api.test'), rule('b.test')] }), code);
+  expect(outcome.exitCode).toBe(0);
+  expect(connections).toContainEqual(expect.objectContaining({ name: 'api.test', verdict: 'allowed' }));
+  expect(connections).toContainEqual(
+    expect.objectContaining({ verdict: 'blocked', reason: 'too many connections at a time' }),
+  );
+});
+
 describe('ports', () => {
   const code = `require('http').createServer((q, s) => s.end('served ' + q.url)).listen(3005, '0.0.0.0'); setTimeout(() => process.exit(), 15000)`;
   const fetchFrom = async (port: number, path: string): Promise<string> => {

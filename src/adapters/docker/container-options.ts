@@ -122,8 +122,9 @@ export function gatewayOptions(
       ...commonHost(plan),
       Tmpfs: {},
       Mounts: [],
-      Memory: 128 * MIB,
-      MemorySwap: 128 * MIB,
+      // What its program needs for all the connections that it allows: the sandbox must not be able to end it.
+      Memory: 256 * MIB,
+      MemorySwap: 256 * MIB,
       NanoCpus: 1_000_000_000,
       PidsLimit: 32,
       Ulimits: ulimits({

@@ -40,7 +40,7 @@ export function watchEnding(
   onEnding: () => void,
 ): Ending {
   const timers = new Set<NodeJS.Timeout>();
-  const early: (readonly [signal: NodeJS.Signals, graceMs?: number])[] = [];
+  const early: (readonly [signal: NodeJS.Signals, graceMs: number | undefined])[] = [];
   let reason: Ending['reason'] = null;
   let interruptedBy: Ending['interruptedBy'] = null;
   let interrupting: Promise<boolean> | null = null;
@@ -86,13 +86,14 @@ export function watchEnding(
     onEnding();
     killing ??= killWithRetries();
   };
-  const receive = (signal: NodeJS.Signals, graceMs = GRACE_MS): void => {
+  const receive = (signal: NodeJS.Signals, graceMs?: number): void => {
     if (!isRunning) {
       early.push([signal, graceMs]);
     } else if (signal === 'SIGKILL') {
       ending.kill('killed');
     } else if (INTERRUPTS.has(signal)) {
-      if (reason !== null) return killNow();
+      // Ctrl-C twice is impatience; who asks from elsewhere says how long it may take.
+      if (reason !== null) return graceMs === undefined ? killNow() : after(graceMs, killNow);
       reason = 'interrupted';
       interruptedBy = signal;
       onEnding();
@@ -100,7 +101,7 @@ export function watchEnding(
         killNow();
         return false;
       });
-      after(graceMs, killNow);
+      after(graceMs ?? GRACE_MS, killNow);
     } else if (FORWARDED.has(signal)) {
       send(signal).catch(() => undefined);
     }

@@ -118,6 +118,8 @@ async function connect(
 ): Promise<RunOutcome> {
   const { client, runId, plan, streams, abort } = run;
   const name = sandboxName(runId);
+  // It may fail before anybody waits for it.
+  starting.catch(() => undefined);
   const socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort);
   socket.on('error', () => undefined);
   try {

@@ -19,13 +19,17 @@ complete -F _sjs sjs
   zsh: `#compdef sjs
 _sjs() {
   local -a found
-  found=("\${(@f)$(sjs completion --words "\${BUFFER[1,CURSOR]}" 2>/dev/null)}")
+  found=("\${(@f)$(sjs completion --words "\${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)}")
   if [[ -n "\${found[*]}" ]]; then compadd -Q -- "\${found[@]}"; else _files; fi
 }
-compdef _sjs sjs
+# In a file of fpath this is the body of the function, which completes already the first time.
+if [[ $funcstack[1] == _sjs ]]; then _sjs "$@"; else compdef _sjs sjs; fi
 `,
-  fish: `complete -c sjs -f -a '(sjs completion --words (commandline -cp) 2>/dev/null)'
-complete -c sjs -n 'test -z "(sjs completion --words (commandline -cp) 2>/dev/null)"' -F
+  fish: `function __sjs_words
+  sjs completion --words (commandline -cp | string collect) 2>/dev/null
+end
+complete -c sjs -f -a '(__sjs_words)'
+complete -c sjs -n 'not __sjs_words | string length -q' -F
 `,
 };
 

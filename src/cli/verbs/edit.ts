@@ -38,10 +38,12 @@ export const editVerb: Verb = {
   },
 };
 
-/** As git does: the editor may have arguments, and the shell takes them apart. */
+/**
+ * As git does: the editor may have arguments, and the shell takes them apart. It starts where sjs was started: in the
+ * clone, a relative EDITOR or PATH would find programs of the image.
+ */
 async function edit(editor: string, folder: string): Promise<void> {
   const child = spawn('/bin/sh', ['-c', `${editor} "$@"`, editor, join(folder, 'sandbox.yaml')], {
-    cwd: folder,
     stdio: 'inherit',
   });
   const status = await new Promise<number | null>((resolve, reject) => {

@@ -15,7 +15,8 @@ export const envVerb: Verb = {
     const clean = output.stdout.isTTY === true ? cleanLine : (text: string): string => text;
     for (const [name, value] of Object.entries(env)) await output.print(clean(`${name}=${value}`));
     const { secrets } = labels.plan;
-    if (secrets.length > 0) output.note(`and the secrets that a run is given: ${secrets.join(', ')}`);
+    if (secrets.length > 0)
+      output.note(cleanLine(`and the secrets that a run is given: ${secrets.join(', ')}`));
     return 0;
   },
 };

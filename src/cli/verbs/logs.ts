@@ -59,7 +59,7 @@ async function show(id: string, input: VerbInput, context: CliContext): Promise<
   }
   const sinks = passOutput(output, { raw: input.has('raw'), ci: isCi(env) });
   for await (const { stream, data } of tail) {
-    if (!wanted.includes(stream)) continue;
+    if (!wanted.includes(stream) || data.length === 0) continue;
     if (output.json) await output.printJsonLine({ id, stream, ...textOf('text', data) });
     else await (stream === 'stdout' ? sinks.onStdout : sinks.onStderr)(data);
   }

@@ -41,18 +41,29 @@ function formatProcesses(
   records: readonly RunRecord[],
   { whole, width, now }: RunTableOptions,
 ): Promise<string> {
+  // Few sandboxes publish any: then the width is better spent on the rest.
+  const hasPorts = records.some((record) => describePorts(record) !== '');
   return formatTable(
-    ['run id', 'tag', 'arguments', 'created', 'status'],
+    ['run id', 'tag', 'arguments', 'created', 'status', ...(hasPorts ? ['ports'] : [])],
     records.map((record) => [
       whole ? record.id : record.id.slice(0, SHORT_ID),
       whole ? record.tag : shorten(record.tag),
       whole ? record.args.join(' ') : cut(record.args.join(' '), 24),
       describeCreated(record, now),
       describeStatus(record, now),
+      ...(hasPorts ? [describePorts(record)] : []),
     ]),
     { width, flexible: [1] },
   );
 }
+
+/** As docker writes them: `127.0.0.1:3000->3005`; nothing of a run that is over. */
+const describePorts = ({ network, finishedAt }: RunRecord): string =>
+  network.mode === 'none' || finishedAt !== null
+    ? ''
+    : network.ports
+        .map(({ hostAddress, hostPort, containerPort }) => `${hostAddress}:${hostPort}->${containerPort}`)
+        .join(', ');
 
 const cut = (text: string, most: number): string =>
   text.length > most ? `${text.slice(0, most - 1)}…` : text;

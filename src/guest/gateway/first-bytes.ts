@@ -9,7 +9,13 @@ const LONGEST_LINE = 16 * 1024;
  * without being it is broken: a server may read it as the request that the gateway did not see.
  */
 export function recognize(head: Buffer): Protocol {
-  if (head.length === 0) return 'more';
+  const start = head.findIndex((byte) => byte !== 0x0a && byte !== 0x0d);
+  if (start < 0) return head.length > LONGEST_LINE ? 'broken' : 'more';
+  if (start > 0) {
+    // Servers pass over empty lines before a request (RFC 9112 2.2).
+    const behind = recognize(head.subarray(start));
+    return behind === 'http' || behind === 'tls' ? 'broken' : behind;
+  }
   if (head[0] === 0x16) return head.length < 2 ? 'more' : head[1] === 3 ? 'tls' : 'other';
   const end = head.indexOf('\n');
   const line = head.toString('latin1', 0, end < 0 ? head.length : end + 1);

@@ -35,8 +35,8 @@ const config = JSON.parse(process.argv.at(-1) ?? '') as Config;
 const report = new Report(config.most);
 const web = createWebServer();
 
-/** Connections at a time: each costs two descriptors. */
-const MOST_OPEN = 1000;
+/** Connections at a time: each can cost two thirds of a megabyte, of what one side sends and the other does not take. */
+const MOST_OPEN = 200;
 /** Bytes until it is clear who is meant. */
 const LONGEST_HEAD = 64 * 1024;
 /** How long that may take. */

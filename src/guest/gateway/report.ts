@@ -29,23 +29,33 @@ export function say(message: object): void {
   }
 }
 
-/** Tells connections to sjs, up to a number: what is beyond is counted. */
+/**
+ * Tells connections to sjs, up to a number: what is beyond is counted. Half of it is kept for what was allowed, so that
+ * none of that can be hidden behind a flood of what was blocked.
+ */
 export class Report {
   private readonly most: number;
-  private told = 0;
+  private readonly tell: (message: object) => void;
+  private readonly told = { allowed: 0, blocked: 0 };
   private omitted = 0;
 
-  constructor(most: number) {
+  constructor(most: number, tell: (message: object) => void = say) {
     this.most = most;
+    this.tell = tell;
   }
 
   add(connection: Connection): void {
-    this.told += 1;
-    if (this.told > this.most) this.omitted += 1;
-    else say({ connection: { ...connection, name: connection.name?.slice(0, LONGEST_NAME) ?? null } });
+    const { told, most } = this;
+    const { verdict, name } = connection;
+    if (told.allowed + told.blocked >= most || (verdict === 'blocked' && told.blocked >= most / 2)) {
+      this.omitted += 1;
+      return;
+    }
+    told[verdict] += 1;
+    this.tell({ connection: { ...connection, name: name?.slice(0, LONGEST_NAME) ?? null } });
   }
 
   end(): void {
-    say({ end: true, omitted: this.omitted });
+    this.tell({ end: true, omitted: this.omitted });
   }
 }

@@ -2,13 +2,13 @@ import {
   Agent,
   createServer,
   request,
+  ServerResponse,
+  type ClientRequest,
   type IncomingMessage,
-  type RequestOptions,
   type Server,
-  type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import { connectTo, join, type Flow } from './flow.js';
+import { join, type Flow } from './flow.js';
 
 /** Where the requests for a name go. Rejects when the name may not be asked for or does not resolve. */
 export type Route = (
@@ -77,6 +77,9 @@ function nameOf(message: IncomingMessage, port: number): string {
   const [host] = hosts;
   if (host === undefined || hosts.length > 1) throw new Refused('not one Host');
   if (message.url !== '*' && !message.url?.startsWith('/')) throw new Refused('asked for as of a proxy');
+  // Where servers differ in which one they believe, a request can hide in the body of another (RFC 9112 6.1).
+  const { 'transfer-encoding': encoding, 'content-length': length } = message.headers;
+  if (encoding !== undefined && length !== undefined) throw new Refused('two lengths');
   const [, name = '', portText] = /^([^:]*)(?::(\d+))?$/.exec(host) ?? [];
   if (Number(portText ?? 80) !== port) throw new Refused('its Host says another port');
   return name;
@@ -103,56 +106,87 @@ async function answer(client: Client, message: IncomingMessage, response: Server
   if (target instanceof Refused) return refuse(response, 403, target.message);
   const headers = passedOn(message.rawHeaders);
   const hasBody = message.headers['transfer-encoding'] !== undefined;
-  const options: RequestOptions = {
-    host: target.addresses[0],
-    port: target.port,
+  const fields = hasBody ? [...headers, 'Transfer-Encoding', 'chunked'] : headers;
+  message.pipe(askOn(client, target, message, fields, response));
+}
+
+/** Sends a request on, and what is answered back; no answer, whatever it is, ends the gateway. */
+function askOn(
+  client: Client,
+  { addresses, port }: Awaited<ReturnType<Route>>,
+  message: IncomingMessage,
+  headers: readonly string[],
+  response: ServerResponse,
+): ClientRequest {
+  const outgoing = request({
+    host: addresses[0],
+    port,
     method: message.method,
     path: message.url,
-    headers: hasBody ? [...headers, 'Transfer-Encoding', 'chunked'] : headers,
+    headers,
     setHost: false,
     agent: client.agent,
+  });
+  const fail = (error: Error): void => {
+    client.flow.failure = error.message;
+    if (response.headersSent) response.destroy();
+    else refuse(response, 502, error.message);
   };
-  const outgoing = request(options);
   outgoing.on('response', (incoming) => {
-    response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage, passedOn(incoming.rawHeaders));
+    try {
+      response.writeHead(
+        incoming.statusCode ?? 502,
+        incoming.statusMessage?.replace(/[^ -~]/g, '?'),
+        passedOn(incoming.rawHeaders),
+      );
+    } catch (error) {
+      incoming.destroy();
+      return fail(error as Error);
+    }
     incoming.pipe(response);
     incoming.on('error', () => response.destroy());
     incoming.on('aborted', () => response.destroy());
   });
-  outgoing.on('error', (error) => {
-    client.flow.failure = error.message;
-    if (response.headersSent) response.destroy();
-    else refuse(response, 502, error.message);
-  });
+  outgoing.on('error', fail);
   response.on('close', () => {
     if (!response.writableFinished) outgoing.destroy();
   });
-  message.pipe(outgoing);
+  return outgoing;
 }
 
+/**
+ * A WebSocket. Until the server has agreed it is a request as any other, since a server that does not would read
+ * what comes next as requests that nobody looked at. Other protocols could ask for other hosts (h2c, TLS).
+ */
 async function upgrade(
   client: Client,
   message: IncomingMessage,
   socket: Socket,
   head: Buffer,
 ): Promise<void> {
-  const target = await resolveTarget(client, message);
-  if (target instanceof Refused) {
-    socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-    return;
+  const response = new ServerResponse(message);
+  response.assignSocket(socket);
+  response.shouldKeepAlive = false;
+  response.on('finish', () => socket.end());
+  const { upgrade: protocol, 'content-length': length, 'transfer-encoding': encoding } = message.headers;
+  if (protocol?.toLowerCase() !== 'websocket' || (length ?? encoding) !== undefined) {
+    client.flow.blockRequest(message.headers.host ?? null, 'an upgrade to another protocol than WebSocket');
+    return refuse(response, 403, 'of the upgrades only one to WebSocket passes');
   }
-  try {
-    const server = await connectTo(target.addresses, target.port);
-    const lines = [`${message.method} ${message.url} HTTP/1.1`];
-    for (let at = 0; at < message.rawHeaders.length; at += 2)
-      lines.push(`${message.rawHeaders[at]}: ${message.rawHeaders[at + 1]}`);
-    server.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+  const target = await resolveTarget(client, message);
+  if (target instanceof Refused) return refuse(response, 403, target.message);
+  const outgoing = askOn({ ...client, agent: new Agent() }, target, message, message.rawHeaders, response);
+  outgoing.on('upgrade', (incoming, server, first) => {
+    response.detachSocket(socket);
+    const lines = [`HTTP/1.1 101 ${incoming.statusMessage}`];
+    for (let at = 0; at < incoming.rawHeaders.length; at += 2)
+      lines.push(`${incoming.rawHeaders[at]}: ${incoming.rawHeaders[at + 1]}`);
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    socket.write(first);
     server.write(head);
     join(socket, server);
-  } catch (error) {
-    client.flow.failure = error instanceof Error ? error.message : String(error);
-    socket.end('HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n');
-  }
+  });
+  outgoing.end();
 }
 
 function refuse(response: ServerResponse, status: number, words: string): void {

@@ -1,4 +1,7 @@
-import { lstat, open, rename, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { lstat, rename, rm, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
@@ -61,36 +64,45 @@ export async function readBytes({ bytes, content }: ArchiveFile, mostBytes: numb
 }
 
 /**
- * Writes a stream to a file, whole or not at all; a plain file of that name is replaced. Others may write to the folder:
- * nothing that they have put there is written through.
- * @param word that nobody can foresee, and that no other file has in its name
+ * Where a file can be written whole: beside it first, and then in its place. A plain file that is there is replaced; a
+ * link, folder, device or pipe is not, and nothing is written through it: somebody else may have put it there.
+ * @returns the absolute path
+ * @throws SjsError `USAGE`.
+ */
+export async function findFilePlace(file: string): Promise<string> {
+  const place = resolve(file);
+  const refuse = (why: string, next: string): SjsError => new SjsError('USAGE', `${file} ${why}`, { next });
+  const folder = await stat(dirname(place)).catch(() => null);
+  if (!folder?.isDirectory()) {
+    throw refuse('is in no folder that is there', 'make the folder, or name a file elsewhere');
+  }
+  const found = await lstat(place).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  });
+  if (found?.isSymbolicLink()) throw refuse('is a link', 'name the file itself that is to be replaced');
+  if (found?.isDirectory()) throw refuse('is a folder', 'name a file in it');
+  if (found && !found.isFile()) {
+    throw refuse('is no plain file', 'name a file: it is written whole or not at all');
+  }
+  return place;
+}
+
+/**
+ * Writes a stream to a file, whole or not at all; what was there under that name is replaced.
+ * @param file as {@link findFilePlace} gives it
  * @throws SjsError `DISK_FULL`, `STORE_FAILED`; what the stream fails with.
  */
-export async function writeWholeFile(stream: Readable, file: string, word: string): Promise<void> {
-  const partial = `${file}.${word}.partial`;
-  let isOurs = false;
+export async function writeWholeFile(stream: Readable, file: string): Promise<void> {
+  // A name that nobody can have put a link at.
+  const partial = `${file}.${randomBytes(6).toString('hex')}.partial`;
   try {
-    await refuseOtherThanFile(file);
-    const handle = await open(partial, 'wx', 0o600);
-    isOurs = true;
-    await pipeline(stream, handle.createWriteStream());
+    await pipeline(stream, createWriteStream(partial, { mode: 0o600, flags: 'wx' }));
     await rename(partial, file);
   } catch (cause) {
-    stream.destroy();
-    if (isOurs) await rm(partial, { force: true });
+    await rm(partial, { force: true });
     if (cause instanceof SjsError) throw cause;
     const isFull = isErrno(cause, 'ENOSPC', 'EDQUOT');
     throw new SjsError(isFull ? 'DISK_FULL' : 'STORE_FAILED', `${file} cannot be written`, { cause });
   }
-}
-
-async function refuseOtherThanFile(path: string): Promise<void> {
-  const found = await lstat(path).catch((error: unknown) => {
-    if (isErrno(error, 'ENOENT')) return null;
-    throw error;
-  });
-  if (!found || found.isFile()) return;
-  throw new SjsError('STORE_FAILED', `${path} is there and is no plain file`, {
-    next: 'name another file: it is not written to, and not replaced',
-  });
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { SjsError, type ErrorCode, type Problem } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
-import { GRANTED_OUT_BYTES, type Grants } from '../../model/grants.js';
+import { flagOf, GRANTED_OUT_BYTES, type Grants } from '../../model/grants.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import type { LoadedSandbox, Resources } from '../../model/sandbox.js';
 import type { ValidTexts } from '../../model/schema-check.js';
@@ -52,10 +52,7 @@ export async function declare(
       ...(args.length > 0 ? { command: ['node', `/app/${entrypoint}`, ...args] } : { entrypoint }),
     },
   };
-  const isServer = grants.ports.length > 0 && grants.limits.timeoutMs === undefined;
-  const resources = {
-    resources: { ...writeResources(grants.limits), ...(isServer && { timeout: SERVER_TIMEOUT }) },
-  };
+  const resources = { resources: writeResources(grants.limits) };
   // Then nothing in it was chosen by anybody but the name of the file.
   const fitsSchema =
     args.length === 0 &&
@@ -96,11 +93,12 @@ export async function addGrants(file: string, grants: Grants, valid?: ValidTexts
   return { ...loaded, digest: granted.digest, sandbox: granted.sandbox, inputs };
 }
 
-function merge(written: Written, { env, secrets, command, out, ports, egress }: Grants): Written {
+function merge(written: Written, { env, secrets, command, out, limits, ports, egress }: Grants): Written {
   const { entrypoint, command: declared, ...spec } = written.spec;
   const filesystem = (spec['filesystem'] ?? {}) as { readonly out?: unknown };
   const network = (spec['network'] ?? {}) as { readonly ports?: unknown[]; readonly egress?: unknown[] };
   const names = (spec['secrets'] ?? []) as readonly string[];
+  const resources = (spec['resources'] ?? {}) as { readonly timeout?: unknown };
   return {
     ...written,
     spec: {
@@ -114,6 +112,9 @@ function merge(written: Written, { env, secrets, command, out, ports, egress }: 
       ...(command !== null && { args: [] }),
       env: { ...(spec['env'] as object | undefined), ...env },
       secrets: [...new Set([...names, ...secrets])],
+      ...(ports.length > 0 && {
+        resources: { timeout: SERVER_TIMEOUT, ...writeResources(limits), ...resources },
+      }),
       filesystem:
         out && filesystem.out === undefined
           ? { ...filesystem, out: formatBytes(GRANTED_OUT_BYTES) }
@@ -160,27 +161,13 @@ async function parseWritten(
   }
 }
 
-/** The flag that a path of the sandbox came from. */
-const FLAGS: readonly (readonly [path: RegExp, flag: (rest: string) => string, code: ErrorCode])[] = [
-  [/^spec\.env\.?(.*)$/s, (name) => (name === '' ? '--env' : `--env ${name}`), 'ENV_REFUSED'],
-  [/^spec\.secrets\b.*$/s, () => '--secret', 'USAGE'],
-  [/^spec\.command\b.*$/s, () => '--cmd', 'USAGE'],
-  [/^spec\.resources\.output$/, () => '--output-limit', 'USAGE'],
-  [/^spec\.resources\.(\w+)$/, (name) => `--${name}`, 'USAGE'],
-  [/^spec\.filesystem\b.*$/s, () => '--out', 'USAGE'],
-  [/^spec\.network\.egress\b.*$/s, () => '--egress', 'USAGE'],
-  [/^spec\.network\b.*$/s, () => '--port', 'USAGE'],
-  [/^spec\.(?:source|entrypoint)$/, () => 'the program', 'USAGE'],
-];
-
 /** What is wrong with the flags, where nobody wrote a sandbox.yaml that could be named. */
 function asFlagError(error: SjsError): SjsError {
   const problems = error.problems.map(({ message, location, next }): Problem & { code: ErrorCode } => {
     const path = location?.path ?? '';
-    const [pattern, flag, code] = FLAGS.find(([one]) => one.test(path)) ?? [];
     const said = path !== '' && message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
-    const name = pattern === undefined ? path : (flag?.(pattern.exec(path)?.[1] ?? '') ?? path);
-    return { message: `${name}: ${said}`, ...(next !== undefined && { next }), code: code ?? 'USAGE' };
+    const code: ErrorCode = path.startsWith('spec.env') ? 'ENV_REFUSED' : 'USAGE';
+    return { message: `${flagOf(path) ?? path}: ${said}`, ...(next !== undefined && { next }), code };
   });
   const [first] = problems;
   if (first === undefined) return error;

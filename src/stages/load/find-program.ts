@@ -86,19 +86,24 @@ export function parseStart(start: unknown): { readonly file: string; readonly ar
 /** Conditions that hold for a program that Node starts; the first that an object names decides. */
 const CONDITIONS = ['node', 'import', 'module-sync', 'default'];
 
+/** Conditions within conditions: deeper, nobody's package.json is. */
+const DEEPEST = 32;
+
 /** What `exports` says `.` is (nodejs.org/api/packages.html, Conditional exports). */
-export function exportOf(exports: unknown): unknown {
-  if (Array.isArray(exports)) return exports.map(exportOf).find((one) => typeof one === 'string');
+export function exportOf(exports: unknown, depth = 0): unknown {
+  if (depth > DEEPEST) return undefined;
+  const inner = (value: unknown): unknown => exportOf(value, depth + 1);
+  if (Array.isArray(exports)) return exports.map(inner).find((one) => typeof one === 'string');
   if (typeof exports !== 'object' || exports === null) return exports;
   const entries = Object.entries(exports);
-  if (entries.some(([key]) => key.startsWith('.'))) return exportOf(Object.fromEntries(entries)['.']);
+  if (entries.some(([key]) => key.startsWith('.'))) return inner(Object.fromEntries(entries)['.']);
   for (const [condition, value] of entries) {
     if (!CONDITIONS.includes(condition)) continue;
-    const found = exportOf(value);
+    const found = inner(value);
     if (found !== undefined) return found;
   }
   // A package only for require().
-  return exportOf(entries.find(([condition]) => condition === 'require')?.[1]);
+  return inner(entries.find(([condition]) => condition === 'require')?.[1]);
 }
 
 /** As Node looks for a main file: by its name, with an extension, or as a folder. Null when nothing is there. */

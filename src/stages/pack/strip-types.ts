@@ -1,6 +1,7 @@
 import { blankSourceFile } from 'ts-blank-space';
 import ts from 'typescript';
-import { SjsError } from '../../errors.js';
+import { createContext, Script } from 'node:vm';
+import { isErrno, SjsError } from '../../errors.js';
 import { javascriptName } from '../../model/own-files.js';
 import type { SourceEntry, SourceTree } from '../../model/source-tree.js';
 import { readWhole, type FileEntry } from './tree-fs.js';
@@ -25,16 +26,19 @@ export interface StrippedTree {
  * else is, so that lines and columns stay. Relative imports that name a `.ts` file name its `.js`, as long as it.
  * As Node does, `node_modules` is left alone; types are not checked.
  * @param entrypoint path of the program, which must not be one that is skipped
- * @throws SjsError `SANDBOX_INVALID` for an entrypoint that has more than types in it; `SOURCE_COLLISION` where the
+ * @param limitMs how long all of it may take
+ * @throws SjsError `SANDBOX_INVALID` for an entrypoint that has more than types in it, and for a source that takes too long; `SOURCE_COLLISION` where the
  * JavaScript file is there already; `SOURCE_CHANGED`, `SOURCE_UNREADABLE`.
  */
 export async function stripTree(
   tree: SourceTree,
   entrypoint: string,
   texts: StrippedTexts,
+  limitMs = STRIP_MS,
 ): Promise<StrippedTree> {
   const made: SourceEntry[] = [];
   const skipped: { path: string; reason: string }[] = [];
+  const budget = { ms: limitMs };
   const paths = new Set(tree.entries.map(({ path }) => path));
   for (const entry of tree.entries.filter(isStripped)) {
     const target = javascriptName(entry.path);
@@ -45,7 +49,7 @@ export async function stripTree(
     }
     const text = readWhole(tree.root, entry);
     const known = await texts.get(text);
-    const result = known === null ? strip(text.toString('utf8')) : { code: known };
+    const result = known === null ? stripBounded(text, entry.path, budget) : { code: known };
     if ('code' in result) {
       if (known === null) await texts.set(text, result.code);
       made.push({ kind: 'inline', path: target, content: Buffer.from(result.code) });
@@ -68,6 +72,40 @@ const isStripped = (entry: SourceEntry): entry is FileEntry =>
   !/(?:^|\/)node_modules\//.test(entry.path);
 
 type Stripped = { readonly code: string } | { readonly line: number; readonly reason: string };
+
+/** A program of this size takes half a gigabyte to look at. */
+const MOST_BYTES = 4 * 1024 ** 2;
+/** For all files of a source. A few hundred bytes can keep the parser at guessing for years. */
+const STRIP_MS = 120_000;
+
+const boundary = createContext({});
+const doWork = new Script('work()');
+
+/**
+ * What `strip` says of a file that anybody may have written, within bounds: the watch of `vm` ends what else nothing
+ * could, Ctrl-C included.
+ */
+function stripBounded(text: Buffer, path: string, budget: { ms: number }): Stripped {
+  if (text.length > MOST_BYTES) return { line: 1, reason: 'more than 4Mi of TypeScript in one file' };
+  const begin = performance.now();
+  boundary['work'] = (): Stripped => strip(text.toString('utf8'));
+  try {
+    const timeout = Math.max(1, Math.round(budget.ms));
+    return doWork.runInContext(boundary, { timeout, breakOnSigint: true }) as Stripped;
+  } catch (cause) {
+    if (cause instanceof RangeError) return { line: 1, reason: 'it is nested too deeply' };
+    if (isErrno(cause, 'ERR_SCRIPT_EXECUTION_INTERRUPTED')) {
+      throw new SjsError('ABORTED', 'interrupted by SIGINT');
+    }
+    if (!isErrno(cause, 'ERR_SCRIPT_EXECUTION_TIMEOUT')) throw cause;
+    throw new SjsError('SANDBOX_INVALID', `${path}: its types cannot be stripped in time`, {
+      next: 'compile it and run the JavaScript',
+    });
+  } finally {
+    budget.ms -= performance.now() - begin;
+    delete boundary['work'];
+  }
+}
 
 /** The JavaScript of a TypeScript text, or the first thing in it that is more than a type. */
 export function strip(text: string): Stripped {
@@ -110,13 +148,13 @@ const SYNTAX: Readonly<Partial<Record<ts.SyntaxKind, string>>> = {
 
 /** `./x.ts` as `./x.js` in imports, exports, `import()` and `require()`: as long as it, so that nothing moves. */
 function renameImports(source: ts.SourceFile, code: string): string {
-  let renamed = code;
+  const ends: number[] = [];
   const rename = (node: ts.Node | undefined): void => {
     if (node === undefined || !ts.isStringLiteralLike(node)) return;
     if (!/^\.{1,2}\/.*\.[cm]?ts$/s.test(node.text) || /\.d\.[cm]?ts$/.test(node.text)) return;
     // Behind `ts` comes the quote; what was blanked has no imports any more.
     const at = node.end - 3;
-    if (renamed.slice(at, at + 2) === 'ts') renamed = `${renamed.slice(0, at)}js${renamed.slice(at + 2)}`;
+    if (code.slice(at, at + 2) === 'ts') ends.push(at);
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) rename(node.moduleSpecifier);
@@ -129,5 +167,8 @@ function renameImports(source: ts.SourceFile, code: string): string {
     ts.forEachChild(node, visit);
   };
   visit(source);
-  return renamed;
+  return (
+    ends.map((at, index) => `${code.slice((ends[index - 1] ?? -2) + 2, at)}js`).join('') +
+    code.slice((ends.at(-1) ?? -2) + 2)
+  );
 }

@@ -1,5 +1,6 @@
 import type { Digest } from '../../model/digest.js';
 import { SjsError, type Problem, type SourceLocation } from '../../errors.js';
+import { flagOf } from '../../model/grants.js';
 import { formatEgress, isPublicAddress, type Network } from '../../model/network.js';
 import type { Policy, PolicyAllow, PolicyLimits } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
@@ -50,13 +51,16 @@ export function checkSandbox(policy: Policy, loaded: LoadedSandbox, resources: R
   };
   const problems = violations(policy, rights, (key) => {
     const path = `spec.${key}`;
+    // Where nobody wrote a sandbox.yaml, flags asked for it.
+    if (loaded.isAdHoc) return { name: flagOf(path) ?? path };
     const snippet = loaded.excerpt(path);
     return {
+      name: path,
       location: { file: loaded.file, ...loaded.locate(path), path },
       ...(snippet !== undefined && { snippet }),
     };
   });
-  throwAll(problems, 'ask for less in sandbox.yaml, or ask the operator to allow more');
+  throwAll(problems, 'ask for less, or ask the operator to allow more');
 }
 
 /**
@@ -87,24 +91,36 @@ export function checkSealedPlan(
   const { resources, filesystem, network, runtime, secrets, permissions } = plan;
   const rights: Rights = { resources, ...filesystem, network, runtime, secrets, permissions };
   const problems = violations(policy, rights, (key) => ({
+    name: key,
     location: { file: `label ${LABELS.plan}`, path: key },
   }));
   throwAll(problems, 'build it again with less, or ask the operator to allow more');
 }
 
-type Locate = (key: string) => { readonly location: SourceLocation; readonly snippet?: string };
+/** What a refused right is called, and where it was asked for. */
+type Locate = (key: string) => {
+  readonly name: string;
+  readonly location?: SourceLocation;
+  readonly snippet?: string;
+};
 
 function violations(policy: Policy, rights: Rights, locate: Locate): Problem[] {
   const asked = { ...rights.resources, tmpBytes: rights.tmpBytes, outBytes: rights.outBytes ?? 0 };
-  const onlyByOperator = needsOperator(policy, rights.network).map(([key, what]): Problem => ({
-    message: `${key}: ${what}`,
-    ...locate(key),
-  }));
+  const toProblem = (key: string, what: string, next?: string): Problem => {
+    const { name, ...place } = locate(key);
+    return { message: `${name}: ${what}`, ...place, ...(next !== undefined && { next }) };
+  };
+  const operator = policy.layers.findLast(({ origin }) => origin === 'operator');
+  const file = operator?.file ?? 'your policy (~/.config/sjs/policy.yaml)';
   const refused = policy.layers.flatMap((layer) => {
-    const refuse = (key: string, policyPath: string, what: string): Problem => ({
-      message: `${key}: ${what} (${showPlace(layer.locate(policyPath))})`,
-      ...locate(key),
-    });
+    const refuse = (key: string, policyPath: string, what: string): Problem =>
+      toProblem(
+        key,
+        `${what} (${showPlace(layer.locate(policyPath))})`,
+        layer.origin === 'profile' && policyPath === 'allow.network'
+          ? `to allow what is declared, write extends: networked into ${file}`
+          : undefined,
+      );
     const limits = (Object.keys(LIMITS) as (keyof typeof LIMITS)[]).flatMap((limit) => {
       const bound = layer.limits[limit];
       const { key, policyKey, show } = LIMITS[limit];
@@ -122,6 +138,9 @@ function violations(policy: Policy, rights: Rights, locate: Locate): Problem[] {
       ...refusedRights(layer.allow, rights).map(([key, list, what]) => refuse(key, `allow.${list}`, what)),
     ];
   });
+  const onlyByOperator = needsOperator(policy, rights.network).map(({ key, what, entry }) =>
+    toProblem(key, what, `to allow it, write ${entry} into ${file}`),
+  );
   return [...refused, ...onlyByOperator];
 }
 
@@ -130,13 +149,10 @@ function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, k
     (name) => rights.permissions[name],
   );
   return [
-    ...(allow.network && !allow.network.includes(rights.network.mode)
-      ? [['network.mode', 'network', `${rights.network.mode} is not allowed`] as const]
-      : []),
     ...(allow.runtimes && !allow.runtimes.includes(rights.runtime)
       ? [['runtime', 'runtimes', `${rights.runtime} is not allowed`] as const]
       : []),
-    ...refusedTraffic(allow, rights.network),
+    ...refusedNetwork(allow, rights.network),
     ...permissions
       .filter((name) => allow.permissions && !allow.permissions.includes(name))
       .map((name) => [`permissions.${name}`, 'permissions', 'is not allowed'] as const),
@@ -148,7 +164,10 @@ function refusedRights(allow: PolicyAllow, rights: Rights): (readonly [string, k
 
 type Refusal = readonly [key: string, list: keyof PolicyAllow, what: string];
 
-function refusedTraffic(allow: PolicyAllow, network: Network): Refusal[] {
+function refusedNetwork(allow: PolicyAllow, network: Network): Refusal[] {
+  if (allow.network && !allow.network.includes(network.mode)) {
+    return [['network.mode', 'network', `${network.mode} is not allowed`]];
+  }
   if (network.mode === 'none') return [];
   const egress = network.egress.filter((rule) => allow.egress && !allow.egress.some(fitsEgress(rule)));
   const ports = network.ports.filter((port) => allow.ports && !allow.ports.some(fitsPort(port)));
@@ -159,7 +178,10 @@ function refusedTraffic(allow: PolicyAllow, network: Network): Refusal[] {
 }
 
 /** What no absent list and no profile allows: private addresses, and ports that others than this machine can reach. */
-function needsOperator(policy: Policy, network: Network): (readonly [key: string, what: string])[] {
+function needsOperator(
+  policy: Policy,
+  network: Network,
+): { readonly key: string; readonly what: string; readonly entry: string }[] {
   if (network.mode === 'none') return [];
   const operator = policy.layers.filter(({ origin }) => origin === 'operator').map(({ allow }) => allow);
   const allows = (list: 'egress' | 'ports', fits: (pattern: string) => boolean): boolean =>
@@ -174,14 +196,16 @@ function needsOperator(policy: Policy, network: Network): (readonly [key: string
     (port) => port.hostAddress !== '127.0.0.1' && !allows('ports', fitsPort(port)),
   );
   return [
-    ...egress.map((rule) => {
-      const what = `${rule.address} is a private address, which only allow.egress: ["${formatEgress(rule)}"] of an operator's policy allows`;
-      return ['network.egress', what] as const;
-    }),
-    ...ports.map((port) => {
-      const what = `${port.hostAddress} can be reached by others, which only allow.ports: ["${formatPlace(port)}"] of an operator's policy allows`;
-      return ['network.ports', what] as const;
-    }),
+    ...egress.map((rule) => ({
+      key: 'network.egress',
+      what: `${rule.address} is a private address, which only an operator's policy can allow`,
+      entry: `allow: { egress: ["*", "${formatEgress(rule)}"] }`,
+    })),
+    ...ports.map((port) => ({
+      key: 'network.ports',
+      what: `${port.hostAddress} can be reached by others, which only an operator's policy can allow`,
+      entry: `allow: { ports: ["127.0.0.1:*", "${formatPlace(port)}"] }`,
+    })),
   ];
 }
 
@@ -189,9 +213,10 @@ type Declared<Key extends 'ports' | 'egress'> = (Network & { mode: 'isolated' })
 
 const formatPlace = ({ hostAddress, hostPort }: Declared<'ports'>): string => `${hostAddress}:${hostPort}`;
 const fitsPort = (port: Declared<'ports'>) => (pattern: string) => matchesName(pattern, formatPlace(port));
-/** A pattern without `=` speaks of the name alone. */
+/** A pattern without `=` allows the address that the name has, never one that the sandbox pins it to. */
 const fitsEgress = (rule: Declared<'egress'>) => (pattern: string) =>
-  matchesName(pattern, formatEgress(pattern.includes('=') ? rule : { ...rule, address: null }));
+  pattern === '*' ||
+  (pattern.includes('=') === (rule.address !== null) && matchesName(pattern, formatEgress(rule)));
 
 function showPlace({ file, line }: SourceLocation): string {
   return line === undefined ? file : `${file}:${line}`;
@@ -200,9 +225,7 @@ function showPlace({ file, line }: SourceLocation): string {
 function throwAll(problems: readonly Problem[], next: string): void {
   const [first, ...others] = problems;
   if (!first) return;
-  const message =
-    others.length === 0
-      ? first.message
-      : `the policy refuses ${problems.length} things: ${problems.map((problem) => problem.message).join('; ')}`;
-  throw new SjsError('POLICY_VIOLATION', message, { problems, next });
+  const names = [...new Set(problems.map(({ message }) => message.slice(0, message.indexOf(':'))))];
+  const message = others.length === 0 ? first.message : `the policy refuses ${names.join(', ')}`;
+  throw new SjsError('POLICY_VIOLATION', message, { problems, next: first.next ?? next });
 }

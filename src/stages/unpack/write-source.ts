@@ -39,6 +39,17 @@ export async function writeSource(
   { entries, stripped }: SealedSource,
   openTar: () => Readable,
 ): Promise<void> {
+  const git = entries.find(({ path }) => path.split('/').some((part) => /^\.git$/i.test(part)));
+  if (git !== undefined) {
+    // Prompts of shells ask git in every folder they come to, and git obeys what it finds there.
+    throw new SjsError(
+      'SEAL_REFUSED',
+      `the sealed source has ${git.path} in it: git would obey what it says`,
+      {
+        next: 'sjs export gives the image itself, with the source as a layer',
+      },
+    );
+  }
   const left = new Set(stripped);
   try {
     for (const { kind, path } of entries) if (kind === 'folder') await mkdir(join(folders.app, path));

@@ -18,6 +18,7 @@ const [job, other, run] = [makeEntry('job').tag, makeEntry('other').tag, makeId(
 test.each([
   ['sjs sta', ['stats']],
   ['sjs --json ima', ['images']],
+  [' sjs rep', ['replay']],
   ['sjs po', ['policy']],
   ['sjs policy ', ['explain', 'show']],
   ['sjs logs ', [run]],

@@ -30,6 +30,16 @@ test('with --json nothing but the document is on stdout', async () => {
   expect(JSON.parse(stdout.text())).toEqual({ a: 1 });
 });
 
+test('JSON has nothing in it that steers a terminal, and says the same', async () => {
+  const { stdout, output } = outputs({ json: true });
+  const document = { text: '\x1b[2J\x9b2J\x7f\u200b\u202e\u2028\u{e0041}é😀' };
+  await output.printJson(document);
+  await output.printJsonLine(document);
+  expect(stdout.text()).not.toMatch(/[^\P{C}\n]|[\u2028\u2029]/u);
+  const [first = '', second = ''] = stdout.text().split('\n}\n');
+  expect([`${first}}`, second].map((text) => JSON.parse(text) as unknown)).toEqual([document, document]);
+});
+
 test('the reporter says steps and warnings, cleaned, and with --quiet warnings alone', () => {
   const loud = outputs({});
   const reporter = createReporter(loud.output);

@@ -34,6 +34,22 @@ const ids = async (...words: string[]): Promise<string> =>
     '$1',
   );
 
+test('ps shows the ports of what runs, when there are any', async () => {
+  const ports = [{ hostAddress: '127.0.0.1', hostPort: 3000, containerPort: 3005 }];
+  const network = {
+    mode: 'isolated',
+    gateway: null,
+    ports,
+    connections: [],
+    omittedConnections: null,
+  } as const;
+  const server = makeOpenRecord({ id: id('4'), state: 'running', network });
+  const show = async (...found: RunRecord[]): Promise<string> =>
+    (await runVerbWith('ps', psVerb, [], { listRuns: () => Promise.resolve(found) })).stdout;
+  expect(await show(server, ...runs)).toMatch(/ PORTS\n.*127\.0\.0\.1:3000->3005\n/);
+  expect(await show(...runs, { ...server, finishedAt: minutesAgo(1) })).not.toMatch(/PORTS|3000/);
+});
+
 describe('runs are chosen', () => {
   test.each([
     [[], '321'],

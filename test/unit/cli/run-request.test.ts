@@ -147,3 +147,8 @@ test.each(['toString', 'constructor', '__proto__'])('%s is in no environment', a
   expect(parseEnv([name], {})).toEqual({});
   await expect(readSecrets([name], {}, noStdin)).rejects.toMatchObject({ code: 'SECRET_MISSING' });
 });
+
+test('a file of variables or of a secret that never ends is not read for ever', async () => {
+  await expect(readEnvFiles(['/dev/zero'])).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' });
+  await expect(readSecrets(['A=@/dev/zero'], {}, noStdin)).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' });
+});

@@ -16,6 +16,7 @@ import { runsVerb } from '../../../src/cli/verbs/runs.js';
 import { validateVerb } from '../../../src/cli/verbs/validate.js';
 import { checksByHand, verifyVerb } from '../../../src/cli/verbs/verify.js';
 import { SjsError, type Digest, type RunRecord, type Sjs } from '../../../src/index.js';
+import { until } from '../../support/until.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
 const hex = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
@@ -57,12 +58,14 @@ describe('runs', () => {
 
   test('says of a record that came from elsewhere that it did', async () => {
     const imported = { at: '2026-01-02T03:04:05.000Z' };
-    const theirs: Partial<Sjs> = { listRuns: () => Promise.resolve([{ ...record, imported }]) };
+    const theirs: Partial<Sjs> = {
+      listRuns: () => Promise.resolve([{ ...record, network: makeRecord().network, imported }]),
+    };
     for (const [name, verb] of [
       ['runs', runsVerb],
       ['ps', psVerb],
     ] as const) {
-      expect((await runVerbWith(name, verb, [], theirs)).stdout).toContain('just now, imported');
+      expect((await runVerbWith(name, verb, [], theirs)).stdout).toContain(', imported');
     }
     const { stdout } = await runVerbWith('runs', runsVerb, ['--format', '{{.imported}}'], theirs);
     expect(stdout).toBe(`${JSON.stringify(imported)}\n`);
@@ -127,6 +130,23 @@ describe('logs', () => {
     expect(await show('0')).toBe('\ne\nf\n');
     expect(await show('all')).toBe('a\nb\nc\nd\ne\nf\n');
     await expect(show('x')).rejects.toMatchObject({ code: 'USAGE' });
+  });
+
+  test('--tail shows what was there before anything new comes', async () => {
+    let release = (): void => undefined;
+    const quiet = {
+      ...sjs,
+      async *readOutput() {
+        yield { stream: 'stdout' as const, data: Buffer.from('a\nb\n'), isBacklog: true };
+        yield { stream: 'stdout' as const, data: Buffer.alloc(0), isBacklog: false };
+        await new Promise<void>((resolve) => (release = resolve));
+      },
+    };
+    const stdout = memoryStream();
+    const showing = runVerbWith('logs', logsVerb, ['-f', '--tail', '1', RUN], quiet, { stdout });
+    await until('the tail is shown', () => Promise.resolve(stdout.text() === 'b\n'));
+    release();
+    await showing;
   });
 
   test('--since is a time for the library', async () => {

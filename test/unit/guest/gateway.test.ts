@@ -110,6 +110,12 @@ test.each([
   ['\x16', 'more'],
   ['\x16\x03', 'tls'],
   ['\x16\x02', 'other'],
+  // Servers pass over empty lines: what follows them is what they read.
+  ['\r\n', 'more'],
+  ['\r\n\nGET / HTTP/1.1\r\n', 'broken'],
+  ['\n\x16\x03', 'broken'],
+  ['\r\nEHLO me\r\n', 'other'],
+  ['\n'.repeat(20_000), 'broken'],
   ['a'.repeat(20_000), 'broken'],
 ])('%j begins as %s', (text, protocol) => expect(recognize(Buffer.from(text, 'latin1'))).toBe(protocol));
 

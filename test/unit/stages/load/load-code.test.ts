@@ -20,6 +20,21 @@ const load = async (files: Record<string, string>, path = '', grants: Partial<Gr
   return { folder, loaded, remarks, sandbox: loaded.sandbox };
 };
 
+test.each([
+  [{}, 600_000],
+  [{ timeoutMs: 3000 }, 3000],
+])('a port of a sandbox.yaml without a timeout, and limits %j: %d ms', async (limits, timeoutMs) => {
+  const files = { 'sandbox.yaml': sandboxYaml('job'), 'index.js': '' };
+  const { sandbox } = await load(files, '', { ports: ['3000:3005'], limits });
+  expect(sandbox.resources).toMatchObject({ timeoutMs });
+  const stated = {
+    ...files,
+    'sandbox.yaml': sandboxYaml('job', '  resources: { timeout: 7s, pids: 9 }\n'),
+  };
+  const { sandbox: kept } = await load(stated, '', { ports: ['3000:3005'], limits });
+  expect(kept.resources).toMatchObject({ timeoutMs: 7000, pids: 9 });
+});
+
 describe('a file', () => {
   test('is sealed alone, under its own name, with the defaults', async () => {
     const { loaded, sandbox, folder } = await load({ 'My Job.mjs': '', 'other.js': '' }, 'My Job.mjs');
@@ -213,6 +228,16 @@ test.each([
   [null, null],
 ])('exports %j lead to %j', (exports, expected) => {
   expect(exportOf(exports)).toEqual(expected);
+});
+
+test('exports nested without end name nothing, and end nothing', () => {
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{"node":', '}'],
+  ] as const) {
+    const exports: unknown = JSON.parse(`${open.repeat(50_000)}"./a.js"${close.repeat(50_000)}`);
+    expect(exportOf(exports)).toBeUndefined();
+  }
 });
 
 test.each([

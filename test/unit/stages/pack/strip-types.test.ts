@@ -9,11 +9,16 @@ cleanFolders();
 
 const forgetful = { get: () => Promise.resolve(null), set: () => Promise.resolve() };
 
-const stripFolder = async (files: Record<string, string>, entrypoint: string, texts = forgetful) => {
+const stripFolder = async (
+  files: Record<string, string>,
+  entrypoint: string,
+  texts = forgetful,
+  ms?: number,
+) => {
   const folder = await makeFolder(files);
-  const limits = { maxBytes: 1024 ** 2, forbidden: { containing: [], being: [] } };
+  const limits = { maxBytes: 8 * 1024 ** 2, forbidden: { containing: [], being: [] } };
   const tree = await collectSource(makeLoaded(join(folder, 'sandbox.yaml')), limits);
-  return stripTree(tree, entrypoint, texts);
+  return stripTree(tree, entrypoint, texts, ms);
 };
 
 describe('a text', () => {
@@ -53,7 +58,33 @@ describe('a text', () => {
   });
 });
 
+test('imports without number are renamed in one go', () => {
+  const { code } = strip('import"./a.ts";\n'.repeat(200_000)) as { code: string };
+  expect(code).toBe('import"./a.js";\n'.repeat(200_000));
+});
+
 describe('a tree', () => {
+  test('that is made to blow up the parser is refused or left out, and ends nothing', async () => {
+    const deep = `let a = ${'('.repeat(50_000)}1${')'.repeat(50_000)};`;
+    const { skipped } = await stripFolder({ 'a.ts': 'let a: 1', 'deep.ts': deep }, 'a.ts');
+    expect(skipped).toEqual([{ path: 'deep.ts', reason: 'line 1: it is nested too deeply' }]);
+    await expect(stripFolder({ 'deep.ts': deep }, 'deep.ts')).rejects.toMatchObject({
+      code: 'SANDBOX_INVALID',
+    });
+    const large = { 'a.ts': 'let a: 1', 'large.ts': 'a;\n'.repeat(1_500_000) };
+    expect((await stripFolder(large, 'a.ts')).skipped).toMatchObject([{ path: 'large.ts' }]);
+  });
+
+  test('that keeps the parser at guessing is refused when the time for all of it is over', async () => {
+    const guessing = `${'async<T>(a='.repeat(40)}1`;
+    await expect(stripFolder({ 'a.ts': guessing }, 'a.ts', forgetful, 500)).rejects.toMatchObject({
+      code: 'SANDBOX_INVALID',
+      message: expect.stringContaining('cannot be stripped in time'),
+    });
+    // Nothing of it is left in the parser.
+    expect(await stripFolder({ 'a.ts': 'let a: 1' }, 'a.ts')).toMatchObject({ made: ['a.js'], skipped: [] });
+  });
+
   test('keeps what the author wrote, and has the JavaScript beside it', async () => {
     const { tree, made, skipped } = await stripFolder(
       {

@@ -392,16 +392,29 @@ describe('what is checked', () => {
     const refused = async (operator: string, network: Network): Promise<string> =>
       check(operator, { network }).then(
         () => 'allowed',
-        (error: unknown) => String(error),
+        (error: SjsError) =>
+          [error.message, ...error.problems.map(({ message, next }) => `${message}; ${next}`)].join('\n'),
       );
 
     test('is none, unless the operator says so', async () => {
       expect(await refused('', isolated([]))).toMatch(/network\.mode: isolated is not allowed/);
+      expect(await refused('', isolated(['a.test:443']))).toMatch(
+        /write extends: networked into \S+etc\/policy\.yaml/,
+      );
       expect(await refused('extends: networked\n', isolated([]))).toBe('allowed');
       expect(await refused('extends: networked\n', isolated(['a.test:443', 'b.test:80=8.8.8.8']))).toBe(
         'allowed',
       );
       expect(await refused('extends: networked\n', isolated([], ['3000:3005']))).toBe('allowed');
+    });
+
+    test('of code without a sandbox.yaml was asked for with flags', async () => {
+      const made = makeLoaded('/home/u/job.js', { network: isolated(['a.test:443']) });
+      const loaded = { ...made, isAdHoc: true as const };
+      const policy = await load('limits: { pids: 8 }\n');
+      expect(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES)).toThrow(
+        /^the policy refuses (?=.*--pids)(?=.*the network)/,
+      );
     });
 
     test('goes where every list allows it', async () => {
@@ -415,10 +428,22 @@ describe('what is checked', () => {
       expect(await refused(policy, isolated([], ['8080:8080']))).toMatch(/127\.0\.0\.1:8080 is not allowed/);
     });
 
+    test('a name that is allowed is not allowed at an address that the sandbox pins it to', async () => {
+      const pinned = isolated(['api.test:443=93.184.216.34']);
+      const named = 'extends: networked\nallow: { egress: ["api.test:443"] }\n';
+      expect(await refused(named, isolated(['api.test:443']))).toBe('allowed');
+      expect(await refused(named, pinned)).toMatch(/api\.test:443=93\.184\.216\.34 is not allowed/);
+      expect(await refused(named.replace('api.test:443', '*.test:*'), pinned)).toMatch(/is not allowed/);
+      expect(await refused(named.replace(':443"', ':443=93.*"'), pinned)).toBe('allowed');
+      expect(await refused('extends: networked\n', pinned)).toBe('allowed');
+    });
+
     test('a private address, or one that others reach, is for an operator alone to allow', async () => {
       const inside = isolated(['db.test:5432=10.0.0.7']);
       const open = isolated([], ['0.0.0.0:3000:3005']);
-      expect(await refused('extends: networked\n', inside)).toMatch(/10\.0\.0\.7 is a private address/);
+      expect(await refused('extends: networked\n', inside)).toMatch(
+        /10\.0\.0\.7 is a private address.*allow: \{ egress: \["\*", "db\.test:5432=10\.0\.0\.7"\] \}/,
+      );
       expect(await refused('extends: networked\nallow: { egress: ["*"] }\n', inside)).toMatch(
         /private address/,
       );
@@ -436,7 +461,7 @@ describe('what is checked', () => {
       const policy = await load('');
       expect(() =>
         checkSealedPlan(policy, labels({ network: isolated(['a.test:443']) }), sha256('index')),
-      ).toThrow(/network\.mode: isolated is not allowed.*network\.egress: a\.test:443 is not allowed/);
+      ).toThrow(/network\.mode: isolated is not allowed/);
     });
   });
 
