@@ -189,12 +189,16 @@ export function createTools(options: SjsOptions) {
     recovering.catch((error: unknown) => reporter.debug(`recovery: ${String(error)}`));
 
   const manageTools = async () => {
-    const [records, { isOwnerAlive }] = await Promise.all([store(), import('./adapters/process/owner.js')]);
+    const [records, { isOwnerAlive, isOwnerStopped }] = await Promise.all([
+      store(),
+      import('./adapters/process/owner.js'),
+    ]);
     return {
       engine,
       store: records,
       clock,
       isOwnerAlive,
+      isOwnerStopped,
       recover: (patienceMs?: number) => quietly(recover(undefined, patienceMs)),
     };
   };

@@ -17,6 +17,7 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   const after = end === -1 ? null : words.slice(end + 1);
   const parsed = parseWords(name, plainSwitches(name, splitShortValues(before, specs), specs), specs);
   refuseUnknown(name, verb, specs, parsed);
+  refuseNumbers(name, verb, parsed);
   const positionals = [...parsed._.map(String), ...((!verb.passesArgs && after) || [])];
   checkPositionals(name, verb, positionals);
   const given = (option: string): string[] => [parsed[option] ?? []].flat().map(String);
@@ -127,6 +128,24 @@ function refuseUnknown(
       option.length > 1 && meant !== undefined ? `did you mean --${meant}?` : undefined,
     );
   }
+}
+
+/** `-9` is an option that nobody has, and to yargs a number. */
+function refuseNumbers(name: string, verb: Parsable, parsed: Parsed): void {
+  const number = parsed._.map(String).find((word) => /^-[0-9.]/.test(word));
+  if (number === undefined) return;
+  throw verb.refuse?.(number.slice(1), true) ?? usageError(name, `there is no option ${number}`);
+}
+
+/**
+ * For a verb that needs a file where docker takes a pipe.
+ * @throws SjsError `USAGE` for `-`.
+ */
+export function refuseStream(file: string, how: string): void {
+  if (file !== '-') return;
+  throw new SjsError('USAGE', `an export cannot be ${how} a pipe`, {
+    next: 'name a file; one that is called - is ./-',
+  });
 }
 
 function checkPositionals(name: string, verb: Parsable, positionals: readonly string[]): void {

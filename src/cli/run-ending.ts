@@ -1,13 +1,19 @@
-import { formatBytes, formatDuration, type RunRecord } from '../index.js';
+import { formatBytes, formatDuration, parseEgress, type RunRecord } from '../index.js';
 import { exitCodeOfSignal } from './exit-codes.js';
 
 const MOST_SHOWN = 5;
 
-/** The line that says what the program wanted to reach, and which declaration would have allowed it; null for nothing. */
+/**
+ * The line that says what the program wanted to reach, and which declaration would have allowed it; null for nothing.
+ * The names are the program's: what could not be declared is not proposed.
+ */
 export function describeBlocked({ network }: Pick<RunRecord, 'network'>): string | null {
   const wanted = network.connections.filter(
     ({ direction, verdict, reason, name }) =>
-      direction === 'out' && verdict === 'blocked' && reason === 'not declared' && name !== null,
+      direction === 'out' &&
+      verdict === 'blocked' &&
+      reason === 'not declared' &&
+      parseEgress(`${name}:1`)?.address === null,
   );
   const withPort = new Set(wanted.flatMap(({ name, port }) => (port === null ? [] : [name])));
   // Of a name that could not be found nobody knows which port it was wanted for.

@@ -9,7 +9,11 @@ export const SHORT_ID = 16;
 export const FILTER_OPTIONS = {
   state: { value: 'STATE', many: true, describe: `only runs in that state: ${RUN_STATES.join(', ')}` },
   name: { value: 'NAME', many: true, describe: 'only runs of the sandbox of that name' },
-  tag: { value: 'TAG', many: true, describe: 'only runs of that sealed image: a tag or a seal' },
+  tag: {
+    value: 'TAG',
+    many: true,
+    describe: 'only runs of that sealed image: a tag, a seal, or a name for all of that name',
+  },
   since: { value: 'TIME', describe: 'only runs since then: 10m, 2h, 7d, or 2026-01-31T12:00:00Z' },
   filter: {
     short: 'f',
@@ -56,6 +60,7 @@ function checkState(state: string): void {
 const isOfImage = ({ tag, seal }: RunRecord, wanted: string): boolean =>
   tag === wanted ||
   tag === `sjs/${wanted}` ||
+  nameOfTag(tag) === wanted ||
   (/^(?:sha256:)?[0-9a-f]{7,64}$/.test(wanted) && seal.slice(7).startsWith(wanted.replace('sha256:', '')));
 
 /** `job` of `sjs/job:1.0.0-3f9a0c1b2d4e`. */

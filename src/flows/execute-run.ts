@@ -10,7 +10,6 @@ import {
   MOST_CONNECTIONS,
   type ArtifactRecord,
   type ConnectionRecord,
-  type NetworkRecord,
   type RunRecord,
 } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
@@ -19,7 +18,7 @@ import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import { failRecord, finishRecord, startRecord } from '../stages/record/run-record.js';
+import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, type OutputRelay } from './relay-output.js';
@@ -171,7 +170,7 @@ export async function executeRun(
         stderr: err,
         artifacts,
         skippedArtifacts: skipped,
-        network: networkOf(await begun, connections, outcome.omittedConnections),
+        network: withConnections((await begun).network, connections, outcome.omittedConnections),
       });
       await store.saveRecord(record);
     },
@@ -188,7 +187,7 @@ export async function executeRun(
       await store
         .saveRecord(
           failRecord(
-            { ...record, ...written, network: networkOf(record, connections) },
+            { ...record, ...written, network: withConnections(record.network, connections) },
             error,
             tools.clock.now(),
           ),
@@ -208,16 +207,6 @@ export async function executeRun(
 
 function withNetwork(record: RunRecord, known: { readonly ports: readonly PublishedPort[] }): RunRecord {
   return record.network.mode === 'none' ? record : { ...record, network: { ...record.network, ...known } };
-}
-
-/** What went over the network, as far as it was told. */
-function networkOf(
-  { network }: RunRecord,
-  connections: readonly ConnectionRecord[],
-  omitted: number | null = null,
-): NetworkRecord {
-  if (network.mode === 'none' || network.gateway === null) return network;
-  return { ...network, connections, omittedConnections: omitted };
 }
 
 const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });

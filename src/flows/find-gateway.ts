@@ -15,7 +15,7 @@ export interface GatewayTools extends TargetTools {
 
 /**
  * The sealed gateway for what a sandbox declares, its seal and its rights checked like any other's; null when it
- * declares no traffic. Nothing is built at a run.
+ * declares no traffic. Nothing is built at a run; one that was sealed elsewhere is anybody's program by that name.
  * @throws SjsError `GATEWAY_MISSING`, and what the checks throw
  */
 export async function findGateway(

@@ -11,6 +11,8 @@ export interface ManageTools {
   readonly store: RecordStore;
   readonly clock: Clock;
   readonly isOwnerAlive: (owner: Owner) => Promise<boolean>;
+  /** It lives, and does nothing until somebody lets it go on. */
+  readonly isOwnerStopped: (owner: Owner) => Promise<boolean>;
   /** Finishes what dead processes left, waiting so long for programs that still run; never fails. */
   readonly recover: (patienceMs?: number) => Promise<void>;
 }
@@ -26,7 +28,7 @@ export const STOP_GRACE_MS = 10_000;
 
 /**
  * Waits for the end of a run, whoever owns it; one whose sjs dies meanwhile is recovered. Null when the time is over
- * first, or when the owner dies and that is to be told.
+ * first, or when the owner dies or is stopped and that is to be told.
  */
 export async function waitForEnd(
   id: string,
@@ -47,6 +49,7 @@ export async function waitForEnd(
     if (options.withinMs !== undefined && now - begin >= options.withinMs) return null;
     if (now - lookedAt >= OWNER_EVERY_MS) {
       lookedAt = now;
+      if (options.whileOwned && (await tools.isOwnerStopped(record.owner))) return null;
       if (!(await tools.isOwnerAlive(record.owner))) {
         if (options.whileOwned) return null;
         await tools.recover();
@@ -100,7 +103,9 @@ async function end(record: RunRecord, request: SignalRequest, tools: ManageTools
   const didMeet = await endByEngine(id, request, tools);
   // Of a program that had ended by itself nothing else is to be said.
   if (!didMeet && !isOwned) await store.takeSignals(id);
-  const ended = await waitForEnd(id, tools, { withinMs: PATIENCE_MS });
+  // One that is stopped is not waited for: it would be for nothing.
+  const patienceMs = (await tools.isOwnerStopped(owner)) ? 0 : PATIENCE_MS;
+  const ended = await waitForEnd(id, tools, { withinMs: patienceMs });
   if (ended) return ended;
   throw new SjsError(
     'RUN_UNFINISHED',

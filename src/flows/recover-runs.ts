@@ -1,10 +1,10 @@
-import { isFinished, type RunRecord } from '../model/record.js';
+import { isFinished, MOST_CONNECTIONS, type ConnectionRecord, type RunRecord } from '../model/record.js';
 import { SjsError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
 import type { RecordStore, SignalRequest } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import { failRecord, finishRecord } from '../stages/record/run-record.js';
+import { failRecord, finishRecord, withConnections } from '../stages/record/run-record.js';
 
 /** What recovery needs of the world. */
 export interface RecoverTools {
@@ -68,7 +68,11 @@ async function recoverOne(
   if (!found && run.owner.bootId !== (await tools.owner()).bootId) return;
   const record = found && !isFinished(found) ? found : null;
   const [stdout, stderr] = await Promise.all([store.createBlob(), store.createBlob()]);
+  const connections: ConnectionRecord[] = [];
   const streams = {
+    onConnection: (connection: ConnectionRecord) => {
+      if (connections.length < MOST_CONNECTIONS) connections.push(connection);
+    },
     onStdout: (chunk: Uint8Array) => stdout.write(chunk),
     onStderr: (chunk: Uint8Array) => stderr.write(chunk),
     onEnded: async (seen: RunOutcome) => {
@@ -82,6 +86,7 @@ async function recoverOne(
         artifacts: [],
         // The volume is gone with its last container; nobody knows what was in it.
         skippedArtifacts: [{ path: '.', reason: 'the sjs that would have collected it was killed' }],
+        network: withConnections(record.network, connections, outcome.omittedConnections),
       };
       await store.saveRecord(finishRecord(record, outcome, contents));
       reporter.warn(`run ${record.id} lost its sjs; its outcome was read from the engine`);
@@ -95,7 +100,7 @@ async function recoverOne(
       streams,
       signal ? AbortSignal.any([signal, patience]) : patience,
     );
-    if (!outcome) await closeLost(run.runId, tools);
+    if (!outcome) await closeLost(run.runId, tools, connections);
   } catch (error) {
     if (!patience.aborted || !(error instanceof SjsError) || error.code !== 'ABORTED') throw error;
     reporter.warn(
@@ -121,7 +126,11 @@ export function judgeRequests(outcome: RunOutcome, requests: readonly SignalRequ
 /** Signals that do not ask for the end. */
 const PASSED_ON: readonly NodeJS.Signals[] = ['SIGUSR1', 'SIGUSR2'];
 
-async function closeLost(id: string, tools: RecoverTools): Promise<void> {
+async function closeLost(
+  id: string,
+  tools: RecoverTools,
+  connections: readonly ConnectionRecord[] = [],
+): Promise<void> {
   const before = await findOrNull(id, tools.store);
   if (!before || isFinished(before) || (await tools.isOwnerAlive(before.owner))) return;
   // Its owner may have finished it between the two looks.
@@ -131,7 +140,8 @@ async function closeLost(id: string, tools: RecoverTools): Promise<void> {
     'CONTAINER_LOST',
     'the sjs of this run ended, and the engine has no container of it',
   );
-  await tools.store.saveRecord(failRecord(record, error, tools.clock.now()));
+  const network = withConnections(record.network, connections);
+  await tools.store.saveRecord(failRecord({ ...record, network }, error, tools.clock.now()));
 }
 
 /** A record that cannot be read is not a record that is not there. */

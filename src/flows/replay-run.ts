@@ -61,7 +61,7 @@ export async function replayRun(
       plan,
       request,
       policy,
-      facts: Promise.resolve(requireControls(withPortWarning(facts, plan), policy)),
+      facts: Promise.resolve(requireControls(withPortWarning(facts, plan), plan, policy)),
       replayOf: original.id,
     },
     { ...output, stdin: stdin && original.stdin?.bytes === 0 ? Readable.from([]) : stdin },

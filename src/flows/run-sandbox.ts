@@ -6,7 +6,7 @@ import { signedDigestOf } from '../model/sealed-image.js';
 import type { EngineFacts, RunSignals } from '../ports/engine.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
-import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { checkHostAddresses, checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { executeRun, type ExecuteTools, type RunOutput } from './execute-run.js';
 import { findGateway, type GatewayTools } from './find-gateway.js';
 import { findSealedImage } from './find-target.js';
@@ -52,7 +52,7 @@ export async function runSandbox(
       next: 'leave --out out, or declare spec.filesystem.out and build again',
     });
   }
-  const facts = probing.then((found) => requireControls(withPortWarning(found, plan), policy));
+  const facts = probing.then((found) => requireControls(withPortWarning(found, plan), plan, policy));
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
 }
 
@@ -66,9 +66,17 @@ export function withPortWarning(facts: EngineFacts, { network }: Pick<RunPlan, '
   return { ...facts, warnings: [...facts.warnings, facts.portWarning] };
 }
 
-/** A control that the engine cannot enforce, or an engine below the policy's floors, is refused before anything runs. */
-export function requireControls(facts: EngineFacts, policy: Policy): EngineFacts {
+/**
+ * A control that the engine cannot enforce, an engine below the policy's floors, or traffic to the engine's own machine
+ * is refused before anything runs.
+ */
+export function requireControls(
+  facts: EngineFacts,
+  { network }: Pick<RunPlan, 'network'>,
+  policy: Policy,
+): EngineFacts {
   checkFloors(policy, { engine: facts.version, runc: facts.runtimeVersion });
+  checkHostAddresses(policy, network, facts.hostAddresses);
   if (facts.missingControls.length === 0) return facts;
   const list = facts.missingControls.map(({ control, reason }) => `${control} (${reason})`).join(', ');
   throw new SjsError('CONTROL_MISSING', `${facts.name} ${facts.version} cannot enforce ${list}`, {

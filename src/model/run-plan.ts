@@ -49,6 +49,8 @@ export interface RunPlan {
   readonly seal: Digest;
   /** The engine's id of the image: containers are created from it, never from a tag. */
   readonly imageId: string;
+  /** Whether it was sealed elsewhere: then what its programs say is no more than the author's word. */
+  readonly isImported: boolean;
   readonly user: string;
   readonly command: readonly string[];
   readonly args: readonly string[];

@@ -7,6 +7,8 @@ import type { Control, RunPlan } from '../model/run-plan.js';
 export interface EngineFacts extends EngineRecord {
   /** What a run that publishes ports must know of this engine; null when there is nothing. */
   readonly portWarning: string | null;
+  /** Public IPv4 addresses of the machine it runs on, as far as they can be seen. */
+  readonly hostAddresses: readonly string[];
   /** Controls it cannot enforce, each with the reason. A run that needs one is refused before it starts. */
   readonly missingControls: readonly { readonly control: Control; readonly reason: string }[];
 }
@@ -91,13 +93,13 @@ export interface Engine {
   /** Runs of this SJS_HOME that still have a container, volume or collector. */
   listRuns(home: string, signal?: AbortSignal): Promise<readonly AbandonedRun[]>;
   /**
-   * Finishes a run whose sjs is gone: waits for its end or its deadline, then hands over output (from the engine's
-   * log) and outcome, and removes what it left. Null when nothing of it exists any more.
+   * Finishes a run whose sjs is gone: waits for its end or its deadline, then hands over output and connections (from
+   * the engine's logs) and outcome, and removes what it left. Null when its program never ran or is gone.
    */
   recover(
     run: AbandonedRun,
     limits: { readonly timeoutMs: number; readonly outputBytes: number },
-    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onEnded'>,
+    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
     signal?: AbortSignal,
   ): Promise<RunOutcome | null>;
   /**

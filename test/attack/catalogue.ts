@@ -377,15 +377,30 @@ export const CASES = {
     control: 'NetworkMode: none',
     removed: 'NetworkMode: a network with IPv6',
   },
+  N07: {
+    tried: 'open raw, packet and ICMP sockets on an isolated network',
+    control: 'seccomp, no capabilities, ping_group_range of nobody',
+    removed: 'all three',
+  },
   N08: {
     tried: 'listen, and be reached from the host',
     control: 'NetworkMode: none, no published ports',
     removed: 'NetworkMode: bridge',
   },
+  N09: {
+    tried: 'leave other runs without a network by using up the addresses',
+    control: 'subnets of a range of their own, another one where one is taken',
+    removed: 'the range: the pools of the engine',
+  },
   N11: {
     tried: 'reach another server through a declared name: other, absent or misspelt server names',
     control: 'the gateway compares the TLS server name, or the Host, with what is declared',
     removed: 'the gateway: the same connection from the engine’s own network',
+  },
+  N12: {
+    tried: 'flood: 4000 connections through the gateway, datagrams past it',
+    control: 'the gateway begins connections at a bounded rate, and no route leads past it',
+    removed: 'the gateway: the same flood from the engine’s own network',
   },
   N13: {
     tried: 'keep the network by staying connected while the run is ended',
@@ -407,6 +422,33 @@ export const CASES = {
     tried: 'reach another isolated run',
     control: 'a network of its own for each run',
     removed: 'that: two containers on one network',
+  },
+  N17: {
+    tried: 'reach anything over IPv6 from an isolated network, or over IPv4 mapped into it',
+    control: 'no IPv6: neither on the network nor in the sandbox',
+    removed: 'that: an internal network with IPv6',
+  },
+  N18: {
+    tried: 'listen on an isolated network, and be reached from the host or another container',
+    control: 'an internal network on which the host has no address; no published ports',
+    removed: 'inhibit_ipv4: a plain internal network',
+  },
+  N19: {
+    tried:
+      'be carried elsewhere by how a name is written: IP literals, upper case, trailing dots, punycode, absent, doubled and encrypted server names, other Hosts',
+    control: 'names are compared as they are declared; what names nobody is refused',
+    removed: 'the gateway: the same bytes from the engine’s own network',
+  },
+  N20: {
+    tried: 'reach a private address by a declared name that resolves to it',
+    control: 'the gateway looks a name up itself and connects to public addresses alone',
+    removed: 'that: the twin with the address pinned',
+  },
+  N21: {
+    tried:
+      'forge or spoil the record of connections: by output, by names with line breaks and control sequences',
+    control: 'the gateway speaks on a stream of its own, in JSON that is checked and cleaned',
+    removed: 'the stream: the printed line taken for a gateway’s',
   },
 
   // b10 Run: resources
@@ -484,6 +526,12 @@ export const CASES = {
   },
 
   // b15 Crash and recovery
+  X02: {
+    tried:
+      'kill sjs in each step of a run: network, volume, gateway, collector, sandbox, their starts and removals',
+    control: 'the next command recovers and removes what carries the labels of a run whose owner is dead',
+    removed: 'that command: what the engine has before it',
+  },
   X13: {
     tried: 'lose the engine’s answer to create',
     control: 'sjs removes by name what it never heard of',

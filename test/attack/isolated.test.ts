@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { createSocket, type Socket as Datagrams } from 'node:dgram';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
@@ -11,16 +10,15 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { networkAt } from '../../src/adapters/docker/network.js';
 import { networkName, sandboxName } from '../../src/adapters/docker/owner-labels.js';
-import type { Network } from '../../src/model/network.js';
 import { attack, CannotBeTried } from '../support/attack.js';
-import { makeRunId, makeSignals, openEngine, type EngineWorld } from '../support/engine-run.js';
+import { makeRunId, makeSignals, type EngineWorld } from '../support/engine-run.js';
+import { egress, HOST, NOTHING, openIsolated, PRELUDE } from '../support/isolated.js';
 
 const execute = promisify(execFile);
-/** This machine, as containers of the engine's own bridge see it. */
-const HOST = '172.17.0.1';
-const NOTHING: Network = { mode: 'isolated', ports: [], egress: [] };
-
+const place = openIsolated();
+const { ask, askWithout, makeNetwork } = place;
 let world: EngineWorld;
+
 let host: Server;
 let port: number;
 let connections = 0;
@@ -28,7 +26,6 @@ let tls: Server;
 let tlsPort: number;
 let names: Datagrams | null;
 const asked: string[] = [];
-const networks: string[] = [];
 
 async function openTls(): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'sjs-tls-'));
@@ -65,7 +62,7 @@ async function openNames(): Promise<Datagrams | null> {
 }
 
 beforeAll(async () => {
-  world = await openEngine();
+  world = place.world;
   host = createServer((socket) => {
     connections += 1;
     socket.on('error', () => undefined).end('host');
@@ -75,44 +72,11 @@ beforeAll(async () => {
   tlsPort = await portOf(tls);
   names = await openNames();
 }, 60_000);
-afterAll(async () => {
+afterAll(() => {
   host.close();
   tls.close();
   names?.close();
-  for (const name of networks) await execute('docker', ['network', 'rm', name]);
-  await world.close();
 });
-
-const PRELUDE = `
-const net = require('net'), dns = require('dns'), os = require('os'), fs = require('fs'), tls = require('tls'), dgram = require('dgram');
-const say = (value) => fs.writeSync(1, JSON.stringify(value));
-const connect = (host, port) => new Promise((done) => {
-  const socket = net.connect({ host, port });
-  let text = '';
-  socket.setTimeout(4000, () => { socket.destroy(); done('timeout') });
-  socket.on('data', (data) => { text += data }).on('error', ({ code }) => done(code)).on('close', () => done(text || 'closed'));
-});
-`;
-
-/** What the code says, on a network of a run. */
-async function ask<T>(network: Network, code: string): Promise<T> {
-  const { stdout, stderr, outcome } = await world.run({ network, code: `${PRELUDE}${code}` });
-  if (outcome.exitCode !== 0) throw new Error(`exit ${outcome.exitCode}: ${stderr}`);
-  return JSON.parse(stdout.toString()) as T;
-}
-
-/** The same in a container that is started by hand with these flags. */
-async function askWithout<T>(flags: readonly string[], code: string): Promise<T> {
-  const args = ['run', '--rm', ...flags, world.imageId, 'node', '-e', `${PRELUDE}${code}`];
-  return JSON.parse((await execute('docker', args, { timeout: 60_000 })).stdout) as T;
-}
-
-async function makeNetwork(...options: string[]): Promise<string> {
-  const name = `sjs-attack-${randomBytes(6).toString('hex')}`;
-  await execute('docker', ['network', 'create', ...options, name]);
-  networks.push(name);
-  return name;
-}
 
 /** Every address on the network that the code runs on, and on this machine. */
 const everywhere = (): string => {
@@ -150,12 +114,6 @@ attack(
     return 'the host answers at the bridge’s own address';
   },
 );
-
-const egress = (name: string, at: number): Network => ({
-  mode: 'isolated',
-  ports: [],
-  egress: [{ name, port: at, address: HOST }],
-});
 
 attack(
   'N11',

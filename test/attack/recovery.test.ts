@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { connect, createServer, type Server } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,9 +7,10 @@ import { createDockerClient, type DockerClient } from '../../src/adapters/docker
 import { ownerLabels, sandboxName } from '../../src/adapters/docker/owner-labels.js';
 import { currentOwner } from '../../src/adapters/process/owner.js';
 import type { Owner } from '../../src/model/record.js';
-import { attack, CannotBeTried, sealSandbox, type AttackSandbox } from '../support/attack.js';
+import { attack, sealSandbox, type AttackSandbox } from '../support/attack.js';
+import { proxyEngine } from '../support/engine-proxy.js';
 import { makeRunId } from '../support/engine-run.js';
-import { cleanFolders, makeFolder, runSjs } from '../support/world.js';
+import { cleanFolders, runSjs } from '../support/world.js';
 
 cleanFolders();
 const execute = promisify(execFile);
@@ -30,64 +29,35 @@ const listed = async (...filters: string[]): Promise<string[]> =>
     .split('\n')
     .filter(Boolean);
 
-/** A socket to the engine that breaks off as soon as the engine answers a request to create a container. */
-async function lossySocket(): Promise<{ socket: string; server: Server; lost: () => number }> {
-  if (client.endpoint.kind !== 'unix') throw new CannotBeTried('the engine is on another machine');
-  const engine = client.endpoint.socketPath;
-  const socket = join(await makeFolder(), 'engine.sock');
-  let lost = 0;
-  const server = createServer((near) => {
-    const far = connect(engine);
-    let isCreating = false;
-    near.on('data', (chunk) => {
-      if (/^POST [^ ]*\/containers\/create/m.test(chunk.toString('latin1'))) isCreating = true;
-      far.write(chunk);
-    });
-    far.on('data', (chunk) => {
-      if (!isCreating) return near.write(chunk);
-      lost += 1;
-      far.destroy();
-      return near.destroy();
-    });
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      one.on('error', () => other.destroy()).on('close', () => other.destroy());
-    }
-  });
-  server.listen(socket);
-  await once(server, 'listening');
-  return { socket, server, lost: () => lost };
-}
+const CREATE = /^POST \/containers\/create/;
 
 attack(
   'X13',
   async () => {
-    const { socket, server, lost } = await lossySocket();
+    const proxy = await proxyEngine(client, CREATE, 'break off');
     try {
       const { code, stdout } = await runSjs(sandbox.home, ['run', '--json', sandbox.tag, '--', '0'], {
-        env: { DOCKER_HOST: `unix://${socket}` },
+        env: { DOCKER_HOST: proxy.host },
       });
-      expect([code, lost()]).toEqual([125, 1]);
+      expect([code, proxy.count()]).toEqual([125, 1]);
       expect(await listed(`label=dev.sjs.run.home=${owner.home}`)).toEqual([]);
       const { error } = JSON.parse(stdout) as { error: { code: string } };
       return `${error.code}; asked once, and the container that it never heard of is gone`;
     } finally {
-      server.close();
+      proxy.close();
     }
   },
   async () => {
-    const { socket, server } = await lossySocket();
+    const proxy = await proxyEngine(client, CREATE, 'break off');
     const name = `sjs-attack-${makeRunId().toLowerCase()}`;
     try {
       await expect(
-        execute('docker', ['-H', `unix://${socket}`, 'create', '--name', name, sandbox.imageId]),
+        execute('docker', ['-H', proxy.host, 'create', '--name', name, sandbox.imageId]),
       ).rejects.toThrow();
       expect(await listed(`name=${name}`)).toHaveLength(1);
       return 'the container is there, and stays';
     } finally {
-      server.close();
+      proxy.close();
       await execute('docker', ['rm', '-f', name]);
     }
   },

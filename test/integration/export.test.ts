@@ -131,6 +131,9 @@ test('an export goes to another engine and another home, and its runs replay the
   // What is known already comes in again without a word of trust, and replaces nothing.
   const again = await there(['import', '--json', file]);
   expect(JSON.parse(again.stdout)).toMatchObject({ wasKnown: true, runs: [] });
+  // But not as what it is not.
+  const other = await there(['import', '--json', '--trust', `sha256:${'0'.repeat(64)}`, file]);
+  expect(codeOf(other)).toBe('SEAL_UNTRUSTED');
   // docker load takes it too.
   const { stdout: loaded } = await execute('docker', ['-H', engine.host, 'load', '-i', file]);
   expect(loaded).toContain('Loaded image');
@@ -147,6 +150,8 @@ test('one run goes alone; a seal that was made here needs no trust', async () =>
   expect(await runSjs(home, ['import', alone])).toMatchObject({ code: 0, stdout: `${run.tag}\n` });
   expect((await runSjs(home, ['replay', run.id])).code).toBe(0);
   const image = join(home, 'image.tar');
+  // As docker save does, a file that is there is replaced.
+  await writeFile(image, 'old');
   const bare = await runSjs(home, ['export', '--json', '--no-runs', 'moved', image]);
   expect(JSON.parse(bare.stdout)).toMatchObject({ runs: [] });
   const both = await runSjs(home, ['export', '--no-runs', '--run', run.id, 'moved', image]);

@@ -1,5 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -63,10 +64,31 @@ async function begin(mode: string, ...flags: string[]): Promise<string> {
 const containersOf = async (id: string): Promise<string> =>
   (await execute('docker', ['ps', '-aq', '--filter', `name=sjs-${id.toLowerCase()}`])).stdout;
 
+const MAIN = resolve('dist/cli/main.cjs');
+const environment = (): NodeJS.ProcessEnv => ({
+  PATH: process.env['PATH'],
+  HOME: home,
+  SJS_HOME: join(home, 'sjs'),
+  SJS_POLICY: world.policyFile,
+});
+
+/** A pipe that takes nothing: whoever writes to it waits. It ends with the last who has it open. */
+async function makeFullPipe(): Promise<number> {
+  const path = join(await makeFolder(), 'full');
+  await execute('mkfifo', [path]);
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    for (;;) writeSync(fd, Buffer.alloc(4096));
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'EAGAIN' });
+  }
+  return fd;
+}
+
 /** The command line as a process that can be killed. */
 function start(...args: string[]): ChildProcess & { text: () => string } {
-  const child = spawn(process.execPath, [resolve('dist/cli/main.cjs'), ...args], {
-    env: { PATH: process.env['PATH'], HOME: home, SJS_HOME: join(home, 'sjs'), SJS_POLICY: world.policyFile },
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: environment(),
     cwd: home,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
@@ -166,7 +188,7 @@ test('an sjs that is stopped does not keep its run from being killed', async () 
   }
   await sjs('wait', id);
   expect((await recordOf(id)).state).toBe('killed');
-}, 120_000);
+});
 
 test('what a run wrote is followed to its end, and shown since a time', async () => {
   const following = start('logs', '-f', '--json', await begin('short'));
@@ -199,17 +221,25 @@ describe('-d', () => {
 
   test('leaves nothing when it is killed before it has said the id', async () => {
     const before = (await sjs('runs', '-q')).trim().split('\n');
-    const detaching = start('run', '-d', 'managed', '--', 'wait');
-    // By then the other half exists: its run has a record.
+    const full = await makeFullPipe();
+    const detaching = spawn(process.execPath, [MAIN, 'run', '-d', 'managed', '--', 'wait'], {
+      env: environment(),
+      cwd: home,
+      stdio: ['ignore', full, 'ignore'],
+    });
+    const ended = once(detaching, 'exit');
+    closeSync(full);
     const id = await until('a run began', async () =>
       (await sjs('runs', '-q'))
         .trim()
         .split('\n')
         .find((one) => !before.includes(one)),
     );
+    // By then the other half has told the id, and this one cannot say it.
+    await until('the program runs', async () => (await sjs('logs', '--json', id)).includes('err 1'));
+    expect((await recordOf(id)).state).toBe('running');
     detaching.kill('SIGKILL');
-    await once(detaching, 'exit');
-    if (detaching.text() !== '') return;
+    expect(await ended).toEqual([null, 'SIGKILL']);
     await sjs('wait', id);
     expect((await recordOf(id)).state).toBe('interrupted');
     expect(await containersOf(id)).toBe('');

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunRecord } from '../../src/model/record.js';
 import { docker, removeImages } from '../support/docker.js';
 import { until } from '../support/until.js';
-import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
+import { cleanFolders, makeFolder, networkedPolicy, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
 const images = removeImages();
@@ -27,16 +27,7 @@ beforeAll(async () => {
   await once(server, 'listening');
   port = (server.address() as AddressInfo).port;
   home = await makeFolder();
-  const policy = join(home, 'networked.yaml');
-  const text = await readFile(world.policyFile, 'utf8');
-  await writeFile(
-    policy,
-    text.replace(
-      'kind: Policy\n',
-      `kind: Policy\nextends: networked\nallow: { egress: ["*.test:*=${HOST}"], ports: ["127.0.0.1:*"] }\n`,
-    ),
-    { mode: 0o600 },
-  );
+  const policy = await networkedPolicy(`{ egress: ["*.test:*=${HOST}"], ports: ["127.0.0.1:*"] }`);
   env = { SJS_POLICY: policy };
 });
 afterAll(() => void server.close());

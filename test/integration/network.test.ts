@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { networkAt, networkOptions } from '../../src/adapters/docker/network.js';
 import { findReachable } from '../../src/adapters/docker/network-probe.js';
 import { gatewayName, networkName, sandboxName } from '../../src/adapters/docker/owner-labels.js';
+import type { ConnectionRecord } from '../../src/model/record.js';
 import type { EgressRule, Network, PublishedPort } from '../../src/model/network.js';
 import {
   makeRunId,
@@ -362,12 +363,14 @@ test('a run whose gateway is killed ends, says so, and leaves nothing', async ()
   expect(await leftOf(runId)).toBe('');
 });
 
-test('of an sjs that is killed the gateway goes at once, and the rest with the next command', async () => {
+test('of an sjs that is killed the gateway goes at once, what it told is read back, and the rest goes with the next command', async () => {
   const runId = makeRunId();
+  const port = await listen(createServer((socket) => socket.on('error', () => undefined).pipe(socket)));
+  const told: ConnectionRecord[] = [];
   const program = await world.bundle('test/support/engine-child.ts', 'engine-child.mjs');
   const plan = world.plan({
-    network: isolated({ egress: [{ name: 'a.test', port: 443, address: HOST }] }),
-    code: 'console.log("up"); setInterval(() => {}, 1000)',
+    network: isolated({ egress: [{ name: 'a.test', port, address: HOST }] }),
+    code: `const s = require('net').connect(${port}, 'a.test').on('data', () => console.log('up')).on('error', () => {}); s.write('\\0one'); setInterval(() => {}, 1000)`,
     resources: { timeoutMs: 5000 },
   });
   const home = `${world.folder}/home`;
@@ -386,9 +389,15 @@ test('of an sjs that is killed the gateway goes at once, and the rest with the n
   const outcome = await world.engine.recover(
     left!,
     { timeoutMs: 5000, outputBytes: 1024 },
-    { onStdout: () => undefined, onStderr: () => undefined, onEnded: () => Promise.resolve() },
+    {
+      onStdout: () => undefined,
+      onStderr: () => undefined,
+      onConnection: (connection) => void told.push(connection),
+      onEnded: () => Promise.resolve(),
+    },
   );
-  expect(outcome).toMatchObject({ end: 'timed-out' });
+  expect(outcome).toMatchObject({ end: 'timed-out', omittedConnections: 0 });
+  expect(told).toMatchObject([{ name: 'a.test', address: HOST, verdict: 'allowed', sentBytes: 4 }]);
   expect(await leftOf(runId)).toBe('');
 }, 60_000);
 
@@ -398,7 +407,12 @@ test('what is left between network and container is found by the network alone',
   await world.client.docker.createNetwork(networkOptions(runId, world.owner, network, '26.1.5'));
   const left = (await world.engine.listRuns(world.owner.home)).find((one) => one.runId === runId);
   expect(left).toBeDefined();
-  const streams = { onStdout: () => undefined, onStderr: () => undefined, onEnded: () => Promise.resolve() };
+  const streams = {
+    onStdout: () => undefined,
+    onStderr: () => undefined,
+    onConnection: () => undefined,
+    onEnded: () => Promise.resolve(),
+  };
   expect(await world.engine.recover(left!, { timeoutMs: 1, outputBytes: 1 }, streams)).toBeNull();
   expect(await leftOf(runId)).toBe('');
 });

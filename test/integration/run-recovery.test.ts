@@ -85,6 +85,7 @@ async function recover(runId: string, timeoutMs: number, outputBytes = 1024 ** 2
     {
       onStdout: (chunk) => void out.push(Buffer.from(chunk)),
       onStderr: (chunk) => void err.push(Buffer.from(chunk)),
+      onConnection: () => undefined,
       // What the outcome leads to is kept before the engine forgets.
       onEnded: async () => expect(await stateOf(sandboxName(runId))).not.toBe('absent'),
     },
@@ -222,6 +223,7 @@ test('what was created and never started is removed by the reaper, or by recover
     const streams = {
       onStdout: () => undefined,
       onStderr: () => undefined,
+      onConnection: () => undefined,
       onEnded: () => Promise.resolve(),
     };
     expect(await world.engine.recover(run, { timeoutMs: 0, outputBytes: 0 }, streams)).toBeNull();

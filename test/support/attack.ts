@@ -43,6 +43,7 @@ export function attack(
   id: CaseId,
   attempt: () => string | Promise<string>,
   withoutControl: () => string | Promise<string>,
+  timeoutMs = 90_000,
 ): void {
   test(
     `${id}: ${CASES[id].tried}`,
@@ -69,7 +70,7 @@ export function attack(
       }
     },
     // A container starts in a quarter of a second on an idle machine, and in several on a busy one.
-    90_000,
+    timeoutMs,
   );
 }
 

@@ -24,6 +24,7 @@ export interface PlanOverrides {
   readonly args?: readonly string[];
   readonly user?: string;
   readonly imageId?: string;
+  readonly isImported?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   readonly unsetEnv?: readonly string[];
   readonly secrets?: Readonly<Record<string, string>>;
@@ -39,6 +40,7 @@ export function makePlan(imageId: string, seccompProfile: string, given: PlanOve
   return {
     seal: `sha256:${'0'.repeat(64)}`,
     imageId: given.imageId ?? imageId,
+    isImported: given.isImported ?? false,
     user: given.user ?? '65532:65532',
     command: given.command ?? ['node', '-e', given.code ?? ''],
     args: given.args ?? [],
@@ -155,7 +157,7 @@ export async function openEngine(): Promise<EngineWorld> {
   const plan = (given: PlanOverrides): RunPlan =>
     makePlan(imageId, seccompProfile, {
       ...given,
-      gateway: given.network && needsGateway(given.network) ? gateway : null,
+      gateway: given.gateway ?? (given.network && needsGateway(given.network) ? gateway : null),
     });
   return {
     client,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, mkdir, rm, writeFile, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll } from '@jest/globals';
@@ -41,6 +41,15 @@ export function cleanFolders(): void {
   afterAll(async () => {
     await Promise.all(temporary.map((folder) => rm(folder, { recursive: true, force: true })));
   });
+}
+
+/** The policy of the world, under which sandboxes may have a network; `allow` is what they may declare. */
+export async function networkedPolicy(allow: string): Promise<string> {
+  const file = join(await makeFolder(), 'networked.yaml');
+  const text = await readFile(world.policyFile, 'utf8');
+  const lines = `kind: Policy\nextends: networked\nallow: ${allow}\n`;
+  await writeFile(file, text.replace('kind: Policy\n', lines), { mode: 0o600 });
+  return file;
 }
 
 /** A sandbox.yaml with the given lines under `spec`. */

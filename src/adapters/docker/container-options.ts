@@ -3,6 +3,7 @@ import { MOST_CONNECTIONS, type Owner } from '../../model/record.js';
 import type { GatewayImage, RunPlan } from '../../model/run-plan.js';
 import { SjsError } from '../../errors.js';
 import { needsGateway } from '../../model/network.js';
+import { GATEWAY_LOG_BYTES } from './gateway-log.js';
 import type { RunNetwork } from './network.js';
 import { outName, ownerLabels, RUN_LABELS } from './owner-labels.js';
 
@@ -93,6 +94,7 @@ const addressOn = ({ name }: RunNetwork, address: string) => ({
 /**
  * The create options of the gateway: hardened as the sandbox is, on the network that leads out, where the declared
  * ports are published; it joins the run's network before it starts.
+ * @param hostAddresses public addresses of the machine, where no name may lead
  */
 export function gatewayOptions(
   runId: string,
@@ -100,12 +102,14 @@ export function gatewayOptions(
   plan: RunPlan,
   gateway: GatewayImage,
   network: RunNetwork,
+  hostAddresses: readonly string[],
 ): ContainerCreateOptions {
   const { ports, egress } = plan.network.mode === 'isolated' ? plan.network : { ports: [], egress: [] };
   const containerPorts = [...new Set(ports.map(({ containerPort }) => containerPort))];
   const config = {
     inside: network.gatewayAddress,
     sandbox: network.sandboxAddress,
+    host: hostAddresses,
     egress,
     ports: containerPorts,
     most: MOST_CONNECTIONS,
@@ -133,7 +137,10 @@ export function gatewayOptions(
         fileBytes: 0,
       }),
       // What it told before its sjs was killed is read from there.
-      LogConfig: { Type: 'local', Config: { 'max-size': '2m', 'max-file': '1', compress: 'false' } },
+      LogConfig: {
+        Type: 'local',
+        Config: { 'max-size': `${GATEWAY_LOG_BYTES}b`, 'max-file': '1', compress: 'false' },
+      },
       NetworkMode: 'bridge',
       // The engine's own resolver, which asks the host's; without the host's search list.
       Dns: [],
@@ -184,7 +191,10 @@ export function collectorOptions(
   };
 }
 
-/** The create options of the probe: our script on the sandbox's image and network, hardened as the sandbox is. */
+/**
+ * The create options of the probe: our script on the sandbox's network, hardened as the sandbox is, with the Node of the
+ * gateway's image or else of the sandbox's.
+ */
 export function probeOptions(
   probeId: string,
   owner: Owner,
@@ -194,12 +204,14 @@ export function probeOptions(
   args: readonly string[],
 ): ContainerCreateOptions {
   const options = sandboxOptions(probeId, owner, plan, network);
+  const { gateway } = plan;
   return {
     ...options,
+    ...(gateway && { Image: gateway.imageId, User: gateway.user }),
     Entrypoint: ['node', '-e', script],
     Cmd: [...args],
     WorkingDir: '/',
-    Env: toolEnv(plan),
+    Env: gateway ? [] : toolEnv(plan),
     HostConfig: { ...options.HostConfig, Tmpfs: {}, Mounts: [], ExtraHosts: [], Dns: ['127.0.0.1'] },
   };
 }

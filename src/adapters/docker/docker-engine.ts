@@ -2,6 +2,7 @@ import type { Engine } from '../../ports/engine.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { fieldsOf } from './answer.js';
 import { findRemains } from './find-runs.js';
+import { hostAddresses } from './host-addresses.js';
 import { readFacts } from './probe.js';
 import type { Proofs } from './network-probe.js';
 import { recoverRun } from './recover-run.js';
@@ -30,7 +31,7 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets, p
         call('tell its version', CALL_MS, (abortSignal) => ask(docker, 'version', abortSignal), signal),
         (info = askInfo(signal)),
       ]);
-      return readFacts(version, described);
+      return { ...readFacts(version, described), hostAddresses: hostAddresses(client) };
     },
     run: (runId, owner, plan, streams, signals) =>
       runContainer(client, { ...assets, identify, proofs }, runId, owner, plan, streams, signals),

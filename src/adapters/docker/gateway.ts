@@ -11,6 +11,7 @@ import { createNamedContainer } from './create-container.js';
 import { demux } from './demux.js';
 import { cleanWords } from './engine-error.js';
 import { readGatewayLines } from './gateway-lines.js';
+import { hostAddresses } from './host-addresses.js';
 import type { RunNetwork } from './network.js';
 import { gatewayName } from './owner-labels.js';
 
@@ -46,15 +47,20 @@ export async function startGateway(
   abort?: AbortSignal,
 ): Promise<Gateway> {
   const name = gatewayName(runId);
-  await createNamedContainer(client, name, gatewayOptions(runId, owner, plan, image, network), abort);
+  const options = gatewayOptions(runId, owner, plan, image, network, hostAddresses(client));
+  await createNamedContainer(client, name, options, abort);
   const container = client.docker.getContainer(name);
   const [socket] = await Promise.all([
     client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort),
-    client.call('connect the gateway', SLOW_CALL_MS, () =>
-      client.docker.getNetwork(network.name).connect({
-        Container: name,
-        EndpointConfig: { IPAMConfig: { IPv4Address: network.gatewayAddress } },
-      }),
+    client.call(
+      'connect the gateway',
+      SLOW_CALL_MS,
+      () =>
+        client.docker.getNetwork(network.name).connect({
+          Container: name,
+          EndpointConfig: { IPAMConfig: { IPv4Address: network.gatewayAddress } },
+        }),
+      abort,
     ),
   ]);
   // Ends of the connection are met where it is read.
@@ -66,10 +72,12 @@ export async function startGateway(
     });
     const listening = listen(socket, onConnection);
     const [ports] = await Promise.all([
-      publishedPorts(client, name, plan),
-      within(listening.ready, READY_MS),
+      publishedPorts(client, name, plan, abort),
+      client.call('get the gateway ready', READY_MS, () => listening.ready, abort),
     ]);
-    const lost = listening.ended.then((): never => {
+    let isTold = false;
+    const lost = listening.ended.then((): Promise<never> => {
+      if (isTold) return new Promise<never>(() => undefined);
       throw new SjsError('CONTAINER_LOST', 'the gateway of the run ended while the program ran', {
         next: 'run it again; if it stays so, see `docker events`, and leave containers named sjs-… to sjs',
       });
@@ -79,10 +87,14 @@ export async function startGateway(
       ports,
       lost,
       async end() {
+        isTold = true;
         socket.end();
         return Promise.race([listening.omitted, later(FAREWELL_MS)]);
       },
-      close: () => void socket.destroy(),
+      close() {
+        isTold = true;
+        socket.destroy();
+      },
     };
   } catch (error) {
     socket.destroy();
@@ -129,13 +141,6 @@ function listen(socket: Duplex, onConnection: (connection: ConnectionRecord) => 
   return { ready, omitted, ended };
 }
 
-async function within(ready: Promise<void>, ms: number): Promise<void> {
-  const late = later(ms).then(() => {
-    throw new SjsError('ENGINE_TIMEOUT', `the gateway was not ready within ${ms / 1000} s`);
-  });
-  await Promise.race([ready, late]);
-}
-
 const later = (ms: number): Promise<null> =>
   new Promise((resolve) => setTimeout(() => resolve(null), ms).unref());
 
@@ -144,31 +149,42 @@ async function publishedPorts(
   client: DockerClient,
   name: string,
   { network }: RunPlan,
+  abort: AbortSignal | undefined,
 ): Promise<readonly PublishedPort[]> {
   if (network.mode === 'none' || network.ports.every(({ hostPort }) => hostPort !== 0))
     return network.mode === 'none' ? [] : network.ports;
-  const found = await client.call('inspect the gateway', SLOW_CALL_MS, (abortSignal) =>
-    client.docker.getContainer(name).inspect({ abortSignal }),
-  );
-  const bound = found.NetworkSettings.Ports as Record<string, { HostIp: string; HostPort: string }[] | null>;
-  const declared = new Set(network.ports.filter(({ hostPort }) => hostPort !== 0).map(placeOf));
-  return network.ports.map((port) => {
+  const inspect = (abortSignal: AbortSignal) => client.docker.getContainer(name).inspect({ abortSignal });
+  const found = await client.call('inspect the gateway', SLOW_CALL_MS, inspect, abort);
+  return choosePorts(network.ports, found.NetworkSettings.Ports);
+}
+
+type BoundPorts = Readonly<
+  Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[] | null>
+>;
+
+/** The declared ports, each 0 with one that the engine bound for it and for no other. Pure. */
+export function choosePorts(declared: readonly PublishedPort[], bound: BoundPorts): readonly PublishedPort[] {
+  const given = new Set(declared.filter(({ hostPort }) => hostPort !== 0).map(placeOf));
+  return declared.map((port) => {
     if (port.hostPort !== 0) return port;
     const chosen = (bound[`${port.containerPort}/tcp`] ?? [])
       .map(({ HostIp, HostPort }) => ({ ...port, hostAddress: HostIp, hostPort: Number(HostPort) }))
-      .find((one) => one.hostAddress === port.hostAddress && !declared.has(placeOf(one)));
-    return chosen ?? port;
+      .find((one) => one.hostAddress === port.hostAddress && !given.has(placeOf(one)));
+    if (!chosen) return port;
+    given.add(placeOf(chosen));
+    return chosen;
   });
 }
 
 const placeOf = ({ hostAddress, hostPort }: PublishedPort): string => `${hostAddress}:${hostPort}`;
 
-/** The engine's words for a port that somebody has, as what it is. */
-function explainTaken(error: unknown, { network }: RunPlan): unknown {
+/** The engine's words for a port that somebody has, as what it is. Pure. */
+export function explainTaken(error: unknown, { network }: Pick<RunPlan, 'network'>): unknown {
   const words = error instanceof Error ? error.message : '';
   if (network.mode === 'none' || !/port is already allocated|address already in use/i.test(words))
     return error;
-  const taken = network.ports.find(({ hostPort }) => words.includes(`:${hostPort}`)) ?? network.ports[0];
+  const places = new Set(words.match(/\d+(?:\.\d+){3}:\d+/g));
+  const taken = network.ports.find((port) => places.has(placeOf(port))) ?? network.ports[0];
   if (!taken) return error;
   return new SjsError('PORT_TAKEN', `${placeOf(taken)} is taken by another program`, {
     cause: error,

@@ -19,6 +19,8 @@ export interface Proofs {
 }
 
 const PROBE_MS = 30_000;
+/** All that it takes: no step of another's takes longer, or it has failed. */
+const PROOF_MS = 5 * 60_000;
 
 /**
  * Runs in a container on a network of a run. Connects to every address of the network and to a few beyond, and prints
@@ -46,8 +48,9 @@ const BEYOND = ['172.17.0.1', '169.254.169.254', '1.1.1.1'];
 
 /**
  * Proves, once for each engine and version, that nobody can be reached on the network of a run: believe no version
- * (FACTS). The probe runs on the plan's image, hardened like any sandbox.
- * @throws SjsError `CONTROL_MISSING` naming what answered
+ * (FACTS). The probe is hardened like any sandbox, and runs on the gateway's image or else on the plan's. What the Node
+ * of an image says that was sealed elsewhere is good for its own run alone, and not kept.
+ * @throws SjsError `CONTROL_MISSING` naming what answered; `ABORTED`
  */
 export async function proveIsolation(
   client: DockerClient,
@@ -56,19 +59,22 @@ export async function proveIsolation(
   plan: RunPlan,
   engine: { readonly id: string; readonly version: string },
   proofs: Proofs,
+  abort?: AbortSignal,
 ): Promise<void> {
   const key = sha256(`${engine.id}\n${engine.version}\n${hasIsolatedMode(engine.version)}`);
-  if ((await proofs.get(key)) === true) return;
-  // Runs that begin at the same time wait for one proof.
-  const begun = proving.get(client);
-  const proof = begun ?? probe(client, runId, owner, plan, engine);
-  if (!begun) proving.set(client, proof);
-  try {
-    await proof;
-  } finally {
-    if (!begun) proving.delete(client);
+  while ((await proofs.get(key)) !== true) {
+    // Runs that begin at the same time wait for one proof; when it fails, each tries for itself.
+    const begun = proving.get(client);
+    if (begun) {
+      await client.call('prove the isolation', PROOF_MS, () => begun.catch(() => undefined), abort);
+      continue;
+    }
+    const proof = probe(client, runId, owner, plan, engine, abort);
+    if (plan.isImported && !plan.gateway) return proof;
+    const kept = proof.then(() => proofs.set(key, true)).finally(() => proving.delete(client));
+    proving.set(client, kept);
+    return kept;
   }
-  if (!begun) await proofs.set(key, true);
 }
 
 const proving = new WeakMap<DockerClient, Promise<void>>();
@@ -79,11 +85,16 @@ async function probe(
   owner: Owner,
   plan: RunPlan,
   engine: { readonly version: string },
+  abort?: AbortSignal,
 ): Promise<void> {
   const probeId = `${runId}-probe`;
+  const remove = async (): Promise<void> => {
+    await removeContainer(client, sandboxName(probeId));
+    await removeNetwork(client, networkName(probeId));
+  };
   try {
-    const network = await createRunNetwork(client, probeId, owner, engine.version);
-    const reached = await findReachable(client, probeId, owner, plan, network);
+    const network = await createRunNetwork(client, probeId, owner, engine.version, abort);
+    const reached = await findReachable(client, probeId, owner, plan, network, abort);
     if (reached.length > 0) {
       throw new SjsError(
         'CONTROL_MISSING',
@@ -91,10 +102,12 @@ async function probe(
         { next: 'use network: { mode: none }, or another engine; sjs doctor says what this machine lacks' },
       );
     }
-  } finally {
-    await removeContainer(client, sandboxName(probeId)).catch(() => undefined);
-    await removeNetwork(client, networkName(probeId)).catch(() => undefined);
+  } catch (error) {
+    // What is left the next command finds by its labels.
+    await remove().catch(() => undefined);
+    throw error;
   }
+  await remove();
 }
 
 /** What a container on the network reaches, in words. */
@@ -104,26 +117,28 @@ export async function findReachable(
   owner: Owner,
   plan: RunPlan,
   network: RunNetwork,
+  abort?: AbortSignal,
 ): Promise<readonly string[]> {
   const [prefix = '', first = ''] = /^(.*\.)(\d+)\/\d+$/.exec(network.subnet)?.slice(1) ?? [];
   const near = Array.from({ length: 14 }, (_, at) => `${prefix}${Number(first) + 1 + at}`);
   const others = near.filter((address) => address !== network.sandboxAddress);
   const args = [BEYOND.join(','), network.sandboxAddress, ...others];
   const name = sandboxName(probeId);
-  await createNamedContainer(client, name, probeOptions(probeId, owner, plan, network, SCRIPT, args));
-  const socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal));
+  const options = probeOptions(probeId, owner, plan, network, SCRIPT, args);
+  await createNamedContainer(client, name, options, abort);
+  const socket = await client.call('attach', CALL_MS, (signal) => attach(client, name, signal), abort);
   socket.on('error', () => undefined);
+  const start = (abortSignal: AbortSignal) => client.docker.getContainer(name).start({ abortSignal });
+  const read = async (signal: AbortSignal): Promise<string> => {
+    signal.addEventListener('abort', () => socket.destroy(), { once: true });
+    let out = '';
+    for await (const { data } of demux(socket as AsyncIterable<Uint8Array>))
+      if (out.length < 65_536) out += Buffer.from(data).toString('utf8');
+    return out;
+  };
   try {
-    await client.call('start the probe', SLOW_CALL_MS, (abortSignal) =>
-      client.docker.getContainer(name).start({ abortSignal }),
-    );
-    const said = await client.call('run the probe', PROBE_MS, async (signal) => {
-      signal.addEventListener('abort', () => socket.destroy(), { once: true });
-      let out = '';
-      for await (const { data } of demux(socket as AsyncIterable<Uint8Array>))
-        if (out.length < 65_536) out += Buffer.from(data).toString('utf8');
-      return out;
-    });
+    await client.call('start the probe', SLOW_CALL_MS, start, abort);
+    const said = await client.call('run the probe', PROBE_MS, read, abort);
     return readAnswer(said);
   } finally {
     socket.destroy();

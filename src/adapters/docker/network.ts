@@ -41,18 +41,42 @@ export async function createRunNetwork(
 ): Promise<RunNetwork> {
   const taken = client.endpoint.kind === 'unix' ? hostNetworks() : [];
   for (let attempt = 1; ; attempt += 1) {
-    const network = networkAt(runId, randomInt(SUBNETS));
-    if (taken.some((other) => overlaps(network.subnet, other)) && attempt < TRIES) continue;
+    const network = pickNetwork(runId, taken);
     const options = networkOptions(runId, owner, network, engineVersion);
     try {
       const create = () => client.docker.createNetwork(options);
       await client.call('create the network', SLOW_CALL_MS, create, abort);
       return network;
     } catch (error) {
-      if (!isOverlap(error) || attempt === TRIES) throw error;
+      if (!isOverlap(error)) throw error;
+      if (attempt === TRIES) throw noneFree('other networks of the engine', error);
     }
   }
 }
+
+/**
+ * A network of our range, at random, that none of the others overlaps.
+ * @param taken as `address/bits`
+ * @throws SjsError `ENGINE_FAILED` when none is found
+ */
+export function pickNetwork(runId: string, taken: readonly string[]): RunNetwork {
+  for (let attempt = 1; attempt <= TRIES; attempt += 1) {
+    const network = networkAt(runId, randomInt(SUBNETS));
+    if (!taken.some((other) => overlaps(network.subnet, other))) return network;
+  }
+  const whole = `${RANGE.network}/${RANGE.bits}`;
+  throw noneFree(`routes of this machine (${taken.filter((other) => overlaps(whole, other)).join(', ')})`);
+}
+
+const noneFree = (whose: string, cause?: unknown): SjsError =>
+  new SjsError(
+    'ENGINE_FAILED',
+    `there is no free network for the run: ${whose} cover ${RANGE.network}/${RANGE.bits}`,
+    {
+      cause,
+      next: 'take them out of that range (`ip route`, `docker network ls`), or use network: { mode: none }',
+    },
+  );
 
 /** The addresses of the subnet with that number: 1 stays Docker's, 2 is the gateway's, 3 the sandbox's. Pure. */
 export function networkAt(runId: string, number: number): RunNetwork {
@@ -113,7 +137,10 @@ function hostNetworks(): string[] {
   return parseRoutes(table);
 }
 
-/** The networks of a table like /proc/net/route, the default route left out. Pure. */
+/** A route that leads further is like a default route: VPNs write theirs as 0.0.0.0/1 and 128.0.0.0/1. */
+const LEAST_BITS = 8;
+
+/** The networks of a table like /proc/net/route, without what is like a default route. Pure. */
 export function parseRoutes(table: string): string[] {
   return table
     .split('\n')
@@ -123,7 +150,7 @@ export function parseRoutes(table: string): string[] {
       const [destination, mask] = [fields[1], fields[7]].map(fromHex);
       if (destination === undefined || mask === undefined) return [];
       const bits = mask.flatMap((byte) => [...byte.toString(2)]).filter((bit) => bit === '1').length;
-      return bits === 0 ? [] : [`${destination.join('.')}/${bits}`];
+      return bits < LEAST_BITS ? [] : [`${destination.join('.')}/${bits}`];
     });
 }
 

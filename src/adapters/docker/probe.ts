@@ -7,7 +7,7 @@ import { cleanWords } from './engine-error.js';
  * What the answers to `GET /version` and `GET /info` say about the engine. Pure; what an answer leaves out, or gives
  * another type, counts as missing.
  */
-export function readFacts(versionAnswer: unknown, infoAnswer: unknown): EngineFacts {
+export function readFacts(versionAnswer: unknown, infoAnswer: unknown): Omit<EngineFacts, 'hostAddresses'> {
   const [version, info] = [fieldsOf(versionAnswer), fieldsOf(infoAnswer)];
   const missingControls: { control: Control; reason: string }[] = [];
   const need = (control: Control, isThere: unknown, reason: string): void => {

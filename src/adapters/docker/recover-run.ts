@@ -1,9 +1,9 @@
-import { addAbortSignal, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../../errors.js';
 import type { AbandonedRun, RunOutcome, RunStreams } from '../../ports/engine.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { abortedError, statusOf } from './engine-error.js';
+import { readGatewayLog } from './gateway-log.js';
 import { findRemains, type RunRemains } from './find-runs.js';
 import { hasKillEvent } from './kill-events.js';
 import {
@@ -16,6 +16,7 @@ import {
 } from './outcome.js';
 import { gatewayName, sandboxName } from './owner-labels.js';
 import { pumpOutput } from './pump.js';
+import { readLog } from './read-log.js';
 import { removeContainer, removeNetwork, removeVolume } from './remove.js';
 import { inspectState } from './wait.js';
 
@@ -32,12 +33,16 @@ export async function recoverRun(
   client: DockerClient,
   run: AbandonedRun,
   limits: { readonly timeoutMs: number; readonly outputBytes: number },
-  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onEnded'>,
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
   signal?: AbortSignal,
 ): Promise<RunOutcome | null> {
   const remains = (await findRemains(client, run.owner.home, signal)).find((one) => isSame(one, run));
   if (!remains) return null;
-  const outcome = remains.hasSandbox ? await finish(client, run, limits, streams, signal) : null;
+  const ended = remains.hasSandbox ? await finish(client, run, limits, streams, signal) : null;
+  const network = remains.hasGateway
+    ? { omittedConnections: await readGatewayLog(client, run.runId, streams.onConnection, signal) }
+    : {};
+  const outcome = ended && { ...ended, ...network };
   if (outcome) await streams.onEnded(outcome);
   await Promise.all([
     ...(remains.hasSandbox ? [removeContainer(client, sandboxName(run.runId))] : []),
@@ -75,7 +80,7 @@ async function finish(
   const durationMs = engineDuration(state);
   // Killed by the reaper, or here: nobody else kills at the limit.
   const isOverdue = isUnexplainedKill(state, NOT_OURS) && (didKill || durationMs >= limits.timeoutMs);
-  const log = readLog(client, name, signal);
+  const log = readLog(client, name, LOG_MS, signal);
   const output = pumpOutput(log.bytes(), limits.outputBytes, streams, () => undefined);
   const isBroken = await output.done.then(
     () => false,
@@ -127,34 +132,4 @@ async function kill({ docker, call }: DockerClient, name: string): Promise<boole
     if ([404, 409].includes(statusOf(error) ?? 0)) return false;
     throw error;
   }
-}
-
-/** The whole pieces of what the engine's log kept of stdout and stderr, multiplexed, as far as it can be read. */
-function readLog(
-  { docker, call }: DockerClient,
-  name: string,
-  signal?: AbortSignal,
-): { readonly bytes: () => AsyncGenerator<Uint8Array, void, void>; readonly failed: () => boolean } {
-  let failed = false;
-  const open = (abortSignal: AbortSignal) =>
-    docker.getContainer(name).logs({ follow: true, stdout: true, stderr: true, abortSignal });
-  async function* bytes(): AsyncGenerator<Uint8Array, void, void> {
-    let stream: Readable;
-    try {
-      stream = (await call('read the log', CALL_MS, open, signal)) as Readable;
-    } catch (error) {
-      // An engine that is not there will be; one that answers so will not say anything else later.
-      if (statusOf(error) === null) throw error;
-      failed = true;
-      return;
-    }
-    const silent = AbortSignal.timeout(LOG_MS);
-    try {
-      yield* addAbortSignal(signal ? AbortSignal.any([signal, silent]) : silent, stream);
-    } catch {
-      if (signal?.aborted) throw abortedError('read the log');
-      failed = true;
-    }
-  }
-  return { bytes, failed: () => failed };
 }

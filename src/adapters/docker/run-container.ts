@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { SjsError, type ErrorCode } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import { systemClock } from '../../ports/clock.js';
@@ -55,6 +55,8 @@ const UNANSWERED = new Set<ErrorCode>(['ENGINE_TIMEOUT', 'ENGINE_UNREACHABLE', '
 
 /** How long the engine may take to close the output of a container that has ended. */
 const DRAIN_MS = 10_000;
+/** How long an engine that ends all of its containers takes from one to the next. */
+const TOGETHER_MS = 1_000;
 
 /**
  * Carries a plan out: reaper, network and gateway, volume and collector where they are declared, container, streams, end, removal.
@@ -173,7 +175,7 @@ async function follow(
     // A receiver or an input that fails ends the run; that they are done does not.
     const faults = [delivered, input].map((pending) => pending.then(() => never));
     const stopped = waitUntilStopped(client, name, ending.failed);
-    if (gateway) faults.push(gateway.lost);
+    if (gateway) faults.push(gateway.lost.catch((error: unknown) => unlessEnded(client, name, error)));
     const { sawRestart } = await Promise.race([stopped, ...faults]);
     const hasGap = (): boolean => sawRestart || isBroken;
     const durationMs = Math.max(0, Math.round(systemClock.monotonic() - begin));
@@ -216,6 +218,16 @@ async function follow(
   }
 }
 
+/**
+ * Throws the loss of a gateway, unless the sandbox has ended as well: an engine that stops or restarts ends both, and
+ * then the end of the sandbox says how the run ended.
+ */
+async function unlessEnded(client: DockerClient, name: string, loss: unknown): Promise<never> {
+  await delay(TOGETHER_MS);
+  if ((await inspectPatiently(client, name)).Running) throw loss;
+  return new Promise<never>(() => undefined);
+}
+
 /** Waits until everything that was written before the end is delivered. */
 async function drain(socket: Duplex, output: OutputPump, delivered: Promise<void>): Promise<void> {
   const timer = setInterval(() => {
@@ -254,7 +266,7 @@ function prepareNetwork(
   const make = async (): Promise<RunNetwork | null> => {
     if (!hasNetwork(plan)) return null;
     const engine = await identify();
-    await proveIsolation(client, runId, owner, plan, engine, proofs);
+    await proveIsolation(client, runId, owner, plan, engine, proofs, abort);
     return createRunNetwork(client, runId, owner, engine.version, abort);
   };
   const network = make();

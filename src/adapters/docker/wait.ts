@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../../errors.js';
 import { SLOW_CALL_MS, type DockerClient } from './client.js';
@@ -25,7 +26,7 @@ export async function waitUntilStopped(
       try {
         // An engine that has just come back may forget whom it promised an answer.
         if (attempt > 0) await pollUntilStopped(client, name, controller.signal);
-        else await docker.getContainer(name).wait({ abortSignal: controller.signal });
+        else await waitOnce(docker, name, controller.signal);
         return { sawRestart: attempt > 0 };
       } catch (error) {
         if (statusOf(error) === 404) throw lost(error);
@@ -44,6 +45,31 @@ export async function waitUntilStopped(
   } finally {
     controller.abort();
   }
+}
+
+/**
+ * One request to wait. The engine sends the head of its answer at once; when the connection breaks before the rest,
+ * docker-modem calls nobody back, unless it is asked for a stream.
+ */
+async function waitOnce(
+  docker: DockerClient['docker'],
+  name: string,
+  abortSignal: AbortSignal,
+): Promise<void> {
+  const modem = docker.modem as {
+    dial(options: object, done: (error: Error | null, answer: Readable) => void): void;
+  };
+  const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' };
+  const path = `/containers/${name}/wait`;
+  const answer = await new Promise<Readable>((resolve, reject) =>
+    modem.dial({ path, method: 'POST', isStream: true, abortSignal, statusCodes }, (error, stream) => {
+      if (error) reject(error);
+      else resolve(stream);
+    }),
+  );
+  let text = '';
+  for await (const chunk of answer) text += String(chunk);
+  if (!/"StatusCode":\s*\d/.test(text)) throw new Error('the engine did not finish its answer');
 }
 
 async function pollUntilStopped(client: DockerClient, name: string, signal: AbortSignal): Promise<void> {

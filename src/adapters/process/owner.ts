@@ -21,6 +21,13 @@ export async function isOwnerAlive(owner: Owner): Promise<boolean> {
   return startTime !== null && startTime === owner.startTime;
 }
 
+/** Whether that process lives and does nothing, as after Ctrl-Z; false where nobody can tell. */
+export async function isOwnerStopped(owner: Owner): Promise<boolean> {
+  if (!(await isOwnerAlive(owner))) return false;
+  const state = (await readStat(owner.pid))?.[0];
+  return state === 'T' || state === 't';
+}
+
 /** The boot and the pid namespace: a pid means something only within both. Empty where there is no /proc. */
 async function readBootId(): Promise<string> {
   const [boot, namespace] = await Promise.all([
@@ -34,12 +41,15 @@ const bootOf = (bootId: string): string | undefined => bootId.split(' ')[0];
 
 /** Field 22 of /proc/<pid>/stat, or null when there is no such process or it is only waiting to be reaped. */
 async function readStartTime(pid: number): Promise<string | null> {
+  const fields = await readStat(pid);
+  return fields === null || fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
+}
+
+/** The fields of /proc/<pid>/stat from the third on, which is the state. */
+async function readStat(pid: number): Promise<readonly string[] | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
-  if (stat === null) return null;
   // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0];
-  return state === 'Z' || state === 'X' ? null : (fields[19] ?? null);
+  return stat === null ? null : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function isPidAlive(pid: number): boolean {

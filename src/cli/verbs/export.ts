@@ -1,5 +1,6 @@
 import { SjsError } from '../../index.js';
 import { withRunOrImage } from '../find-run.js';
+import { refuseStream } from '../parse-args.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs export`. */
@@ -14,10 +15,12 @@ export const exportVerb: Verb = {
     run: { value: 'RUN', many: true, describe: 'only this run of the image, instead of all' },
     'no-runs': { describe: 'the image alone' },
   },
-  notes: `The file is an OCI archive, which docker load takes too. It has the arguments, input and output of the runs in it, and
-the names of secrets with a fingerprint that says nothing elsewhere: a run with secrets cannot be replayed there.`,
+  notes: `The file is an OCI archive, which docker load takes too; one of that name is replaced. It has the arguments, input
+and output of the runs in it, and the names of secrets with a fingerprint that says nothing elsewhere: a run with secrets
+cannot be replayed there.`,
   async run(input, { sjs, output, tapSignals }) {
     const [target = '', file = ''] = input.positionals;
+    refuseStream(file, 'written to');
     const asked = input.values('run');
     if (asked.length > 0 && input.has('no-runs')) {
       throw new SjsError('USAGE', '--run and --no-runs exclude each other', {

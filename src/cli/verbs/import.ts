@@ -1,3 +1,4 @@
+import { refuseStream } from '../parse-args.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs import`. */
@@ -20,7 +21,9 @@ comes in is replayed by its id, never by the tag. A gateway that the image needs
 policy states. While the policy denies digests, the base of what comes in is verified as a build would.`,
   async run(input, { sjs, output, tapSignals }) {
     const trust = input.value('trust');
-    const result = await sjs.importImage(input.positionals[0] ?? '', {
+    const [file = ''] = input.positionals;
+    refuseStream(file, 'read from');
+    const result = await sjs.importImage(file, {
       ...(trust !== undefined && { trust }),
       signal: tapSignals().signals.abort,
     });

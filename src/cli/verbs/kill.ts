@@ -19,6 +19,10 @@ export const killVerb: Verb = {
   },
   notes: `KILL, USR1 and USR2 do as they say. The others ask for the end: the program is killed two seconds later, and the
 record says interrupted. sjs stop gives it more time.`,
+  refuse: (option) =>
+    /^[0-9]/.test(option)
+      ? new SjsError('USAGE', `there is no option -${option}`, { next: `write -s ${option}` })
+      : null,
   async run(input, context) {
     const { sjs, output } = context;
     const signal = parseSignal(input.value('signal') ?? 'KILL');

@@ -1,3 +1,4 @@
+import { SjsError } from '../../index.js';
 import { formatSize } from '../size.js';
 import type { Verb } from '../verb.js';
 
@@ -11,6 +12,12 @@ export const pruneVerb: Verb = {
   usage: '',
   positionals: [0, 0],
   options: { 'dry-run': { describe: 'remove nothing, and say what would be removed' } },
+  refuse: (option) =>
+    ['f', 'force'].includes(option)
+      ? new SjsError('USAGE', `there is no option ${option === 'f' ? '-f' : '--force'}`, {
+          next: 'leave it out: sjs prune never asks; --dry-run says what it would remove',
+        })
+      : null,
   async run(input, { sjs, output, tapSignals }) {
     const dryRun = input.has('dry-run');
     const { records, contents, images } = await sjs.prune({ dryRun, signal: tapSignals().signals.abort });

@@ -1,6 +1,7 @@
 /** What the first bytes of a TLS connection say of the server that is meant. */
 export type Hello =
-  | { readonly kind: 'more' }
+  /** No less than so many bytes in all can say more. */
+  | { readonly kind: 'more'; readonly need: number }
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -11,7 +12,7 @@ const HOST_NAME = 0;
 /** encrypted_client_hello of RFC 9849, and the draft before it: the server that is meant is hidden. */
 const ENCRYPTED = [0xfe0d, 0xffce];
 
-const MORE: Hello = { kind: 'more' };
+const more = (need: number): Hello => ({ kind: 'more', need });
 const refused = (reason: string): Hello => ({ kind: 'refused', reason });
 
 /**
@@ -21,20 +22,22 @@ const refused = (reason: string): Hello => ({ kind: 'refused', reason });
 export function readServerName(bytes: Buffer): Hello {
   const message: Buffer[] = [];
   let have = 0;
+  /** Of the message with its head, as far as that is known. */
+  let size = 4;
   for (let at = 0; ;) {
-    if (bytes.length < at + 5) return MORE;
+    if (bytes.length < at + 5) return more(at + 5 + size - have);
     if (bytes[at] !== HANDSHAKE || bytes[at + 1] !== 3) return refused('no TLS handshake');
     const length = bytes.readUInt16BE(at + 3);
     if (length === 0 || length > 16384) return refused('no TLS handshake');
-    if (bytes.length < at + 5 + length) return MORE;
+    if (bytes.length < at + 5 + length) return more(at + 5 + Math.max(length, size - have));
     message.push(bytes.subarray(at + 5, at + 5 + length));
     have += length;
     at += 5 + length;
-    const hello = have < 4 ? null : Buffer.concat(message);
-    if (hello === null) continue;
+    if (have < size) continue;
+    const hello = Buffer.concat(message);
     if (hello[0] !== CLIENT_HELLO) return refused('no TLS handshake');
-    const size = hello.readUIntBE(1, 3);
-    if (have >= 4 + size) return readHello(hello.subarray(4, 4 + size));
+    size = 4 + hello.readUIntBE(1, 3);
+    if (have >= size) return readHello(hello.subarray(4, size));
   }
 }
 

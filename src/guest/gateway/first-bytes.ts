@@ -2,7 +2,10 @@
 export type Protocol = 'more' | 'tls' | 'http' | 'other' | 'broken';
 
 /** No first line is longer; Node's limit for all headers. */
-const LONGEST_LINE = 16 * 1024;
+export const LONGEST_LINE = 16 * 1024;
+
+/** Bytes of empty lines before the first. */
+const MOST_EMPTY = 16;
 
 /**
  * What the first bytes are the beginning of: a TLS handshake, an HTTP/1 request, or something else. What resembles HTTP
@@ -10,7 +13,7 @@ const LONGEST_LINE = 16 * 1024;
  */
 export function recognize(head: Buffer): Protocol {
   const start = head.findIndex((byte) => byte !== 0x0a && byte !== 0x0d);
-  if (start < 0) return head.length > LONGEST_LINE ? 'broken' : 'more';
+  if (start < 0) return head.length > MOST_EMPTY ? 'broken' : 'more';
   if (start > 0) {
     // Servers pass over empty lines before a request (RFC 9112 2.2).
     const behind = recognize(head.subarray(start));

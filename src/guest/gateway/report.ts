@@ -48,11 +48,15 @@ export class Report {
     const { told, most } = this;
     const { verdict, name } = connection;
     if (told.allowed + told.blocked >= most || (verdict === 'blocked' && told.blocked >= most / 2)) {
-      this.omitted += 1;
-      return;
+      return this.omit();
     }
     told[verdict] += 1;
     this.tell({ connection: { ...connection, name: name?.slice(0, LONGEST_NAME) ?? null } });
+  }
+
+  /** Counts one that is not told. */
+  omit(): void {
+    this.omitted += 1;
   }
 
   end(): void {

@@ -1,39 +1,41 @@
-import {
-  Agent,
-  createServer,
-  request,
-  ServerResponse,
-  type ClientRequest,
-  type IncomingMessage,
-  type Server,
-} from 'node:http';
+import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { join, type Flow } from './flow.js';
+import { askOn, createWay, passedOn, refuse, type Way } from './ask-on.js';
+import { Refused, type Target } from './route.js';
 
-/** Where the requests for a name go. Rejects when the name may not be asked for or does not resolve. */
-export type Route = (
-  name: string,
-) => Promise<{ readonly addresses: readonly string[]; readonly port: number }>;
+/** Requests that wait for the answers to those before them: one more, and nobody takes the answers. */
+const MOST_WAITING = 32;
 
-/** Fields that speak of one connection alone (RFC 9110 7.6.1). */
-const OF_ONE_CONNECTION = new Set(
-  'connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect'.split(' '),
-);
-
+/** One connection, whose requests are answered one after the other. */
 interface Client {
   readonly flow: Flow;
-  readonly route: Route;
-  readonly agent: Agent;
+  readonly route: WebRoute;
+  readonly turn: () => Promise<void>;
+  readonly ways: Map<string, Way>;
+  /** The way of the last request, the only one that may still be connected. */
+  last: Way | null;
+  /** The request before. */
+  before: Promise<void>;
+  waiting: number;
+  /** No further request is taken. */
+  isOver: boolean;
 }
 
-/** A name that is not declared, or a request that does not name one as it must. */
-export class Refused extends Error {}
+/** Where the requests of one connection for a name go. Rejects when it may not be asked for or does not resolve. */
+export type WebRoute = (name: string) => Promise<Target>;
+
+/** Takes over connections that begin with an HTTP/1 request. */
+export interface WebServer {
+  readonly take: (flow: Flow, head: Buffer, route: WebRoute) => void;
+}
 
 /**
  * The HTTP/1 side: every request of a connection is parsed and sent anew, to the name in its own Host field. So a later
  * one cannot ask for another host than was looked at, nor can one hide inside another.
+ * @param turn waits for the turn of one more connection that leads out
  */
-export function createWebServer(): { readonly take: (flow: Flow, head: Buffer, route: Route) => void } {
+export function createWebServer(turn: () => Promise<void>): WebServer {
   const clients = new WeakMap<Socket, Client>();
   const clientOf = (message: IncomingMessage): Client => {
     const client = clients.get(message.socket);
@@ -41,32 +43,68 @@ export function createWebServer(): { readonly take: (flow: Flow, head: Buffer, r
     return client;
   };
   const server: Server = createServer({ requireHostHeader: false, requestTimeout: 0 });
-  server.on('request', (message, response) => void answer(clientOf(message), message, response));
-  server.on(
-    'upgrade',
-    (message, socket, head) => void upgrade(clientOf(message), message, socket as Socket, head),
-  );
+  server.on('request', (message, response) => {
+    const client = clientOf(message);
+    if (isFlood(client)) return;
+    takeTurn(client, () => answer(client, message, response));
+  });
+  server.on('upgrade', (message, socket, head) => {
+    const client = clientOf(message);
+    if (client.waiting > 0) return end(client, message.headers.host ?? null, 'an upgrade before its turn');
+    takeTurn(client, () => upgrade(client, message, socket as Socket, head));
+  });
   server.on('connect', (message, socket) => {
-    const { flow } = clientOf(message);
-    flow.blockRequest(message.url ?? null, 'asked for as of a proxy');
+    const client = clientOf(message);
+    client.isOver = true;
+    client.flow.blockRequest(message.url ?? null, 'asked for as of a proxy');
     socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
   });
-  server.on('clientError', (_error, socket) => {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const client = clients.get(socket as Socket);
-    client?.flow.blockRequest(null, 'no HTTP/1 request');
+    if (client && !client.isOver && error.code?.startsWith('HPE_')) {
+      client.isOver = true;
+      client.flow.blockRequest(null, 'no HTTP/1 request');
+    }
     socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
   });
   return {
     take(flow, head, route) {
-      const { client } = flow;
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      clients.set(client, { flow, route, agent });
-      client.once('close', () => agent.destroy());
-      client.unshift(head);
-      server.emit('connection', client);
-      client.resume();
+      const ways = new Map<string, Way>();
+      const before = Promise.resolve();
+      clients.set(flow.client, { flow, route, turn, ways, last: null, before, waiting: 0, isOver: false });
+      flow.client.once('close', () => {
+        for (const { agent } of ways.values()) agent.destroy();
+      });
+      flow.client.unshift(head);
+      server.emit('connection', flow.client);
+      flow.client.resume();
     },
   };
+}
+
+/** Answers when what came before is answered. Whatever is thrown ends this connection, and no other. */
+function takeTurn(client: Client, act: () => Promise<void>): void {
+  client.waiting += 1;
+  const begin = (): void | Promise<void> => (isGone(client) ? undefined : act());
+  client.before = client.before
+    .then(begin)
+    .catch((error: unknown) => end(client, null, error instanceof Error ? error.message : String(error)))
+    .then(() => void (client.waiting -= 1));
+}
+
+const isGone = ({ isOver, flow }: Client): boolean => isOver || flow.client.destroyed;
+
+function isFlood(client: Client): boolean {
+  if (isGone(client)) return true;
+  if (client.waiting <= MOST_WAITING) return false;
+  end(client, null, 'too many requests ahead of their answers');
+  return true;
+}
+
+function end(client: Client, name: string | null, reason: string): void {
+  client.isOver = true;
+  client.flow.blockRequest(name, reason);
+  client.flow.client.destroy();
 }
 
 /** The name that a request is for. @throws Refused */
@@ -85,73 +123,46 @@ function nameOf(message: IncomingMessage, port: number): string {
   return name;
 }
 
-async function resolveTarget({ flow, route }: Client, message: IncomingMessage) {
+/** The way of a request; null when it was refused, which is told. */
+async function findWay(
+  client: Client,
+  message: IncomingMessage,
+  response: ServerResponse,
+): Promise<Way | null> {
+  const { flow, route, ways } = client;
   const said = message.headers.host ?? null;
   try {
     const name = nameOf(message, flow.client.localPort ?? 0);
     const target = await route(name);
-    flow.name ??= name;
-    flow.address ??= target.addresses[0] ?? null;
-    return target;
+    if (isGone(client)) return null;
+    const known = ways.get(name);
+    const leg = known?.leg ?? flow.lead(name, target.addresses[0] ?? null);
+    const way = known ?? createWay(leg, target, client.turn);
+    ways.set(name, way);
+    if (client.last !== way) client.last?.agent.destroy();
+    return (client.last = way);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const name = said?.replace(/:\d*$/, '') ?? null;
-    flow.blockRequest(name, reason);
-    return new Refused(`${name ?? 'the request'}: ${reason}`);
+    refuseRequest(client, response, name, reason, `${name ?? 'the request'}: ${reason}`);
+    return null;
   }
 }
 
 async function answer(client: Client, message: IncomingMessage, response: ServerResponse): Promise<void> {
-  const target = await resolveTarget(client, message);
-  if (target instanceof Refused) return refuse(response, 403, target.message);
+  const way = await findWay(client, message, response);
+  if (way === null) return;
   const headers = passedOn(message.rawHeaders);
   const hasBody = message.headers['transfer-encoding'] !== undefined;
   const fields = hasBody ? [...headers, 'Transfer-Encoding', 'chunked'] : headers;
-  message.pipe(askOn(client, target, message, fields, response));
-}
-
-/** Sends a request on, and what is answered back; no answer, whatever it is, ends the gateway. */
-function askOn(
-  client: Client,
-  { addresses, port }: Awaited<ReturnType<Route>>,
-  message: IncomingMessage,
-  headers: readonly string[],
-  response: ServerResponse,
-): ClientRequest {
-  const outgoing = request({
-    host: addresses[0],
-    port,
-    method: message.method,
-    path: message.url,
-    headers,
-    setHost: false,
-    agent: client.agent,
+  const answered = new Promise<void>((resolve) => response.once('close', resolve));
+  const outgoing = askOn(way, message, fields, response);
+  // A server that changes to a protocol which nobody asked for.
+  outgoing.on('close', () => {
+    if (!response.headersSent) refuse(response, 502, 'it gave no answer');
   });
-  const fail = (error: Error): void => {
-    client.flow.failure = error.message;
-    if (response.headersSent) response.destroy();
-    else refuse(response, 502, error.message);
-  };
-  outgoing.on('response', (incoming) => {
-    try {
-      response.writeHead(
-        incoming.statusCode ?? 502,
-        incoming.statusMessage?.replace(/[^ -~]/g, '?'),
-        passedOn(incoming.rawHeaders),
-      );
-    } catch (error) {
-      incoming.destroy();
-      return fail(error as Error);
-    }
-    incoming.pipe(response);
-    incoming.on('error', () => response.destroy());
-    incoming.on('aborted', () => response.destroy());
-  });
-  outgoing.on('error', fail);
-  response.on('close', () => {
-    if (!response.writableFinished) outgoing.destroy();
-  });
-  return outgoing;
+  message.pipe(outgoing);
+  await answered;
 }
 
 /**
@@ -170,12 +181,14 @@ async function upgrade(
   response.on('finish', () => socket.end());
   const { upgrade: protocol, 'content-length': length, 'transfer-encoding': encoding } = message.headers;
   if (protocol?.toLowerCase() !== 'websocket' || (length ?? encoding) !== undefined) {
-    client.flow.blockRequest(message.headers.host ?? null, 'an upgrade to another protocol than WebSocket');
-    return refuse(response, 403, 'of the upgrades only one to WebSocket passes');
+    const name = message.headers.host ?? null;
+    const reason = 'an upgrade to another protocol than WebSocket';
+    return refuseRequest(client, response, name, reason, 'of the upgrades only one to WebSocket passes');
   }
-  const target = await resolveTarget(client, message);
-  if (target instanceof Refused) return refuse(response, 403, target.message);
-  const outgoing = askOn({ ...client, agent: new Agent() }, target, message, message.rawHeaders, response);
+  const way = await findWay(client, message, response);
+  if (way === null) return;
+  client.isOver = true;
+  const outgoing = askOn(way, message, message.rawHeaders, response);
   outgoing.on('upgrade', (incoming, server, first) => {
     response.detachSocket(socket);
     const lines = [`HTTP/1.1 101 ${incoming.statusMessage}`];
@@ -189,10 +202,15 @@ async function upgrade(
   outgoing.end();
 }
 
-function refuse(response: ServerResponse, status: number, words: string): void {
-  const text = `sjs: ${words.replace(/[^ -~]/g, '?')}\n`;
-  response.writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close' }).end(text);
+/** Tells a request that may not pass, and says so to the program, whose connection ends with it. */
+function refuseRequest(
+  client: Client,
+  response: ServerResponse,
+  name: string | null,
+  reason: string,
+  words: string,
+): void {
+  client.isOver = true;
+  client.flow.blockRequest(name, reason);
+  refuse(response, 403, words);
 }
-
-const passedOn = (rawHeaders: readonly string[]): string[] =>
-  rawHeaders.filter((_, at, all) => !OF_ONE_CONNECTION.has((all[at - (at % 2)] ?? '').toLowerCase()));

@@ -38,6 +38,7 @@ export function planRun(
   return {
     seal: entry.seal,
     imageId: image.imageId,
+    isImported: entry.imported !== undefined,
     user: config.User ?? '',
     command: config.Entrypoint ?? [],
     args: request.args ?? config.Cmd ?? [],

@@ -184,16 +184,12 @@ function needsOperator(
 ): { readonly key: string; readonly what: string; readonly entry: string }[] {
   if (network.mode === 'none') return [];
   const operator = policy.layers.filter(({ origin }) => origin === 'operator').map(({ allow }) => allow);
-  const allows = (list: 'egress' | 'ports', fits: (pattern: string) => boolean): boolean =>
-    operator.some((allow) => allow[list]?.some(fits));
   const egress = network.egress.filter(
-    (rule) =>
-      rule.address !== null &&
-      !isPublicAddress(rule.address) &&
-      !allows('egress', (pattern) => pattern.includes('=') && fitsEgress(rule)(pattern)),
+    (rule) => rule.address !== null && !isPublicAddress(rule.address) && !isPinnedByOperator(policy, rule),
   );
   const ports = network.ports.filter(
-    (port) => port.hostAddress !== '127.0.0.1' && !allows('ports', fitsPort(port)),
+    (port) =>
+      port.hostAddress !== '127.0.0.1' && !operator.some((allow) => allow.ports?.some(fitsPort(port))),
   );
   return [
     ...egress.map((rule) => ({
@@ -208,6 +204,28 @@ function needsOperator(
     })),
   ];
 }
+
+/**
+ * Checks that nothing is pinned to the engine's own machine, which is no more public to its sandboxes than a private
+ * address is.
+ * @param hostAddresses public addresses of that machine
+ * @throws SjsError `POLICY_VIOLATION` with every declaration that no operator's policy pins
+ */
+export function checkHostAddresses(policy: Policy, network: Network, hostAddresses: readonly string[]): void {
+  if (network.mode === 'none') return;
+  const problems = network.egress
+    .filter((rule) => rule.address !== null && hostAddresses.includes(rule.address))
+    .filter((rule) => !isPinnedByOperator(policy, rule))
+    .map((rule) => ({
+      message: `network.egress: ${rule.address} is an address of this machine, which only allow.egress: ["${formatEgress(rule)}"] of an operator's policy allows`,
+    }));
+  throwAll(problems, 'build it again without that address, or ask the operator to allow it');
+}
+
+const isPinnedByOperator = (policy: Policy, rule: Declared<'egress'>): boolean =>
+  policy.layers
+    .filter(({ origin }) => origin === 'operator')
+    .some(({ allow }) => allow.egress?.some((pattern) => pattern.includes('=') && fitsEgress(rule)(pattern)));
 
 type Declared<Key extends 'ports' | 'egress'> = (Network & { mode: 'isolated' })[Key][number];
 

@@ -3,6 +3,7 @@ import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import {
   RECORD_FORMAT_VERSION,
+  type ConnectionRecord,
   type EngineRecord,
   type NetworkRecord,
   type RunRecord,
@@ -85,6 +86,19 @@ function networkOf({ network, gateway }: RunPlan): NetworkRecord {
     // Until the gateway has said how many there were.
     omittedConnections: gateway === null ? 0 : null,
   };
+}
+
+/**
+ * The network of a record with what went over it, as far as it was told.
+ * @param omitted how many connections were not; null when nobody knows
+ */
+export function withConnections(
+  network: NetworkRecord,
+  connections: readonly ConnectionRecord[],
+  omitted: number | null = null,
+): NetworkRecord {
+  if (network.mode === 'none' || network.gateway === null) return network;
+  return { ...network, connections, omittedConnections: omitted };
 }
 
 /** What a run took in and left behind. */

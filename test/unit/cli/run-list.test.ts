@@ -86,7 +86,18 @@ test('a time is how long ago, or a date', () => {
   expect(parseTime('since', '2d', now)).toBe(now - 2 * 24 * 3_600_000);
   expect(parseTime('since', '2026-01-02T03:04:05.5Z', now)).toBe(Date.parse('2026-01-02T03:04:05.5Z'));
   expect(parseTime('since', '2026-01-02', now)).toBe(Date.parse('2026-01-02'));
+  expect(parseTime('since', '2026-01-02T03:04:05+01:00', now)).toBe(Date.parse('2026-01-02T02:04:05Z'));
+  expect(parseTime('since', '1767323045.5', now)).toBe(1_767_323_045_500);
 });
+
+test.each(['', 'x', '5', '-5m', '2026-13-01', '2026-02-30', '2026-01-01T25:00:00Z', '2026-1-1', '99999999d'])(
+  'a time is not %j',
+  (text) => {
+    expect(() => parseTime('since', text, 0)).toThrow(
+      expect.objectContaining({ code: 'USAGE', next: expect.stringContaining('10m') }),
+    );
+  },
+);
 
 describe('--format', () => {
   const format = async (text: string): Promise<string> =>

@@ -223,6 +223,8 @@ test('the last line says which declaration would have allowed what was blocked',
   expect(say(blocked('a.test', null), blocked('a.test', 443), blocked('a.test', 443))).toBe(
     'blocked, as not declared: network: { egress: ["a.test:443"] } would have allowed it',
   );
+  const strange = ['a"]}, x:[', 'API.test', 'api.test.', '10.0.0.1', 'a.test:80=10.0.0.1', ''];
+  expect(say(...strange.map((name) => blocked(name, 80)))).toBeNull();
   expect(say(...Array.from({ length: 7 }, (_, at) => blocked(`a${at}.test`, null)))).toMatch(
     /\["a0\.test:PORT", .*"a4\.test:PORT"\] } would have allowed it, and 2 more$/,
   );

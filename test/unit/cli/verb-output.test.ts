@@ -3,8 +3,11 @@ import { describe, expect, test } from '@jest/globals';
 import { baseLsVerb } from '../../../src/cli/verbs/base-ls.js';
 import { buildVerb } from '../../../src/cli/verbs/build.js';
 import { doctorVerb } from '../../../src/cli/verbs/doctor.js';
+import { exportVerb } from '../../../src/cli/verbs/export.js';
 import { imagesVerb } from '../../../src/cli/verbs/images.js';
+import { importVerb } from '../../../src/cli/verbs/import.js';
 import { inspectVerb } from '../../../src/cli/verbs/inspect.js';
+import { killVerb } from '../../../src/cli/verbs/kill.js';
 import { logsVerb } from '../../../src/cli/verbs/logs.js';
 import { policyExplainVerb } from '../../../src/cli/verbs/policy-explain.js';
 import { policyShowVerb } from '../../../src/cli/verbs/policy-show.js';
@@ -13,6 +16,7 @@ import { replayVerb } from '../../../src/cli/verbs/replay.js';
 import { rmVerb } from '../../../src/cli/verbs/rm.js';
 import { psVerb } from '../../../src/cli/verbs/ps.js';
 import { runsVerb } from '../../../src/cli/verbs/runs.js';
+import { stopVerb } from '../../../src/cli/verbs/stop.js';
 import { validateVerb } from '../../../src/cli/verbs/validate.js';
 import { checksByHand, verifyVerb } from '../../../src/cli/verbs/verify.js';
 import { SjsError, type Digest, type RunRecord, type Sjs } from '../../../src/index.js';
@@ -518,4 +522,14 @@ test('base ls says why a registry did not answer', async () => {
   expect(stdout).toContain('24.5.0, 24.4.0, 24.3.0, 24.2.0, … 1 more');
   expect(stdout).toContain('r does not answer');
   expect(stdout).toContain('a pattern');
+});
+
+test.each([
+  ['kill', killVerb, ['-9', RUN], 'write -s 9'],
+  ['prune', pruneVerb, ['-f'], 'leave it out: sjs prune never asks; --dry-run says what it would remove'],
+  ['stop', stopVerb, ['-1', RUN], 'sjs stop --help shows how'],
+  ['export', exportVerb, ['job', '-'], 'name a file; one that is called - is ./-'],
+  ['import', importVerb, ['-'], 'name a file; one that is called - is ./-'],
+])("docker's habit at %s: nothing is done, and the way is said", async (name, verb, words, next) => {
+  await expect(runVerbWith(name, verb, words, {})).rejects.toMatchObject({ code: 'USAGE', next });
 });

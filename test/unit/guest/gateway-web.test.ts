@@ -2,15 +2,19 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Flow } from '../../../src/guest/gateway/flow.js';
-import { Report } from '../../../src/guest/gateway/report.js';
-import { createWebServer, Refused } from '../../../src/guest/gateway/web.js';
+import { Report, type Connection } from '../../../src/guest/gateway/report.js';
+import { Refused } from '../../../src/guest/gateway/route.js';
+import { createWebServer } from '../../../src/guest/gateway/web.js';
 import { until } from '../../support/until.js';
 
 /** Written with the port that is listened at. */
 const HOST = 'Host: api.test';
 const HIDDEN = 'GET /hidden HTTP/1.1\r\nHost: evil.test\r\n\r\n';
 
-const said: { readonly name: string | null; readonly verdict: string; readonly reason: string | null }[] = [];
+const said: Pick<Connection, 'name' | 'address' | 'verdict' | 'reason' | 'sentBytes' | 'receivedBytes'>[] =
+  [];
+/** Where api.test leads. */
+let addresses: readonly string[];
 const sockets = new Set<Socket>();
 let answer: string;
 /** All that the declared server was sent. */
@@ -19,7 +23,7 @@ let origin: Server;
 let gateway: Server;
 
 beforeAll(async () => {
-  const web = createWebServer();
+  const web = createWebServer(() => Promise.resolve());
   const report = new Report(100, (message) => {
     said.push((message as { connection: (typeof said)[number] }).connection);
   });
@@ -27,16 +31,18 @@ beforeAll(async () => {
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.on('data', (data) => {
-      if (heard === '') socket.write(Buffer.from(answer, 'latin1'));
-      heard += data.toString('latin1');
+      const text = data.toString('latin1');
+      heard += text;
+      for (let at = 1; at < text.split('\r\n\r\n').length; at += 1)
+        socket.write(Buffer.from(answer, 'latin1'));
     });
   });
   gateway = createServer({ allowHalfOpen: true }, (client) => {
     sockets.add(client);
     const { port } = origin.address() as AddressInfo;
     web.take(new Flow(client, 'out', port, report), Buffer.alloc(0), (name) =>
-      name === 'api.test'
-        ? Promise.resolve({ addresses: ['127.0.0.1'], port })
+      ['api.test', 'other.test'].includes(name)
+        ? Promise.resolve({ addresses, port })
         : Promise.reject(new Refused('not declared')),
     );
   });
@@ -53,6 +59,7 @@ afterAll(() => {
 beforeEach(() => {
   heard = '';
   said.length = 0;
+  addresses = ['127.0.0.1'];
   answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi';
 });
 
@@ -67,11 +74,76 @@ async function send(...pieces: string[]): Promise<{ text: () => string; socket: 
   for (const piece of pieces) {
     const before = text.length;
     if (!socket.destroyed)
-      socket.write(piece.replaceAll(HOST, `Host: ${own}`).replaceAll('evil.test', `evil.test:${port}`));
+      socket.write(piece.replaceAll(HOST, `Host: ${own}`).replaceAll(/(evil|other)\.test/g, `$&:${port}`));
     await until('an answer', () => Promise.resolve(text.length > before || socket.destroyed));
   }
   return { text: () => text, socket };
 }
+
+const OTHER = 'GET /other HTTP/1.1\r\nHost: other.test\r\n\r\n';
+const API = `GET /api HTTP/1.1\r\n${HOST}\r\n\r\n`;
+const told = (count: number) => until('the record', () => Promise.resolve(said.length >= count));
+
+test('every name that one connection led to is told, with what was sent to it', async () => {
+  const { socket, text } = await send(API, OTHER, API);
+  expect(text().match(/200 OK/g)).toHaveLength(3);
+  socket.destroy();
+  await told(2);
+  const named = (name: string) => said.find((one) => one.name === name);
+  expect(said.map(({ name, address, verdict, reason }) => [name, address, verdict, reason]).sort()).toEqual([
+    ['api.test', '127.0.0.1', 'allowed', null],
+    ['other.test', '127.0.0.1', 'allowed', null],
+  ]);
+  expect(named('api.test')!.receivedBytes).toBe(2 * named('other.test')!.receivedBytes);
+  expect(named('api.test')!.sentBytes).toBeGreaterThan(named('other.test')!.sentBytes);
+});
+
+test('what was allowed is told beside what was blocked', async () => {
+  const { text } = await send(API, HIDDEN);
+  expect(text()).toMatch(/200 OK[^]*403 Forbidden/);
+  await told(2);
+  expect(said).toMatchObject([
+    { name: 'evil.test', verdict: 'blocked', reason: 'not declared' },
+    { name: 'api.test', verdict: 'allowed', reason: null },
+  ]);
+});
+
+test('a server is found at another of its addresses', async () => {
+  addresses = ['127.0.0.9', '127.0.0.1'];
+  const { text, socket } = await send(API);
+  expect(text()).toMatch(/^HTTP\/1\.1 200 OK/);
+  socket.destroy();
+  await told(1);
+  expect(said).toMatchObject([{ name: 'api.test', address: '127.0.0.1', reason: null }]);
+});
+
+test('one request that fails is not the failure of all; one that is alone is', async () => {
+  const { socket } = await send(API);
+  answer = 'HTTP/1.1 099 x\r\nContent-Length: 0\r\n\r\n';
+  heard = '';
+  socket.write(API.replace(HOST, `Host: api.test:${(gateway.address() as AddressInfo).port}`));
+  await until('the request', () => Promise.resolve(heard !== ''));
+  await told(1);
+  expect(said).toMatchObject([{ name: 'api.test', verdict: 'allowed', reason: null }]);
+  said.length = 0;
+  addresses = ['127.0.0.9'];
+  const failed = await send(API);
+  expect(failed.text()).toMatch(/^HTTP\/1\.1 502 /);
+  await told(1);
+  expect(said).toMatchObject([
+    { name: 'api.test', verdict: 'allowed', reason: expect.stringMatching(/ECONN/) },
+  ]);
+});
+
+test('requests that come before the answers to others are taken one after the other, up to a number', async () => {
+  const few = await send(API.repeat(20));
+  await until('all answers', () => Promise.resolve(few.text().split('200 OK').length === 21));
+  await send(API.repeat(100));
+  await told(1);
+  expect(said).toContainEqual(
+    expect.objectContaining({ verdict: 'blocked', reason: 'too many requests ahead of their answers' }),
+  );
+});
 
 describe('an upgrade', () => {
   const UPGRADE = `GET / HTTP/1.1\r\n${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
@@ -83,6 +155,13 @@ describe('an upgrade', () => {
     heard = '';
     await send(UPGRADE + HIDDEN);
     expect(heard).not.toContain('/hidden');
+  });
+
+  test('before its turn ends its own connection alone', async () => {
+    await send(API + UPGRADE);
+    await told(1);
+    expect(said).toContainEqual(expect.objectContaining({ reason: 'an upgrade before its turn' }));
+    expect((await send(API)).text()).toMatch(/^HTTP\/1\.1 200 OK/);
   });
 
   test('to WebSocket goes both ways when the server agrees', async () => {

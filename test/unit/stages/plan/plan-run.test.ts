@@ -62,6 +62,14 @@ test('takes everything from the seal, and unsets what the image had to empty', (
   });
 });
 
+test('knows whether the image was sealed elsewhere', () => {
+  const here = sealed();
+  const imported = { at: '2026-01-01T00:00:00Z', trustedBy: 'hand' } as const;
+  expect(planRun(here, REQUEST, PROFILE).isImported).toBe(false);
+  const elsewhere = { ...here, entry: { ...here.entry, imported } };
+  expect(planRun(elsewhere, REQUEST, PROFILE).isImported).toBe(true);
+});
+
 test('arguments of the run take the place of the sealed ones', () => {
   expect(planRun(sealed({ args: ['a'] }), { ...REQUEST, args: [] }, PROFILE).args).toEqual([]);
 });

@@ -9,7 +9,7 @@ import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../.
 import type { SealedLabels } from '../../../../src/model/sealed-image.js';
 import { addTrustedBase } from '../../../../src/stages/policy/add-trusted-base.js';
 import { checkFloors } from '../../../../src/stages/policy/check-floors.js';
-import { checkSandbox, checkSealedPlan } from '../../../../src/stages/policy/check-sandbox.js';
+import { checkHostAddresses, checkSandbox, checkSealedPlan } from '../../../../src/stages/policy/check-sandbox.js';
 import {
   defaultBase,
   defaultResources,
@@ -455,6 +455,22 @@ describe('what is checked', () => {
       ).toMatch(/is not allowed/);
       expect(await refused('extends: networked\n', open)).toMatch(/0\.0\.0\.0 can be reached by others/);
       expect(await refused('extends: networked\nallow: { ports: ["0.0.0.0:3000"] }\n', open)).toBe('allowed');
+    });
+
+    test('so is a public address of the machine itself', async () => {
+      const pinned = isolated(['a.test:80=8.8.8.8', 'b.test:80=8.8.4.4']);
+      const judge = async (operator: string): Promise<string> => {
+        const policy = await load(`extends: networked\n${operator}`);
+        try {
+          checkHostAddresses(policy, pinned, ['8.8.4.4']);
+          return 'allowed';
+        } catch (error) {
+          return (error as SjsError).message;
+        }
+      };
+      expect(await judge('')).toMatch(/8\.8\.4\.4 is an address of this machine/);
+      expect(await judge('allow: { egress: ["b.test:80", "a.test:80"] }\n')).toMatch(/of this machine/);
+      expect(await judge('allow: { egress: ["b.test:80=8.8.4.4"] }\n')).toBe('allowed');
     });
 
     test('in a label is judged anew', async () => {
