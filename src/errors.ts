@@ -99,7 +99,7 @@ export const ERROR_CODES = {
   REPLAY_INPUT_MISSING: 'refused',
   CONTAINER_LOST: 'failed',
   PORT_TAKEN: 'failed',
-  GATEWAY_MISSING: 'not-found',
+  GATEWAY_MISSING: 'failed',
   // records
   STORE_FAILED: 'failed',
   STORE_INVALID: 'failed',

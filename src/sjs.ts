@@ -225,7 +225,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return exportImage(target, file, runs ?? null, tools, given.signal);
     },
     async importImage(file, given = {}) {
-      const [tools, { importImage }] = await Promise.all([runTools(), import('./flows/import-image.js')]);
+      const [build, { importImage }] = await Promise.all([buildTools(), import('./flows/import-image.js')]);
+      const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
       return importImage(file, given.trust ?? null, tools, given.signal);
     },
     async diffImages(from, to, given = {}) {

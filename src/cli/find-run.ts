@@ -45,8 +45,8 @@ export async function withRun<T>(
     return await suggestRun(target, sjs, () => act(target));
   } catch (error) {
     if (!(error instanceof SjsError) || error.code !== 'RUN_NOT_FOUND') throw error;
-    const where = ({ tag }: RunRecord): boolean =>
-      tag === target || tag === `sjs/${target}` || nameOfTag(tag) === target;
+    const where = ({ tag, imported }: RunRecord): boolean =>
+      !imported && (tag === target || tag === `sjs/${target}` || nameOfTag(tag) === target);
     const [newest] = await sjs.listRuns({ where, limit: 1 });
     if (!newest) throw error;
     throw new SjsError('RUN_NOT_FOUND', `${target} is a sealed image, not a run`, {

@@ -1,6 +1,7 @@
 import { canonicalJson } from '../model/canonical-json.js';
 import { authorCommand } from '../model/format-sandbox.js';
-import type { SealedImage } from '../model/sealed-image.js';
+import { runsNode } from '../model/sandbox.js';
+import { LABELS, type SealedImage } from '../model/sealed-image.js';
 import type { SealedEntry, SealedSource } from '../stages/unpack/read-source.js';
 import { withSource } from './clone-image.js';
 import { compareRights, type RightChange } from './describe-plan.js';
@@ -23,8 +24,10 @@ export interface ImageDiff {
   /** User, command and arguments. */
   readonly program: readonly Change[];
   readonly env: readonly Change[];
-  /** Files, links and folders of the source, and `/in/x`; what a file is, is its digest. */
+  /** Files, links and folders of the source, `/in/x`, and `/.sjs/x` of sjs itself; what a file is, is its digest. */
   readonly files: readonly Change[];
+  /** Whatever else the seal covers: two seals always differ in something. */
+  readonly image: readonly Change[];
 }
 
 /** Compares two sealed images by what they may do and what is in them. Both seals are checked. */
@@ -41,17 +44,24 @@ export async function diffImages(
     isSame
       ? new Map()
       : withSource(sealed, tools, signal, (source) => Promise.resolve(new Map(describeFiles(source))));
-  const before = await describe(a);
-  const after = await describe(b);
+  const files = changes(await describe(a), await describe(b));
+  const base = changes(baseOf(a), baseOf(b));
+  const withLayers = files.length === 0 && base.length === 0;
+  const found = {
+    rights: compareRights(a.labels.plan, b.labels.plan),
+    base,
+    program: changes(programOf(a), programOf(b)),
+    env: changes(envOf(a), envOf(b)),
+    files,
+    image: changes(restOf(a, withLayers), restOf(b, withLayers)),
+  };
+  const isShown = Object.values(found).some(({ length }) => length > 0);
   return {
     from: { tag: a.entry.tag, seal: a.entry.seal },
     to: { tag: b.entry.tag, seal: b.entry.seal },
     isSame,
-    rights: compareRights(a.labels.plan, b.labels.plan),
-    base: changes(baseOf(a), baseOf(b)),
-    program: changes(programOf(a), programOf(b)),
-    env: changes(envOf(a), envOf(b)),
-    files: changes(before, after),
+    ...found,
+    ...(!isSame && !isShown && { image: changes(wholeOf(a), wholeOf(b)) }),
   };
 }
 
@@ -74,9 +84,39 @@ const envOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown>
     (config.Env ?? []).map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]),
   );
 
-const describeFiles = ({ entries, inputs }: SealedSource): (readonly [string, string])[] => [
+/** Labels that are compared as rights, as base and by the tag. */
+const SHOWN_LABELS: readonly string[] = [LABELS.plan, LABELS.baseDigest, LABELS.baseVersion];
+
+/** What no other section has. Every difference of a file is one of its layer, which then says nothing more. */
+function restOf({ image }: SealedImage, withLayers: boolean): ReadonlyMap<string, unknown> {
+  const { User: _user, Cmd: _args, Env: _env, Entrypoint: entrypoint = [], Labels, ...config } = image.config;
+  const end = entrypoint.indexOf('--');
+  return new Map<string, unknown>([
+    ...Object.entries(image.platform),
+    ...Object.entries(config),
+    ...Object.entries(Labels ?? {}).flatMap(([label, text]) =>
+      SHOWN_LABELS.includes(label) ? [] : [[`label ${label}`, text] as const],
+    ),
+    ['options of node', runsNode(entrypoint) ? entrypoint.slice(1, end < 0 ? undefined : end) : []],
+    ...(withLayers ? layersOf(image) : []),
+  ]);
+}
+
+/** All that a seal is computed from. */
+const wholeOf = ({ image }: SealedImage): ReadonlyMap<string, unknown> =>
+  new Map<string, unknown>([
+    ...Object.entries(image.platform),
+    ...Object.entries(image.config),
+    ...layersOf(image),
+  ]);
+
+const layersOf = ({ diffIds }: SealedImage['image']): (readonly [string, string])[] =>
+  diffIds.map((digest, at) => [`layer ${at + 1}`, digest] as const);
+
+const describeFiles = ({ entries, inputs, own }: SealedSource): (readonly [string, string])[] => [
   ...entries.map(describeEntry),
   ...inputs.map((input) => describeEntry({ ...input, path: `/in/${input.path}` })),
+  ...own.map((file) => describeEntry({ ...file, path: `/.sjs/${file.path}` })),
 ];
 
 function describeEntry(entry: SealedEntry): readonly [string, string] {

@@ -1,6 +1,12 @@
-import { EXPORT_FORMAT_VERSION, EXPORT_NAMES, type ExportManifest } from '../model/export-file.js';
+import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
-import { isFinished, type RunRecord } from '../model/record.js';
+import {
+  EXPORT_FORMAT_VERSION,
+  EXPORT_LIMITS,
+  EXPORT_NAMES,
+  type ExportManifest,
+} from '../model/export-file.js';
+import { contentsOf, isFinished, NO_OWNER, type RunRecord } from '../model/record.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import {
   findFilePlace,
@@ -21,9 +27,9 @@ export interface ExportResult {
 }
 
 /**
- * Writes a sealed image, and finished runs of it with their contents, as one OCI archive. A file of that name is replaced.
+ * Writes a sealed image, and finished runs of it with their contents, as one OCI archive.
  * @param runs those to go with it; null for all there are
- * @throws SjsError `USAGE` where no file can be written; `DISK_FULL`, `STORE_FAILED`, `SEAL_*`.
+ * @throws SjsError `USAGE` where no file can be written and for more than an import takes, `STORE_FAILED`, `DISK_FULL`; as finding the image does.
  */
 export async function exportImage(
   target: string,
@@ -41,16 +47,20 @@ export async function exportImage(
   for (const { digest, bytes } of records.flatMap(contentsOf)) {
     if (await tools.store.hasBlob(digest)) contents.set(digest, bytes);
   }
+  const recordsBytes = records.reduce((sum, record) => sum + Buffer.byteLength(textOf(record)), 0);
+  const entries = Math.max(records.length, contents.size);
+  if (entries > EXPORT_LIMITS.entries || recordsBytes > EXPORT_LIMITS.recordsBytes) {
+    throw new SjsError('USAGE', `${entry.tag} has more runs than one export takes: ${records.length}`, {
+      next: 'choose some with --run, or export the image alone with --no-runs',
+    });
+  }
   const archive = streamArchive(filesOf(sealed, records, contents, tools, signal));
   await writeWholeFile(archive, place);
   return { file: place, tag: entry.tag, seal: entry.seal, runs: records.map(({ id }) => id) };
 }
 
-/** Everything a record refers to. */
-export const contentsOf = (
-  record: RunRecord,
-): readonly { readonly digest: Digest; readonly bytes: number }[] =>
-  [record.stdin, record.stdout, record.stderr, ...record.artifacts].flatMap((one) => (one ? [one] : []));
+/** A record as it goes elsewhere: which process of which home it had is nobody's business there. */
+const textOf = (record: RunRecord): string => JSON.stringify({ ...record, owner: NO_OWNER });
 
 async function* filesOf(
   { entry, image }: SealedImage,
@@ -67,7 +77,7 @@ async function* filesOf(
     contents: [...contents.keys()],
   };
   yield textFile(EXPORT_NAMES.manifest, `${JSON.stringify(manifest, null, 2)}\n`);
-  for (const record of records) yield textFile(EXPORT_NAMES.run(record.id), JSON.stringify(record));
+  for (const record of records) yield textFile(EXPORT_NAMES.run(record.id), textOf(record));
   for (const [digest, bytes] of contents) {
     yield { name: EXPORT_NAMES.blob(digest), bytes, content: store.openBlob(digest) };
   }

@@ -35,7 +35,7 @@ export async function findGateway(
       'GATEWAY_MISSING',
       'there is no gateway of this sjs, which carries the declared traffic',
       {
-        next: 'build the sandbox again with sjs build, which builds it too',
+        next: 'build the sandbox again with sjs build, which builds it too; or import its file again with sjs import',
       },
     );
   }

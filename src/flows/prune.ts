@@ -1,5 +1,5 @@
 import type { Policy } from '../model/policy.js';
-import { isFinished } from '../model/record.js';
+import { contentsOf, isFinished } from '../model/record.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -39,10 +39,7 @@ export async function prune(
   const usedSeals = new Set<string>();
   let keptBytes = 0;
   for (const record of await tools.store.listRecords({})) {
-    const bytes = [record.stdin, record.stdout, record.stderr, ...record.artifacts].reduce(
-      (sum, part) => sum + (part?.bytes ?? 0),
-      0,
-    );
+    const bytes = contentsOf(record).reduce((sum, content) => sum + content.bytes, 0);
     if (isFinished(record) && (Date.parse(record.createdAt) < oldest || keptBytes + bytes > limitBytes)) {
       if (!dryRun) await tools.store.removeRecord(record.id);
       removed.push(record.id);

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import { isFinished, type ReplayVerdict, type RunRecord } from '../model/record.js';
 import type { RunRequest } from '../model/run-plan.js';
+import { signedDigestOf } from '../model/sealed-image.js';
 import type { RunSignals } from '../ports/engine.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
@@ -20,7 +21,8 @@ export interface ReplayResult {
 
 /**
  * Runs again what a record says, with the same seal, arguments, environment, stdin and effective limits, and compares.
- * @param target a run id (or at least six characters of it), or a tag, seal or name: then its newest finished run
+ * @param target a run id (or at least six characters of it), or a tag, seal or name: then its newest finished run that
+ * was made here
  * @param secrets values of the secrets the first run had; compared with their fingerprints
  * @throws SjsError `RUN_NOT_FOUND`, `RUN_UNFINISHED`, `REPLAY_INPUT_MISSING`, and what a run throws
  */
@@ -48,7 +50,7 @@ export async function replayRun(
     tools.engine.probe(signals.abort),
     tools.seccompProfile(),
   ]);
-  checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
+  checkSealedPlan(policy, sealed.labels, signedDigestOf(sealed.entry));
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);
@@ -84,11 +86,17 @@ async function findRun(target: string, tools: RunTools): Promise<RunRecord> {
     }
   }
   const entry = await findEntry(target, tools);
-  const where = (run: RunRecord): boolean => hasOutcome(run) && run.replayOf === null;
-  const [newest] = await tools.store.listRecords({ seal: entry.seal, where, limit: 1 });
+  const isFirst = (run: RunRecord): boolean => hasOutcome(run) && run.replayOf === null;
+  const findNewest = async (where: (run: RunRecord) => boolean): Promise<RunRecord | undefined> =>
+    (await tools.store.listRecords({ seal: entry.seal, where, limit: 1 }))[0];
+  // Anybody can write a record into a file: one from elsewhere is replayed only by its id.
+  const newest = await findNewest((run) => isFirst(run) && !run.imported);
   if (newest) return newest;
-  throw new SjsError('RUN_NOT_FOUND', `there is no finished run of ${entry.tag}`, {
-    next: `run it first: sjs run ${entry.tag}`,
+  const imported = await findNewest(isFirst);
+  throw new SjsError('RUN_NOT_FOUND', `there is no finished run of ${entry.tag} that was made here`, {
+    next: imported
+      ? `the newest one that was imported: sjs replay ${imported.id}`
+      : `run it first: sjs run ${entry.tag}`,
   });
 }
 

@@ -2,6 +2,7 @@ import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
 import type { RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
+import { signedDigestOf } from '../model/sealed-image.js';
 import type { EngineFacts, RunSignals } from '../ports/engine.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
@@ -43,7 +44,7 @@ export async function runSandbox(
   const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  checkSealedPlan(policy, sealed.labels, sealed.entry.base.digest);
+  checkSealedPlan(policy, sealed.labels, signedDigestOf(sealed.entry));
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {

@@ -10,7 +10,7 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
-import { resolveBase } from '../stages/resolve/resolve-base.js';
+import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { verifyBase } from '../stages/verify/verify-base.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 
@@ -30,10 +30,11 @@ export async function verifyBaseRequest(
   signal?: AbortSignal,
 ): Promise<VerifiedBase> {
   const [policy, platform] = await Promise.all([tools.loadPolicy(), tools.images.platform(signal)]);
+  // Before anything is asked of it: what was imported could name any host that this machine reaches.
+  const rules = trustRequirement(policy, formatRepository(parseRepository(request.image)));
   const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
-  const repository = formatRepository(resolved.repository);
   refuseDenied(policy, resolved);
-  return verifyBase(resolved, trustRequirement(policy, repository), tools.verifier, tools.clock, signal);
+  return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
 }
 
 /** The links of a sealed image's chain, each checked anew. */

@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest, type Digest } from './digest.js';
+import { formatRepository, parseReference } from './reference.js';
 import { malformedFields, splitRuntimeConfig } from './runtime-config.js';
 import type { ImageFacts, IndexEntry } from './sealed-image.js';
 import { isUlid } from './ulid.js';
@@ -26,11 +27,30 @@ export interface ExportManifest {
   readonly contents: readonly Digest[];
 }
 
-const MOST = 100_000;
+/** What one export holds at most: an import keeps no more in memory than this. */
+export const EXPORT_LIMITS = {
+  /** Runs, and contents. */
+  entries: 100_000,
+  manifestBytes: 16 * 1024 ** 2,
+  /** Of all records together. */
+  recordsBytes: 128 * 1024 ** 2,
+  /** Of any other text. */
+  textBytes: 4 * 1024 ** 2,
+} as const;
+
 type Fields = Readonly<Record<string, unknown>>;
 const fieldsOf = (value: unknown): Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1024;
+
+/** A repository without tag or digest, as a reference begins. */
+function isRepository(value: unknown): boolean {
+  try {
+    return isText(value) && formatRepository(parseReference(value)) === value;
+  } catch {
+    return false;
+  }
+}
 
 /** Reads what an export says of itself, every field checked. Throws `IMPORT_INVALID`. */
 export function parseExportManifest(text: string): ExportManifest {
@@ -46,15 +66,16 @@ export function parseExportManifest(text: string): ExportManifest {
     isText(entry['name']) &&
     (entry['version'] === null || isText(entry['version'])) &&
     isText(entry['createdAt']) &&
-    isText(base['image']) &&
+    isRepository(base['image']) &&
     isDigest(base['digest']) &&
     isDigest(base['manifestDigest']) &&
     (base['version'] === null || isText(base['version'])) &&
     Array.isArray(runs) &&
-    runs.length <= MOST &&
+    runs.length <= EXPORT_LIMITS.entries &&
     runs.every(isUlid) &&
+    new Set(runs).size === runs.length &&
     Array.isArray(contents) &&
-    contents.length <= MOST &&
+    contents.length <= EXPORT_LIMITS.entries &&
     contents.every(isDigest);
   if (!isGood) throw invalidExport(`${EXPORT_NAMES.manifest} is not what sjs writes`);
   return value as unknown as ExportManifest;

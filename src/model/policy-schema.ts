@@ -153,7 +153,7 @@ export const POLICY_SCHEMA = {
         {
           digests: list(
             text('sha256: and 64 hex digits', '^sha256:[0-9a-f]{64}$', 'A digest.'),
-            'Denied bases, by index or manifest digest; existing seals over them stop too.',
+            'Denied bases, by index or manifest digest; existing seals over them stop too, and so do imported ones whose base was not verified here.',
           ),
         },
         [],

@@ -151,7 +151,7 @@ export interface RunRecord {
   readonly replayOf: string | null;
   /** The seal was made elsewhere, and trusted so; absent for one that was made here. */
   readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' };
-  /** The run itself was elsewhere: when its record came. */
+  /** The run itself was elsewhere: when its record came. What it says is somebody's word, which no seal covers. */
   readonly imported?: { readonly at: string };
   /** Why a run was refused or could not be finished; null otherwise. */
   readonly error: { readonly code: string; readonly message: string } | null;
@@ -161,6 +161,15 @@ export interface RunRecord {
 export function isFinished(record: Pick<RunRecord, 'state'>): boolean {
   return record.state !== 'created' && record.state !== 'running';
 }
+
+/** Everything a record refers to. */
+export const contentsOf = (
+  record: RunRecord,
+): readonly { readonly digest: Digest; readonly bytes: number }[] =>
+  [record.stdin, record.stdout, record.stderr, ...record.artifacts].flatMap((one) => (one ? [one] : []));
+
+/** Instead of the owner, in a record that leaves its SJS_HOME: nobody elsewhere has to do with that process. */
+export const NO_OWNER: Owner = { bootId: '', pid: 0, startTime: '', home: '' };
 
 /** One difference between a run and its replay. */
 export interface Difference {

@@ -96,7 +96,16 @@ export interface ImportedSeal {
   /** RFC 3339. */
   readonly at: string;
   readonly trustedBy: 'hand';
+  /**
+   * Whether the base's signature was verified here. Absent: `base.image` and `base.digest` of the entry are what an export
+   * said, and no seal covers them.
+   */
+  readonly isBaseVerified?: true;
 }
+
+/** What was signed of the base of a sealed image; null when that is only claimed. */
+export const signedDigestOf = ({ base, imported }: IndexEntry): Digest | null =>
+  imported && !imported.isBaseVerified ? null : base.digest;
 
 declare const sealed: unique symbol;
 

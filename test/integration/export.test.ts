@@ -7,9 +7,18 @@ import { extract, pack } from 'tar-stream';
 import { createReadStream } from 'node:fs';
 import type { RunRecord } from '../../src/model/record.js';
 import { startSecondEngine, type SecondEngine } from '../support/second-engine.js';
-import { cleanFolders, makeFolder, runSjs, sandboxYaml, type ProcessResult } from '../support/world.js';
+import { removeImages } from '../support/docker.js';
+import {
+  cleanFolders,
+  makeFolder,
+  runSjs,
+  sandboxYaml,
+  world,
+  type ProcessResult,
+} from '../support/world.js';
 
 cleanFolders();
+const images = removeImages();
 const execute = promisify(execFile);
 
 let engine: SecondEngine;
@@ -46,10 +55,14 @@ const codeOf = ({ stdout }: ProcessResult): unknown =>
   (JSON.parse(stdout) as { error?: { code: string } }).error?.code;
 
 /** The same archive with one entry's content replaced. */
-async function forge(name: string | RegExp, change: (text: string) => string): Promise<string> {
+async function forge(
+  name: string | RegExp,
+  change: (text: string) => string,
+  archive = file,
+): Promise<string> {
   const forged = join(await makeFolder(), 'forged.tar');
   const [from, to] = [extract(), pack()];
-  createReadStream(file).pipe(from);
+  createReadStream(archive).pipe(from);
   const chunks: Uint8Array[] = [];
   const written = (async () => {
     for await (const chunk of to as unknown as AsyncIterable<Uint8Array>) chunks.push(chunk);
@@ -77,6 +90,12 @@ test('an export goes to another engine and another home, and its runs replay the
   const exported = await runSjs(home, ['export', 'moved', file]);
   expect(exported).toMatchObject({ code: 0, stdout: `${file}\n` });
   expect(exported.stderr).toContain(run.seal);
+  const { stdout: written } = await execute('tar', ['xOf', file, `sjs/runs/${run.id}.json`]);
+  expect(JSON.parse(written)).toEqual({
+    ...run,
+    output: undefined,
+    owner: { bootId: '', pid: 0, startTime: '', home: '' },
+  });
 
   const refused = await there(['import', '--json', file]);
   expect({ code: refused.code, error: codeOf(refused) }).toEqual({ code: 3, error: 'SEAL_UNTRUSTED' });
@@ -139,6 +158,95 @@ test('one run goes alone; a seal that was made here needs no trust', async () =>
   expect(both.code).toBe(2);
   const chosen = await runSjs(home, ['export', '--json', '--run', second.id, 'moved', image]);
   expect(JSON.parse(chosen.stdout)).toMatchObject({ runs: [second.id] });
+});
+
+test('a run that somebody edited comes in as such, and is not what its image is replayed by', async () => {
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('edited'), 'index.js': 'console.log(1);\n' });
+  const built = JSON.parse((await runSjs(home, ['build', '--json', folder])).stdout) as { tag: string };
+  images.add(built.tag);
+  const [first, newer] = [0, 1].map(async () => (await runSjs(home, ['run', '--json', 'edited'])).stdout);
+  const ids = [await first, await newer].map((text) => (JSON.parse(text ?? '') as RunRecord).id).sort();
+  const [own = '', theirs = ''] = ids;
+  const alone = join(home, 'theirs.tar');
+  expect((await runSjs(home, ['export', theirs, alone])).code).toBe(0);
+  expect((await runSjs(home, ['rm', theirs])).code).toBe(0);
+  const name = `sjs/runs/${theirs}.json`;
+  const other = await forge(name, (text) => text.replace('"args":[]', '"args":["forged"]'), alone);
+  expect((await runSjs(home, ['import', other])).code).toBe(0);
+  expect((await runSjs(home, ['runs', '--name', 'edited'])).stdout).toContain(', imported');
+  const fields = await runSjs(home, ['runs', '--name', 'edited', '--format', '{{.id}} {{.imported}}']);
+  expect(fields.stdout.split('\n')).toEqual([expect.stringMatching(`^${theirs} \\{"at":"20`), `${own} `, '']);
+  const replayed = await runSjs(home, ['replay', '--json', 'edited']);
+  expect(JSON.parse(replayed.stdout)).toMatchObject({ original: own, reproduced: true });
+});
+
+/** The policy of the tests with more in it. */
+async function policyWith(text: string): Promise<{ SJS_POLICY: string }> {
+  const policy = join(await makeFolder(), 'policy.yaml');
+  const base = await readFile(world.policyFile, 'utf8');
+  await writeFile(policy, base.replace('kind: Policy\n', `kind: Policy\n${text}\n`), { mode: 0o600 });
+  return { SJS_POLICY: policy };
+}
+
+test('while the policy denies digests, the base of what comes in is verified as that of a build', async () => {
+  const bare = join(home, 'bare.tar');
+  expect((await runSjs(home, ['export', '--no-runs', run.tag, bare])).code).toBe(0);
+  const denying = await policyWith(`deny: { digests: ["sha256:${'1'.repeat(64)}"] }`);
+  const denied = await policyWith(`deny: { digests: ["${world.digest}"] }`);
+  const fresh = await makeFolder();
+  const importing = (archive: string, env = {}): Promise<ProcessResult> =>
+    runSjs(fresh, ['import', '--json', '--trust', run.seal, archive], { env });
+  const running = async (env: Record<string, string>): Promise<unknown> => {
+    const { code, stdout } = await runSjs(fresh, ['run', '--json', run.tag], { env });
+    return code === 0 ? 'ran' : codeOf({ code, stdout, stderr: '' });
+  };
+  const forged = await forge(
+    'sjs/export.json',
+    (text) => text.replace(/"digest": "sha256:[0-9a-f]{64}"/, `"digest": "sha256:${'2'.repeat(64)}"`),
+    bare,
+  );
+  expect(codeOf(await importing(forged, denying))).toBe('BASE_NOT_FOUND');
+  expect(codeOf(await importing(bare, denied))).toBe('BASE_DENIED');
+  // Nothing is denied: nothing hangs on it, until something is.
+  expect((await importing(forged)).code).toBe(0);
+  expect(await running({})).toBe('ran');
+  expect(await running(denying)).toBe('BASE_DENIED');
+  expect((await importing(bare, denying)).code).toBe(0);
+  expect(await running(denying)).toBe('ran');
+  expect(await running(denied)).toBe('BASE_DENIED');
+});
+
+test('an image with declared traffic runs where it came in: its gateway is built there', async () => {
+  const env = await policyWith('extends: networked\nallow: { egress: ["a.test:443=192.0.2.1"] }');
+  const network = '  network: { mode: isolated, egress: ["a.test:443=192.0.2.1"] }\n';
+  const folder = await makeFolder({
+    'sandbox.yaml': sandboxYaml('travels', `${network}  resources: { timeout: 30s }\n`),
+    'index.js': 'console.log("ran");\n',
+  });
+  const maker = await makeFolder();
+  const made = await runSjs(maker, ['build', '--json', folder], { env });
+  const { tag, seal } = JSON.parse(made.stdout) as { tag: string; seal: string };
+  for (const one of JSON.parse((await runSjs(maker, ['images', '--json'], { env })).stdout) as RunRecord[])
+    images.add(one.tag);
+  const archive = join(maker, 'travels.tar');
+  expect((await runSjs(maker, ['export', tag, archive], { env })).code).toBe(0);
+  const words = ['import', '--trust', seal, archive];
+
+  const poor = await makeFolder();
+  const text = await readFile(env.SJS_POLICY, 'utf8');
+  await writeFile(join(poor, 'policy.yaml'), text.replace(/^defaults:\n.*\n/m, ''), { mode: 0o600 });
+  const noBase = { SJS_POLICY: join(poor, 'policy.yaml') };
+  expect(await runSjs(poor, words, { env: noBase })).toMatchObject({
+    code: 0,
+    stdout: `${tag}\n`,
+    stderr: expect.stringContaining('state defaults.gateway in your policy'),
+  });
+  const refused = await runSjs(poor, ['run', '--json', tag], { env: noBase });
+  expect({ code: refused.code, error: codeOf(refused) }).toEqual({ code: 125, error: 'GATEWAY_MISSING' });
+
+  const fresh = await makeFolder();
+  expect(await runSjs(fresh, words, { env })).toMatchObject({ code: 0, stdout: `${tag}\n` });
+  expect(await runSjs(fresh, ['run', tag], { env })).toMatchObject({ code: 0, stdout: 'ran\n' });
 });
 
 describe('a forged export is refused, and the engine gets nothing of it', () => {

@@ -1,13 +1,17 @@
+import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { VerifiedBase } from '../../src/model/base.js';
 import { sha256 } from '../../src/model/digest.js';
 import {
   DEFAULT_PERMISSIONS,
+  DEFAULT_RESOURCES,
   DEFAULT_TMP_BYTES,
   DEFAULT_USER,
   type LoadedSandbox,
   type Sandbox,
 } from '../../src/model/sandbox.js';
+import type { ImageFacts } from '../../src/model/sealed-image.js';
+import { renderDockerfile } from '../../src/stages/render/render-dockerfile.js';
 
 /** A sandbox with every default, as the load stage would make it. */
 export function makeSandbox(overrides: Partial<Sandbox> = {}): Sandbox {
@@ -72,4 +76,21 @@ export function makeBase(overrides: Partial<VerifiedBase> = {}): VerifiedBase {
     ...overrides,
   };
   return fields as unknown as VerifiedBase;
+}
+
+/** What an engine says of the image that building this sandbox gives. */
+export function makeImage(overrides: Partial<Sandbox> = {}): ImageFacts {
+  const base = makeBase();
+  const template = readFileSync('templates/node.Dockerfile', 'utf8');
+  const sandbox = makeSandbox(overrides);
+  const { expectedConfig } = renderDockerfile(template, sandbox, base, DEFAULT_RESOURCES, sha256('profile'));
+  return {
+    imageId: sha256('image'),
+    platform: base.platform,
+    diffIds: [...base.diffIds, sha256('app')],
+    config: expectedConfig,
+    unknownConfigFields: [],
+    tags: [],
+    sizeBytes: 1,
+  };
 }

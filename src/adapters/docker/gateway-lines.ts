@@ -1,6 +1,7 @@
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { ConnectionRecord } from '../../model/record.js';
+import { isTimestamp } from '../../model/timestamp.js';
 import { fieldsOf } from './answer.js';
 
 /** What a gateway says. */
@@ -48,7 +49,7 @@ export function parseGatewayLine(line: string): GatewayLine {
 
 function toConnection(fields: Readonly<Record<string, unknown>>): ConnectionRecord | null {
   const { at, direction, name, address, port, sentBytes, receivedBytes, verdict, reason } = fields;
-  if (typeof at !== 'string' || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(at)) return null;
+  if (!isTimestamp(at)) return null;
   if (direction !== 'out' && direction !== 'in') return null;
   if (verdict !== 'allowed' && verdict !== 'blocked') return null;
   if (![name, address, reason].every((text) => text === null || typeof text === 'string')) return null;

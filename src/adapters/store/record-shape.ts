@@ -1,5 +1,7 @@
 import { isDigest } from '../../model/digest.js';
-import { RECORD_FORMAT_VERSION, RUN_STATES, type RunRecord } from '../../model/record.js';
+import { MOST_DECLARED } from '../../model/network.js';
+import { MOST_CONNECTIONS, RECORD_FORMAT_VERSION, RUN_STATES, type RunRecord } from '../../model/record.js';
+import { isTimestamp } from '../../model/timestamp.js';
 import { isUlid } from '../../model/ulid.js';
 import { invalidFile } from './store-error.js';
 
@@ -7,16 +9,21 @@ type Check = (value: unknown) => boolean;
 
 const text: Check = (value) => typeof value === 'string';
 const count: Check = (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value);
-const time: Check = (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value));
+const integer: Check = (value) => count(value) && Number.isSafeInteger(value);
+const time: Check = isTimestamp;
 const flag: Check = (value) => typeof value === 'boolean';
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
 const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || check(value);
 const listOf =
-  (check: Check): Check =>
+  (check: Check, most = Infinity): Check =>
   (value) =>
-    Array.isArray(value) && value.every(check);
+    Array.isArray(value) && value.length <= most && value.every(check);
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const mapOf =
@@ -28,27 +35,28 @@ const shape =
   (value) =>
     isObject(value) && Object.entries(checks).every(([key, check]) => check(value[key]));
 
-const stream = orNull(shape({ digest: isDigest, bytes: count, truncated: flag }));
+const stream = orNull(shape({ digest: isDigest, bytes: integer, truncated: flag }));
 
-const NO_NETWORK = shape({ mode: (value) => value === 'none', connections: Array.isArray });
+const NO_NETWORK = shape({ mode: (value) => value === 'none', connections: listOf(text, 0) });
 const ISOLATED = shape({
   mode: (value) => value === 'isolated',
   gateway: orNull(isDigest),
-  ports: listOf(shape({ hostAddress: text, hostPort: count, containerPort: count })),
+  ports: listOf(shape({ hostAddress: text, hostPort: integer, containerPort: integer }), MOST_DECLARED),
   connections: listOf(
     shape({
       at: time,
       direction: (value) => value === 'out' || value === 'in',
       name: orNull(text),
       address: orNull(text),
-      port: orNull(count),
-      sentBytes: count,
-      receivedBytes: count,
+      port: orNull(integer),
+      sentBytes: integer,
+      receivedBytes: integer,
       verdict: (value) => value === 'allowed' || value === 'blocked',
       reason: orNull(text),
     }),
+    MOST_CONNECTIONS,
   ),
-  omittedConnections: orNull(count),
+  omittedConnections: orNull(integer),
 });
 
 /** What format 1 has. Fields beyond these are left alone: they may be younger than this sjs and do no harm. */
@@ -57,7 +65,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   tag: text,
   seal: isDigest,
   state: (value) => RUN_STATES.includes(value as RunRecord['state']),
-  exitCode: orNull(count),
+  exitCode: orNull(integer),
   signal: orNull(text),
   oomKilled: orNull(flag),
   createdAt: time,
@@ -70,13 +78,13 @@ const FIELDS: Readonly<Record<string, Check>> = {
   stdin: stream,
   stdout: stream,
   stderr: stream,
-  outputTimes: (value) =>
-    value === undefined ||
+  outputTimes: optional(
     shape({
       everyMs: count,
       marks: listOf((mark) => listOf(count)(mark) && (mark as unknown[]).length === 3),
-    })(value),
-  artifacts: listOf(shape({ path: text, digest: isDigest, bytes: count })),
+    }),
+  ),
+  artifacts: listOf(shape({ path: text, digest: isDigest, bytes: integer })),
   skippedArtifacts: listOf(shape({ path: text, reason: text })),
   limits: shape({
     milliCpu: count,
@@ -101,6 +109,8 @@ const FIELDS: Readonly<Record<string, Check>> = {
   sjsVersion: text,
   owner: shape({ bootId: text, pid: count, startTime: text, home: text }),
   replayOf: orNull(isUlid),
+  importedSeal: optional(shape({ at: time, trustedBy: (value) => value === 'hand' })),
+  imported: optional(shape({ at: time })),
   error: orNull(shape({ code: text, message: text })),
 };
 

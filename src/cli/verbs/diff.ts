@@ -51,6 +51,7 @@ export function formatDiff(diff: ImageDiff, colors: Colors): string {
       return `~ ${what} (${show(change.from)} -> ${show(change.to)})`;
     }),
   );
+  section('image', changes(diff.image));
   return lines.join('\n');
 }
 

@@ -63,7 +63,7 @@ function formatImages(
     images.map(({ tag, seal, base, isPresent, sizeBytes, createdAt, imported }) => [
       tag,
       isWhole ? seal : seal.slice('sha256:'.length, 'sha256:'.length + 12),
-      `${base.image}${base.version === null ? '' : `:${base.version}`}`,
+      `${base.image}${base.version === null ? '' : `:${base.version}`}${imported && !imported.isBaseVerified ? ' (unverified)' : ''}`,
       `${formatRelativeTime(createdAt, now)}${imported ? ', imported' : ''}`,
       isPresent && sizeBytes !== null ? formatSize(sizeBytes) : 'not in the engine',
     ]),

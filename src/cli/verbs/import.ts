@@ -16,7 +16,9 @@ export const importVerb: Verb = {
     trust: { value: 'SEAL', describe: 'the whole seal of an image that you vouch for' },
   },
   notes: `Without --trust, a seal that was not made here is refused, and the refusal says what it is. What is trusted so runs by
-its tag or seal, never by its name, and the records of its runs say that it came from elsewhere.`,
+its tag or seal, never by its name, and the records of its runs say that it came from elsewhere. No seal covers those: what
+comes in is replayed by its id, never by the tag. A gateway that the image needs is built here, over the base that the
+policy states. While the policy denies digests, the base of what comes in is verified as a build would.`,
   async run(input, { sjs, output, tapSignals }) {
     const trust = input.value('trust');
     const [file = ''] = input.positionals;

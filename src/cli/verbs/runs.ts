@@ -90,6 +90,8 @@ const FIELDS: readonly (keyof RunRecord)[] = [
   'network',
   'engine',
   'replayOf',
+  'importedSeal',
+  'imported',
   'error',
 ];
 
@@ -106,11 +108,15 @@ export function formatRuns(
       record.state,
       record.exitCode === null ? '-' : String(record.exitCode),
       record.durationMs === null ? '-' : formatDuration(Math.round(record.durationMs)),
-      formatRelativeTime(record.createdAt, now),
+      describeCreated(record, now),
     ]),
     { width, flexible: [1] },
   );
 }
+
+/** When a run was made; by whose word, when its record came from elsewhere. */
+export const describeCreated = ({ createdAt, imported }: RunRecord, now: number): string =>
+  `${formatRelativeTime(createdAt, now)}${imported ? ', imported' : ''}`;
 
 /** A tag that leaves room for the other columns. */
 export const shorten = (tag: string): string => (tag.length > 48 ? `${tag.slice(0, 47)}…` : tag);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { lstat, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { lstat, rename, rm, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
@@ -55,40 +55,41 @@ export async function* readArchive(tar: Readable): AsyncGenerator<ArchiveFile> {
   }
 }
 
-/** The text of a file of at most so many bytes; null when it has more. */
-export async function readText({ bytes, content }: ArchiveFile, mostBytes: number): Promise<string | null> {
+/** The content of a file of at most so many bytes; null when it has more. */
+export async function readBytes({ bytes, content }: ArchiveFile, mostBytes: number): Promise<Buffer | null> {
   if (bytes > mostBytes) return null;
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /**
- * Where a file can be written whole: beside it first, and then in its place. A link stays, and what it leads to is
- * replaced; a folder, device or pipe never is.
- * @returns the absolute path, with no link in it
+ * Where a file can be written whole: beside it first, and then in its place. A plain file that is there is replaced; a
+ * link, folder, device or pipe is not, and nothing is written through it: somebody else may have put it there.
+ * @returns the absolute path
  * @throws SjsError `USAGE`.
  */
 export async function findFilePlace(file: string): Promise<string> {
+  const place = resolve(file);
   const refuse = (why: string, next: string): SjsError => new SjsError('USAGE', `${file} ${why}`, { next });
-  const found = await lstat(file).catch(() => null);
-  if (found === null) {
-    const folder = await realpath(dirname(resolve(file))).catch(() => null);
-    if (folder === null || !(await stat(folder)).isDirectory()) {
-      throw refuse('is in no folder that is there', 'make the folder, or name a file elsewhere');
-    }
-    return join(folder, basename(file));
+  const folder = await stat(dirname(place)).catch(() => null);
+  if (!folder?.isDirectory()) {
+    throw refuse('is in no folder that is there', 'make the folder, or name a file elsewhere');
   }
-  const place = await realpath(file).catch(() => null);
-  if (place === null) throw refuse('is a link to what is not there', 'name the file itself');
-  const kind = await stat(place);
-  if (kind.isDirectory()) throw refuse('is a folder', 'name a file in it');
-  if (!kind.isFile()) throw refuse('is no plain file', 'name a file: it is written whole or not at all');
+  const found = await lstat(place).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  });
+  if (found?.isSymbolicLink()) throw refuse('is a link', 'name the file itself that is to be replaced');
+  if (found?.isDirectory()) throw refuse('is a folder', 'name a file in it');
+  if (found && !found.isFile()) {
+    throw refuse('is no plain file', 'name a file: it is written whole or not at all');
+  }
   return place;
 }
 
 /**
- * Writes a stream to a file, whole or not at all; a file that was there under that name is replaced.
+ * Writes a stream to a file, whole or not at all; what was there under that name is replaced.
  * @param file as {@link findFilePlace} gives it
  * @throws SjsError `DISK_FULL`, `STORE_FAILED`; what the stream fails with.
  */

@@ -7,7 +7,7 @@ import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js'
 import { matchesName } from '../../model/repository-pattern.js';
 import type { LoadedSandbox, Permissions, Resources } from '../../model/sandbox.js';
 import { LABELS, type SealedLabels } from '../../model/sealed-image.js';
-import { isDenied } from './effective-policy.js';
+import { deniesAny, isDenied } from './effective-policy.js';
 
 /** What a policy judges, of a sandbox.yaml as of a sealed image. */
 interface Rights {
@@ -65,15 +65,25 @@ export function checkSandbox(policy: Policy, loaded: LoadedSandbox, resources: R
 
 /**
  * Checks the rights a sealed image's labels claim, as they stand now: labels claim, they never grant.
- * @param signedDigest what was signed of its base, an index or the manifest: either may be denied
+ * @param signedDigest what was signed of its base, an index or the manifest: either may be denied; null when nobody here
+ * knows, which a policy that denies any digest does not take
  * @throws SjsError `BASE_DENIED`, `POLICY_VIOLATION`.
  */
 export function checkSealedPlan(
   policy: Policy,
   { plan, baseDigest, name }: SealedLabels,
-  signedDigest: Digest,
+  signedDigest: Digest | null,
 ): void {
-  if (isDenied(policy, baseDigest) || isDenied(policy, signedDigest)) {
+  if (signedDigest === null && deniesAny(policy)) {
+    throw new SjsError(
+      'BASE_DENIED',
+      `${name} was imported, and its base was not verified here: it can be one that the policy denies`,
+      {
+        next: 'import its file again with sjs import: while the policy denies digests, that verifies the base',
+      },
+    );
+  }
+  if (isDenied(policy, baseDigest) || (signedDigest !== null && isDenied(policy, signedDigest))) {
     throw new SjsError('BASE_DENIED', `${name} was sealed over ${baseDigest}, which the policy denies`, {
       next: 'build it again over another base',
     });

@@ -43,6 +43,11 @@ export function isDenied(policy: Policy, digest: Digest): boolean {
   return policy.layers.some((layer) => layer.deniedDigests.includes(digest));
 }
 
+/** Whether any layer denies digests at all. */
+export function deniesAny(policy: Policy): boolean {
+  return policy.layers.some((layer) => layer.deniedDigests.length > 0);
+}
+
 /** How long and how much is kept: the strictest of what layers state, else the defaults. */
 export function effectiveRetention(policy: Policy): { readonly ageMs: number; readonly bytes: number } {
   const strictest = (key: 'ageMs' | 'bytes'): number => {

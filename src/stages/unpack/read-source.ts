@@ -31,6 +31,8 @@ export interface SealedSource {
   readonly inputs: readonly SealedFile[];
   /** The files among the entries that were made of the TypeScript ones beside them. */
   readonly stripped: readonly string[];
+  /** What sjs itself put in beside them, below /.sjs, sorted by path. */
+  readonly own: readonly SealedFile[];
 }
 
 /** Gets the content of each file, in the order of the archive; what it does not read is passed over. */
@@ -65,6 +67,7 @@ const MOST_LIST_BYTES = 16 * 1024 ** 2;
 export async function readSource(tar: Readable, onFile: FileTaker = drain): Promise<SealedSource> {
   const found: SealedEntry[] = [];
   const inputs: SealedFile[] = [];
+  const own: SealedFile[] = [];
   const seen = new Set<string>();
   let list: string | null = null;
   const archive = extract();
@@ -91,8 +94,12 @@ export async function readSource(tar: Readable, onFile: FileTaker = drain): Prom
         inputs.push(await readFile('in'));
       } else if (top !== 'app') {
         checkIs('file', header);
-        if (`/${whole}` === STRIPPED_LIST) list = await readList(entry as AsyncIterable<Uint8Array>);
-        else if (`/${whole}` !== SECRETS_PRELOAD) throw refuse(`it puts a file at /${shown(whole)}`);
+        const isList = `/${whole}` === STRIPPED_LIST;
+        if (!isList && `/${whole}` !== SECRETS_PRELOAD) throw refuse(`it puts a file at /${shown(whole)}`);
+        const counter = new Counter(entry as AsyncIterable<Uint8Array>);
+        if (isList) list = await readList(counter.pass());
+        else await drain('app', path, executable, counter.pass());
+        own.push({ kind: 'file', path, executable, ...counter.result() });
       } else if (type === 'directory') found.push({ kind: 'folder', path });
       else if (type === 'symlink') found.push({ kind: 'symlink', path, target: linkname ?? '' });
       else {
@@ -113,6 +120,7 @@ export async function readSource(tar: Readable, onFile: FileTaker = drain): Prom
     entries: found.sort(byPath),
     inputs: inputs.sort(byPath),
     stripped: list === null ? [] : parseList(list, found),
+    own: own.sort(byPath),
   };
 }
 

@@ -53,3 +53,14 @@ test('where a run or an image can be named, the error about the image names the 
     next: `did you mean ${RUN}? sjs runs lists them`,
   });
 });
+
+test('the newest run of an image is one that was made here', async () => {
+  const imported = makeRecord({ id: RUN, imported: { at: record.createdAt } });
+  const listRuns: Sjs['listRuns'] = ({ where } = {}) =>
+    Promise.resolve([imported, older].filter((one) => where?.(one)));
+  await expect(
+    withRun('logs', 'job', { ...missing, listRuns }, () => missing.findRun()),
+  ).rejects.toMatchObject({
+    next: `its newest run is ${older.id}, which is succeeded: sjs logs ${older.id}`,
+  });
+});

@@ -14,15 +14,19 @@ import { policyShowVerb } from '../../../src/cli/verbs/policy-show.js';
 import { pruneVerb } from '../../../src/cli/verbs/prune.js';
 import { replayVerb } from '../../../src/cli/verbs/replay.js';
 import { rmVerb } from '../../../src/cli/verbs/rm.js';
+import { psVerb } from '../../../src/cli/verbs/ps.js';
 import { runsVerb } from '../../../src/cli/verbs/runs.js';
 import { stopVerb } from '../../../src/cli/verbs/stop.js';
 import { validateVerb } from '../../../src/cli/verbs/validate.js';
 import { checksByHand, verifyVerb } from '../../../src/cli/verbs/verify.js';
 import { SjsError, type Digest, type RunRecord, type Sjs } from '../../../src/index.js';
+import { makeRecord } from '../../support/records.js';
 import { until } from '../../support/until.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
 const hex = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
+/** On any machine, however slow, that is `just now`. */
+const AHEAD = new Date(Date.now() + 3_600_000).toISOString();
 const RUN = '01K5ZQ8V0000000000000000AA';
 
 const contents: Record<string, string> = {
@@ -40,7 +44,7 @@ const record = {
   exitCode: 3,
   signal: null,
   durationMs: 1234.6,
-  createdAt: new Date().toISOString(),
+  createdAt: AHEAD,
   stdout: stream(hex('1')),
   stderr: stream(hex('2')),
 } as unknown as RunRecord;
@@ -57,6 +61,21 @@ describe('runs', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  test('says of a record that came from elsewhere that it did', async () => {
+    const imported = { at: '2026-01-02T03:04:05.000Z' };
+    const theirs: Partial<Sjs> = {
+      listRuns: () => Promise.resolve([makeRecord({ imported })]),
+    };
+    for (const [name, verb] of [
+      ['runs', runsVerb],
+      ['ps', psVerb],
+    ] as const) {
+      expect((await runVerbWith(name, verb, [], theirs)).stdout).toContain(', imported');
+    }
+    const { stdout } = await runVerbWith('runs', runsVerb, ['--format', '{{.imported}}'], theirs);
+    expect(stdout).toBe(`${JSON.stringify(imported)}\n`);
   });
 
   test('-q is ids alone, --json an array', async () => {
@@ -342,7 +361,7 @@ describe('images', () => {
     tag: 'sjs/job:1-aaaaaaaaaaaa',
     seal: hex('a'),
     base: { image: 'registry.example.com/base/node', version: '24.2.0' },
-    createdAt: new Date().toISOString(),
+    createdAt: AHEAD,
     isPresent: true,
     sizeBytes: 150_000_000,
   };

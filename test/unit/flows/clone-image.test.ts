@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -6,32 +5,17 @@ import { expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
 import { cloneImage } from '../../../src/flows/clone-image.js';
 import type { TargetTools } from '../../../src/flows/find-target.js';
-import { sha256 } from '../../../src/model/digest.js';
-import { DEFAULT_RESOURCES } from '../../../src/model/sandbox.js';
-import { computeSeal, type ImageFacts } from '../../../src/model/sealed-image.js';
+import { computeSeal } from '../../../src/model/sealed-image.js';
 import { strip } from '../../../src/stages/pack/strip-types.js';
-import { renderDockerfile } from '../../../src/stages/render/render-dockerfile.js';
 import { makeEntry } from '../../support/records.js';
-import { makeBase, makeSandbox } from '../../support/sandbox.js';
+import { makeImage } from '../../support/sandbox.js';
 import { cleanFolders, makeFolder } from '../../support/world.js';
 
 cleanFolders();
 
 /** An engine that has one sealed image, of the program /app/main.js, with these files. */
 function toolsFor(files: Readonly<Record<string, string>>): TargetTools {
-  const base = makeBase();
-  const sandbox = makeSandbox({ command: ['node', '/app/main.js'], version: null });
-  const template = readFileSync('templates/node.Dockerfile', 'utf8');
-  const { expectedConfig } = renderDockerfile(template, sandbox, base, DEFAULT_RESOURCES, sha256('profile'));
-  const image: ImageFacts = {
-    imageId: sha256('image'),
-    platform: base.platform,
-    diffIds: [...base.diffIds, sha256('app')],
-    config: expectedConfig,
-    unknownConfigFields: [],
-    tags: [],
-    sizeBytes: 1,
-  };
+  const image = makeImage({ command: ['node', '/app/main.js'], version: null });
   const entry = makeEntry('job', { version: null, seal: computeSeal(image) });
   const openTar = (): Readable => {
     const archive = pack();

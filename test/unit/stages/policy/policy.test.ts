@@ -384,6 +384,7 @@ describe('what is checked', () => {
   test('the defaults pass', async () => {
     await check('');
     checkSealedPlan(await load(''), labels(), sha256('index'));
+    checkSealedPlan(await load(''), labels(), null);
   });
 
   describe('a network', () => {
@@ -545,6 +546,8 @@ describe('what is checked', () => {
     const byIndex = await load(`deny: { digests: ["${sha256('index')}"] }\n`);
     expect(codeOf(() => checkSealedPlan(byIndex, labels(), sha256('index')))).toBe('BASE_DENIED');
     checkSealedPlan(byIndex, labels(), sha256('other'));
+    // Of a seal that was imported nobody here knows it.
+    expect(codeOf(() => checkSealedPlan(byIndex, labels(), null))).toBe('BASE_DENIED');
   });
 
   test('floors refuse what is older, or says nothing', async () => {

@@ -75,6 +75,7 @@ describe('what sjs packs', () => {
       ],
       inputs: [file('data', 'given')],
       stripped: ['d/x.js'],
+      own: [file('secrets-preload.cjs', 'preload'), file('stripped.json', '["d/x.js"]\n')],
     });
   });
 
