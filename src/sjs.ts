@@ -44,10 +44,16 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     target: string | CodeTarget,
     given: RunOptions,
   ): Promise<RunTarget & { readonly isSealedNow: boolean }> => {
-    const { isSealedTarget, refuseGrants } = await import('./flows/find-target.js');
+    const { findEntry, isSealedTarget, refuseGrants } = await import('./flows/find-target.js');
     const { args = null, env = {}, secrets = {}, limits = {} } = given;
     if (typeof target === 'string' && isSealedTarget(target)) {
-      refuseGrants(target, given);
+      try {
+        refuseGrants(target, given);
+      } catch (error) {
+        // That there is no such image says more: a folder of that name may have been meant.
+        await findEntry(target, await runTools(), given.signals?.abort);
+        throw error;
+      }
       return { target, request: { args, env, secrets, limits }, isSealedNow: false };
     }
     const [tools, { sealTarget }] = await Promise.all([buildTools(), import('./flows/seal-target.js')]);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
-import { SjsError, type ErrorCode } from '../index.js';
+import { SjsError, type ErrorCode, type PublishedPort } from '../index.js';
 import { errorDocument, toSjsError } from './error-report.js';
 
 /** The descriptor on which the detached process reports, and hears that it was heard. */
@@ -8,6 +8,7 @@ const REPORT_FD = 3;
 
 interface Report {
   readonly id?: string;
+  readonly ports?: readonly PublishedPort[];
   readonly error?: {
     readonly code: ErrorCode;
     readonly message: string;
@@ -26,7 +27,7 @@ interface Report {
  */
 export async function startDetached(
   words: readonly string[],
-): Promise<{ id: string; heard: () => Promise<void> }> {
+): Promise<{ id: string; ports: readonly PublishedPort[]; heard: () => Promise<void> }> {
   const end = words.includes('--') ? words.indexOf('--') : words.length;
   const args = [...words.slice(0, end), '--detached', ...words.slice(end)];
   // Behind --, or Node would take an --env-file among them for its own.
@@ -40,6 +41,7 @@ export async function startDetached(
   if (report?.id !== undefined) {
     return {
       id: report.id,
+      ports: report.ports ?? [],
       heard: async () => {
         await new Promise<void>((resolve) => socket.end('heard\n', () => resolve()));
         child.unref();
@@ -67,7 +69,7 @@ async function readReport(socket: Socket): Promise<Report | null> {
 
 /** The detached half: tells the half that was started how the run began. */
 export interface DetachedReport {
-  readonly started: (id: string) => void;
+  readonly started: (id: string, ports: readonly PublishedPort[]) => void;
   readonly failed: (error: unknown) => Promise<void>;
   /** Fires when the other half is gone before it has heard. */
   readonly unheard: AbortSignal;
@@ -91,7 +93,7 @@ export function openReport(): DetachedReport {
   const send = (document: object): Promise<void> =>
     new Promise((resolve) => socket.write(`${JSON.stringify(document)}\n`, () => resolve()));
   return {
-    started: (id) => void send({ id }),
+    started: (id, ports) => void send({ id, ports }),
     failed: (error) => send(errorDocument(toSjsError(error))),
     unheard: unheard.signal,
   };

@@ -183,6 +183,29 @@ test('diff shows what widened, and what else is otherwise', async () => {
   expect(missing.code).toBe(2);
 });
 
+test('what was changed and changed back is the newest of its name again', async () => {
+  const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('reverted') });
+  const build = async (text: string): Promise<string> => {
+    await writeFile(join(folder, 'index.js'), `console.log(${JSON.stringify(text)});`);
+    const { stdout } = await runSjs(home, ['build', '-q', folder]);
+    tags.add(stdout.trim());
+    return stdout;
+  };
+  const first = await build('one');
+  await build('two');
+  expect((await runSjs(home, ['run', 'reverted'])).stdout).toBe('two\n');
+  expect(await build('one')).toBe(first);
+  expect((await runSjs(home, ['run', 'reverted'])).stdout).toBe('one\n');
+});
+
+test('a right that is asked of a name without an image: there is none', async () => {
+  const { code, stdout } = await runSjs(home, ['run', 'nowhere', '--port', '0:80', '--json']);
+  expect({ code, error: JSON.parse(stdout) as unknown }).toMatchObject({
+    code: 127,
+    error: { error: { code: 'TARGET_NOT_FOUND' } },
+  });
+});
+
 describe('edit', () => {
   test('builds what the editor leaves, and removes the folder', async () => {
     const place = await makeFolder();

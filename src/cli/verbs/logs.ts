@@ -1,4 +1,5 @@
 import { SjsError, type OutputPiece } from '../../index.js';
+import { exitCodeOfSignal } from '../exit-codes.js';
 import { withRun } from '../find-run.js';
 import { parseTime } from '../parse-time.js';
 import { passOutput, textOf } from '../run-streams.js';
@@ -41,13 +42,14 @@ async function show(id: string, input: VerbInput, context: CliContext): Promise<
   const { sjs, output, env } = context;
   const follow = input.has('follow');
   const since = input.value('since');
+  const tap = follow ? context.tapSignals() : null;
   const wanted = (['stdout', 'stderr'] as const).filter(
     (stream) => input.has(stream) || !(input.has('stdout') || input.has('stderr')),
   );
   const pieces = sjs.readOutput(id, {
     follow,
     ...(since !== undefined && { sinceMs: parseTime('since', since, Date.now()) }),
-    ...(follow && { signal: context.tapSignals().signals.abort }),
+    ...(tap && { signal: tap.signals.abort }),
   });
   const tail = tailOf(parseTail(input.value('tail')), pieces);
   if (output.json && !follow) {
@@ -58,10 +60,18 @@ async function show(id: string, input: VerbInput, context: CliContext): Promise<
     return 0;
   }
   const sinks = passOutput(output, { raw: input.has('raw'), ci: isCi(env) });
-  for await (const { stream, data } of tail) {
-    if (!wanted.includes(stream) || data.length === 0) continue;
-    if (output.json) await output.printJsonLine({ id, stream, ...textOf('text', data) });
-    else await (stream === 'stdout' ? sinks.onStdout : sinks.onStderr)(data);
+  try {
+    for await (const { stream, data } of tail) {
+      if (!wanted.includes(stream) || data.length === 0) continue;
+      if (output.json) await output.printJsonLine({ id, stream, ...textOf('text', data) });
+      else await (stream === 'stdout' ? sinks.onStdout : sinks.onStderr)(data);
+    }
+  } catch (error) {
+    const received = tap?.received() ?? null;
+    // Ctrl-C is how one leaves a log that goes on.
+    if (received === null || !(error instanceof SjsError && error.code === 'ABORTED')) throw error;
+    await sinks.end();
+    return exitCodeOfSignal(received);
   }
   await sinks.end();
   return 0;

@@ -104,7 +104,8 @@ async function detach(input: VerbInput, { output }: CliContext): Promise<number>
       },
     );
   }
-  const { id, heard } = await startDetached(process.argv.slice(2));
+  const { id, ports, heard } = await startDetached(process.argv.slice(2));
+  for (const port of ports) output.say(`sjs: ${describePort(port)}`);
   if (output.json) await output.printJson({ id });
   await output.print(id);
   await heard();
@@ -116,13 +117,15 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
   const report = openReport();
   const tap = context.tapSignals();
   const file = input.value('stdin');
+  let published: readonly PublishedPort[] = [];
   try {
     const { target, request } = await readRequest(input, context);
     const out = input.value('out');
     const record = await context.sjs.run(target, {
       ...request,
       stdin: file === undefined ? null : await openInput(file),
-      onStarted: report.started,
+      onPorts: (ports) => void (published = ports),
+      onStarted: (id) => report.started(id, published),
       ...(out !== undefined && { onArtifact: await prepareArtifactFolder(out) }),
       signals: { ...tap.signals, abort: AbortSignal.any([tap.signals.abort, report.unheard]) },
     });

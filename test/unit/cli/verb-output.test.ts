@@ -156,6 +156,19 @@ describe('logs', () => {
     await showing;
   });
 
+  test('Ctrl-C leaves a log that goes on, without a word', async () => {
+    const left = {
+      ...sjs,
+      async *readOutput() {
+        yield { stream: 'stdout' as const, data: Buffer.from('a\n'), isBacklog: true };
+        throw await Promise.resolve(new SjsError('ABORTED', 'stopped reading'));
+      },
+    };
+    const shown = runVerbWith('logs', logsVerb, ['-f', RUN], left, { received: 'SIGINT' });
+    expect(await shown).toEqual({ status: 130, stdout: 'a\n', stderr: '' });
+    await expect(runVerbWith('logs', logsVerb, ['-f', RUN], left)).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
   test('--since is a time for the library', async () => {
     let asked: Parameters<Sjs['readOutput']>[1];
     const readOutput: Sjs['readOutput'] = (_id, query) => {

@@ -246,6 +246,7 @@ test.each([
   ['const x = require("x"); await import("y")', ['x', 'y']],
   ['import "node:fs"; require("path")', []],
   ['console.log("from here")', []],
+  ['console.log("exports import", up(process.argv[2] ?? "x"))', []],
 ])('%j imports %j', (code, names) => {
   const [remark = ''] = describeImports(code, 'it');
   expect(remark).toBe(
