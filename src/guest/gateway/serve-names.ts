@@ -1,36 +1,66 @@
-import { createSocket } from 'node:dgram';
+import { createServer, type Socket } from 'node:net';
 import type { Config } from './config.js';
 import { answerQuery, readQuery } from './name-query.js';
 import type { Report } from './report.js';
 
+/** Connections at a time: each of them has asked and been answered within a moment. */
+const MOST_OPEN = 100;
+const PATIENCE_MS = 10_000;
+const LONGEST_QUERY = 512;
+
 /**
- * Answers questions for names: declared ones are at the gateway, no others exist. Those that were asked for and are not
- * declared are told, each once.
+ * Answers questions for names, over TCP (RFC 7766): a sandbox has no datagrams. Declared names are at the gateway, no
+ * others exist. Those that were asked for and are not declared are told, each once.
  */
 export function serveNames({ egress, inside, most }: Config, report: Report): Promise<void> {
   const declared = new Set(egress.map(({ name }) => name));
   const told = new Set<string>();
-  const socket = createSocket('udp4');
-  socket.on('message', (message, from) => {
+  const answer = (message: Buffer): Buffer | null => {
     const query = readQuery(message);
-    if (query === null) return;
+    if (query === null) return null;
     const isDeclared = declared.has(query.name);
-    const answer = !isDeclared ? 'no-such-name' : query.wantsAddress ? inside : 'none';
-    socket.send(answerQuery(query, answer), from.port, from.address, () => undefined);
-    if (isDeclared || told.has(query.name) || told.size >= most) return;
-    told.add(query.name);
-    report.add({
-      at: new Date().toISOString(),
-      direction: 'out',
-      name: query.name,
-      address: null,
-      port: null,
-      sentBytes: 0,
-      receivedBytes: 0,
-      verdict: 'blocked',
-      reason: 'not declared',
-    });
+    if (!isDeclared && !told.has(query.name) && told.size < most) {
+      told.add(query.name);
+      report.add({
+        at: new Date().toISOString(),
+        direction: 'out',
+        name: query.name,
+        address: null,
+        port: null,
+        sentBytes: 0,
+        receivedBytes: 0,
+        verdict: 'blocked',
+        reason: 'not declared',
+      });
+    }
+    return answerQuery(query, !isDeclared ? 'no-such-name' : query.wantsAddress ? inside : 'none');
+  };
+  const server = createServer((socket) => talk(socket, answer));
+  server.maxConnections = MOST_OPEN;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(53, inside, resolve);
   });
+}
+
+/** Questions and answers of one connection, each behind its length. What is none ends it. */
+function talk(socket: Socket, answer: (message: Buffer) => Buffer | null): void {
+  let rest = Buffer.alloc(0);
+  socket.setTimeout(PATIENCE_MS, () => socket.destroy());
   socket.on('error', () => undefined);
-  return new Promise((resolve) => socket.bind(53, inside, resolve));
+  socket.on('data', (chunk: Buffer) => {
+    rest = Buffer.concat([rest, chunk]);
+    while (rest.length >= 2) {
+      const length = rest.readUInt16BE(0);
+      if (length > LONGEST_QUERY) return void socket.destroy();
+      if (rest.length < 2 + length) return;
+      const answered = answer(rest.subarray(2, 2 + length));
+      if (answered === null) return void socket.destroy();
+      const head = Buffer.alloc(2);
+      head.writeUInt16BE(answered.length);
+      // One that asks and does not read is not waited for.
+      if (!socket.write(Buffer.concat([head, answered]))) return void socket.destroy();
+      rest = rest.subarray(2 + length);
+    }
+  });
 }
