@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { gatewayOptions, probeOptions } from '../../../../src/adapters/docker/container-options.js';
 import { choosePorts, explainTaken } from '../../../../src/adapters/docker/gateway.js';
@@ -75,7 +76,11 @@ describe('what the engine is asked for', () => {
     ports: [],
     egress: [{ name: 'a.test', port: 443, address: null }],
   };
-  const plan = makePlan('sha256:p', '{}', { network: declared, gateway, isImported: true });
+  const plan = makePlan('sha256:p', readFileSync('policies/seccomp.json', 'utf8'), {
+    network: declared,
+    gateway,
+    isImported: true,
+  });
   const network = networkAt('A', 0);
 
   test('the probe has the Node of the gateway, and else that of the sandbox', () => {
