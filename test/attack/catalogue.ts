@@ -399,7 +399,7 @@ export const CASES = {
   },
   N12: {
     tried: 'flood: 4000 connections through the gateway, datagrams past it',
-    control: 'the gateway begins connections at a bounded rate, and no route leads past it',
+    control: 'the gateway begins connections at a bounded rate, and nothing leads past it',
     removed: 'the gateway: the same flood from the engine’s own network',
   },
   N13: {
@@ -449,6 +449,11 @@ export const CASES = {
       'forge or spoil the record of connections: by output, by names with line breaks and control sequences',
     control: 'the gateway speaks on a stream of its own, in JSON that is checked and cleaned',
     removed: 'the stream: the printed line taken for a gateway’s',
+  },
+  N22: {
+    tried: 'reach the host’s datagram services from an isolated network by broadcast and multicast',
+    control: 'seccomp: on a network, sockets of INET and INET6 are streams',
+    removed: 'seccomp: another container on such a network',
   },
 
   // b10 Run: resources

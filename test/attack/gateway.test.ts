@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { parseGatewayLine } from '../../src/adapters/docker/gateway-lines.js';
 import { networkAt, overlaps } from '../../src/adapters/docker/network.js';
 import { sandboxName } from '../../src/adapters/docker/owner-labels.js';
 import { MOST_CONNECTIONS } from '../../src/model/record.js';
-import { attack, buildProbe, probed } from '../support/attack.js';
+import { attack, buildProbe, CannotBeTried, probed } from '../support/attack.js';
 import { helloOf, withExtension, withName } from '../support/client-hello.js';
 import { makeRunId, makeSignals } from '../support/engine-run.js';
 import { egress, HOST, NOTHING, openIsolated, PRELUDE } from '../support/isolated.js';
@@ -348,6 +349,56 @@ attack(
   },
 );
 
+const CAST = (to: number): string => `(() => {
+  const own = Object.values(os.networkInterfaces()).flat().find(({ internal }) => !internal).address;
+  const socket = dgram.createSocket('udp4');
+  socket.on('error', ({ code }) => { say(code); process.exit(0) });
+  socket.bind(0, own, () => {
+    socket.setBroadcast(true);
+    for (const address of ['255.255.255.255', '224.0.0.1', own.replace(/\\d+$/, (last) => Number(last) | 15)])
+      for (let times = 0; times < 3; times++) socket.send('cast', ${to}, address, () => {});
+    setTimeout(() => { say('sent'); process.exit(0) }, 500);
+  });
+})()`;
+
+attack(
+  'N22',
+  async () => {
+    const { heard, to, close } = await openDatagrams();
+    try {
+      expect(await ask<string>(NOTHING, CAST(to))).toBe('EPERM');
+      expect(await ask<string>(egress('api.test', port), CAST(to))).toBe('EPERM');
+      expect(heard).toEqual([]);
+      return 'no datagram socket: EPERM';
+    } finally {
+      close();
+    }
+  },
+  async () => {
+    const { heard, to, close } = await openDatagrams();
+    try {
+      const { subnet } = networkAt(makeRunId(), 4087);
+      const options = ['--internal', '-o', 'com.docker.network.bridge.inhibit_ipv4=true', '--subnet', subnet];
+      const network = await makeNetwork(...options);
+      expect(await askWithout<string>(['--network', network], CAST(to))).toBe('sent');
+      if (heard.length === 0)
+        throw new CannotBeTried('the kernel drops what comes from where it has no route to');
+      return `the host hears ${heard.length} of them, on a network where it has no address`;
+    } finally {
+      close();
+    }
+  },
+);
+
+/** A service of this machine that takes datagrams at any of its addresses. */
+async function openDatagrams() {
+  const heard: string[] = [];
+  const socket = createSocket('udp4').on('message', (message) => void heard.push(String(message)));
+  socket.bind(0, '0.0.0.0');
+  await once(socket, 'listening');
+  return { heard, to: socket.address().port, close: () => void socket.close() };
+}
+
 const FORGED = {
   at: '2026-01-01T00:00:00.000Z',
   direction: 'out',
@@ -364,12 +415,12 @@ const FORGE = `${PRELUDE}(async () => {
   fs.writeSync(1, ${JSON.stringify(LINES)});
   fs.writeSync(2, ${JSON.stringify(LINES)});
   fs.writeSync(1, Buffer.from([1, 0, 0, 0, 0, 0, 0, 3]));
-  const socket = dgram.createSocket('udp4');
   const label = (text) => Buffer.concat([Buffer.from([text.length]), Buffer.from(text, 'latin1')]);
   const head = Buffer.from([0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
   for (const text of ['\\x1b]0;x\\x07\\x9b2J', '"}}\\n{"end":true,"omitted":9}\\n', '\\r::set-output name=x::y']) {
     const message = Buffer.concat([head, label(text), Buffer.from([0, 0, 1, 0, 1])]);
-    await new Promise((done) => { socket.once('message', done); socket.send(message, 53, dns.getServers()[0]); });
+    const size = Buffer.from([0, message.length]);
+    await new Promise((done) => net.connect(53, dns.getServers()[0]).on('data', done).on('error', done).write(Buffer.concat([size, message])));
   }
   await new Promise((done) => net.connect(PORT, 'api.test').on('close', done).on('error', () => {}).resume().write(Buffer.from(BYTES, 'base64')));
   process.exit(0);
@@ -418,8 +469,9 @@ const flood = (to: string): string => `(async () => {
   };
   await Promise.all(Array.from({ length: 200 }, worker));
   const udp = dgram.createSocket('udp4');
-  const datagram = await new Promise((done) => udp.send('x', 9, '192.0.2.1', (error) => { udp.close(); done(error ? error.code : 'sent') }));
+  const datagram = await new Promise((done) => udp.on('error', ({ code }) => done(code)).send('x', 9, '192.0.2.1', (error) => done(error ? error.code : 'sent')));
   say({ begun, datagram });
+  process.exit(0);
 })()`;
 
 attack(
@@ -433,13 +485,18 @@ attack(
     const { stdout, connections: told, outcome } = await flooding;
     const seconds = (performance.now() - begin) / 1000;
     expect(other).toEqual(['host']);
-    expect(JSON.parse(stdout.toString())).toEqual({ begun: FLOOD, datagram: 'ENETUNREACH' });
+    expect(JSON.parse(stdout.toString())).toEqual({ begun: FLOOD, datagram: 'EPERM' });
     const passed = connections - before - 1;
     expect(passed).toBeLessThanOrEqual(1000 + 100 * seconds);
     expect(passed).toBeLessThan(FLOOD);
-    expect(told).toHaveLength(MOST_CONNECTIONS);
-    expect(outcome.omittedConnections).toBeGreaterThan(0);
-    return `${passed} of ${FLOOD} connections passed, ${told.length} are in the record and ${outcome.omittedConnections} counted; another run went its way; past the gateway: ENETUNREACH`;
+    const omitted = outcome.omittedConnections ?? 0;
+    expect(told.length).toBeLessThanOrEqual(MOST_CONNECTIONS);
+    expect(omitted).toBeGreaterThan(0);
+    expect(told.length + omitted).toBeGreaterThan(FLOOD * 0.9);
+    // Half of the record is kept for what passed, whatever was blocked.
+    const allowed = told.filter(({ verdict }) => verdict === 'allowed');
+    expect(allowed.length).toBeGreaterThanOrEqual(Math.min(passed, MOST_CONNECTIONS / 2));
+    return `${passed} of ${FLOOD} connections passed, ${told.length} are in the record and ${omitted} counted; another run went its way; datagrams: EPERM`;
   },
   async () => {
     const before = connections;

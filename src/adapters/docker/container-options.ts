@@ -5,6 +5,7 @@ import { SjsError } from '../../errors.js';
 import { needsGateway } from '../../model/network.js';
 import { GATEWAY_LOG_BYTES } from './gateway-log.js';
 import type { RunNetwork } from './network.js';
+import { withStreamsOnly } from './stream-sockets.js';
 import { outName, ownerLabels, RUN_LABELS } from './owner-labels.js';
 
 /** Tells the preload that a frame with secrets stands ahead of stdin. Holds no secret. */
@@ -67,13 +68,16 @@ export function sandboxOptions(
 }
 
 /** The host settings of a sandbox that has a network (ATTACKS c). */
-function sandboxOnNetwork({ network: declared }: RunPlan, network: RunNetwork) {
+function sandboxOnNetwork({ network: declared, seccompProfile }: RunPlan, network: RunNetwork) {
   const names =
     declared.mode === 'isolated' ? [...new Set(declared.egress.map(({ name }) => name))].sort() : [];
   return {
     NetworkMode: network.name,
+    SecurityOpt: securityOptions(withStreamsOnly(seccompProfile)),
     // The engine's own resolver would ask the host's: the gateway answers, or nobody.
     Dns: [needsGateway(declared) ? network.gatewayAddress : '127.0.0.1'],
+    // Over TCP.
+    DnsOptions: ['use-vc'],
     ExtraHosts: names.map((name) => `${name}:${network.gatewayAddress}`),
     Sysctls: { ...NETWORK_SYSCTLS, 'net.ipv4.ip_unprivileged_port_start': '1024' },
   };
@@ -239,13 +243,18 @@ function commonOptions({ imageId, user }: Pick<RunPlan, 'imageId' | 'user'>): Co
   };
 }
 
+const securityOptions = (seccompProfile: string): string[] => [
+  'no-new-privileges=true',
+  `seccomp=${seccompProfile}`,
+];
+
 function commonHost(plan: RunPlan): CommonHost {
   return {
     Privileged: false,
     CapAdd: [],
     CapDrop: ['ALL'],
     GroupAdd: [],
-    SecurityOpt: ['no-new-privileges=true', `seccomp=${plan.seccompProfile}`],
+    SecurityOpt: securityOptions(plan.seccompProfile),
     ReadonlyRootfs: true,
     Binds: [],
     VolumesFrom: [],

@@ -1,6 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { gatewayOptions, probeOptions } from '../../../../src/adapters/docker/container-options.js';
 import { choosePorts, explainTaken } from '../../../../src/adapters/docker/gateway.js';
 import { hostAddresses } from '../../../../src/adapters/docker/host-addresses.js';
+import { networkAt } from '../../../../src/adapters/docker/network.js';
+import { sha256 } from '../../../../src/model/digest.js';
+import type { Network } from '../../../../src/model/network.js';
+import { makePlan } from '../../../support/engine-run.js';
 
 const port = (hostPort: number, hostAddress = '127.0.0.1') => ({
   hostAddress,
@@ -60,4 +66,31 @@ test('the public addresses of this machine are known, of an engine on it', () =>
   expect(hostAddresses({ endpoint: unix }, interfaces)).toEqual(['8.8.4.4']);
   const elsewhere = { kind: 'tls', host: 'engine.test', port: 2376, caFile: '', certFile: '', keyFile: '' };
   expect(hostAddresses({ endpoint: elsewhere as never }, interfaces)).toEqual([]);
+});
+
+describe('what the engine is asked for', () => {
+  const owner = { bootId: 'boot', pid: 42, startTime: '4242', home: '/home/u' };
+  const gateway = { seal: sha256('g'), imageId: 'sha256:g', user: '70000:70000', command: ['node', 'g.js'] };
+  const declared: Network = {
+    mode: 'isolated',
+    ports: [],
+    egress: [{ name: 'a.test', port: 443, address: null }],
+  };
+  const plan = makePlan('sha256:p', readFileSync('policies/seccomp.json', 'utf8'), {
+    network: declared,
+    gateway,
+    isImported: true,
+  });
+  const network = networkAt('A', 0);
+
+  test('the probe has the Node of the gateway, and else that of the sandbox', () => {
+    const options = (of: typeof plan) => probeOptions('A-probe', owner, of, network, '', []);
+    expect(options(plan)).toMatchObject({ Image: 'sha256:g', User: '70000:70000', Env: [] });
+    expect(options({ ...plan, gateway: null })).toMatchObject({ Image: 'sha256:p', User: '65532:65532' });
+  });
+
+  test('the gateway knows the addresses of this machine', () => {
+    const { Cmd } = gatewayOptions('A', owner, plan, gateway, network, ['8.8.4.4']);
+    expect(JSON.parse((Cmd as string[])[0]!)).toMatchObject({ host: ['8.8.4.4'] });
+  });
 });
