@@ -44,6 +44,20 @@ Promise.all([...near, ...beyond.split(',')].map(attempt)).then((answers) => {
 /** Addresses beyond the network that must not answer: the engine's own bridge, the metadata address, the internet. */
 const BEYOND = ['172.17.0.1', '169.254.169.254', '1.1.1.1'];
 
+/** Whether that was proven before of this engine in this version. */
+export async function isProven(engine: EngineIdentity, proofs: Proofs): Promise<boolean> {
+  return (await proofs.get(keyOf(engine))) === true;
+}
+
+/** Which engine it is, by its own word. */
+export interface EngineIdentity {
+  readonly id: string;
+  readonly version: string;
+}
+
+const keyOf = ({ id, version }: EngineIdentity): Digest =>
+  sha256(`${id}\n${version}\n${hasIsolatedMode(version)}`);
+
 /**
  * Proves, once for each engine and version, that nobody can be reached on the network of a run: believe no version
  * (FACTS). The probe runs on the plan's image, hardened like any sandbox.
@@ -54,11 +68,10 @@ export async function proveIsolation(
   runId: string,
   owner: Owner,
   plan: RunPlan,
-  engine: { readonly id: string; readonly version: string },
+  engine: EngineIdentity,
   proofs: Proofs,
 ): Promise<void> {
-  const key = sha256(`${engine.id}\n${engine.version}\n${hasIsolatedMode(engine.version)}`);
-  if ((await proofs.get(key)) === true) return;
+  if (await isProven(engine, proofs)) return;
   // Runs that begin at the same time wait for one proof.
   const begun = proving.get(client);
   const proof = begun ?? probe(client, runId, owner, plan, engine);
@@ -68,7 +81,7 @@ export async function proveIsolation(
   } finally {
     if (!begun) proving.delete(client);
   }
-  if (!begun) await proofs.set(key, true);
+  if (!begun) await proofs.set(keyOf(engine), true);
 }
 
 const proving = new WeakMap<DockerClient, Promise<void>>();
