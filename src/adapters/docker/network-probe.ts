@@ -4,7 +4,7 @@ import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner } from '../../ports/engine.js';
 import { attach } from './attach.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
-import { probeOptions } from './container-options.js';
+import { probeOptions } from './helper-options.js';
 import { createNamedContainer } from './create-container.js';
 import { demux } from './demux.js';
 import { cleanWords } from './engine-error.js';
