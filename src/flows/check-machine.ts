@@ -62,11 +62,19 @@ async function attempt(name: string, check: () => Promise<MachineCheck[]>): Prom
 }
 
 async function checkEngine(machine: Machine, signal?: AbortSignal): Promise<MachineCheck[]> {
-  const facts = await (await machine.engine()).probe(signal);
+  const engine = await machine.engine();
+  const facts = await engine.probe(signal);
   return [
     ok(
       'engine',
       `${facts.name} ${facts.version}, ${facts.runtime} ${facts.runtimeVersion ?? 'of unknown version'}, kernel ${facts.kernel ?? 'unknown'}`,
+    ),
+    // The probe takes seconds and an image to run: it is not made here.
+    ok(
+      'network',
+      (await engine.isIsolationProven())
+        ? 'isolated: a probe has shown that this engine keeps a network of a run to itself'
+        : 'isolated: not tried on this engine yet; the first run with a network probes it, and is refused when it fails',
     ),
     ...facts.warnings.map((message): MachineCheck => ({
       name: 'engine',

@@ -74,6 +74,8 @@ export interface AbandonedRun {
 export interface Engine {
   /** Asks the engine what it is and can do. `ENGINE_UNREACHABLE`, `ENGINE_TIMEOUT`. */
   probe(signal?: AbortSignal): Promise<EngineFacts>;
+  /** Whether it was shown before that this engine keeps a network of a run to itself; the first such run shows it. */
+  isIsolationProven(): Promise<boolean>;
   /**
    * Carries the plan out and leaves nothing behind, however it ends.
    * Of the signals, SIGINT, SIGTERM, SIGHUP and SIGQUIT interrupt: the first is passed on and the program has a grace

@@ -21,7 +21,7 @@ import { cleanFolders, makeFolder } from '../support/world.js';
 cleanFolders();
 const execute = promisify(execFile);
 const place = openIsolated();
-const { run, ask, askWithout, makeNetwork } = place;
+const { run, ask, askWithout, makeNetwork, makeRunNetwork } = place;
 
 let host: Server;
 let port: number;
@@ -123,9 +123,13 @@ attack(
   },
   async () => {
     const prefix = `fd5a:6a73:${randomBytes(2).toString('hex')}::`;
-    const network = await makeNetwork(
-      ...['--internal', '--ipv6', '--subnet', `${prefix}/64`, '--gateway', `${prefix}1`],
-      ...['--subnet', networkAt(makeRunId(), 4089).subnet],
+    const network = await makeRunNetwork(
+      '--internal',
+      '--ipv6',
+      '--subnet',
+      `${prefix}/64`,
+      '--gateway',
+      `${prefix}1`,
     );
     // The kernel takes a moment to make sure that nobody else has the address.
     const answer = await until('the host answers', async () => {
@@ -178,7 +182,7 @@ attack(
     }
   },
   async () => {
-    const network = await makeNetwork('--internal', '--subnet', networkAt(makeRunId(), 4088).subnet);
+    const network = await makeRunNetwork('--internal');
     const words = ['run', '-d', '--network', network, place.world.imageId, 'node', '-e', LISTEN];
     const id = (await execute('docker', words)).stdout.trim();
     try {
@@ -377,9 +381,7 @@ attack(
   async () => {
     const { heard, to, close } = await openDatagrams();
     try {
-      const { subnet } = networkAt(makeRunId(), 4087);
-      const options = ['--internal', '-o', 'com.docker.network.bridge.inhibit_ipv4=true', '--subnet', subnet];
-      const network = await makeNetwork(...options);
+      const network = await makeRunNetwork('--internal', '-o', 'com.docker.network.bridge.inhibit_ipv4=true');
       expect(await askWithout<string>(['--network', network], CAST(to))).toBe('sent');
       if (heard.length === 0)
         throw new CannotBeTried('the kernel drops what comes from where it has no route to');

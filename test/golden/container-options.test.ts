@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { collectorOptions, sandboxOptions } from '../../src/adapters/docker/container-options.js';
+import { sandboxOptions } from '../../src/adapters/docker/container-options.js';
+import { collectorOptions } from '../../src/adapters/docker/helper-options.js';
 import { outVolumeOptions } from '../../src/adapters/docker/create-container.js';
 import { makePlan } from '../support/engine-run.js';
 import { expectGolden } from '../support/golden.js';

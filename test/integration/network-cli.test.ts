@@ -46,6 +46,9 @@ async function build(name: string, network: string): Promise<{ code: number; tag
 }
 
 test('declared egress goes through a sealed gateway; the record and the last line say what happened', async () => {
+  expect((await runSjs(home, ['doctor'], { env })).stdout).toMatch(
+    /network: isolated: not tried on this engine yet/,
+  );
   const built = await build('net-out', `{ mode: isolated, egress: ["api.test:${port}=${HOST}"] }`);
   expect(built).toMatchObject({ code: 0 });
   const allowed = await runSjs(home, ['run', built.tag, '--', `http://api.test:${port}/`], { env });
@@ -58,6 +61,7 @@ test('declared egress goes through a sealed gateway; the record and the last lin
     stderr: 'sjs: blocked, as not declared: network: { egress: ["evil.test:PORT"] } would have allowed it\n',
   });
 
+  expect((await runSjs(home, ['doctor'], { env })).stdout).toMatch(/network: isolated: a probe has shown/);
   const { stdout } = await runSjs(home, ['runs', '--json'], { env });
   const [second, first] = JSON.parse(stdout) as RunRecord[];
   expect(first!.network).toEqual({

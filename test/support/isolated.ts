@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll } from '@jest/globals';
+import { networkAt } from '../../src/adapters/docker/network.js';
 import type { Network } from '../../src/model/network.js';
 import { openEngine, type EngineWorld, type Finished, type RunHooks } from './engine-run.js';
 
@@ -39,6 +40,8 @@ export interface IsolatedPlace {
   readonly ask: <T>(network: Network, code: string) => Promise<T>;
   /** The same in a container that is started by hand with these flags. */
   readonly askWithout: <T>(flags: readonly string[], code: string) => Promise<T>;
+  /** The same in the range of runs' networks, wherever there is room. */
+  readonly makeRunNetwork: (...options: string[]) => Promise<string>;
   /** A network of the engine, for as long as the test file. */
   readonly makeNetwork: (...options: string[]) => Promise<string>;
 }
@@ -62,6 +65,12 @@ export function openIsolated(): IsolatedPlace {
     if (outcome.exitCode !== 0) throw new Error(`exit ${outcome.exitCode}: ${stderr}`);
     return finished;
   };
+  const makeNetwork = async (...options: string[]): Promise<string> => {
+    const name = `sjs-attack-${randomBytes(6).toString('hex')}`;
+    await execute('docker', ['network', 'create', ...options, name]);
+    networks.push(name);
+    return name;
+  };
   return {
     get world() {
       return opened();
@@ -73,11 +82,15 @@ export function openIsolated(): IsolatedPlace {
       const args = ['run', '--rm', ...flags, opened().imageId, 'node', '-e', `${PRELUDE}${code}`];
       return JSON.parse((await execute('docker', args, { timeout: 60_000 })).stdout) as T;
     },
-    async makeNetwork(...options) {
-      const name = `sjs-attack-${randomBytes(6).toString('hex')}`;
-      await execute('docker', ['network', 'create', ...options, name]);
-      networks.push(name);
-      return name;
+    makeNetwork,
+    async makeRunNetwork(...options) {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await makeNetwork('--subnet', networkAt('', randomInt(4096)).subnet, ...options);
+        } catch (error) {
+          if (tries === 20 || !/overlap/.test(String(error))) throw error;
+        }
+      }
     },
   };
 }

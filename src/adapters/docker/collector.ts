@@ -5,7 +5,7 @@ import type { Owner, RunStreams } from '../../ports/engine.js';
 import { attach } from './attach.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { readCollectorFrames } from './collector-frames.js';
-import { collectorOptions } from './container-options.js';
+import { collectorOptions } from './helper-options.js';
 import { createNamedContainer } from './create-container.js';
 import { demux } from './demux.js';
 import { cleanWords } from './engine-error.js';

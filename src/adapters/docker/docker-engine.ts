@@ -4,7 +4,7 @@ import { fieldsOf } from './answer.js';
 import { findRemains } from './find-runs.js';
 import { hostAddresses } from './host-addresses.js';
 import { readFacts } from './probe.js';
-import type { Proofs } from './network-probe.js';
+import { isProven, type Proofs } from './network-probe.js';
 import { recoverRun } from './recover-run.js';
 import { runContainer, type EngineAssets } from './run-container.js';
 import { signalRun } from './signal-run.js';
@@ -33,6 +33,7 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets, p
       ]);
       return { ...readFacts(version, described), hostAddresses: hostAddresses(client) };
     },
+    isIsolationProven: async () => isProven(await identify(), proofs),
     run: (runId, owner, plan, streams, signals) =>
       runContainer(client, { ...assets, identify, proofs }, runId, owner, plan, streams, signals),
     listRuns: async (home, signal) =>

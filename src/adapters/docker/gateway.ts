@@ -6,7 +6,7 @@ import type { GatewayImage, RunPlan } from '../../model/run-plan.js';
 import type { Owner } from '../../ports/engine.js';
 import { attach } from './attach.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
-import { gatewayOptions } from './container-options.js';
+import { gatewayOptions } from './helper-options.js';
 import { createNamedContainer } from './create-container.js';
 import { demux } from './demux.js';
 import { cleanWords } from './engine-error.js';

@@ -4,7 +4,7 @@ import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner } from '../../ports/engine.js';
 import { attach } from './attach.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
-import { probeOptions } from './container-options.js';
+import { probeOptions } from './helper-options.js';
 import { createNamedContainer } from './create-container.js';
 import { demux } from './demux.js';
 import { cleanWords } from './engine-error.js';
@@ -46,6 +46,20 @@ Promise.all([...near, ...beyond.split(',')].map(attempt)).then((answers) => {
 /** Addresses beyond the network that must not answer: the engine's own bridge, the metadata address, the internet. */
 const BEYOND = ['172.17.0.1', '169.254.169.254', '1.1.1.1'];
 
+/** Whether that was proven before of this engine in this version. */
+export async function isProven(engine: EngineIdentity, proofs: Proofs): Promise<boolean> {
+  return (await proofs.get(keyOf(engine))) === true;
+}
+
+/** Which engine it is, by its own word. */
+export interface EngineIdentity {
+  readonly id: string;
+  readonly version: string;
+}
+
+const keyOf = ({ id, version }: EngineIdentity): Digest =>
+  sha256(`${id}\n${version}\n${hasIsolatedMode(version)}`);
+
 /**
  * Proves, once for each engine and version, that nobody can be reached on the network of a run: believe no version
  * (FACTS). The probe is hardened like any sandbox, and runs on the gateway's image or else on the plan's. What the Node
@@ -57,12 +71,11 @@ export async function proveIsolation(
   runId: string,
   owner: Owner,
   plan: RunPlan,
-  engine: { readonly id: string; readonly version: string },
+  engine: EngineIdentity,
   proofs: Proofs,
   abort?: AbortSignal,
 ): Promise<void> {
-  const key = sha256(`${engine.id}\n${engine.version}\n${hasIsolatedMode(engine.version)}`);
-  while ((await proofs.get(key)) !== true) {
+  while (!(await isProven(engine, proofs))) {
     // Runs that begin at the same time wait for one proof; when it fails, each tries for itself.
     const begun = proving.get(client);
     if (begun) {
@@ -71,7 +84,7 @@ export async function proveIsolation(
     }
     const proof = probe(client, runId, owner, plan, engine, abort);
     if (plan.isImported && !plan.gateway) return proof;
-    const kept = proof.then(() => proofs.set(key, true)).finally(() => proving.delete(client));
+    const kept = proof.then(() => proofs.set(keyOf(engine), true)).finally(() => proving.delete(client));
     proving.set(client, kept);
     return kept;
   }

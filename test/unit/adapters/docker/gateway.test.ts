@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { gatewayOptions, probeOptions } from '../../../../src/adapters/docker/container-options.js';
+import { gatewayOptions, probeOptions } from '../../../../src/adapters/docker/helper-options.js';
 import { choosePorts, explainTaken } from '../../../../src/adapters/docker/gateway.js';
 import { hostAddresses } from '../../../../src/adapters/docker/host-addresses.js';
 import { networkAt } from '../../../../src/adapters/docker/network.js';
