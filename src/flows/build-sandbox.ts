@@ -1,6 +1,5 @@
 import { SjsError } from '../errors.js';
 import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
-import { canonicalJson } from '../model/canonical-json.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';

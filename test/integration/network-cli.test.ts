@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunRecord } from '../../src/model/record.js';
 import { docker, removeImages } from '../support/docker.js';
-import { until } from '../support/until.js';
 import { cleanFolders, makeFolder, networkedPolicy, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
