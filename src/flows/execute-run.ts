@@ -52,6 +52,9 @@ export interface RunOutput {
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
 export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
 
+/** Output that may be on its way to the disk while more is read. */
+const KEEPING_BYTES = 1024 ** 2;
+
 /** How long an interrupted run waits for a receiver that takes nothing. */
 const INTERRUPTED_PATIENCE_MS = 1000;
 
@@ -114,6 +117,7 @@ export async function executeRun(
   const connections: ConnectionRecord[] = [];
   /** What the receiver of artifacts failed with; told after the run is recorded. */
   const receiverErrors: unknown[] = [];
+  const keep = keepWithin(KEEPING_BYTES);
   let saving: Promise<void> = Promise.resolve();
   let isInputCut = false;
   const receiverGone = new AbortController();
@@ -128,11 +132,11 @@ export async function executeRun(
     },
     onStdout: async (chunk) => {
       times.note();
-      await Promise.all([stdout.write(chunk), relay.onStdout(chunk)]);
+      await Promise.all([keep(stdout, chunk), relay.onStdout(chunk)]);
     },
     onStderr: async (chunk) => {
       times.note();
-      await Promise.all([stderr.write(chunk), relay.onStderr(chunk)]);
+      await Promise.all([keep(stderr, chunk), relay.onStderr(chunk)]);
     },
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
@@ -207,6 +211,25 @@ export async function executeRun(
 
 function withNetwork(record: RunRecord, known: { readonly ports: readonly PublishedPort[] }): RunRecord {
   return record.network.mode === 'none' ? record : { ...record, network: { ...record.network, ...known } };
+}
+
+/** Writes without waiting for each piece, until more than that is under way. A write that failed fails the next. */
+function keepWithin(bytes: number): (blob: BlobWriter, chunk: Uint8Array) => Promise<void> {
+  let underWay = 0;
+  let failure: { readonly error: unknown } | null = null;
+  return async (blob, chunk) => {
+    if (failure) throw failure.error;
+    underWay += chunk.length;
+    const written = blob.write(chunk).then(
+      () => void (underWay -= chunk.length),
+      (error: unknown) => {
+        failure ??= { error };
+        throw error;
+      },
+    );
+    written.catch(() => undefined);
+    if (underWay > bytes) await written;
+  };
 }
 
 const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });

@@ -34,10 +34,15 @@ export class BlobFiles {
     let file: { readonly path: string; readonly handle: FileHandle } | null = null;
     // Writes queue up, so that a caller who does not wait cannot mix their order.
     let last: Promise<void> = Promise.resolve();
-    const append = async (chunk: Uint8Array): Promise<void> => {
+    // What comes while a write is under way goes with the next one.
+    let waiting: Uint8Array[] = [];
+    const append = async (): Promise<void> => {
+      if (waiting.length === 0) return;
+      const chunks = waiting;
+      waiting = [];
       file ??= await home.openTemp(name && suffixOf(name));
       const { path, handle } = file;
-      await handle.writeFile(chunk).catch((cause: unknown) => {
+      await handle.writeFile(Buffer.concat(chunks)).catch((cause: unknown) => {
         throw describeStoreError(cause, 'written', path);
       });
     };
@@ -56,7 +61,8 @@ export class BlobFiles {
         if (done) return Promise.reject(new Error('the content is already committed or discarded'));
         hash.update(chunk);
         bytes += chunk.length;
-        last = last.then(() => append(chunk));
+        waiting.push(chunk);
+        last = last.then(append);
         last.catch(() => undefined);
         return last;
       },
