@@ -33,8 +33,9 @@ export async function measure({ add, sjs, world }) {
     const startedMs = performance.now() - begin;
     const running = JSON.parse(world.sjs(['ps', '--json']));
     process.stderr.write(`${what}: begun in ${Math.round(startedMs / 1000)} s\n`);
-    for (const { id } of running) world.sjs(['kill', id]);
-    for (const { id } of running) world.sjs(['wait', id]);
+    const all = running.map(({ id }) => id);
+    world.sjs(['kill', ...all]);
+    world.sjs(['wait', ...all]);
     add(
       name,
       what,
