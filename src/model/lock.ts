@@ -1,4 +1,4 @@
-import type { Digest } from './digest.js';
+import { isDigest, type Digest } from './digest.js';
 
 /** `sandbox.lock`: what a sandbox.yaml resolved to. An input like any other: all of it is verified anew. */
 export interface Lock {
@@ -17,6 +17,134 @@ export interface Lock {
     readonly signer: string;
   };
   readonly template: { readonly name: string; readonly digest: Digest };
-  /** Dependencies come later. */
-  readonly packages: readonly never[];
+  /** What is laid into the image, by its location: `name@version integrity`, a line each. */
+  readonly packages: Readonly<Record<string, string>>;
 }
+
+/** What the lock says of one package. */
+export interface LockedPackage {
+  readonly name: string;
+  readonly version: string;
+  /** Subresource Integrity, as package-lock.json has it. */
+  readonly integrity: string;
+}
+
+/** The packages of a lock, sorted by location, whatever order they come in. */
+export function lockPackages(
+  packages: Iterable<LockedPackage & { readonly location: string }>,
+): Lock['packages'] {
+  return sortKeys(
+    Object.fromEntries(
+      [...packages].map(({ location, name, version, integrity }) => [
+        location,
+        `${name}@${version} ${integrity}`,
+      ]),
+    ),
+  );
+}
+
+/** A package's line of the lock read; null for what is none. */
+export function parseLockedPackage(line: unknown): LockedPackage | null {
+  const [, name, version, integrity] = (typeof line === 'string' && PACKAGE.exec(line)) || [];
+  return name === undefined || version === undefined || integrity === undefined
+    ? null
+    : { name, version, integrity };
+}
+
+/** A copy with its keys in the order of their UTF-16 code units, whatever the locale is. */
+export function sortKeys<T>(value: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const PACKAGE =
+  /^(@?[!-?A-~]{1,428})@([!-~]{1,256}) (sha(?:256|384|512)-[+/0-9A-Za-z]{1,128}={0,2}(?: sha(?:256|384|512)-[+/0-9A-Za-z]{1,128}={0,2}){0,8})$/;
+
+/** Somewhere below a node_modules, and no part of it climbs. */
+const LOCATION = /^(?=(?:.*\/)?node_modules\/)(?!.*(?:^|\/)\.{0,2}(?:\/|$))[!-~]{1,1024}$/;
+
+type Shape = { readonly [key: string]: Shape } | ((value: unknown) => boolean);
+
+const matching =
+  (pattern: RegExp) =>
+  (value: unknown): boolean =>
+    typeof value === 'string' && pattern.test(value);
+
+const mapping =
+  (isKey: (key: string) => boolean, isValue: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    isObject(value) && Object.entries(value).every(([key, item]) => isKey(key) && isValue(item));
+
+/** A digest, or what an identity and an issuer can be. */
+const isSigner = (value: unknown): boolean =>
+  isDigest(value) || matching(/^[!-~]{1,2048} \(https:[!-~]{1,2048}\)$/)(value);
+
+const LOCK: Shape = {
+  lockVersion: (value) => value === 1,
+  formatVersion: (value) => Number.isSafeInteger(value),
+  base: {
+    image: matching(/^[!-~]{1,512}$/),
+    version: (value) => value === null || matching(/^[\w.+-]{1,128}$/)(value),
+    digest: isDigest,
+    manifests: mapping(matching(/^[a-z0-9]+(?:\/[a-z0-9]+){1,2}$/), isDigest),
+    signer: isSigner,
+  },
+  template: { name: matching(/^[!-~]{1,64}$/), digest: isDigest },
+  packages: mapping(matching(LOCATION), (line) => parseLockedPackage(line) !== null),
+};
+
+/**
+ * The lock in a text, or the first thing in it that no lock has: a key that is not known here would be a claim that
+ * nobody checks, one that stands twice would show a reader another value than the one that counts. `packages: []` of
+ * locks from before there were any reads as `{}`.
+ */
+export function parseLock(text: string): Lock | { readonly problem: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return {
+      problem: /^<{7}/m.test(text) ? 'has the marks of a merge conflict' : 'is not JSON',
+    };
+  }
+  if (countKeys(value) !== countWrittenKeys(text)) return { problem: 'has a key twice' };
+  if (isObject(value) && Array.isArray(value['packages']) && value['packages'].length === 0) {
+    value = { ...value, packages: {} };
+  }
+  const problem = findProblem(LOCK, value, '');
+  return problem === null ? (value as Lock) : { problem };
+}
+
+function findProblem(shape: Shape, value: unknown, path: string): string | null {
+  const place = path === '' ? 'it' : path;
+  if (typeof shape === 'function') return shape(value) ? null : `${place} is not what a lock has there`;
+  if (!isObject(value)) return `${place} is not a mapping`;
+  const foreign = Object.keys(value).find((key) => !Object.hasOwn(shape, key));
+  const prefix = path === '' ? '' : `${path}.`;
+  if (foreign !== undefined)
+    return `has ${prefix}${JSON.stringify(foreign.slice(0, 80))}, which is not known`;
+  for (const [key, inner] of Object.entries(shape)) {
+    if (!Object.hasOwn(value, key)) return `${prefix}${key} is missing`;
+    const problem = findProblem(inner, value[key], `${prefix}${key}`);
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Without recursion: a lock may be as deep as it is long. */
+function countKeys(whole: unknown): number {
+  let count = 0;
+  for (const open = [whole]; open.length > 0;) {
+    const value = open.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    if (!Array.isArray(value)) count += Object.keys(value).length;
+    for (const item of Object.values(value)) open.push(item);
+  }
+  return count;
+}
+
+/** In valid JSON a string before a colon is a key, and nothing else is. */
+const countWrittenKeys = (text: string): number =>
+  [...text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined).length;
