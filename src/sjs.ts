@@ -8,6 +8,7 @@ import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
 import { parseSigningKey } from './model/signing-key.js';
+import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
 import { createTools, VERSION } from './tools.js';
 
@@ -267,7 +268,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 
     async explainPolicy(directory) {
       const { explainPolicy } = await import('./stages/policy/explain-policy.js');
-      return explainPolicy(await loadPolicy(directory === undefined ? null : resolve(directory)));
+      const policy = await loadPolicy(directory === undefined ? null : resolve(directory));
+      return explainPolicy(policy, systemClock.now());
     },
 
     async importBase(source, target, given = {}) {

@@ -1,4 +1,5 @@
-import type { AttestationType, Predicate } from '../model/attestation.js';
+import type { AttestationType } from '../model/attestation-type.js';
+import type { Predicate } from '../model/predicate.js';
 import type { Digest } from '../model/digest.js';
 import type { KeylessSigner } from '../model/policy.js';
 import type { DigestReference } from '../model/reference.js';

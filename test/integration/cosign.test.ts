@@ -46,6 +46,7 @@ describeCosigns('bases in a registry', (generation) => {
     keyless: null,
     trustedRoot: null,
     annotations: {},
+    attestations: [],
     transparencyLog: 'none',
     allowSetuidFiles: false,
     location: { file: 'policy.yaml', line: 1 },

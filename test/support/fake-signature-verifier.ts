@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { SjsError } from '../../src/errors.js';
-import { PREDICATE_TYPES, type AttestationType, type Predicate } from '../../src/model/attestation.js';
+import { PREDICATE_TYPES, type AttestationType } from '../../src/model/attestation-type.js';
+import type { Predicate } from '../../src/model/predicate.js';
 import { formatReference, formatRepository, type DigestReference } from '../../src/model/reference.js';
 import { formatSigningKey, type SigningKey } from '../../src/model/signing-key.js';
 import type { SignatureVerifier, VerifiedPayload } from '../../src/ports/signature-verifier.js';

@@ -1,5 +1,5 @@
 import { SjsError, type ErrorCode } from '../../errors.js';
-import type { AttestationType } from '../../model/attestation.js';
+import type { AttestationType } from '../../model/attestation-type.js';
 import { cleanText } from '../../model/clean-text.js';
 import { formatReference } from '../../model/reference.js';
 import type { VerifyRequest } from '../../ports/signature-verifier.js';

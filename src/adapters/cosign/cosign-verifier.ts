@@ -1,4 +1,4 @@
-import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation.js';
+import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
 import type { Digest } from '../../model/digest.js';
 import { isLoopback } from '../../model/loopback.js';
 import { anchorIdentityPattern } from '../../model/identity-pattern.js';

@@ -1,4 +1,5 @@
-import { PREDICATE_TYPES, type AttestationType, type Predicate } from '../../model/attestation.js';
+import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
+import type { Predicate } from '../../model/predicate.js';
 import { hexOf } from '../../model/digest.js';
 import type { DigestReference } from '../../model/reference.js';
 import type { VerifiedStatement } from '../../ports/signature-verifier.js';
