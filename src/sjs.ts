@@ -72,7 +72,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async validate(path) {
       const loaded = await loadSandbox(path);
       const { validateSandbox } = await import('./flows/validate-sandbox.js');
-      validateSandbox(loaded, await loadPolicy(loaded.directory));
+      validateSandbox(loaded, await loadPolicy(loaded.directory), systemClock.now());
       return loaded;
     },
     findSandboxes: async (directory) =>
@@ -300,7 +300,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         verifyTools(),
         import('./flows/verify-sandbox.js'),
       ]);
-      return verifyBaseRequest(await baseRequest(reference), tools, given.signal);
+      return verifyBaseRequest(await baseRequest(reference), null, tools, given.signal);
     },
 
     async doctor(given = {}) {

@@ -5,6 +5,7 @@ import { formatRepository } from '../model/reference.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
 import { needsGateway } from '../model/network.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
+import type { UsedWaiver } from '../model/waiver.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
@@ -48,6 +49,8 @@ export interface BuildResult {
   readonly lockChanged: boolean;
   /** Files that look like secrets and stayed out. */
   readonly withheld: readonly string[];
+  /** Rules of the policy that were waived for it. */
+  readonly waivers: readonly UsedWaiver[];
 }
 
 /**
@@ -63,7 +66,7 @@ export async function buildSandbox(
 ): Promise<BuildResult> {
   const prepared = await prepareBuild(loaded, options, tools, signal);
   if (needsGateway(loaded.sandbox.network)) {
-    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy);
+    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, loaded.sandbox.name);
     await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
   }
   const known = await findSealed(prepared, tools, signal);
@@ -94,6 +97,7 @@ export async function buildSandbox(
     sandboxDigest: loaded.digest,
     lockChanged: prepared.lockChanges.length > 0,
     withheld: prepared.tree.withheld,
+    waivers: prepared.waivers,
   };
 }
 

@@ -7,6 +7,8 @@ import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
+import type { UsedWaiver } from '../model/waiver.js';
+import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
@@ -23,9 +25,13 @@ export interface VerifyTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
-/** Resolves and verifies a base as a build would. Throws what those stages throw. */
+/**
+ * Resolves and verifies a base as a build would. Throws what those stages throw.
+ * @param sandbox the name of the sandbox it is for: what is denied may be waived for it; null for none
+ */
 export async function verifyBaseRequest(
   request: BaseRequest,
+  sandbox: string | null,
   tools: VerifyTools,
   signal?: AbortSignal,
 ): Promise<VerifiedBase> {
@@ -33,7 +39,10 @@ export async function verifyBaseRequest(
   // Before anything is asked of it: what was imported could name any host that this machine reaches.
   const rules = trustRequirement(policy, formatRepository(parseRepository(request.image)));
   const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
-  refuseDenied(policy, resolved);
+  const subject = { name: sandbox, now: tools.clock.now() };
+  refuseDenied(policy, resolved, subject);
+  if (policy.layers.some((layer) => layer.floors.cosign !== undefined))
+    checkFloors(policy, { cosign: await tools.verifier.version(signal) }, subject);
   return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
 }
 
@@ -55,6 +64,8 @@ export interface SealVerification {
     readonly transparencyLog: BaseSignature['transparencyLog'];
     readonly trustedBy: string;
   };
+  /** Rules of the policy that are waived for it. */
+  readonly waivers: readonly UsedWaiver[];
 }
 
 /**
@@ -67,9 +78,19 @@ export async function verifySealedImage(
   signal?: AbortSignal,
 ): Promise<SealVerification> {
   const sealed = await findSealedImage(target, tools, signal);
-  checkSealedPlan(await tools.loadPolicy(), sealed.labels, sealed.entry.base.digest);
+  const waivers = checkSealedPlan(
+    await tools.loadPolicy(),
+    sealed.labels,
+    sealed.entry.base.digest,
+    tools.clock.now(),
+  );
   const { base } = sealed.entry;
-  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, tools, signal);
+  const verified = await verifyBaseRequest(
+    { image: base.image, digest: base.digest },
+    sealed.labels.name,
+    tools,
+    signal,
+  );
   if (verified.manifestDigest !== sealed.labels.baseDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',
@@ -94,5 +115,6 @@ export async function verifySealedImage(
       transparencyLog: verified.signature.transparencyLog,
       trustedBy: verified.signature.rule,
     },
+    waivers,
   };
 }

@@ -10,6 +10,7 @@ import {
   resourceProperties,
   text,
 } from './sandbox-schema.js';
+import { SOURCE_LIMITS } from './source-tree.js';
 import { WAIVABLE_RULES } from './waiver.js';
 
 const GI = 1024 ** 3;
@@ -187,7 +188,7 @@ export const POLICY_SCHEMA = {
           ),
           out: quantity({ ...FILESYSTEM_RULES.out, minimum: 0 }, 'Upper bound of out; 0: no /out at all.'),
           source: quantity(
-            { kind: 'bytes', minimum: 1, maximum: 64 * GI },
+            { kind: 'bytes', minimum: 1, maximum: SOURCE_LIMITS.mostBytes },
             'Upper bound of a source.',
             '100Mi',
           ),
