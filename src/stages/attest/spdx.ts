@@ -139,7 +139,7 @@ function describeBase({ labels, system: { distribution, node } }: BillFacts): re
       ? [
           describe('OperatingSystem', distribution.id, {
             version: distribution.version,
-            primaryPackagePurpose: 'OPERATING-SYSTEM',
+            primaryPackagePurpose: 'OPERATING_SYSTEM',
           }),
         ]
       : []),

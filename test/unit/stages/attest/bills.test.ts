@@ -10,6 +10,7 @@ import { kindOfLicence } from '../../../../src/stages/attest/licence.js';
 import { hashOf } from '../../../../src/stages/attest/packages.js';
 import { buildSpdx } from '../../../../src/stages/attest/spdx.js';
 import { makeContents } from '../../../support/contents.js';
+import { SPDX_SCHEMA } from '../../../support/spdx-schema.js';
 
 /** CycloneDX's own schemas, as its library ships them. */
 function cycloneDxSchema(): ValidateFunction {
@@ -81,6 +82,20 @@ describe('CycloneDX', () => {
 });
 
 describe('SPDX', () => {
+  test('has only what SPDX 2.3 has, in its form', () => {
+    const validate = new Ajv({ allErrors: true, strict: false }).compile(SPDX_SCHEMA);
+    validate(spdx);
+    expect(validate.errors).toBeNull();
+    const [first, ...others] = spdx.packages;
+    expect(validate({ ...spdx, packages: [{ ...first, primaryPackagePurpose: 'x' }, ...others] })).toBe(
+      false,
+    );
+    expect(validate({ ...spdx, files: [{ SPDXID: 'SPDXRef-x', fileName: './x', checksums: [] }] })).toBe(
+      false,
+    );
+    expect(validate({ ...spdx, more: 1 })).toBe(false);
+  });
+
   test('names the same', () => {
     expect(spdx).toMatchObject({ spdxVersion: 'SPDX-2.3', documentDescribes: ['SPDXRef-Image'] });
     expect(spdx.packages).toEqual(
@@ -152,6 +167,10 @@ describe.each([
       system: { distribution: { id: odd, version: odd }, packages: [system], node: null },
     });
     expect(JSON.stringify(document)).toContain(JSON.stringify(odd).slice(1, -1));
+    const validate =
+      'spdxVersion' in document ? new Ajv({ strict: false }).compile(SPDX_SCHEMA) : cycloneDxSchema();
+    validate(document);
+    expect(validate.errors).toBeNull();
   });
 });
 
