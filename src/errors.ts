@@ -86,6 +86,7 @@ export const ERROR_CODES = {
   SEAL_UNTRUSTED: 'refused',
   SEAL_IMAGE_MISSING: 'not-found',
   IMPORT_INVALID: 'usage',
+  BUILD_UNKNOWN: 'not-found',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

@@ -86,6 +86,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   RUN_UNFINISHED: 'The run is not over.',
   PORT_TAKEN: 'Another program listens on the host’s port that the sandbox declares.',
   GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
+  BUILD_UNKNOWN: 'How a seal was built is not known here: it was made elsewhere, or by an older sjs.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:

@@ -1,4 +1,5 @@
 import type { Platform } from './base.js';
+import type { BuildFacts } from './build-facts.js';
 import { canonicalJson } from './canonical-json.js';
 import { sha256, shortDigest, type Digest } from './digest.js';
 import type { RunPlan, SealedPlan } from './run-plan.js';
@@ -89,6 +90,8 @@ export interface IndexEntry {
   readonly usedAt?: string;
   /** A seal that was made elsewhere: when it came, and that the operator vouched for it by typing it. */
   readonly imported?: ImportedSeal;
+  /** How it was made here; absent for what was made elsewhere, or by an sjs that did not keep this. */
+  readonly build?: BuildFacts;
 }
 
 /** How a seal that was made elsewhere came in. */

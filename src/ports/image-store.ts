@@ -64,6 +64,13 @@ export interface ImageStore {
     use: (openTar: () => Readable) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T>;
+  /** Hands over an image's whole file system as one tar, without running anything of it. */
+  withRootfs<T>(
+    imageId: string,
+    owner: Owner,
+    use: (tar: Readable) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
   /** Looks through an image's file system without running anything of it. */
   scanRootfs(imageId: string, owner: Owner, signal?: AbortSignal): Promise<RootfsFindings>;
 }

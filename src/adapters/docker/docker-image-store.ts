@@ -154,6 +154,9 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       return withLayer(client, imageId, diffId, others, use, signal);
     },
 
+    withRootfs: async (imageId, owner, use, signal) =>
+      (await import('./scan-rootfs.js')).withRootfs(client, imageId, owner, use, signal),
+
     scanRootfs: async (imageId, owner, signal) =>
       (await import('./scan-rootfs.js')).scanRootfs(client, imageId, owner, signal),
   };

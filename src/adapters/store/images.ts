@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isErrno, SjsError } from '../../errors.js';
+import { isBuildFacts } from '../../model/build-facts.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
 import { FORMAT_VERSION, type IndexEntry } from '../../model/sealed-image.js';
 import type { HomeFolder } from './home-folder.js';
@@ -91,6 +92,7 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['base.manifestDigest', isDigest(base.manifestDigest)],
     ['base.version', textOrNull(base.version)],
     ['createdAt', text(value.createdAt)],
+    ['build', value.build === undefined || isBuildFacts(value.build)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
   if (wrong !== undefined) throw invalid(path, wrong);
