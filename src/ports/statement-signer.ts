@@ -1,4 +1,5 @@
 import type { Statement } from '../model/statement.js';
+import type { SigningKey } from '../model/signing-key.js';
 import type { VerifyRequest } from './signature-verifier.js';
 
 /** One question: is this statement, of this type, signed by this signer? */
@@ -13,10 +14,9 @@ export interface StatementSigner {
   /**
    * The statement, in canonical JSON (RFC 8785), as a Sigstore bundle with a DSSE envelope: the text of a file.
    * `COSIGN_FAILED` with cosign's words, `COSIGN_MISSING`, `COSIGN_UNSUPPORTED`, `COSIGN_TIMEOUT`,
-   * `COSIGN_INVALID_ANSWER`.
-   * @param keyFile path of a cosign key; its password is in COSIGN_PASSWORD
+   * `COSIGN_INVALID_ANSWER`; `USAGE` for keyless signing where nothing says who signs.
    */
-  signStatement(statement: Statement, keyFile: string, signal?: AbortSignal): Promise<string>;
+  signStatement(statement: Statement, key: SigningKey, signal?: AbortSignal): Promise<string>;
   /**
    * The statement, when it verifies.
    * @throws `STATEMENT_INVALID` for what is none, or of another type; `STATEMENT_UNVERIFIED` when the signer did not

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { createCosignStatements } from '../../src/adapters/cosign/cosign-statements.js';
 import { canonicalJson } from '../../src/model/canonical-json.js';
 import { hexOf, sha256 } from '../../src/model/digest.js';
+import { parseSigningKey } from '../../src/model/signing-key.js';
 import { STATEMENT_TYPE, type Statement } from '../../src/model/statement.js';
 import type { StatementSigner } from '../../src/ports/statement-signer.js';
 import { makeAuthority, makeCertificate, type CertificateAuthority } from '../support/certificates.js';
@@ -45,7 +46,7 @@ describeCosigns('statements', (generation) => {
     made = await makeCosignKeys(2, generation);
     [ours, theirs] = made.keys as [CosignKey, CosignKey];
     signer = createCosignStatements({ env: { PATH: generation.path }, home: made.folder });
-    signed = await signer.signStatement(statement, ours.keyFile);
+    signed = await signer.signStatement(statement, parseSigningKey(ours.keyFile));
     await Promise.all([writeFile(file('blob'), CONTENT), writeFile(file('other'), 'another content')]);
   });
   afterAll(() => made?.remove());
@@ -95,7 +96,7 @@ describeCosigns('statements', (generation) => {
   });
 
   test('a key file that is none signs nothing', async () => {
-    await expect(signer.signStatement(statement, file('blob'))).rejects.toMatchObject({
+    await expect(signer.signStatement(statement, parseSigningKey(file('blob')))).rejects.toMatchObject({
       code: 'COSIGN_FAILED',
     });
   });

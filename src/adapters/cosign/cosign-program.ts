@@ -38,8 +38,6 @@ export interface CosignProgram {
   readonly version: (signal?: AbortSignal) => Promise<string>;
   /** Does both at once: an answer of an unsupported version does not count. */
   readonly besidesVersion: <T>(ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal) => Promise<T>;
-  /** What signing needs in the environment. An empty password too must be said: without it cosign asks a terminal. */
-  readonly password: Readonly<Record<string, string>>;
 }
 
 /** Finds and runs cosign with the fixed part of its environment. */
@@ -62,7 +60,6 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
     if (failure) throw failure;
     return result;
   };
-  const password = { COSIGN_PASSWORD: options.env['COSIGN_PASSWORD'] ?? '' };
   let known: Promise<string> | undefined;
   const version = (signal?: AbortSignal): Promise<string> => {
     known ??= recallVersion(options.versions, path, () => detectVersion(run, path, signal)).catch(
@@ -89,5 +86,5 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
     return answer;
   };
 
-  return { run, version, besidesVersion, password };
+  return { run, version, besidesVersion };
 }

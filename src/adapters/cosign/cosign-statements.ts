@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { SjsError } from '../../errors.js';
 import { canonicalJson } from '../../model/canonical-json.js';
 import { hexOf, sha256 } from '../../model/digest.js';
@@ -9,39 +8,27 @@ import {
   preAuthEncoding,
   type SignedStatement,
 } from '../../model/signed-statement.js';
+import type { SigningKey } from '../../model/signing-key.js';
 import type { StatementQuestion, StatementSigner } from '../../ports/statement-signer.js';
 import { withTemporaryFiles } from '../process/temporary-files.js';
 import { cosignInvalid, explainFailedCommand, explainUnverifiedStatement } from './cosign-errors.js';
 import { createCosignProgram, type CosignOptions, type RunCosign } from './cosign-program.js';
 import { signerFlags } from './cosign-verifier.js';
 import { isThirdGeneration } from './cosign-version.js';
-import { EMPTY_TRUSTED_ROOT, withSigningConfig } from './signing-config.js';
+import { EMPTY_TRUSTED_ROOT } from './signing-config.js';
+import { keyEnvironment, keyFlags, withSigningServices } from './signing-key.js';
 import { hasOwnTrust, withTrustMaterial } from './trust-material.js';
 
-/**
- * Statements by the `cosign` program in PATH. What is signed is DSSE's encoding of the statement, as a blob: cosign 2
- * attests no statement but one that it writes itself, about one file.
- */
+/** Statements by the `cosign` program in PATH. */
 export function createCosignStatements(options: CosignOptions): StatementSigner {
-  const { run, version, password } = createCosignProgram(options);
+  const { run, version } = createCosignProgram(options);
   return {
-    async signStatement(statement, keyFile, signal) {
+    async signStatement(statement, key, signal) {
+      const env = keyEnvironment(key, options.env);
       const payload = canonicalJson(statement);
-      const blob = preAuthEncoding(payload);
-      const isThird = isThirdGeneration(await version(signal));
-      return withTemporaryFiles({ blob, bundle: '' }, async (paths) => {
-        const common = ['sign-blob', '--key', resolve(keyFile), '--yes', '--bundle', paths.bundle];
-        const result = isThird
-          ? await withSigningConfig((flags) => run([...common, ...flags, paths.blob], signal, password))
-          : await run(
-              [...common, '--new-bundle-format', '--tlog-upload=false', paths.blob],
-              signal,
-              password,
-            );
-        if (result.exitCode !== 0) throw explainFailedCommand(result, 'cosign did not sign the statement');
-        const { signature, material } = readSignature(await readFile(paths.bundle, 'utf8'), blob);
-        return formatSignedStatement(payload, signature, material);
-      });
+      const known = await version(signal);
+      const sign = key.kind === 'keyless' ? attest : signBlob;
+      return await sign(payload, key, known, (args) => run(args, signal, env));
     },
     async verifyStatement(question, signal) {
       const signed = parseSignedStatement(question.signed);
@@ -64,6 +51,48 @@ export function createCosignStatements(options: CosignOptions): StatementSigner 
     },
   };
 }
+
+type Sign = (
+  payload: string,
+  key: SigningKey,
+  version: string,
+  run: (args: readonly string[]) => ReturnType<RunCosign>,
+) => Promise<string>;
+
+const NOT_SIGNED = 'cosign did not sign the statement';
+
+/**
+ * By a key, what is signed is DSSE's encoding of the statement, as a blob: cosign 2 attests no statement but one that it
+ * writes itself, about one file.
+ */
+const signBlob: Sign = (payload, key, version, run) => {
+  const blob = preAuthEncoding(payload);
+  const format = isThirdGeneration(version) ? [] : ['--new-bundle-format'];
+  return withTemporaryFiles({ blob, bundle: '' }, async (paths) => {
+    const common = ['sign-blob', ...keyFlags(key), '--yes', '--bundle', paths.bundle, ...format];
+    const result = await withSigningServices(key, version, (flags) => run([...common, ...flags, paths.blob]));
+    if (result.exitCode !== 0) throw explainFailedCommand(result, NOT_SIGNED);
+    const { signature, material } = readSignature(await readFile(paths.bundle, 'utf8'), blob);
+    return formatSignedStatement(payload, signature, material);
+  });
+};
+
+/** Keyless, the log has to say that a statement was signed: only `attest-blob` enters it so. */
+const attest: Sign = (statement, key, version, run) => {
+  if (!isThirdGeneration(version)) {
+    throw new SjsError('COSIGN_UNSUPPORTED', 'cosign 2 cannot sign a statement without a key', {
+      next: 'install cosign 3, or sign with --key',
+    });
+  }
+  return withTemporaryFiles({ statement, bundle: '' }, async (paths) => {
+    const common = ['attest-blob', '--statement', paths.statement, '--yes', '--bundle', paths.bundle];
+    const result = await withSigningServices(key, version, (flags) => run([...common, ...flags]));
+    if (result.exitCode !== 0) throw explainFailedCommand(result, NOT_SIGNED);
+    const text = await readFile(paths.bundle, 'utf8');
+    if (canonicalJson(parseSignedStatement(text).statement) === statement) return text;
+    throw cosignInvalid('cosign signs another statement than it was given', text);
+  });
+};
 
 /** What cosign says that it signed must be what it was given. */
 function readSignature(text: string, blob: string): { signature: string; material: object } {

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createCosignStatements } from '../../../../src/adapters/cosign/cosign-statements.js';
 import { canonicalJson } from '../../../../src/model/canonical-json.js';
 import { formatSignedStatement } from '../../../../src/model/signed-statement.js';
+import { parseSigningKey } from '../../../../src/model/signing-key.js';
 import { STATEMENT_TYPE, type Statement } from '../../../../src/model/statement.js';
 import { makePublicKey } from '../../../support/fake-signature-verifier.js';
 import { cleanPrograms, makePrograms } from '../../../support/programs.js';
@@ -23,7 +24,7 @@ const question = {
 };
 
 /** A cosign of some version that does the script for everything else; `$bundle` is the file that it is to write. */
-async function makeCosign(script: string, version = 'v2.5.0') {
+async function makeCosign(script: string, version = 'v2.5.0', env: Record<string, string> = {}) {
   const path = await makePrograms({
     cosign: `case $1 in
       version) printf '%s' '${JSON.stringify({ gitVersion: version })}';;
@@ -33,7 +34,7 @@ async function makeCosign(script: string, version = 'v2.5.0') {
          ${script};;
     esac`,
   });
-  return createCosignStatements({ env: { PATH: path }, home: '/nonexistent', timeoutMs: 10_000 });
+  return createCosignStatements({ env: { ...env, PATH: path }, home: '/nonexistent', timeoutMs: 10_000 });
 }
 
 describe.each(['v2.5.0', 'v3.1.1'])('a cosign %s that is not one', (version) => {
@@ -49,7 +50,7 @@ describe.each(['v2.5.0', 'v3.1.1'])('a cosign %s that is not one', (version) => 
     ],
   ])('%s', async (_what, script) => {
     const cosign = await makeCosign(script, version);
-    await expect(cosign.signStatement(statement, 'k.key')).rejects.toMatchObject({
+    await expect(cosign.signStatement(statement, parseSigningKey('k.key'))).rejects.toMatchObject({
       code: 'COSIGN_INVALID_ANSWER',
     });
   });
@@ -66,6 +67,42 @@ describe.each(['v2.5.0', 'v3.1.1'])('a cosign %s that is not one', (version) => 
     await expect(cosign.verifyStatement(question)).rejects.toMatchObject({
       code: 'STATEMENT_UNVERIFIED',
       cause: expect.stringContaining('--check-claims=false --insecure-ignore-tlog=true'),
+    });
+  });
+});
+
+describe('without a key', () => {
+  const env = { SIGSTORE_ID_TOKEN: 'token' };
+  const keyless = parseSigningKey(undefined);
+
+  test('cosign 3 attests the statement as it is, with the token and no password', async () => {
+    const statementOf = `previous=; for word in "$@"; do
+      [ "$previous" = --statement ] && cp "$word" "$bundle.statement"; previous=$word; done`;
+    const signed = formatSignedStatement('PAYLOAD', 'c2ln', { certificate: {} });
+    const [before, after] = signed.split(Buffer.from('PAYLOAD').toString('base64'));
+    const path = '/bin:/usr/bin';
+    const cosign = await makeCosign(
+      `PATH=${path}; [ "$SIGSTORE_ID_TOKEN" = token ] && [ -z "\${COSIGN_PASSWORD+set}" ] || exit 1
+       ${statementOf}; printf '%s%s%s' '${before}' "$(base64 -w0 "$bundle.statement")" '${after}' > "$bundle"`,
+      'v3.1.1',
+      env,
+    );
+    const written = await cosign.signStatement(statement, keyless);
+    expect(JSON.parse(written)).toMatchObject({ verificationMaterial: { certificate: {} } });
+    const lying = await makeCosign(
+      `echo '${formatSignedStatement(canonicalJson({ ...statement, predicateType: 'x' }), 'c2ln', {})}' > "$bundle"`,
+      'v3.1.1',
+      env,
+    );
+    await expect(lying.signStatement(statement, keyless)).rejects.toMatchObject({
+      code: 'COSIGN_INVALID_ANSWER',
+    });
+  });
+
+  test('cosign 2 cannot', async () => {
+    const cosign = await makeCosign('true', 'v2.5.0', env);
+    await expect(cosign.signStatement(statement, keyless)).rejects.toMatchObject({
+      code: 'COSIGN_UNSUPPORTED',
     });
   });
 });
