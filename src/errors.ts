@@ -87,6 +87,9 @@ export const ERROR_CODES = {
   SEAL_IMAGE_MISSING: 'not-found',
   IMPORT_INVALID: 'usage',
   BUILD_UNKNOWN: 'not-found',
+  // statements and receipts
+  STATEMENT_INVALID: 'verification',
+  STATEMENT_UNVERIFIED: 'verification',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

@@ -88,6 +88,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
   BUILD_UNKNOWN: 'How a seal was built is not known here: it was made elsewhere, or by an older sjs.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
+  STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
+  STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:
     'It was not noted when the output of this run came, so `--since` has nothing to go by.',

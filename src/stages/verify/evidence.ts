@@ -1,4 +1,4 @@
-import { SjsError } from '../../errors.js';
+import type { SjsError } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import type { BaseSignature } from '../../model/base.js';
 import { canonicalJson } from '../../model/canonical-json.js';
