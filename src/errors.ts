@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   REGISTRY_UNAUTHORIZED: 'unreachable',
   REGISTRY_INVALID_ANSWER: 'unreachable',
   REGISTRY_DIGEST_MISMATCH: 'verification',
+  ATTESTATION_MISSING: 'verification',
   COSIGN_MISSING: 'unreachable',
   COSIGN_UNSUPPORTED: 'unreachable',
   COSIGN_TIMEOUT: 'unreachable',

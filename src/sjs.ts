@@ -7,6 +7,7 @@ import type { RunOutput } from './flows/execute-run.js';
 import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
+import { parseSigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
 import { createTools, VERSION } from './tools.js';
@@ -279,7 +280,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         verifier(),
       ]);
       const imported = await importBase(
-        { source, target, keyFile: given.signKey ?? null },
+        { source, target, key: given.signKey === undefined ? null : parseSigningKey(given.signKey) },
         { registry: registryClient, verifier: cosign, reporter },
         given.signal,
       );

@@ -43,6 +43,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   REGISTRY_UNAUTHORIZED: 'The registry wants other credentials than those in Docker’s config.',
   REGISTRY_INVALID_ANSWER: 'The registry answers what a registry does not.',
   REGISTRY_DIGEST_MISMATCH: 'The registry sent other bytes than those of the digest.',
+  ATTESTATION_MISSING: 'The image has no attestation of a required type by the signer that is trusted.',
   COSIGN_MISSING: 'There is no cosign in PATH, or one that others can change.',
   COSIGN_UNSUPPORTED: 'This cosign is not between 2.5 and 3.',
   COSIGN_TIMEOUT: 'cosign did not end in time.',

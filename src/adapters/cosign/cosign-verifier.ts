@@ -1,14 +1,22 @@
-import { resolve } from 'node:path';
+import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
 import type { Digest } from '../../model/digest.js';
 import { isLoopback } from '../../model/loopback.js';
 import { anchorIdentityPattern } from '../../model/identity-pattern.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
+import { formatSigningKey } from '../../model/signing-key.js';
 import type { SignatureVerifier, Signer, VerifyRequest } from '../../ports/signature-verifier.js';
 import { runProgram, type ProgramResult } from '../process/run-program.js';
-import { explainFailedCommand, explainFailedVerify, explainNoAnswer } from './cosign-errors.js';
-import { detectVersion, isThirdGeneration, recallVersion } from './cosign-version.js';
+import { withTemporaryFiles } from '../process/temporary-files.js';
+import {
+  explainFailedAttestation,
+  explainFailedCommand,
+  explainFailedVerify,
+  explainNoAnswer,
+} from './cosign-errors.js';
+import { detectVersion, recallVersion } from './cosign-version.js';
 import { readPayloads } from './read-payloads.js';
-import { withSigningConfig } from './signing-config.js';
+import { readStatements } from './read-statements.js';
+import { keyEnvironment, keyFlags, withSigningServices } from './signing-key.js';
 import { hasOwnTrust, withTrustMaterial } from './trust-material.js';
 
 /** What cosign takes from the machine. */
@@ -59,8 +67,6 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
     if (failure) throw failure;
     return result;
   };
-  // An empty password too must be said: without it cosign asks a terminal.
-  const password = { COSIGN_PASSWORD: options.env['COSIGN_PASSWORD'] ?? '' };
   let known: Promise<string> | undefined;
   const version = (signal?: AbortSignal): Promise<string> => {
     known ??= recallVersion(options.versions, path, () => detectVersion(run, path, signal)).catch(
@@ -88,34 +94,68 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
     return answer;
   };
 
+  /** Asks one question of a request, under the trust that it names. */
+  const ask = async (
+    request: VerifyRequest,
+    toArguments: (trust: readonly string[]) => readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ProgramResult> => {
+    const { signer } = request;
+    const key = 'publicKey' in signer ? { SJS_COSIGN_PUBLIC_KEY: signer.publicKey } : {};
+    if (!hasOwnTrust(request)) return besidesVersion((either) => run(toArguments([]), either, key), signal);
+    return withTrustMaterial(request, await version(signal), (flags, env) =>
+      run(toArguments(flags), signal, { ...key, ...env }),
+    );
+  };
+
   return {
     version,
     async verify(request, signal) {
-      const { reference, signer } = request;
-      const key = 'publicKey' in signer ? { SJS_COSIGN_PUBLIC_KEY: signer.publicKey } : {};
-      const result = hasOwnTrust(request)
-        ? await withTrustMaterial(request, await version(signal), (flags, env) =>
-            run(verifyArguments(request, flags), signal, { ...key, ...env }),
-          )
-        : await besidesVersion((either) => run(verifyArguments(request), either, key), signal);
+      const result = await ask(request, (trust) => verifyArguments(request, trust), signal);
       if (result.exitCode !== 0) throw explainFailedVerify(result, request);
-      return readPayloads(result.stdout, reference);
+      return readPayloads(result.stdout, request.reference);
     },
-    // An absolute path is a file: cosign also takes URLs, key services and variables under `--key`.
-    async sign(reference, keyFile, annotations, signal) {
+    async verifyAttestation(request, type, signal) {
+      const result = await ask(request, (trust) => attestationArguments(request, type, trust), signal);
+      if (result.exitCode !== 0) throw explainFailedAttestation(result, request, type);
+      return readStatements(result.stdout, request.reference, type);
+    },
+    async sign(reference, key, annotations, signal) {
+      const env = keyEnvironment(key, options.env);
       const annotated = Object.entries(annotations).flatMap(([name, value]) => ['-a', `${name}=${value}`]);
-      const common = ['--key', resolve(keyFile), '--yes', ...registryFlags(reference), ...annotated];
       const target = formatReference(reference);
-      const result = isThirdGeneration(await version(signal))
-        ? await withSigningConfig((flags) => run(['sign', ...common, ...flags, target], signal, password))
-        : await run(['sign', ...common, '--tlog-upload=false', target], signal, password);
+      const common = [...keyFlags(key), '--yes', ...registryFlags(reference), ...annotated];
+      const result = await withSigningServices(key, await version(signal), (flags) =>
+        run(['sign', ...common, ...flags, target], signal, env),
+      );
       if (result.exitCode !== 0) throw explainFailedCommand(result, `cosign did not sign ${target}`);
     },
-    async publicKey(keyFile, signal) {
+    async attest(reference, key, type, predicate, signal) {
+      const env = keyEnvironment(key, options.env);
+      const target = formatReference(reference);
+      const common = [...keyFlags(key), '--yes', ...registryFlags(reference)];
+      // By its address: for its own words cosign 2 writes predicates anew, and leaves out what it does not know.
+      const typed = ['--type', PREDICATE_TYPES[type]];
+      const known = await version(signal);
+      const result = await withTemporaryFiles({ 'predicate.json': JSON.stringify(predicate) }, (paths) =>
+        withSigningServices(key, known, (flags) =>
+          run(
+            ['attest', ...common, ...typed, '--predicate', paths['predicate.json'], ...flags, target],
+            signal,
+            env,
+          ),
+        ),
+      );
+      if (result.exitCode !== 0)
+        throw explainFailedCommand(result, `cosign did not attest ${type} of ${target}`);
+    },
+    async publicKey(key, signal) {
+      if (key.kind === 'keyless') return null;
+      const env = keyEnvironment(key, options.env);
       await version(signal);
-      const result = await run(['public-key', '--key', resolve(keyFile)], signal, password);
+      const result = await run(['public-key', ...keyFlags(key)], signal, env);
       if (result.exitCode !== 0 || !/^-----BEGIN PUBLIC KEY-----\n/.test(result.stdout)) {
-        throw explainFailedCommand(result, `cosign gives no public key for ${keyFile}`);
+        throw explainFailedCommand(result, `cosign gives no public key for ${formatSigningKey(key)}`);
       }
       return result.stdout;
     },
@@ -134,6 +174,26 @@ export function verifyArguments(
   return [
     'verify',
     ...signerFlags(signer),
+    '--output',
+    'json',
+    ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
+    ...trust,
+    ...registryFlags(reference),
+    formatReference(reference),
+  ];
+}
+
+/** The same of `cosign verify-attestation`, for one type. */
+export function attestationArguments(
+  { reference, signer, transparencyLog }: VerifyRequest,
+  type: AttestationType,
+  trust: readonly string[] = [],
+): readonly string[] {
+  return [
+    'verify-attestation',
+    ...signerFlags(signer),
+    '--type',
+    PREDICATE_TYPES[type],
     '--output',
     'json',
     ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
