@@ -216,7 +216,10 @@ export const POLICY_SCHEMA = {
             text('a pattern of address:port', '^[0-9.:*]{1,32}$', 'A pattern.'),
             'Where ports may be published: patterns of address:port, as 127.0.0.1:3*. Any other address than 127.0.0.1 needs an operator’s pattern.',
           ),
-          templates: { notYet: 'custom templates', description: 'Not yet.' },
+          templates: list(
+            { notYet: 'custom templates' },
+            'Custom templates. No sandbox can declare one yet, so only the empty list says something.',
+          ),
         },
         [],
         'What may be declared at all; of several layers what all allow. A list that is absent allows everything.',

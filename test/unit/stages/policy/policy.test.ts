@@ -7,6 +7,7 @@ import type { Policy } from '../../../../src/model/policy.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
 import type { SealedLabels } from '../../../../src/model/sealed-image.js';
+import { parseSandbox } from '../../../../src/stages/load/load-sandbox.js';
 import { addTrustedBase } from '../../../../src/stages/policy/add-trusted-base.js';
 import { checkFloors } from '../../../../src/stages/policy/check-floors.js';
 import {
@@ -303,7 +304,7 @@ describe('files', () => {
       /./,
     ],
     ['egress of no pattern', 'allow: { egress: ["A b"] }', 'POLICY_INVALID', /./],
-    ['custom templates', 'allow: { templates: [] }', 'NOT_YET', /./],
+    ['custom templates', 'allow: { templates: [mine] }', 'NOT_YET', /./],
     ['no YAML', 'limits: [', 'YAML_SYNTAX', /./],
   ])('%s is refused', async (_name, text, code, next) => {
     const error = (await parsePolicy(Buffer.from(`${HEAD}${text}\n`), '/p.yaml', 'operator').catch(
@@ -590,6 +591,16 @@ describe('what is explained', () => {
       '*_A & D*',
       '*_A & B_*',
     ]);
+  });
+});
+
+test('custom templates can be forbidden, and no sandbox can declare one', async () => {
+  expect((await load('allow: { templates: [] }\n')).layers[0]?.allow).toEqual({ templates: [] });
+  const yaml =
+    'apiVersion: sjs/v1\nkind: Sandbox\nmetadata: { name: a }\nspec: { language: node, source: ., entrypoint: a.js, template: mine }\n';
+  await expect(parseSandbox(Buffer.from(yaml), '/x/sandbox.yaml')).rejects.toMatchObject({
+    code: 'SANDBOX_INVALID',
+    message: expect.stringContaining('spec.template: there is no such key'),
   });
 });
 
