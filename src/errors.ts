@@ -91,6 +91,9 @@ export const ERROR_CODES = {
   SEAL_PROOF_INVALID: 'refused',
   SEAL_IMAGE_MISSING: 'not-found',
   IMPORT_INVALID: 'usage',
+  // statements and receipts
+  STATEMENT_INVALID: 'verification',
+  STATEMENT_UNVERIFIED: 'verification',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

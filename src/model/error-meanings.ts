@@ -95,6 +95,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PORT_TAKEN: 'Another program listens on the host’s port that the sandbox declares.',
   GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
+  STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
+  STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:
     'It was not noted when the output of this run came, so `--since` has nothing to go by.',
