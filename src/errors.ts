@@ -91,6 +91,7 @@ export const ERROR_CODES = {
   SEAL_PROOF_INVALID: 'refused',
   SEAL_IMAGE_MISSING: 'not-found',
   IMPORT_INVALID: 'usage',
+  BUILD_UNKNOWN: 'not-found',
   // statements and receipts
   STATEMENT_INVALID: 'verification',
   STATEMENT_UNVERIFIED: 'verification',

@@ -130,6 +130,7 @@ export function createTools(options: SjsOptions) {
       assets,
       owner,
       rootfs: remember('rootfs'),
+      sjsVersion: VERSION,
       stripped: remember('stripped'),
       lastBases: remember('last-base'),
       createId: () => randomBytes(6).toString('hex'),

@@ -94,6 +94,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   RUN_UNFINISHED: 'The run is not over.',
   PORT_TAKEN: 'Another program listens on the host’s port that the sandbox declares.',
   GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
+  BUILD_UNKNOWN: 'How a seal was built is not known here: it was made elsewhere, or by an older sjs.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
   STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
   STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',

@@ -1,4 +1,5 @@
 import type { Platform } from './base.js';
+import type { BuildFacts } from './build-facts.js';
 import { canonicalJson } from './canonical-json.js';
 import { sha256, shortDigest, type Digest } from './digest.js';
 import type { PushedSeal, SealProof } from './seal-proof.js';
@@ -94,6 +95,8 @@ export interface IndexEntry {
   readonly pushed?: readonly PushedSeal[];
   /** Signatures that were verified here, newest last. */
   readonly signatures?: readonly SealProof[];
+  /** How it was made here; absent for what was made elsewhere, or by an sjs that did not keep this. */
+  readonly build?: BuildFacts;
 }
 
 /** How a seal that was made elsewhere came in. */

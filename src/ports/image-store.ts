@@ -13,6 +13,8 @@ import type { RegistryCredentials } from './registry.js';
 export interface ImageStore {
   /** The platform the engine runs natively, in OCI's words. */
   platform(signal?: AbortSignal): Promise<Platform>;
+  /** The engine's version. */
+  version(signal?: AbortSignal): Promise<string>;
   /** What the engine says of an image, by its id, tag or `repository@digest`; null when it has none. Never pulls. */
   inspect(reference: string, signal?: AbortSignal): Promise<ImageFacts | null>;
   /** Makes the engine hold exactly this digest. Does nothing when it does already. */
@@ -70,6 +72,13 @@ export interface ImageStore {
     image: Pick<ImageFacts, 'imageId' | 'diffIds'>,
     diffId: Digest,
     use: (openTar: () => Readable) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
+  /** Hands over an image's whole file system as one tar, without running anything of it. */
+  withRootfs<T>(
+    imageId: string,
+    owner: Owner,
+    use: (tar: Readable) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T>;
   /** Looks through an image's file system without running anything of it. */

@@ -32,6 +32,13 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       throw new SjsError('ENGINE_FAILED', 'the engine does not say which platform it is');
     },
 
+    version: async (signal) => {
+      const { Version: version } = fieldsOf(
+        await call('ask for its version', CALL_MS, () => docker.version(), signal),
+      );
+      return typeof version === 'string' ? cleanWords(version) : 'unknown';
+    },
+
     inspect: async (reference, signal) => {
       const found = await call(
         'inspect an image',
@@ -160,6 +167,9 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       const others = diffIds.filter((other) => other !== diffId);
       return withLayer(client, imageId, diffId, others, use, signal);
     },
+
+    withRootfs: async (imageId, owner, use, signal) =>
+      (await import('./scan-rootfs.js')).withRootfs(client, imageId, owner, use, signal),
 
     scanRootfs: async (imageId, owner, signal) =>
       (await import('./scan-rootfs.js')).scanRootfs(client, imageId, owner, signal),

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isErrno, SjsError } from '../../errors.js';
+import { isBuildFacts } from '../../model/build-facts.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
 import { FORMAT_VERSION, type IndexEntry } from '../../model/sealed-image.js';
 import { isPushedSeal, isSealProof } from '../../model/seal-proof.js';
@@ -97,6 +98,7 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['createdAt', text(value.createdAt)],
     ['pushed', isAbsentOr(value.pushed, isPushedSeal)],
     ['signatures', isAbsentOr(value.signatures, isSealProof)],
+    ['build', value.build === undefined || isBuildFacts(value.build)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
   if (wrong !== undefined) throw invalid(path, wrong);
