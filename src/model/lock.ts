@@ -1,4 +1,5 @@
 import { isDigest, type Digest } from './digest.js';
+import { escapeUnprintable } from './sandbox.js';
 import { isIntegrity, isPackageLocation, nameAt, type ResolvedPackage } from './package-list.js';
 
 /** `sandbox.lock`: what a sandbox.yaml resolved to. An input like any other: all of it is verified anew. */
@@ -99,7 +100,7 @@ function findProblem(shape: Shape, value: unknown, path: string): string | null 
   const foreign = Object.keys(value).find((key) => !Object.hasOwn(shape, key));
   const prefix = path === '' ? '' : `${path}.`;
   if (foreign !== undefined)
-    return `has ${prefix}${JSON.stringify(foreign.slice(0, 80))}, which is not known`;
+    return `has ${prefix}${escapeUnprintable(JSON.stringify(foreign.slice(0, 80)))}, which is not known`;
   for (const [key, inner] of Object.entries(shape)) {
     if (!Object.hasOwn(value, key)) return `${prefix}${key} is missing`;
     const problem = findProblem(inner, value[key], `${prefix}${key}`);

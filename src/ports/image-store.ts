@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Platform, RootfsFindings } from '../model/base.js';
 import type { Digest } from '../model/digest.js';
-import type { DigestReference } from '../model/reference.js';
+import type { DigestReference, TagReference } from '../model/reference.js';
 import type { ImageFacts } from '../model/sealed-image.js';
 import type { Owner } from './engine.js';
 import type { RegistryCredentials } from './registry.js';
@@ -24,6 +24,16 @@ export interface ImageStore {
     onProgress: (message: string) => void,
     signal?: AbortSignal,
   ): Promise<void>;
+  /**
+   * Pushes what the engine has under this name to the registry that it names, and returns the digest of the manifest that
+   * the engine says is there now. `PUSH_FAILED` with the engine's words.
+   */
+  push(
+    target: TagReference,
+    credentials: RegistryCredentials | null,
+    onProgress: (message: string) => void,
+    signal?: AbortSignal,
+  ): Promise<Digest>;
   /**
    * Builds the context (an uncompressed tar with a `Dockerfile` at its root) with BuildKit and returns the image's id.
    * An engine that lost the context on its way asks for it a second time.

@@ -1,14 +1,14 @@
 import { addAbortSignal, type Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
-import { isDigest } from '../../model/digest.js';
+import { isDigest, type Digest } from '../../model/digest.js';
 import { formatReference, parseReference } from '../../model/reference.js';
 import { malformedFields, splitRuntimeConfig } from '../../model/runtime-config.js';
 import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { fieldsOf, textsOf } from './answer.js';
-import { readBuild, readLoad, readPull } from './build-progress.js';
+import { readBuild, readLoad, readPull, readPush } from './build-progress.js';
 import { BUILD_MS, CALL_MS, IMAGE_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { cleanWords, statusOf } from './engine-error.js';
 import { readVersions } from './probe.js';
@@ -57,6 +57,17 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         await readPull(stream, name, onProgress);
       };
       await call(`pull ${name}`, PULL_MS, pull, signal);
+    },
+
+    push: async (target, credentials, onProgress, signal) => {
+      const name = formatReference(target);
+      const push = async (abortSignal: AbortSignal): Promise<Digest> => {
+        // An engine that gets no credentials at all refuses to push.
+        const authconfig = toAuthConfig(credentials ?? {}, target.registry);
+        const stream = (await imageAt(name).push({ authconfig, abortSignal })) as Readable;
+        return readPush(stream, name, onProgress);
+      };
+      return call(`push ${name}`, PULL_MS, push, signal);
     },
 
     build: async (openContext, tag, onProgress, signal) => {

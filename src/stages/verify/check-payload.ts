@@ -43,12 +43,12 @@ function checkVersion({ annotations }: VerifiedPayload, base: ResolvedBase, name
 
 /** What was signed must be of the repository that it was found in, or of that whose mirror this is. */
 export function checkRepository(
-  payload: VerifiedPayload,
+  payload: Pick<VerifiedPayload, 'annotations' | 'dockerReference'>,
   rule: SignerRule,
   resolved: string,
   name: string,
 ): SjsError | null {
-  const signed = payload.annotations['repository'] ?? repositoryOf(payload.dockerReference);
+  const signed = signedRepositoryOf(payload);
   const isMirror =
     !matchesRepository(rule.repository, resolved) &&
     rule.mirrors.some((mirror) => matchesRepository(mirror, resolved));
@@ -63,6 +63,10 @@ export function checkRepository(
     { next: RESIGN, location: rule.location },
   );
 }
+
+/** The repository that was signed: as annotation by sjs, as reference by cosign 2; null when neither was. */
+export const signedRepositoryOf = (payload: Pick<VerifiedPayload, 'annotations' | 'dockerReference'>) =>
+  payload.annotations['repository'] ?? repositoryOf(payload.dockerReference);
 
 /** The repository of a `docker-reference`, with whatever tag or digest it carries; null when it is none. */
 function repositoryOf(dockerReference: string | null): string | null {

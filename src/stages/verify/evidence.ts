@@ -1,4 +1,4 @@
-import type { SjsError } from '../../errors.js';
+import { SjsError } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import type { BaseSignature } from '../../model/base.js';
 import { canonicalJson } from '../../model/canonical-json.js';
@@ -84,6 +84,8 @@ export interface EvidenceQuestion<Rule extends SignerRule> {
   readonly alternatives: readonly (readonly Rule[])[];
   /** What keeps a payload that verified from counting under a rule; null when nothing does. */
   readonly check: (payload: VerifiedPayload, rule: Rule) => SjsError | null;
+  /** Attestations that count when the signer made them, beside those that a rule asks for. */
+  readonly also?: readonly AttestationType[];
 }
 
 /**
@@ -92,7 +94,7 @@ export interface EvidenceQuestion<Rule extends SignerRule> {
  * @throws SjsError the most telling refusal of all rules.
  */
 export function findEvidence<Rule extends SignerRule>(
-  { reference, alternatives, check }: EvidenceQuestion<Rule>,
+  { reference, alternatives, check, also = [] }: EvidenceQuestion<Rule>,
   verifier: Questions,
   clock: Clock,
   signal?: AbortSignal,
@@ -101,19 +103,27 @@ export function findEvidence<Rule extends SignerRule>(
   const satisfyRule = async (rule: Rule): Promise<Evidence<Rule>> => {
     const [evidence] = await satisfyOne(signersOf(rule, clock), async (signer) => {
       const request = toRequest(reference, signer, rule);
+      const types = [...new Set([...rule.attestations, ...also])];
       const attesting = Promise.all(
-        rule.attestations.map(
-          async (type) => [type, await once.verifyAttestation(request, type, signal)] as const,
-        ),
+        types.map(async (type) => {
+          const asking = once.verifyAttestation(request, type, signal);
+          if (rule.attestations.includes(type)) return [[type, await asking]] as const;
+          return asking.then((found) => [[type, found]] as const, noneIfMissing);
+        }),
       );
       // That nobody signed says more than that nobody attested.
       attesting.catch(() => undefined);
       const payload = firstThatCounts(await once.verify(request, signal), (one) => check(one, rule));
-      return { rule, signer, payload, statements: new Map(await attesting) };
+      return { rule, signer, payload, statements: new Map((await attesting).flat()) };
     });
     return evidence as Evidence<Rule>;
   };
   return Promise.all(alternatives.map((rules) => satisfyOne(rules, satisfyRule)));
+}
+
+function noneIfMissing(error: unknown): readonly [] {
+  if (error instanceof SjsError && error.code === 'ATTESTATION_MISSING') return [];
+  throw error;
 }
 
 function firstThatCounts(
