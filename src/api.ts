@@ -11,6 +11,8 @@ import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { PruneResult } from './flows/prune.js';
+import type { PullResult } from './flows/pull-image.js';
+import type { PushResult } from './flows/push-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
@@ -67,6 +69,24 @@ export interface ImportBaseOptions extends Abortable {
   readonly trust?: boolean;
 }
 
+/** Where a sealed image is pushed to, and who signs it there. */
+export interface PushImageOptions extends Abortable {
+  /** `registry/path`, to which the name of the sandbox is added; default: the policy's `defaults.repository`. */
+  readonly repository?: string;
+  /** A key file, or a reference to a key as cosign takes it; `true` signs without a key. Absent: not signed. */
+  readonly sign?: string | boolean;
+}
+
+/** What a build does with what it sealed. */
+export interface PublishOptions extends PushImageOptions {
+  readonly push?: boolean;
+}
+
+/** What came of that. */
+export interface Published {
+  readonly pushed?: PushResult;
+}
+
 /** A sealed image in a listing. */
 export interface ListedImage extends IndexEntry {
   /** Whether the engine still has it under its tag. */
@@ -99,7 +119,10 @@ export interface Sjs {
   readonly init: (directory: string) => Promise<readonly string[]>;
 
   readonly plan: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
-  readonly build: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildResult>;
+  readonly build: (
+    path: string,
+    options?: Partial<LockOptions> & PublishOptions,
+  ) => Promise<BuildResult & Published>;
   /** Resolves and verifies the base and writes sandbox.lock; builds nothing. */
   readonly lock: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
 
@@ -154,6 +177,10 @@ export interface Sjs {
   ) => Promise<ImportResult>;
   /** How two sealed images differ: rights, base, program, environment, files. */
   readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
+  /** Pushes a sealed image to a registry under its tag, and signs it there. */
+  readonly pushImage: (target: string, options?: PushImageOptions) => Promise<PushResult>;
+  /** Takes in what was pushed and signed elsewhere, when the policy trusts who signed; a tag is resolved once. */
+  readonly pullImage: (reference: string, options?: Abortable) => Promise<PullResult>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */

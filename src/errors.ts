@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   REGISTRY_INVALID_ANSWER: 'unreachable',
   REGISTRY_DIGEST_MISMATCH: 'verification',
   ATTESTATION_MISSING: 'verification',
+  ATTESTATION_MISMATCH: 'verification',
   COSIGN_MISSING: 'unreachable',
   COSIGN_UNSUPPORTED: 'unreachable',
   COSIGN_TIMEOUT: 'unreachable',
@@ -80,12 +81,20 @@ export const ERROR_CODES = {
   LOCK_OUTDATED: 'usage',
   BUILD_FAILED: 'failed',
   BUILD_TIMEOUT: 'failed',
+  PUSH_FAILED: 'failed',
   // seal
   SEAL_REFUSED: 'refused',
   SEAL_MISMATCH: 'refused',
   SEAL_UNTRUSTED: 'refused',
+  SEAL_UNSIGNED: 'refused',
+  SEAL_KEY_OUT_OF_DATE: 'refused',
+  SEAL_PROOF_INVALID: 'refused',
   SEAL_IMAGE_MISSING: 'not-found',
   IMPORT_INVALID: 'usage',
+  BUILD_UNKNOWN: 'not-found',
+  // statements and receipts
+  STATEMENT_INVALID: 'verification',
+  STATEMENT_UNVERIFIED: 'verification',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

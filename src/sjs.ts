@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { RunOptions, Sjs, SjsOptions } from './api.js';
+import type { Published, PublishOptions, RunOptions, Sjs, SjsOptions } from './api.js';
 import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
-import { parseSigningKey } from './model/signing-key.js';
+import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
 import { createTools, VERSION } from './tools.js';
@@ -28,6 +28,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     buildTools,
     runTools,
     verifyTools,
+    pushTools,
     manageTools,
     recover,
     recoverBuilds,
@@ -64,6 +65,14 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     const request = { args, env: {}, secrets, limits: isAdHoc ? {} : limits };
     return { target: seal, request, isSealedNow: true };
   };
+
+  const pushImage: Sjs['pushImage'] = async (target, given = {}) => {
+    const [tools, { pushImage: push }] = await Promise.all([pushTools(), import('./flows/push-image.js')]);
+    const options = { repository: given.repository ?? null, key: signingKeyOf(given.sign) };
+    return push(target, options, tools, given.signal);
+  };
+  const publish = async (tag: string, given: PublishOptions): Promise<Published> =>
+    given.push ? { pushed: await pushImage(tag, given) } : {};
 
   return {
     version: VERSION,
@@ -103,7 +112,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const recovering = Promise.all([quietly(recover(given.signal)), quietly(recoverBuilds(given.signal))]);
       const result = await buildSandbox(loaded, lockOptions(given), tools, given.signal);
       await recovering;
-      return result;
+      return { ...result, ...(await publish(result.tag, given)) };
     },
     async lock(path, given = {}) {
       const [loaded, tools, { describePlan }, { writeLock }] = await Promise.all([
@@ -248,6 +257,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       ]);
       return verifySealedImage(target, tools, given.signal);
     },
+    pushImage,
+    async pullImage(reference, given = {}) {
+      const [build, { pullImage }] = await Promise.all([buildTools(), import('./flows/pull-image.js')]);
+      const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
+      return pullImage(reference, tools, given.signal);
+    },
     async removeImage(target) {
       const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);
       const entry = await findEntry(target, tools);
@@ -319,6 +334,10 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
   };
 }
+
+/** `true` signs without a key; null is for what is not signed. */
+const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
+  given === undefined || given === false ? null : parseSigningKey(given === true ? undefined : given);
 
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 

@@ -130,6 +130,7 @@ export function createTools(options: SjsOptions) {
       assets,
       owner,
       rootfs: remember('rootfs'),
+      sjsVersion: VERSION,
       stripped: remember('stripped'),
       lastBases: remember('last-base'),
       createId: () => randomBytes(6).toString('hex'),
@@ -164,6 +165,10 @@ export function createTools(options: SjsOptions) {
     };
   };
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
+  const pushTools = async () => ({
+    ...(await verifyTools()),
+    describe: (await import('./flows/describe-seal.js')).describeSeal,
+  });
   /** Finishes what dead processes left. */
   const recover = async (signal?: AbortSignal, patienceMs?: number): Promise<void> => {
     const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
@@ -219,6 +224,7 @@ export function createTools(options: SjsOptions) {
     buildTools,
     runTools,
     verifyTools,
+    pushTools,
     manageTools,
     recover,
     recoverBuilds,

@@ -135,6 +135,16 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'take in what sjs export wrote, to replay it here',
     load: async () => (await import('./verbs/import.js')).importVerb,
   },
+  push: {
+    group: 'Sealed images',
+    summary: 'push a sealed image to a registry, and sign it there',
+    load: async () => (await import('./verbs/push.js')).pushVerb,
+  },
+  pull: {
+    group: 'Sealed images',
+    summary: 'take in a sealed image that somebody signed whom the policy trusts',
+    load: async () => (await import('./verbs/pull.js')).pullVerb,
+  },
   verify: {
     group: 'Sealed images',
     summary: 'check a sealed image from its base to its seal',

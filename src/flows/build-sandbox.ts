@@ -2,13 +2,16 @@ import { SjsError } from '../errors.js';
 import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
+import type { BuildFacts } from '../model/build-facts.js';
+import { sha256 } from '../model/digest.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
 import { needsGateway } from '../model/network.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
-import { writeLock, type LockChange } from '../stages/lock/lock-file.js';
+import { readGit } from '../stages/collect/read-git.js';
+import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
@@ -23,6 +26,7 @@ export interface BuildTools extends PrepareTools {
   readonly gatewaySource: () => Promise<GatewaySource>;
   /** What was found in the file systems of bases, by manifest. */
   readonly rootfs: Memory;
+  readonly sjsVersion: string;
 }
 
 /** What a build made, or found made. */
@@ -61,16 +65,18 @@ export async function buildSandbox(
   tools: BuildTools,
   signal?: AbortSignal,
 ): Promise<BuildResult> {
+  const startedAt = timeOf(tools);
   const prepared = await prepareBuild(loaded, options, tools, signal);
   if (needsGateway(loaded.sandbox.network)) {
     const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy);
     await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
   }
   const known = await findSealed(prepared, tools, signal);
-  const building = formatBuildingTag(await tools.owner(), tools.createId());
+  const invocationId = tools.createId();
+  const building = formatBuildingTag(await tools.owner(), invocationId);
   let entry: IndexEntry;
   try {
-    entry = known ?? (await buildAndSeal(prepared, building, tools, signal));
+    entry = known ?? (await buildAndSeal(prepared, { building, invocationId, startedAt }, tools, signal));
     if (prepared.lockChanges.length > 0) {
       await writeLock(loaded.directory, prepared.lock);
       tools.reporter.step('lock', describeChanges(prepared.lockChanges));
@@ -129,9 +135,15 @@ async function findSealed(
   return checkSeal(image, entry).entry;
 }
 
+/** One build as it begins. */
+interface Invocation extends Pick<BuildFacts, 'invocationId' | 'startedAt'> {
+  /** The tag that its image has until it is sealed. */
+  readonly building: string;
+}
+
 async function buildAndSeal(
   prepared: PreparedBuild,
-  building: string,
+  invocation: Invocation,
   tools: BuildTools,
   signal?: AbortSignal,
 ): Promise<IndexEntry> {
@@ -148,11 +160,12 @@ async function buildAndSeal(
   );
   const baseImage = await fetchBase(base, environment);
   checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
-  const image = await buildImage(context, building, environment);
+  const image = await buildImage(context, invocation.building, environment);
   checkBuiltImage(image, base, rendered.expectedConfig);
   const seal = computeSeal(image);
   tools.reporter.step('seal', seal);
   const { name, version } = loaded.sandbox;
+  const build = await describeBuild(prepared, invocation, tools, signal);
   const entry: IndexEntry = {
     formatVersion: FORMAT_VERSION,
     seal,
@@ -162,12 +175,43 @@ async function buildAndSeal(
     imageId: image.imageId,
     inputs,
     base: baseOf(base),
-    createdAt: new Date(tools.clock.now()).toISOString(),
+    createdAt: build.finishedAt,
+    build,
   };
   checkSeal(image, entry);
   await refuseTaken(entry, tools.store);
   await tools.store.saveImage(entry);
   return entry;
+}
+
+const timeOf = ({ clock }: BuildTools): string => new Date(clock.now()).toISOString();
+
+/** What provenance will say of this build, whenever somebody asks for it. */
+async function describeBuild(
+  { loaded, base, context, lock, policy }: PreparedBuild,
+  { invocationId, startedAt }: Invocation,
+  tools: BuildTools,
+  signal?: AbortSignal,
+): Promise<BuildFacts> {
+  const isFile = !loaded.isAdHoc;
+  const [engine, cosign, git] = await Promise.all([
+    tools.images.version(signal),
+    tools.verifier.version(signal),
+    isFile ? readGit(loaded.directory) : null,
+  ]);
+  return {
+    invocationId,
+    startedAt,
+    finishedAt: timeOf(tools),
+    sandboxDigest: isFile ? loaded.digest : null,
+    lockDigest: isFile ? sha256(formatLock(lock)) : null,
+    contextDigest: context.digest,
+    templateDigest: lock.template.digest,
+    policyDigest: policy.digest,
+    baseSigner: base.signature.signer,
+    git,
+    versions: { sjs: tools.sjsVersion, engine, cosign },
+  };
 }
 
 /**

@@ -8,11 +8,12 @@ import type { RecordStore } from '../ports/record-store.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 
 /** What a target's form says it is (SPEC §7): never what happens to exist. */
-export type TargetForm = 'stdin' | 'path' | 'tag' | 'seal' | 'name';
+export type TargetForm = 'stdin' | 'path' | 'image' | 'tag' | 'seal' | 'name';
 
 /** The form of a target given on the command line. */
 export function targetForm(target: string): TargetForm {
   if (target === '-') return 'stdin';
+  if (/.@sha256:[0-9a-f]{64}$/.test(target)) return 'image';
   if (target.startsWith('sjs/')) return 'tag';
   if (
     target.includes('/') ||
@@ -24,7 +25,7 @@ export function targetForm(target: string): TargetForm {
   return target.includes(':') ? 'tag' : 'name';
 }
 
-/** Whether a target is a tag, a seal or a name: what is sealed already. */
+/** Whether a target is a tag, a seal, a name or an image in a registry: what is sealed already. */
 export const isSealedTarget = (target: string): boolean => !['stdin', 'path'].includes(targetForm(target));
 
 /** Rights that a run may ask for on a path or on code alone. */
@@ -60,7 +61,7 @@ export interface TargetTools {
 }
 
 /**
- * The index entry a tag, seal (at least seven digits) or name means; a name means the newest seal built under it.
+ * The index entry a tag, seal (at least seven digits), name or image in a registry (by its digest there) means; a name means the newest seal built under it.
  * @throws SjsError `TARGET_NOT_FOUND`, `TARGET_AMBIGUOUS` with the candidates; `SEAL_UNTRUSTED` for an image that
  * claims to be sealed but was not sealed here; `USAGE` for paths and stdin.
  */
@@ -95,6 +96,11 @@ export async function findEntry(
     );
   }
   if (form === 'tag') await refuseForeign(target, tools.images, signal);
+  if (form === 'image') {
+    throw new SjsError('TARGET_NOT_FOUND', `${target} was not pulled`, {
+      next: `nothing is pulled by a run: sjs pull ${target}`,
+    });
+  }
   throw new SjsError('TARGET_NOT_FOUND', `there is no sealed image ${target}`, {
     next: isUlid(target.toUpperCase())
       ? `that is the id of a run: sjs replay ${target}`
@@ -135,11 +141,14 @@ function meantTag(target: string, entries: readonly IndexEntry[]): string | unde
 const builtAt = ({ createdAt, usedAt }: IndexEntry): string => usedAt ?? createdAt;
 
 function matches(entry: IndexEntry, target: string, form: TargetForm): boolean {
+  if (form === 'image') {
+    return entry.pushed?.some(({ repository, digest }) => `${repository}@${digest}` === target) ?? false;
+  }
   if (form === 'tag') return entry.tag === target || entry.tag === `sjs/${target}`;
   // A name means what was built here (SPEC §7): nobody else's seal comes in between.
   if (form === 'name') return entry.name === target && !entry.imported;
   return isDigest(target)
-    ? entry.seal === target
+    ? entry.seal === target || (entry.pushed?.some(({ digest }) => digest === target) ?? false)
     : entry.seal.startsWith(target.startsWith('sha256:') ? target : `sha256:${target}`);
 }
 

@@ -2,7 +2,6 @@ import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import { isFinished, type ReplayVerdict, type RunRecord } from '../model/record.js';
 import type { RunRequest } from '../model/run-plan.js';
-import { signedDigestOf } from '../model/sealed-image.js';
 import type { RunSignals } from '../ports/engine.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
@@ -10,6 +9,7 @@ import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { executeRun, type RunOutput } from './execute-run.js';
 import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
+import { checkTrust } from './trust-seal.js';
 import { requireControls, withPortWarning, type RunTools } from './run-sandbox.js';
 
 /** A replay: both records and the verdict. */
@@ -50,7 +50,7 @@ export async function replayRun(
     tools.engine.probe(signals.abort),
     tools.seccompProfile(),
   ]);
-  checkSealedPlan(policy, sealed.labels, signedDigestOf(sealed.entry));
+  checkSealedPlan(policy, sealed.labels, await checkTrust(sealed.entry, policy, tools));
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);

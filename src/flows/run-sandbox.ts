@@ -2,7 +2,6 @@ import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
 import type { RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
-import { signedDigestOf } from '../model/sealed-image.js';
 import type { EngineFacts, RunSignals } from '../ports/engine.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
@@ -10,6 +9,7 @@ import { checkHostAddresses, checkSealedPlan } from '../stages/policy/check-sand
 import { executeRun, type ExecuteTools, type RunOutput } from './execute-run.js';
 import { findGateway, type GatewayTools } from './find-gateway.js';
 import { findSealedImage } from './find-target.js';
+import { checkTrust } from './trust-seal.js';
 
 /** What a run needs of the world. */
 export interface RunTools extends GatewayTools, ExecuteTools {
@@ -44,7 +44,7 @@ export async function runSandbox(
   const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  checkSealedPlan(policy, sealed.labels, signedDigestOf(sealed.entry));
+  checkSealedPlan(policy, sealed.labels, await checkTrust(sealed.entry, policy, tools));
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {

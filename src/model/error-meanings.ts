@@ -44,6 +44,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   REGISTRY_INVALID_ANSWER: 'The registry answers what a registry does not.',
   REGISTRY_DIGEST_MISMATCH: 'The registry sent other bytes than those of the digest.',
   ATTESTATION_MISSING: 'The image has no attestation of a required type by the signer that is trusted.',
+  ATTESTATION_MISMATCH:
+    'What is attested of the image, or was, is not what is there: another seal, base or package.',
   COSIGN_MISSING: 'There is no cosign in PATH, or one that others can change.',
   COSIGN_UNSUPPORTED: 'This cosign is not between 2.5 and 3.',
   COSIGN_TIMEOUT: 'cosign did not end in time.',
@@ -71,10 +73,16 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   LOCK_OUTDATED: 'With `--frozen`: sandbox.lock would change.',
   BUILD_FAILED: 'The engine did not build the image.',
   BUILD_TIMEOUT: 'The engine did not build the image in time.',
+  PUSH_FAILED: 'The engine could not push the image, or the registry then has another one.',
   SEAL_REFUSED:
     'The image cannot be sealed or run: its labels, config or file system are not as a seal wants them.',
   SEAL_MISMATCH: 'The image under the tag is not the one that was sealed.',
-  SEAL_UNTRUSTED: 'The image claims a seal that was not made here.',
+  SEAL_UNTRUSTED:
+    'The seal was not made here, and nobody vouches for it: no signature by a signer that the policy trusts, and no operator.',
+  SEAL_UNSIGNED: 'Nobody signed the image or its statement, and the policy asks for a signature.',
+  SEAL_KEY_OUT_OF_DATE: 'The key that signed the image is not valid at this time.',
+  SEAL_PROOF_INVALID:
+    'The proof that the signature of a seal was verified was changed, or was not made in this SJS_HOME.',
   SEAL_IMAGE_MISSING: 'The engine no longer has the image of the seal.',
   TARGET_NOT_FOUND: 'There is no such sealed image.',
   TARGET_AMBIGUOUS: 'The target means several sealed images; all are listed.',
@@ -86,7 +94,10 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   RUN_UNFINISHED: 'The run is not over.',
   PORT_TAKEN: 'Another program listens on the host’s port that the sandbox declares.',
   GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
+  BUILD_UNKNOWN: 'How a seal was built is not known here: it was made elsewhere, or by an older sjs.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
+  STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
+  STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:
     'It was not noted when the output of this run came, so `--since` has nothing to go by.',

@@ -150,7 +150,7 @@ export interface RunRecord {
   /** The run this one replays. */
   readonly replayOf: string | null;
   /** The seal was made elsewhere, and trusted so; absent for one that was made here. */
-  readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' };
+  readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' | 'signature' };
   /** The run itself was elsewhere: when its record came. What it says is somebody's word, which no seal covers. */
   readonly imported?: { readonly at: string };
   /** Why a run was refused or could not be finished; null otherwise. */

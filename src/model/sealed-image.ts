@@ -1,6 +1,8 @@
 import type { Platform } from './base.js';
+import type { BuildFacts } from './build-facts.js';
 import { canonicalJson } from './canonical-json.js';
 import { sha256, shortDigest, type Digest } from './digest.js';
+import type { PushedSeal, SealProof } from './seal-proof.js';
 import type { RunPlan, SealedPlan } from './run-plan.js';
 import type { RuntimeConfig } from './runtime-config.js';
 
@@ -87,15 +89,22 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
-  /** A seal that was made elsewhere: when it came, and that the operator vouched for it by typing it. */
+  /** A seal that was made elsewhere: when it came, and who vouched for it. */
   readonly imported?: ImportedSeal;
+  /** Where it lies in registries, newest last. */
+  readonly pushed?: readonly PushedSeal[];
+  /** Signatures that were verified here, newest last. */
+  readonly signatures?: readonly SealProof[];
+  /** How it was made here; absent for what was made elsewhere, or by an sjs that did not keep this. */
+  readonly build?: BuildFacts;
 }
 
 /** How a seal that was made elsewhere came in. */
 export interface ImportedSeal {
   /** RFC 3339. */
   readonly at: string;
-  readonly trustedBy: 'hand';
+  /** The operator who typed the seal, or a signature that the policy trusts: the newest of `signatures` shows it. */
+  readonly trustedBy: 'hand' | 'signature';
   /**
    * Whether the base's signature was verified here. Absent: `base.image` and `base.digest` of the entry are what an export
    * said, and no seal covers them.

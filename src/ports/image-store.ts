@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Platform, RootfsFindings } from '../model/base.js';
 import type { Digest } from '../model/digest.js';
-import type { DigestReference } from '../model/reference.js';
+import type { DigestReference, TagReference } from '../model/reference.js';
 import type { ImageFacts } from '../model/sealed-image.js';
 import type { Owner } from './engine.js';
 import type { RegistryCredentials } from './registry.js';
@@ -13,6 +13,8 @@ import type { RegistryCredentials } from './registry.js';
 export interface ImageStore {
   /** The platform the engine runs natively, in OCI's words. */
   platform(signal?: AbortSignal): Promise<Platform>;
+  /** The engine's version. */
+  version(signal?: AbortSignal): Promise<string>;
   /** What the engine says of an image, by its id, tag or `repository@digest`; null when it has none. Never pulls. */
   inspect(reference: string, signal?: AbortSignal): Promise<ImageFacts | null>;
   /** Makes the engine hold exactly this digest. Does nothing when it does already. */
@@ -22,6 +24,16 @@ export interface ImageStore {
     onProgress: (message: string) => void,
     signal?: AbortSignal,
   ): Promise<void>;
+  /**
+   * Pushes what the engine has under this name to the registry that it names, and returns the digest of the manifest that
+   * the engine says is there now. `PUSH_FAILED` with the engine's words.
+   */
+  push(
+    target: TagReference,
+    credentials: RegistryCredentials | null,
+    onProgress: (message: string) => void,
+    signal?: AbortSignal,
+  ): Promise<Digest>;
   /**
    * Builds the context (an uncompressed tar with a `Dockerfile` at its root) with BuildKit and returns the image's id.
    * An engine that lost the context on its way asks for it a second time.
@@ -60,6 +72,13 @@ export interface ImageStore {
     image: Pick<ImageFacts, 'imageId' | 'diffIds'>,
     diffId: Digest,
     use: (openTar: () => Readable) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
+  /** Hands over an image's whole file system as one tar, without running anything of it. */
+  withRootfs<T>(
+    imageId: string,
+    owner: Owner,
+    use: (tar: Readable) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T>;
   /** Looks through an image's file system without running anything of it. */

@@ -115,6 +115,18 @@ export function explainFailedVerify(result: ProgramResult, { reference, signer }
   return error('BASE_UNVERIFIED', `cosign refuses ${name} (exit ${result.exitCode})`, 'see what cosign says');
 }
 
+/** What a failed `cosign verify-blob-attestation` means: refused, for a reason that only its words tell. */
+export function explainUnverifiedStatement(
+  result: ProgramResult,
+  { signer }: Pick<VerifyRequest, 'signer'>,
+): SjsError {
+  const whom = 'publicKey' in signer ? 'the trusted key' : 'the trusted identity';
+  return new SjsError('STATEMENT_UNVERIFIED', `the statement is not signed by ${whom}, or was changed`, {
+    cause: `cosign: ${lastWords(result.stderr)}`,
+    next: 'give the public key of whoever signed it, or ask them for it anew',
+  });
+}
+
 /**
  * What a failed `cosign verify-attestation` means: none of this type, none by this signer, or what keeps any answer from
  * coming, which is told as for a signature.
@@ -138,7 +150,7 @@ export function explainFailedAttestation(
   });
 }
 
-/** What a failed `cosign sign`, `attest` or `public-key` means. */
+/** What a failed `cosign sign`, `sign-blob`, `attest` or `public-key` means. */
 export function explainFailedCommand(result: ProgramResult, message: string): SjsError {
   const words = lastWords(result.stderr);
   const next = /decrypt/.test(words)

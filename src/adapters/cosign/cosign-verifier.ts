@@ -1,98 +1,21 @@
 import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
-import type { Digest } from '../../model/digest.js';
 import { isLoopback } from '../../model/loopback.js';
 import { anchorIdentityPattern } from '../../model/identity-pattern.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
 import { formatSigningKey } from '../../model/signing-key.js';
 import type { SignatureVerifier, Signer, VerifyRequest } from '../../ports/signature-verifier.js';
-import { runProgram, type ProgramResult } from '../process/run-program.js';
+import type { ProgramResult } from '../process/run-program.js';
 import { withTemporaryFiles } from '../process/temporary-files.js';
-import {
-  explainFailedAttestation,
-  explainFailedCommand,
-  explainFailedVerify,
-  explainNoAnswer,
-} from './cosign-errors.js';
-import { detectVersion, recallVersion } from './cosign-version.js';
+import { explainFailedAttestation, explainFailedCommand, explainFailedVerify } from './cosign-errors.js';
+import { createCosignProgram, type CosignOptions } from './cosign-program.js';
 import { readPayloads } from './read-payloads.js';
 import { readStatements } from './read-statements.js';
 import { keyEnvironment, keyFlags, withSigningServices } from './signing-key.js';
 import { hasOwnTrust, withTrustMaterial } from './trust-material.js';
 
-/** What cosign takes from the machine. */
-export interface CosignOptions {
-  /** The operator's environment: `PATH`, `DOCKER_CONFIG`, `COSIGN_PASSWORD`; nothing else of it reaches cosign. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** The user's home folder: Docker's credentials and cosign's trust root lie there. */
-  readonly home: string;
-  /** Milliseconds one call may take; default 30 s. */
-  readonly timeoutMs?: number;
-  /** Keeps the version of a program that is still the same file: finding it takes longer than to verify. */
-  readonly versions?: VersionMemory;
-}
-
-/** Versions by what identifies a file. Never fails. */
-export interface VersionMemory {
-  get(identity: Digest): Promise<string | null>;
-  set(identity: Digest, version: string): Promise<void>;
-}
-
-/** Runs cosign with the fixed part of its environment and the given rest. */
-export type RunCosign = (
-  args: readonly string[],
-  signal?: AbortSignal,
-  env?: Readonly<Record<string, string>>,
-) => Promise<ProgramResult>;
-
-/** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
-const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
-
 /** Signatures by the `cosign` program in PATH, versions 2.5 to 3. Nothing is started before the first call. */
 export function createCosignVerifier(options: CosignOptions): SignatureVerifier {
-  const passedOn = Object.fromEntries(
-    PASSED_ON.flatMap((name) => (options.env[name] ? [[name, options.env[name]]] : [])),
-  );
-  const timeoutMs = options.timeoutMs ?? 30_000;
-  const path = options.env['PATH'] ?? '';
-  const run: RunCosign = async (args, signal, env = {}) => {
-    const result = await runProgram({
-      program: 'cosign',
-      args,
-      path,
-      env: { ...passedOn, HOME: options.home, ...env },
-      timeoutMs,
-      signal,
-    });
-    const failure = explainNoAnswer(result, timeoutMs);
-    if (failure) throw failure;
-    return result;
-  };
-  let known: Promise<string> | undefined;
-  const version = (signal?: AbortSignal): Promise<string> => {
-    known ??= recallVersion(options.versions, path, () => detectVersion(run, path, signal)).catch(
-      (error: unknown) => {
-        known = undefined;
-        throw error;
-      },
-    );
-    return known;
-  };
-  /** Does both at once: an answer of an unsupported version does not count. */
-  const besidesVersion = async <T>(
-    ask: (signal: AbortSignal) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> => {
-    const stop = new AbortController();
-    const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-    const [, answer] = await Promise.all([
-      version(signal).catch((error: unknown) => {
-        stop.abort(error);
-        throw error;
-      }),
-      ask(either),
-    ]);
-    return answer;
-  };
+  const { run, version, besidesVersion } = createCosignProgram(options);
 
   /** Asks one question of a request, under the trust that it names. */
   const ask = async (
@@ -204,7 +127,7 @@ export function attestationArguments(
 }
 
 /** Issuer and identity always go together: cosign takes an absent one for "any" in places (ATTACKS B06). */
-function signerFlags(signer: Signer): readonly string[] {
+export function signerFlags(signer: Signer): readonly string[] {
   if ('publicKey' in signer) return ['--key', 'env://SJS_COSIGN_PUBLIC_KEY'];
   const { issuer, identity, identityPattern, caRoots } = signer;
   return [

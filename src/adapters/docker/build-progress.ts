@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
-import { isDigest } from '../../model/digest.js';
+import { isDigest, type Digest } from '../../model/digest.js';
 import { fieldsOf, textOf } from './answer.js';
 import { cleanWords } from './engine-error.js';
 
@@ -44,6 +44,32 @@ export async function readPull(
   });
 }
 
+/**
+ * Reads a push's answer to its end; the digest that the engine says the registry has.
+ * @throws SjsError `PUSH_FAILED` with the engine's words.
+ */
+export async function readPush(
+  stream: Readable,
+  name: string,
+  onProgress: (message: string) => void,
+): Promise<Digest> {
+  let pushed: unknown;
+  // A layer that is on its way says so many times a second.
+  const said = new Map<string | null, string>();
+  await readMessages(stream, 'PUSH_FAILED', `pushing ${name}`, (message) => {
+    const [layer, status] = [textOf(message['id']), textOf(message['status'])];
+    const aux = fieldsOf(message['aux']);
+    if (aux['Digest'] !== undefined) pushed = aux['Digest'];
+    if (status === null || said.get(layer) === status) return;
+    said.set(layer, status);
+    onProgress([layer, status].filter(Boolean).join(': '));
+  });
+  if (isDigest(pushed)) return pushed;
+  throw new SjsError('PUSH_FAILED', `pushing ${name} ended without a digest`, {
+    next: 'push again; if it stays so, docker push says what the engine lacks',
+  });
+}
+
 /** Reads the answer to a load to its end. `ENGINE_FAILED` for an error in it, and for one that breaks off. */
 export async function readLoad(stream: Readable): Promise<void> {
   await readMessages(stream, 'ENGINE_FAILED', 'loading the image', () => undefined);
@@ -51,7 +77,7 @@ export async function readLoad(stream: Readable): Promise<void> {
 
 async function readMessages(
   stream: Readable,
-  code: 'BUILD_FAILED' | 'ENGINE_FAILED',
+  code: 'BUILD_FAILED' | 'ENGINE_FAILED' | 'PUSH_FAILED',
   what: string,
   onMessage: (message: ProgressMessage) => void,
 ): Promise<void> {

@@ -1,14 +1,14 @@
 import { addAbortSignal, type Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
-import { isDigest } from '../../model/digest.js';
+import { isDigest, type Digest } from '../../model/digest.js';
 import { formatReference, parseReference } from '../../model/reference.js';
 import { malformedFields, splitRuntimeConfig } from '../../model/runtime-config.js';
 import type { ImageFacts } from '../../model/sealed-image.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
 import { fieldsOf, textsOf } from './answer.js';
-import { readBuild, readLoad, readPull } from './build-progress.js';
+import { readBuild, readLoad, readPull, readPush } from './build-progress.js';
 import { BUILD_MS, CALL_MS, IMAGE_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { cleanWords, statusOf } from './engine-error.js';
 
@@ -32,6 +32,13 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       throw new SjsError('ENGINE_FAILED', 'the engine does not say which platform it is');
     },
 
+    version: async (signal) => {
+      const { Version: version } = fieldsOf(
+        await call('ask for its version', CALL_MS, () => docker.version(), signal),
+      );
+      return typeof version === 'string' ? cleanWords(version) : 'unknown';
+    },
+
     inspect: async (reference, signal) => {
       const found = await call(
         'inspect an image',
@@ -53,6 +60,17 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         await readPull(stream, name, onProgress);
       };
       await call(`pull ${name}`, PULL_MS, pull, signal);
+    },
+
+    push: async (target, credentials, onProgress, signal) => {
+      const name = formatReference(target);
+      const push = async (abortSignal: AbortSignal): Promise<Digest> => {
+        // An engine that gets no credentials at all refuses to push.
+        const authconfig = toAuthConfig(credentials ?? {}, target.registry);
+        const stream = (await imageAt(name).push({ authconfig, abortSignal })) as Readable;
+        return readPush(stream, name, onProgress);
+      };
+      return call(`push ${name}`, PULL_MS, push, signal);
     },
 
     build: async (openContext, tag, onProgress, signal) => {
@@ -149,6 +167,9 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       const others = diffIds.filter((other) => other !== diffId);
       return withLayer(client, imageId, diffId, others, use, signal);
     },
+
+    withRootfs: async (imageId, owner, use, signal) =>
+      (await import('./scan-rootfs.js')).withRootfs(client, imageId, owner, use, signal),
 
     scanRootfs: async (imageId, owner, signal) =>
       (await import('./scan-rootfs.js')).scanRootfs(client, imageId, owner, signal),

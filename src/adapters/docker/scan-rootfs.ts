@@ -8,15 +8,16 @@ import { ownerLabels } from './owner-labels.js';
 const EXPORT_MS = 5 * 60_000;
 
 /**
- * Looks through an image's file system by exporting a container that is never started: nothing of the image runs. It
+ * Hands over an image's file system by exporting a container that is never started: nothing of the image runs. It
  * carries the owner's labels, so that recovery removes it when this process is killed.
  */
-export async function scanRootfs(
+export async function withRootfs<T>(
   { docker, call }: DockerClient,
   imageId: string,
   owner: Owner,
+  use: (tar: Readable) => Promise<T>,
   signal?: AbortSignal,
-): Promise<RootfsFindings> {
+): Promise<T> {
   const container = await call(
     'create a container to look into',
     SLOW_CALL_MS,
@@ -33,12 +34,20 @@ export async function scanRootfs(
   );
   try {
     const read = async (abortSignal: AbortSignal) =>
-      readFindings((await container.export({ abortSignal })) as Readable);
+      use((await container.export({ abortSignal })) as Readable);
     return await call('export the base', EXPORT_MS, read, signal);
   } finally {
     await call('remove a container', SLOW_CALL_MS, () => container.remove({ force: true, v: true }));
   }
 }
+
+/** Looks through an image's file system. */
+export const scanRootfs = (
+  client: DockerClient,
+  imageId: string,
+  owner: Owner,
+  signal?: AbortSignal,
+): Promise<RootfsFindings> => withRootfs(client, imageId, owner, readFindings, signal);
 
 /** Folders the runtime mounts over, and those sjs puts its layer into: a link there would lead elsewhere. */
 const MUST_BE_PLAIN = new Set(['dev', 'proc', 'sys', 'tmp', 'app', 'in', 'out', '.sjs']);

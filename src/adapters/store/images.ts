@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isErrno, SjsError } from '../../errors.js';
+import { isBuildFacts } from '../../model/build-facts.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
 import { FORMAT_VERSION, type IndexEntry } from '../../model/sealed-image.js';
+import { isPushedSeal, isSealProof } from '../../model/seal-proof.js';
 import type { HomeFolder } from './home-folder.js';
 import { checkFormat, parseObject } from './record-shape.js';
 import { invalidFile } from './store-error.js';
@@ -75,6 +77,9 @@ const isTag = (value: unknown): boolean =>
   typeof value === 'string' && /^sjs\/[a-z0-9-]{1,63}:[\w.-]{1,128}$/.test(value);
 const textOrNull = (value: unknown): boolean => value === null || text(value);
 
+const isAbsentOr = (value: unknown, is: (one: unknown) => boolean): boolean =>
+  value === undefined || (Array.isArray(value) && value.every(is));
+
 function parseEntry(content: string, path: string): IndexEntry {
   const value = parseObject(content, path);
   checkFormat(value, FORMAT_VERSION, path);
@@ -91,6 +96,9 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['base.manifestDigest', isDigest(base.manifestDigest)],
     ['base.version', textOrNull(base.version)],
     ['createdAt', text(value.createdAt)],
+    ['pushed', isAbsentOr(value.pushed, isPushedSeal)],
+    ['signatures', isAbsentOr(value.signatures, isSealProof)],
+    ['build', value.build === undefined || isBuildFacts(value.build)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
   if (wrong !== undefined) throw invalid(path, wrong);

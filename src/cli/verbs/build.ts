@@ -2,6 +2,8 @@ import { cleanLine } from '../terminal.js';
 import { SjsError } from '../../index.js';
 import { errorDocument, formatError, toSjsError } from '../error-report.js';
 import { exitCodeOf } from '../exit-codes.js';
+import { PUBLISH_OPTIONS, readPublishing } from '../publish.js';
+import { notePush } from './push.js';
 import type { CliContext, OptionSpec, Verb, VerbInput } from '../verb.js';
 
 /** How build, lock and plan treat sandbox.lock. */
@@ -26,18 +28,28 @@ export const buildVerb: Verb = {
   examples: [
     ['sjs build', 'the sandbox.yaml of this folder'],
     ['sjs run "$(sjs build my-job)"', 'build and run: the tag is all that build prints on stdout'],
+    ['sjs build --push --sign --key cosign.key', 'and into the registry of the policy, signed'],
     ['sjs build --all --frozen', 'every sandbox.yaml below this folder, exactly as locked'],
   ],
   usage: '[path]',
   positionals: [0, 1],
-  options: { all: { describe: 'every sandbox.yaml below the path' }, ...LOCK_OPTIONS },
+  options: {
+    all: { describe: 'every sandbox.yaml below the path' },
+    ...LOCK_OPTIONS,
+    ...PUBLISH_OPTIONS,
+  },
   async run(input, context) {
     const [path = '.'] = input.positionals;
-    const options = { ...readLockOptions(input), signal: context.tapSignals().signals.abort };
+    const options = {
+      ...readLockOptions(input),
+      ...readPublishing(input),
+      signal: context.tapSignals().signals.abort,
+    };
     if (input.has('all')) return buildAll(path, options, context);
     const result = await context.sjs.build(path, options);
     if (context.output.json) await context.output.printJson(result);
     await context.output.print(result.tag);
+    if (result.pushed) notePush(result.pushed, context.output);
     return 0;
   },
 };
@@ -60,6 +72,7 @@ async function buildAll(
       const result = await sjs.build(file, options);
       if (output.json) await output.printJsonLine({ file, ...result });
       await output.print(result.tag);
+      if (result.pushed) notePush(result.pushed, output);
     } catch (thrown) {
       if (options.signal.aborted) throw thrown;
       const error = toSjsError(thrown);

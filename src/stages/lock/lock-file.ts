@@ -98,6 +98,9 @@ export function compareLocks(previous: Lock | null, next: Lock): readonly LockCh
     .map((field) => ({ field, from: before.get(field) ?? null, to: after.get(field) ?? null }));
 }
 
+/** The text of a lock. */
+export const formatLock = (lock: Lock): string => `${JSON.stringify(lock, null, 2)}\n`;
+
 /** Writes the lock, whole or not at all. */
 export async function writeLock(directory: string, lock: Lock): Promise<void> {
   const file = lockPath(directory);
@@ -105,7 +108,7 @@ export async function writeLock(directory: string, lock: Lock): Promise<void> {
   try {
     const handle = await open(temporary, 'wx', 0o644);
     try {
-      await handle.writeFile(`${JSON.stringify(lock, null, 2)}\n`);
+      await handle.writeFile(formatLock(lock));
       await handle.sync();
     } finally {
       await handle.close();

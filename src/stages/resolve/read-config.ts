@@ -13,10 +13,23 @@ export interface ImageConfig {
 }
 
 /**
- * Reads the config blob of an image with that many layers.
- * @throws SjsError `BASE_MANIFEST_INVALID` when it does not belong to such an image.
+ * Reads the config blob of a base with that many layers.
+ * @throws SjsError `BASE_MANIFEST_INVALID` when it does not belong to such an image; as {@link checkBaseConfig}.
  */
 export function readConfig(bytes: Uint8Array, layers: number, name: string): ImageConfig {
+  const { platform, diffIds, runtime } = readAnyConfig(bytes, layers, name);
+  return { platform, config: checkBaseConfig(runtime, name), diffIds };
+}
+
+/**
+ * The same of any image, whose runtime config nobody has looked at.
+ * @throws SjsError `BASE_MANIFEST_INVALID`.
+ */
+export function readAnyConfig(
+  bytes: Uint8Array,
+  layers: number,
+  name: string,
+): Omit<ImageConfig, 'config'> & { readonly runtime: Readonly<Record<string, unknown>> } {
   const fail = (why: string): never => {
     throw new SjsError('BASE_MANIFEST_INVALID', `the config of ${name} is refused: ${why}`, {
       next: 'use an image that was pushed by docker or another tool that follows the OCI image specification',
@@ -32,8 +45,8 @@ export function readConfig(bytes: Uint8Array, layers: number, name: string): Ima
     config === undefined || config === null ? {} : (toFields(config) ?? fail('config is not an object'));
   return {
     platform: { os, architecture, ...(typeof variant === 'string' && variant !== '' && { variant }) },
-    config: checkBaseConfig(runtime, name),
     diffIds,
+    runtime,
   };
 }
 

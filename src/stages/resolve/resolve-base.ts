@@ -15,7 +15,8 @@ import { choosePlatform, formatPlatform, isSamePlatform } from './choose-platfor
 import { readConfig } from './read-config.js';
 import { readManifest, type ImageManifest } from './read-manifest.js';
 
-const MAX_CONFIG_BYTES = 4 * 1024 ** 2;
+/** The most that the config of an image may have. */
+export const MAX_CONFIG_BYTES = 4 * 1024 ** 2;
 const MAX_COMPRESSED_BYTES = 2 * 1024 ** 3;
 
 /**
@@ -109,7 +110,7 @@ export function findLocked(
 }
 
 /** From what the tag names to the manifest of the platform. */
-async function descend(
+export async function descend(
   top: RawManifest,
   repository: Repository,
   platform: Platform,

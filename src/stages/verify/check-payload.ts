@@ -1,7 +1,7 @@
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { ResolvedBase } from '../../model/base.js';
-import type { BaseRule } from '../../model/policy.js';
+import type { BaseRule, SignerRule } from '../../model/policy.js';
 import { formatReference, formatRepository, parseReference } from '../../model/reference.js';
 import { matchesRepository } from '../../model/repository-pattern.js';
 import type { VerifiedPayload } from '../../ports/signature-verifier.js';
@@ -21,7 +21,7 @@ export function checkPayload(payload: VerifiedPayload, rule: BaseRule, base: Res
   }
   return (
     checkVersion(payload, base, name) ??
-    checkRepository(payload, rule, base, name) ??
+    checkRepository(payload, rule, formatRepository(base.repository), name) ??
     checkAnnotations(payload, rule, name)
   );
 }
@@ -41,14 +41,14 @@ function checkVersion({ annotations }: VerifiedPayload, base: ResolvedBase, name
   );
 }
 
-function checkRepository(
-  payload: VerifiedPayload,
-  rule: BaseRule,
-  base: ResolvedBase,
+/** What was signed must be of the repository that it was found in, or of that whose mirror this is. */
+export function checkRepository(
+  payload: Pick<VerifiedPayload, 'annotations' | 'dockerReference'>,
+  rule: SignerRule,
+  resolved: string,
   name: string,
 ): SjsError | null {
-  const resolved = formatRepository(base.repository);
-  const signed = payload.annotations['repository'] ?? repositoryOf(payload.dockerReference);
+  const signed = signedRepositoryOf(payload);
   const isMirror =
     !matchesRepository(rule.repository, resolved) &&
     rule.mirrors.some((mirror) => matchesRepository(mirror, resolved));
@@ -64,6 +64,10 @@ function checkRepository(
   );
 }
 
+/** The repository that was signed: as annotation by sjs, as reference by cosign 2; null when neither was. */
+export const signedRepositoryOf = (payload: Pick<VerifiedPayload, 'annotations' | 'dockerReference'>) =>
+  payload.annotations['repository'] ?? repositoryOf(payload.dockerReference);
+
 /** The repository of a `docker-reference`, with whatever tag or digest it carries; null when it is none. */
 function repositoryOf(dockerReference: string | null): string | null {
   if (dockerReference === null) return null;
@@ -74,7 +78,12 @@ function repositoryOf(dockerReference: string | null): string | null {
   }
 }
 
-function checkAnnotations({ annotations }: VerifiedPayload, rule: BaseRule, name: string): SjsError | null {
+/** The rule's own annotations must be signed. */
+export function checkAnnotations(
+  { annotations }: Pick<VerifiedPayload, 'annotations'>,
+  rule: SignerRule,
+  name: string,
+): SjsError | null {
   // Names come from a policy: `toString` is one that every object has.
   const signed = new Map(Object.entries(annotations));
   const missing = Object.entries(rule.annotations).find(([key, value]) => signed.get(key) !== value);

@@ -1,0 +1,60 @@
+import type { Digest } from './digest.js';
+import type { ImageFacts, IndexEntry, SealedLabels } from './sealed-image.js';
+
+/** A package of the operating system that a base is made of. */
+export interface SystemPackage {
+  readonly manager: 'deb' | 'apk';
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+  /** As the package states it; null when it does not. */
+  readonly licence: string | null;
+}
+
+/** What a base says that it has in it. */
+export interface SystemContents {
+  /** From /etc/os-release: `debian`, `12`. Null when the base names none. */
+  readonly distribution: { readonly id: string; readonly version: string | null } | null;
+  /** Sorted by name and architecture. */
+  readonly packages: readonly SystemPackage[];
+  /** The Node that the base has outside of any package; null when none says its version. */
+  readonly node: { readonly version: string; readonly path: string; readonly digest: Digest } | null;
+}
+
+/** A package from npm in an image. */
+export interface NpmPackage {
+  /** Where it lies below /app, as `node_modules/accepts`. */
+  readonly location: string;
+  readonly name: string;
+  readonly version: string;
+  /** What its tarball was checked against; null for one that lay in the source. */
+  readonly integrity: string | null;
+  /** As its package.json states it; null when it does not. */
+  readonly licence: string | null;
+}
+
+/** A file that sjs or the author put into an image. */
+export interface ContentFile {
+  /** Absolute, in the image. */
+  readonly path: string;
+  readonly digest: Digest;
+  /** Hex; SPDX 2.3 wants one of every file. */
+  readonly sha1: string;
+}
+
+/** What a sealed image is made of: bills of materials and provenance are written from this alone. */
+export interface ImageContents {
+  readonly entry: IndexEntry;
+  readonly image: Pick<ImageFacts, 'platform' | 'diffIds' | 'config'>;
+  readonly labels: SealedLabels;
+  /** The layer that has the source, by its diff ID. */
+  readonly sourceLayer: Digest;
+  readonly system: SystemContents;
+  /** Sorted by location. */
+  readonly npm: readonly NpmPackage[];
+  /** Sorted by path. */
+  readonly files: readonly ContentFile[];
+  /** RFC 3339: when its bills say that they were written. Null: as long ago as its files, for equal bills everywhere. */
+  readonly writtenAt: string | null;
+  readonly sjsVersion: string;
+}
