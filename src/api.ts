@@ -11,6 +11,7 @@ import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { PruneResult } from './flows/prune.js';
+import type { PublishedImage } from './flows/find-published.js';
 import type { PullResult } from './flows/pull-image.js';
 import type { PushResult } from './flows/push-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
@@ -179,6 +180,8 @@ export interface Sjs {
   readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
   /** Pushes a sealed image to a registry under its tag, and signs it there. */
   readonly pushImage: (target: string, options?: PushImageOptions) => Promise<PushResult>;
+  /** What the registry has of a sealed image, where the policy says it is pushed to; nothing is verified. */
+  readonly findPublished: (target: string, options?: Abortable) => Promise<PublishedImage>;
   /** Takes in what was pushed and signed elsewhere, when the policy trusts who signed; a tag is resolved once. */
   readonly pullImage: (reference: string, options?: Abortable) => Promise<PullResult>;
   /** Removes the tag and the index entry; records stay. */

@@ -258,6 +258,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return verifySealedImage(target, tools, given.signal);
     },
     pushImage,
+    async findPublished(target, given = {}) {
+      const [tools, { findPublished }] = await Promise.all([
+        pushTools(),
+        import('./flows/find-published.js'),
+      ]);
+      return findPublished(target, tools, given.signal);
+    },
     async pullImage(reference, given = {}) {
       const [build, { pullImage }] = await Promise.all([buildTools(), import('./flows/pull-image.js')]);
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };

@@ -106,7 +106,8 @@ async function findPolicy(given, { root, repository, commit, scratch }) {
     );
   }
   const path = relative(root, resolve(root, given));
-  if (!isWithin(resolve(root, given), root)) throw new UsageError('the policy lies outside of the repository: name it by its whole path');
+  if (!isWithin(resolve(root, given), root))
+    throw new UsageError('the policy lies outside of the repository: name it by its whole path');
   const bytes = await repository.readFile(commit, path, LARGEST_POLICY);
   if (bytes === null) throw new UsageError(`the target branch has no policy ${path}: commit it there first`);
   const file = join(scratch, 'policy.yaml');

@@ -10,7 +10,8 @@ const asPath = (path) => `./${path}`;
 /** One document for one path, or one with all of them: every error in it. */
 function errorsIn(document) {
   if (document.error) return [document];
-  return (document.files ?? []).filter(({ error }) => error);
+  const several = document.files ?? document.targets ?? [];
+  return several.filter(({ error }) => error);
 }
 
 async function checkFiles(step, words, { sjs, sandboxes, root }) {
@@ -45,37 +46,39 @@ export async function build({ sjs, root, below }) {
 export async function compareSeals({ sjs, root }, builds) {
   const findings = [];
   for (const built of builds) {
-    const { documents } = await sjs(['published', built.tag]);
-    const [found] = documents;
-    if (found.error) {
-      findings.push(...findingsOf('seal', { ...found, file: built.file }, root));
+    const [answer] = (await sjs(['published', built.tag])).documents;
+    if (answer.error) {
+      findings.push(...findingsOf('seal', { ...answer, file: built.file }, root));
       continue;
     }
-    const { reference, others } = found;
-    if (others.length > 0 && built.version !== null) {
-      findings.push({
-        level: 'warning',
-        step: 'seal',
-        file: built.file,
-        message: `version ${built.version} of ${built.name} is published with another seal (${others.join(', ')}): bump metadata.version`,
-      });
+    const { found, others } = answer;
+    const say = (level, message) => findings.push({ level, step: 'seal', file: built.file, message });
+    if (others.length > 0) {
+      const names = others.join(', ');
+      const words = `version ${built.version} of ${built.name} is published with another seal`;
+      say('warning', `${words} (${names}): bump metadata.version`);
     }
-    if (reference === null) continue;
-    const verified = (await sjs(['verify', reference])).documents[0];
-    // Pushed, and not yet signed: a job that was ended between. Publishing again finishes it.
-    if (UNFINISHED.includes(verified.error?.code)) {
-      findings.push({ ...findingsOf('seal', { ...verified, file: built.file }, root)[0], level: 'warning' });
-    } else if (verified.error) {
-      findings.push(...findingsOf('seal', { ...verified, file: built.file }, root));
-    } else if (verified.seal !== built.seal) {
-      findings.push({
-        level: 'error',
-        step: 'seal',
-        file: built.file,
-        message: `${reference} is sealed as ${verified.seal}, and what was built here as ${built.seal}`,
-      });
+    if (found === null) continue;
+    const isOther = (seal) => seal !== built.seal;
+    if (isOther(found.seal)) {
+      say('error', `${found.reference} has the seal ${found.seal}, and what was built here ${built.seal}`);
+      continue;
+    }
+    const [verified] = (await sjs(['verify', found.reference])).documents;
+    if (verified.error) {
+      const problems = findingsOf('seal', { ...verified, file: built.file }, root);
+      // Pushed, and not yet signed: a job that was ended between. Publishing again finishes it.
+      const isUnfinished = UNFINISHED.includes(verified.error.code);
+      findings.push(
+        ...problems.map((problem) => (isUnfinished ? { ...problem, level: 'warning' } : problem)),
+      );
+    } else if (isOther(verified.seal)) {
+      say(
+        'error',
+        `${found.reference} verifies as ${verified.seal}, and what was built here is ${built.seal}`,
+      );
     } else {
-      built.published = reference;
+      built.published = found.reference;
     }
   }
   const published = builds.filter((one) => one.published).length;

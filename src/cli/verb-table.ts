@@ -140,6 +140,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'push a sealed image to a registry, and sign it there',
     load: async () => (await import('./verbs/push.js')).pushVerb,
   },
+  published: {
+    group: 'Sealed images',
+    summary: 'say what the registry has of a sealed image',
+    load: async () => (await import('./verbs/published.js')).publishedVerb,
+  },
   pull: {
     group: 'Sealed images',
     summary: 'take in a sealed image that somebody signed whom the policy trusts',

@@ -60,6 +60,7 @@ const FLAGS: Record<string, readonly string[]> = {
   diff: [],
   clone: [],
   edit: [],
+  published: [],
   export: ['--run RUN …', '--no-runs'],
   import: ['--trust SEAL'],
   verify: [],
