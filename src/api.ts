@@ -158,7 +158,11 @@ export interface Sjs {
   readonly listImages: () => Promise<readonly ListedImage[]>;
   /** By tag, seal or name; the seal is checked. */
   readonly inspectImage: (target: string) => Promise<InspectedImage>;
-  readonly verifyImage: (target: string, options?: Abortable) => Promise<SealVerification>;
+  /** Checks each link of the chain anew; `offline` asks nobody but the engine, and goes by what was verified before. */
+  readonly verifyImage: (
+    target: string,
+    options?: Abortable & { readonly offline?: boolean },
+  ) => Promise<SealVerification>;
   /** The environment that a program finds, without secrets; the seal is checked. */
   readonly inspectEnv: (
     target: string,

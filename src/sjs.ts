@@ -255,7 +255,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         verifyTools(),
         import('./flows/verify-sandbox.js'),
       ]);
-      return verifySealedImage(target, tools, given.signal);
+      return verifySealedImage(target, { offline: given.offline ?? false }, tools, given.signal);
     },
     pushImage,
     async findPublished(target, given = {}) {

@@ -33,24 +33,23 @@ export async function checkTrust(
   const isSigned = entry.imported?.trustedBy === 'signature';
   const asked = requiresSigned(policy);
   if (!isSigned && asked === null) return signedDigestOf(entry);
-  const proofs = entry.signatures ?? [];
-  if (proofs.length === 0 && !isSigned) {
+  if ((entry.signatures ?? []).length === 0 && !isSigned) {
     throw new SjsError('SEAL_UNSIGNED', `${entry.tag} is not signed, and the policy asks for a signature`, {
       next: `sign it: sjs push --sign ${entry.tag}; or sjs pull where it was pushed and signed`,
       ...(asked && { location: asked }),
     });
   }
-  const proof = await findAccepted(entry, proofs, policy, tools);
+  const proof = await findAccepted(entry, policy, tools);
   return isSigned ? proof.baseDigest : signedDigestOf(entry);
 }
 
 /** The newest proof that was made here and that the policy accepts; else why the newest does not count. */
-async function findAccepted(
+export async function findAccepted(
   entry: IndexEntry,
-  proofs: readonly SealProof[],
   policy: Policy,
   { store, clock }: TrustTools,
 ): Promise<SealProof> {
+  const proofs = entry.signatures ?? [];
   let refusal: unknown = null;
   for (const proof of [...proofs].reverse()) {
     if (proof.mac !== (await store.fingerprint(textOfProof(entry.seal, proof)))) continue;

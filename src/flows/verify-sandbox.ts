@@ -1,18 +1,33 @@
-import type { BaseSignature, VerifiedBase } from '../model/base.js';
-import type { Policy } from '../model/policy.js';
-import { formatRepository } from '../model/reference.js';
-import type { BaseRequest } from '../model/sandbox.js';
 import { SjsError } from '../errors.js';
+import { ATTESTATION_TYPES, type AttestationType } from '../model/attestation-type.js';
+import type { BaseSignature, VerifiedBase } from '../model/base.js';
+import type { Digest } from '../model/digest.js';
+import type { Policy, SealedRequirement, SignerRule } from '../model/policy.js';
+import {
+  formatReference,
+  formatRepository,
+  parseReference,
+  type DigestReference,
+} from '../model/reference.js';
+import type { BaseRequest } from '../model/sandbox.js';
+import { formatTag, type IndexEntry, type SealedLabels } from '../model/sealed-image.js';
+import { decodeLabels } from '../model/sealed-labels.js';
+import type { ProvenSigner, PushedSeal } from '../model/seal-proof.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { refuseDenied } from '../stages/policy/effective-policy.js';
+import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
+import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
+import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { verifyBase } from '../stages/verify/verify-base.js';
-import { findSealedImage, type TargetTools } from './find-target.js';
+import { verifySealed } from '../stages/verify/verify-sealed.js';
+import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
+import { checkTrust, findAccepted } from './trust-seal.js';
 
 /** What verifying needs of the world. */
 export interface VerifyTools {
@@ -37,62 +52,274 @@ export async function verifyBaseRequest(
   return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
 }
 
-/** The links of a sealed image's chain, each checked anew. */
+/** The links of a sealed image's chain, each checked anew unless it says otherwise. */
 export interface SealVerification {
   readonly tag: string;
   readonly seal: string;
-  readonly imageId: string;
-  readonly base: {
-    readonly image: string;
-    /** What is signed: an index or a manifest. */
-    readonly digest: string;
-    readonly version: string | null;
-    /** Fingerprint of the key, or identity and issuer of the certificate. */
-    readonly signer: string;
-    readonly publicKey: BaseSignature['publicKey'];
-    readonly keyless: BaseSignature['keyless'];
-    readonly trustedRoot: BaseSignature['trustedRoot'];
-    readonly transparencyLog: BaseSignature['transparencyLog'];
-    readonly trustedBy: string;
-  };
+  /** Null for one in a registry that was not pulled: its content was computed from what the registry says. */
+  readonly imageId: string | null;
+  /** Null where nobody says which it was, or it was not asked about: `unchecked` says why. */
+  readonly base: BaseVerification | null;
+  /** Null for a seal that was made here and that nobody signed. */
+  readonly signature: SignatureVerification | null;
+  /** What was not checked, in words. */
+  readonly unchecked: readonly string[];
 }
 
+/** The base of a sealed image. */
+export interface BaseVerification {
+  readonly image: string;
+  /** What is signed: an index or a manifest. */
+  readonly digest: string;
+  readonly version: string | null;
+  /** Fingerprint of the key, or identity and issuer of the certificate. */
+  readonly signer: string;
+  readonly publicKey: BaseSignature['publicKey'];
+  readonly keyless: BaseSignature['keyless'];
+  readonly trustedRoot: BaseSignature['trustedRoot'];
+  readonly transparencyLog: BaseSignature['transparencyLog'];
+  readonly trustedBy: string;
+}
+
+/** Who signed a sealed image, and what they attest of it. */
+export interface SignatureVerification {
+  readonly repository: string;
+  /** Of the manifest. */
+  readonly digest: string;
+  readonly signers: readonly ProvenSigner[];
+  /** Files and lines of the policy that trust them. */
+  readonly trustedBy: readonly string[];
+  readonly attestations: readonly AttestationType[];
+  /** What the provenance says; null without one. */
+  readonly provenance: CheckedProvenance | null;
+  /** When it was verified, where that was not now. */
+  readonly verifiedAt: string | null;
+}
+
+/** What is verified: a seal in the index, or an image of a registry. */
+interface Subject {
+  readonly tag: string;
+  readonly seal: Digest;
+  readonly imageId: string | null;
+  readonly labels: SealedLabels;
+  readonly base: { readonly image: string; readonly digest: Digest } | null;
+  readonly entry: IndexEntry | null;
+  /** Where its signature is looked for. */
+  readonly place: (DigestReference & { readonly publicKey: string | null }) | null;
+}
+
+type Tools = VerifyTools & TargetTools;
+
 /**
- * Checks a sealed image from end to end: its seal against the engine, its rights against the policy, its base's
- * signature against the registry, and that the base is the one its label names.
+ * Checks a sealed image from end to end: its seal against the engine, its rights against the policy, its base's signature
+ * against the registry and that the base is the one its label names, its own signature, and that what is attested of it
+ * is what is there. What does not hang on each other is asked at once.
+ * @param options `offline`: nobody is asked but the engine; what was verified before is judged by the policy of now
  */
 export async function verifySealedImage(
   target: string,
-  tools: VerifyTools & TargetTools,
+  { offline }: { readonly offline: boolean },
+  tools: Tools,
   signal?: AbortSignal,
 ): Promise<SealVerification> {
-  const sealed = await findSealedImage(target, tools, signal);
-  checkSealedPlan(await tools.loadPolicy(), sealed.labels, sealed.entry.base.digest);
-  const { base } = sealed.entry;
-  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, tools, signal);
-  if (verified.manifestDigest !== sealed.labels.baseDigest) {
+  const policy = await tools.loadPolicy();
+  const subject = await findSubject(target, policy, tools, offline, signal);
+  const { labels, entry } = subject;
+  if (entry) checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools));
+  const { tag, seal, imageId } = subject;
+  if (offline) {
+    const signature = entry && (await proveOffline(entry, policy, tools));
+    const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
+    return { tag, seal, imageId, base: null, signature, unchecked };
+  }
+  const [signature, ownBase] = await Promise.all([
+    verifySignature(subject, policy, tools, signal),
+    subject.base && verifyOwnBase(subject, subject.base, policy, tools, signal),
+  ]);
+  const attested = signature?.provenance;
+  if (!entry) checkSealedPlan(policy, labels, attested?.signedBase ?? null);
+  const base =
+    ownBase ??
+    (attested?.baseImage
+      ? await verifyOwnBase(
+          subject,
+          { image: attested.baseImage, digest: attested.signedBase },
+          policy,
+          tools,
+          signal,
+        )
+      : null);
+  const unchecked = [
+    ...(base ? [] : ['the signature of the base: this policy does not trust it, or nobody says where it is']),
+    ...(signature ? [] : [NOBODY_SIGNED]),
+    ...(imageId === null ? ['the layers: the image was not pulled'] : []),
+  ];
+  return { tag, seal, imageId, base, signature, unchecked };
+}
+
+const NOBODY_SIGNED = 'a signature of the image: nobody signed it';
+
+async function findSubject(
+  target: string,
+  policy: Policy,
+  tools: Tools,
+  offline: boolean,
+  signal?: AbortSignal,
+): Promise<Subject> {
+  try {
+    const { entry, labels, image } = await findSealedImage(target, tools, signal);
+    const { tag, seal, base } = entry;
+    const place = placeOf(entry);
+    return { tag, seal, imageId: image.imageId, labels, base: base.image === '' ? null : base, entry, place };
+  } catch (error) {
+    const isAbsent = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';
+    if (offline || !isAbsent || targetForm(target) !== 'image') throw error;
+  }
+  const { registry, path, digest } = parseReference(target) as DigestReference;
+  // Before anything is asked of it.
+  sealedRequirement(policy, formatRepository({ registry, path }));
+  const platform = await tools.images.platform(signal);
+  const found = await resolveSealed({ registry, path }, digest, platform, tools.registry, signal);
+  if (!found) {
+    throw new SjsError('TARGET_NOT_FOUND', `there is no image ${target}`, {
+      next: 'check the reference: sjs push prints it',
+    });
+  }
+  const labels = decodeLabels(found.image.config.Labels ?? {});
+  return {
+    tag: formatTag(labels.name, labels.version, found.seal),
+    seal: found.seal,
+    imageId: null,
+    labels,
+    base: null,
+    entry: null,
+    place: { registry, path, digest, publicKey: null },
+  };
+}
+
+/** Where a seal was signed or pulled from last; where nobody signed it, where it was pushed last. */
+function placeOf({ pushed = [], signatures = [] }: IndexEntry): Subject['place'] {
+  const isSigned = ({ repository, digest, publicKey }: PushedSeal): boolean =>
+    publicKey !== null ||
+    signatures.some((proof) => proof.repository === repository && proof.digest === digest);
+  const place = pushed.findLast(isSigned);
+  if (!place) return null;
+  const { registry, path } = parseReference(place.repository);
+  return { registry, path, digest: place.digest, publicKey: place.publicKey };
+}
+
+async function verifySignature(
+  { tag, seal, imageId, labels, entry, place }: Subject,
+  policy: Policy,
+  tools: Tools,
+  signal?: AbortSignal,
+): Promise<SignatureVerification | null> {
+  if (!place) return null;
+  const { publicKey, ...reference } = place;
+  const repository = formatRepository(reference);
+  const requirement = requirementOf(policy, repository, entry?.imported ? null : publicKey);
+  const platform = imageId === null ? null : await tools.images.platform(signal);
+  const [signed, there] = await Promise.all([
+    verifySealed(reference, requirement, ATTESTATION_TYPES, tools.verifier, tools.clock, signal),
+    platform && resolveSealed(reference, reference.digest, platform, tools.registry, signal),
+  ]);
+  const other = [signed.seal, there?.seal ?? seal].find((one) => one !== seal);
+  if (other !== undefined) {
     throw new SjsError(
       'SEAL_MISMATCH',
-      `${sealed.entry.tag} was sealed over ${sealed.labels.baseDigest}, but ${base.image}@${base.digest} is ${verified.manifestDigest}`,
+      `${formatReference(reference)} is of the seal ${other}, and ${tag} of ${seal}`,
       {
-        next: 'build it again with sjs build',
+        next: 'ask who signed it',
       },
     );
   }
+  const provenances = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
+    checkProvenance(one, { name: tag, seal, baseDigest: labels.baseDigest }),
+  );
   return {
-    tag: sealed.entry.tag,
-    seal: sealed.entry.seal,
-    imageId: sealed.image.imageId,
-    base: {
-      image: base.image,
-      digest: base.digest,
-      version: verified.signedVersion,
-      signer: verified.signature.signer,
-      publicKey: verified.signature.publicKey,
-      keyless: verified.signature.keyless,
-      trustedRoot: verified.signature.trustedRoot,
-      transparencyLog: verified.signature.transparencyLog,
-      trustedBy: verified.signature.rule,
-    },
+    repository,
+    digest: reference.digest,
+    signers: signed.signers,
+    trustedBy: signed.rules,
+    attestations: [...signed.statements.keys()],
+    provenance: provenances[0] ?? null,
+    verifiedAt: null,
+  };
+}
+
+/** What the policy asks for; where it says nothing of what was signed from here, that it still is. */
+function requirementOf(policy: Policy, repository: string, publicKey: string | null): SealedRequirement {
+  try {
+    return sealedRequirement(policy, repository);
+  } catch (error) {
+    if (publicKey === null) throw error;
+    const rule: SignerRule = {
+      repository,
+      mirrors: [],
+      keys: [{ publicKey, notBefore: null, notAfter: null }],
+      keyless: null,
+      trustedRoot: null,
+      annotations: {},
+      attestations: [],
+      transparencyLog: 'none',
+      location: { file: 'this SJS_HOME, which signed it' },
+    };
+    return { repository, alternatives: [[rule]] };
+  }
+}
+
+/** The base of what was sealed elsewhere may be one that this policy says nothing of: then its signer answers for it. */
+async function verifyOwnBase(
+  { tag, labels, entry }: Subject,
+  base: { readonly image: string; readonly digest: Digest },
+  policy: Policy,
+  tools: Tools,
+  signal?: AbortSignal,
+): Promise<BaseVerification | null> {
+  if (!entry || entry.imported?.trustedBy === 'signature') {
+    try {
+      trustRequirement(policy, base.image);
+    } catch {
+      return null;
+    }
+  }
+  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, tools, signal);
+  if (verified.manifestDigest !== labels.baseDigest) {
+    throw new SjsError(
+      'SEAL_MISMATCH',
+      `${tag} was sealed over ${labels.baseDigest}, but ${base.image}@${base.digest} is ${verified.manifestDigest}`,
+      { next: 'build it again with sjs build' },
+    );
+  }
+  const { signature } = verified;
+  return {
+    image: base.image,
+    digest: base.digest,
+    version: verified.signedVersion,
+    signer: signature.signer,
+    publicKey: signature.publicKey,
+    keyless: signature.keyless,
+    trustedRoot: signature.trustedRoot,
+    transparencyLog: signature.transparencyLog,
+    trustedBy: signature.rule,
+  };
+}
+
+/** What was verified before, as the policy judges it now. */
+async function proveOffline(
+  entry: IndexEntry,
+  policy: Policy,
+  tools: Tools,
+): Promise<SignatureVerification | null> {
+  if ((entry.signatures ?? []).length === 0) return null;
+  const proof = await findAccepted(entry, policy, tools);
+  return {
+    repository: proof.repository,
+    digest: proof.digest ?? entry.seal,
+    signers: proof.signers,
+    trustedBy: [],
+    attestations: [...new Set(proof.signers.flatMap(({ attestations }) => attestations))],
+    provenance: null,
+    verifiedAt: proof.verifiedAt,
   };
 }

@@ -19,6 +19,8 @@ export interface ProvenSigner {
   /** The fingerprint of the key, or identity and issuer, for people. */
   readonly name: string;
   readonly keyFingerprint: Digest | null;
+  /** PEM of the key; null likewise. */
+  readonly publicKey: string | null;
   readonly keyless: {
     readonly issuer: string;
     readonly identity: string | null;

@@ -5,18 +5,32 @@ import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
 type SealVerification = Awaited<ReturnType<Sjs['verifyImage']>>;
+type Signature = NonNullable<SealVerification['signature']>;
+type Base = NonNullable<SealVerification['base']>;
 
 /** `sjs verify`: each link of the chain, and how anybody can check it by hand. */
 export const verifyVerb: Verb = {
   examples: [
-    ['sjs verify sjs/my-job:1.0.0-3f9a0c1b2d4e', 'its seal, its rights, its base'],
+    [
+      'sjs verify sjs/my-job:1.0.0-3f9a0c1b2d4e',
+      'its seal, its rights, its base; who signed it, and what is attested',
+    ],
     ['sjs verify my-job', 'the newest seal of that name'],
+    ['sjs verify registry.example.com/sandboxes/my-job@sha256:3f9a0c1b2d4e…', 'what a pull would take in'],
   ],
-  usage: '<tag>',
+  usage: '<tag|seal|name|registry/path@digest>',
   positionals: [1, 1],
-  notes: 'Exit status: 0 verified, 3 something does not hold, 4 the policy refuses it, 5 nobody answers.',
+  options: {
+    offline: { describe: 'ask nobody but the engine: signatures count as they were verified here before' },
+  },
+  notes: `With --offline, seal, labels and rights are checked as ever, and the signature of the image by the proof that this SJS_HOME
+has of it and by the policy of today; the base is not, and that is said.
+Exit status: 0 verified, 3 something does not hold, 4 the policy refuses it, 5 nobody answers.`,
   async run(input, { sjs, output, tapSignals }) {
-    const found = await sjs.verifyImage(input.positionals[0] ?? '', { signal: tapSignals().signals.abort });
+    const found = await sjs.verifyImage(input.positionals[0] ?? '', {
+      signal: tapSignals().signals.abort,
+      offline: input.has('offline'),
+    });
     const commands = checksByHand(found);
     if (output.json) await output.printJson({ verified: true, ...found, commands });
     else await output.print(formatVerification(found, commands, output.out));
@@ -25,44 +39,113 @@ export const verifyVerb: Verb = {
 };
 
 function formatVerification(
-  { tag, seal, imageId, base }: SealVerification,
+  { tag, seal, imageId, base, signature, unchecked }: SealVerification,
   commands: readonly string[],
   colors: Colors,
 ): string {
   const ok = colors.green('ok');
   return [
-    `${ok}  base       ${base.image}@${base.digest}${base.version === null ? '' : ` (${cleanLine(base.version)})`}`,
-    `${ok}  signature  by ${describeSigner(base.signer)}`,
-    `${ok}  policy     trusts it in ${cleanLine(base.trustedBy)}, and allows the sealed rights`,
+    ...(base
+      ? [
+          `${ok}  base       ${base.image}@${base.digest}${base.version === null ? '' : ` (${cleanLine(base.version)})`}`,
+          `${ok}  signature  by ${describeSigner(base.signer)}`,
+          `${ok}  policy     trusts it in ${cleanLine(base.trustedBy)}, and allows the sealed rights`,
+        ]
+      : [`${ok}  policy     allows the sealed rights`]),
     `${ok}  seal       ${seal}`,
-    `${ok}  image      ${tag}, ${imageId}`,
+    `${ok}  image      ${tag}${imageId === null ? '' : `, ${imageId}`}`,
+    ...(signature ? describeSignature(signature, ok) : []),
+    ...unchecked.map((what) => `${colors.dim('--')}  unchecked  ${what}`),
     '',
     'To check it by hand:',
     ...commands,
   ].join('\n');
 }
 
+function describeSignature(
+  { repository, digest, signers, trustedBy, attestations, provenance, verifiedAt }: Signature,
+  ok: string,
+): string[] {
+  const who = [...new Set(signers.map(({ name }) => describeSigner(name)))].join(' and ');
+  const when = verifiedAt === null ? '' : `, verified here ${verifiedAt}`;
+  const rules = trustedBy.length === 0 ? '' : `, whom ${trustedBy.map(cleanLine).join(' and ')} trusts`;
+  return [
+    `${ok}  signed     ${repository}@${digest}`,
+    `${ok}             by ${who}${rules}${when}`,
+    ...attestations.map((type) => {
+      if (type !== 'slsaprovenance1' || !provenance) return `${ok}  attested   ${type}`;
+      const { finishedOn, builder, commit } = provenance;
+      const made = finishedOn === null ? '' : `, made ${cleanLine(finishedOn)}`;
+      const source = commit === null ? '' : ` from commit ${cleanLine(commit)}`;
+      return `${ok}  attested   ${type}: this seal over this base${made} by ${cleanLine(builder)}${source}`;
+    }),
+  ];
+}
+
 /** What a stranger with cosign and docker alone can run, to be pasted as it is. */
-export function checksByHand({ tag, base }: Pick<SealVerification, 'tag' | 'base'>): string[] {
-  const { publicKey, keyless, trustedRoot, transparencyLog } = base;
-  const file = (name: string, text: string | null): string[] =>
-    text === null ? [] : [`cat > ${name} <<'EOF'`, ...text.trim().split('\n').map(cleanLine), 'EOF'];
+export function checksByHand({
+  tag,
+  base,
+  signature,
+}: Pick<SealVerification, 'tag' | 'base' | 'signature'>): string[] {
+  return [
+    ...(base ? checkBaseByHand(base) : []),
+    ...(signature ? checkSignatureByHand(signature) : []),
+    `docker image inspect --format '{{.Id}} {{json .RootFS.Layers}} {{json .Config}}' ${tag}`,
+  ];
+}
+
+const writeFile = (name: string, text: string | null): string[] =>
+  text === null ? [] : [`cat > ${name} <<'EOF'`, ...text.trim().split('\n').map(cleanLine), 'EOF'];
+
+function checkBaseByHand({
+  image,
+  digest,
+  publicKey,
+  keyless,
+  trustedRoot,
+  transparencyLog,
+}: Base): string[] {
   const flags = [
     ...(keyless ? keylessFlags(keyless) : ['--key base.pub']),
     // cosign 3's flag; cosign 2 wants the parts.
     ...(trustedRoot === null ? [] : ['--trusted-root trusted-root.json']),
     ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
-    ...(isLoopback(base.image) ? ['--allow-insecure-registry'] : []),
+    ...(isLoopback(image) ? ['--allow-insecure-registry'] : []),
   ];
   return [
-    ...file('base.pub', publicKey),
-    ...file('trusted-root.json', trustedRoot),
-    `cosign verify ${flags.join(' ')} ${base.image}@${base.digest}`,
-    `docker image inspect --format '{{.Id}} {{json .RootFS.Layers}} {{json .Config}}' ${tag}`,
+    ...writeFile('base.pub', publicKey),
+    ...writeFile('trusted-root.json', trustedRoot),
+    `cosign verify ${flags.join(' ')} ${image}@${digest}`,
   ];
 }
 
-function keylessFlags(keyless: NonNullable<SealVerification['base']['keyless']>): string[] {
+/** The key is who signed it: where it comes from is what a stranger has to know. */
+function checkSignatureByHand({
+  repository,
+  digest,
+  signers,
+  attestations,
+  verifiedAt,
+}: Signature): string[] {
+  const [signer] = signers;
+  if (!signer || verifiedAt !== null) return [];
+  const { keyless, transparencyLog } = signer;
+  const flags = [
+    ...(keyless ? keylessFlags({ ...keyless, hasOwnRoots: keyless.caRoots !== null }) : ['--key signer.pub']),
+    ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
+    ...(isLoopback(repository) ? ['--allow-insecure-registry'] : []),
+  ].join(' ');
+  return [
+    ...writeFile('signer.pub', signer.publicKey),
+    `cosign verify ${flags} ${repository}@${digest}`,
+    ...attestations.map(
+      (type) => `cosign verify-attestation --type ${type} ${flags} ${repository}@${digest}`,
+    ),
+  ];
+}
+
+function keylessFlags(keyless: NonNullable<Base['keyless']>): string[] {
   const { issuer, identity, identityPattern, hasOwnRoots } = keyless;
   return [
     `--certificate-oidc-issuer ${quote(issuer)}`,

@@ -73,10 +73,11 @@ export async function verifySealed(
 /** A signer as a proof keeps it. */
 export function toProvenSigner(evidence: Evidence): ProvenSigner {
   const { rule, payload, statements } = evidence;
-  const { signer: name, keyFingerprint } = describeSigner(evidence);
+  const { signer: name, keyFingerprint, publicKey } = describeSigner(evidence);
   return {
     name,
     keyFingerprint,
+    publicKey,
     ...whatRuleSays(rule),
     keyless: keyFingerprint === null ? whatRuleSays(rule).keyless : null,
     annotations: payload.annotations,
