@@ -272,6 +272,19 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return explainPolicy(policy, systemClock.now());
     },
 
+    async checkPolicy(targets, given = {}) {
+      const { checkPolicy } = await import('./flows/check-policy.js');
+      const checkTools = { clock: systemClock, loadSandbox, loadPolicy, sealed: runTools };
+      return checkPolicy(targets, checkTools, given.signal);
+    },
+    async listPublishers() {
+      return (await import('./flows/trust-publisher.js')).listPublishers(asset('policies/trust'));
+    },
+    async trustPublisher(name) {
+      const { trustPublisher } = await import('./flows/trust-publisher.js');
+      return trustPublisher(name, asset('policies/trust'), writablePolicy);
+    },
+
     async importBase(source, target, given = {}) {
       const [{ importBase }, { trustBase }, registryClient, cosign] = await Promise.all([
         import('./flows/import-base.js'),
@@ -310,6 +323,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
           engine,
           verifier,
           loadPolicy: () => loadPolicy(null),
+          clock: systemClock,
           store,
           nodeVersion: process.versions.node,
           home,
