@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { BuildResult } from './flows/build-sandbox.js';
 import type { DoctorReport } from './flows/check-machine.js';
+import type { PolicyCheck } from './flows/check-policy.js';
 import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
 import type { ImageDiff } from './flows/diff-images.js';
@@ -16,6 +17,7 @@ import type { PullResult } from './flows/pull-image.js';
 import type { PushResult } from './flows/push-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { Publisher, TrustedPublisher } from './flows/trust-publisher.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { Digest } from './model/digest.js';
@@ -193,6 +195,12 @@ export interface Sjs {
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */
   readonly prune: (options?: Abortable & { readonly dryRun?: boolean }) => Promise<PruneResult>;
 
+  /** Sandboxes, folders of them, tags and seals against the policy in force; what is refused is told, not thrown. */
+  readonly checkPolicy: (targets: readonly string[], options?: Abortable) => Promise<PolicyCheck>;
+  /** Publishers of signed bases that sjs has a ready entry for. */
+  readonly listPublishers: () => Promise<readonly Publisher[]>;
+  /** Writes a publisher's entry into the user's policy, or the one named by `policyFile`. */
+  readonly trustPublisher: (name: string) => Promise<TrustedPublisher>;
   /** The policy in force for a folder (default: the operator's alone), and where each line comes from. */
   readonly explainPolicy: (directory?: string) => Promise<PolicyExplanation>;
 

@@ -134,6 +134,8 @@ export interface SourceLocation {
 export interface Problem {
   readonly message: string;
   readonly location?: SourceLocation;
+  /** The line of the policy that refuses it. */
+  readonly policy?: SourceLocation;
   /** The line of the file with a caret below the place, ready to print. */
   readonly snippet?: string;
   /** What to do about it. */

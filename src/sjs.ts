@@ -81,7 +81,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async validate(path) {
       const loaded = await loadSandbox(path);
       const { validateSandbox } = await import('./flows/validate-sandbox.js');
-      validateSandbox(loaded, await loadPolicy(loaded.directory));
+      validateSandbox(loaded, await loadPolicy(loaded.directory), systemClock.now());
       return loaded;
     },
     findSandboxes: async (directory) =>
@@ -294,6 +294,19 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return explainPolicy(policy, systemClock.now());
     },
 
+    async checkPolicy(targets, given = {}) {
+      const { checkPolicy } = await import('./flows/check-policy.js');
+      const checkTools = { clock: systemClock, loadSandbox, loadPolicy, sealed: runTools };
+      return checkPolicy(targets, checkTools, given.signal);
+    },
+    async listPublishers() {
+      return (await import('./flows/trust-publisher.js')).listPublishers(asset('policies/trust'));
+    },
+    async trustPublisher(name) {
+      const { trustPublisher } = await import('./flows/trust-publisher.js');
+      return trustPublisher(name, asset('policies/trust'), writablePolicy);
+    },
+
     async importBase(source, target, given = {}) {
       const [{ importBase }, { trustBase }, registryClient, cosign] = await Promise.all([
         import('./flows/import-base.js'),
@@ -322,7 +335,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         verifyTools(),
         import('./flows/verify-sandbox.js'),
       ]);
-      return verifyBaseRequest(await baseRequest(reference), tools, given.signal);
+      return verifyBaseRequest(await baseRequest(reference), null, tools, given.signal);
     },
 
     async doctor(given = {}) {
@@ -332,6 +345,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
           engine,
           verifier,
           loadPolicy: () => loadPolicy(null),
+          clock: systemClock,
           store,
           nodeVersion: process.versions.node,
           home,

@@ -1,4 +1,12 @@
-import { formatBytes, formatCpu, formatDuration, formatEgress, formatPort, type Sjs } from '../index.js';
+import {
+  describeUsedWaiver,
+  formatBytes,
+  formatCpu,
+  formatDuration,
+  formatEgress,
+  formatPort,
+  type Sjs,
+} from '../index.js';
 import type { Colors } from './output.js';
 import { describeSigner } from './signer.js';
 import { cleanLine } from './terminal.js';
@@ -32,12 +40,19 @@ export function formatPlan(plan: BuildPlan, colors: Colors): string {
     ['Rights', formatRows(rightsOf(plan))],
     ['Limits', formatRows(limitsOf(rights.resources))],
     ['sandbox.lock', plan.lockChanges.length === 0 ? ['fits'] : formatLockChanges(plan.lockChanges)],
+    ...waivedOf(plan, colors),
     [titleOfChanges(plan), formatRightChanges(plan, colors)],
   ];
   return rows
     .map(([title, lines]) => [colors.bold(title), ...lines.map((line) => `  ${line}`)].join('\n'))
     .join('\n\n');
 }
+
+/** What a reviewer must not overlook: that the policy alone would refuse it. */
+const waivedOf = ({ waivers }: BuildPlan, colors: Colors): Section[] =>
+  waivers.length === 0
+    ? []
+    : [['Waived', waivers.map((waiver) => colors.yellow(cleanLine(describeUsedWaiver(waiver))))]];
 
 type Section = readonly [title: string, lines: readonly string[]];
 type Row = readonly [string, string];

@@ -170,6 +170,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'check the signature of a base as a build would',
     load: async () => (await import('./verbs/base-verify.js')).baseVerifyVerb,
   },
+  'policy check': {
+    group: 'Trust',
+    summary: 'check sandboxes and sealed images against the policy in force',
+    load: async () => (await import('./verbs/policy-check.js')).policyCheckVerb,
+  },
   'policy show': {
     group: 'Trust',
     summary: 'show the policy in force',
@@ -179,6 +184,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     group: 'Trust',
     summary: 'show which file and line each part of the policy comes from',
     load: async () => (await import('./verbs/policy-explain.js')).policyExplainVerb,
+  },
+  'policy trust': {
+    group: 'Trust',
+    summary: 'trust the signed Node images of a publisher',
+    load: async () => (await import('./verbs/policy-trust.js')).policyTrustVerb,
   },
   doctor: {
     group: 'Machine',

@@ -7,6 +7,7 @@ import { sha256 } from '../model/digest.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
 import { needsGateway } from '../model/network.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
+import type { UsedWaiver } from '../model/waiver.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
@@ -52,6 +53,8 @@ export interface BuildResult {
   readonly lockChanged: boolean;
   /** Files that look like secrets and stayed out. */
   readonly withheld: readonly string[];
+  /** Rules of the policy that were waived for it. */
+  readonly waivers: readonly UsedWaiver[];
 }
 
 /**
@@ -68,7 +71,7 @@ export async function buildSandbox(
   const startedAt = timeOf(tools);
   const prepared = await prepareBuild(loaded, options, tools, signal);
   if (needsGateway(loaded.sandbox.network)) {
-    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy);
+    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, loaded.sandbox.name);
     await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
   }
   const known = await findSealed(prepared, tools, signal);
@@ -100,6 +103,7 @@ export async function buildSandbox(
     sandboxDigest: loaded.digest,
     lockChanged: prepared.lockChanges.length > 0,
     withheld: prepared.tree.withheld,
+    waivers: prepared.waivers,
   };
 }
 
@@ -195,7 +199,7 @@ async function describeBuild(
 ): Promise<BuildFacts> {
   const isFile = !loaded.isAdHoc;
   const [engine, cosign, git] = await Promise.all([
-    tools.images.version(signal),
+    tools.images.versions(signal),
     tools.verifier.version(signal),
     isFile ? readGit(loaded.directory) : null,
   ]);
@@ -210,7 +214,7 @@ async function describeBuild(
     policyDigest: policy.digest,
     baseSigner: base.signature.signer,
     git,
-    versions: { sjs: tools.sjsVersion, engine, cosign },
+    versions: { sjs: tools.sjsVersion, engine: engine.engine ?? 'unknown', cosign },
   };
 }
 

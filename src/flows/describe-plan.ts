@@ -3,6 +3,7 @@ import type { Lock } from '../model/lock.js';
 import { formatEgress, formatPort } from '../model/network.js';
 import type { SealedPlan } from '../model/run-plan.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
+import type { UsedWaiver } from '../model/waiver.js';
 import type { LockChange } from '../stages/lock/lock-file.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { findEntry, type TargetTools } from './find-target.js';
@@ -49,6 +50,8 @@ export interface BuildPlan {
   /** Tag of the sealed image the rights are compared with; null when there is none. */
   readonly comparedWith: string | null;
   readonly rightChanges: readonly RightChange[];
+  /** Rules of the policy that are waived for it. */
+  readonly waivers: readonly UsedWaiver[];
 }
 
 /** Prepares a build, builds nothing and writes nothing, and says what would be done. */
@@ -92,6 +95,7 @@ export async function describePlan(
     lock: prepared.lock,
     lockChanges: prepared.lockChanges,
     comparedWith: previous?.tag ?? null,
+    waivers: prepared.waivers,
     rightChanges: previous ? compareRights(previous.plan, rendered.labels.plan) : [],
   };
 }

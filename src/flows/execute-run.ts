@@ -15,11 +15,12 @@ import {
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
-import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
+import type { Engine, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { noteOutputTimes } from './note-output-times.js';
+import type { AllowedEngine } from './run-sandbox.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, type OutputRelay } from './relay-output.js';
 
@@ -65,7 +66,7 @@ export interface DecidedRun {
   readonly request: RunRequest;
   readonly policy: Policy;
   /** Rejects when the engine must not be used: then nothing runs. */
-  readonly facts: Promise<EngineFacts>;
+  readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
 }
 
@@ -83,6 +84,7 @@ export async function executeRun(
   let record = null as RunRecord | null;
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
+    const facts = await run.facts;
     const started = startRecord({
       id,
       owner,
@@ -90,7 +92,8 @@ export async function executeRun(
       plan: run.plan,
       env: run.request.env,
       secrets,
-      engine: await run.facts,
+      engine: facts,
+      waivers: facts.waivers,
       policyDigest: run.policy.digest,
       sjsVersion: tools.sjsVersion,
       createdAt: tools.clock.now(),

@@ -3,6 +3,7 @@ import { needsGateway } from '../model/network.js';
 import type { Policy } from '../model/policy.js';
 import { GATEWAY_NAME } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
+import type { Clock } from '../ports/clock.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import type { TargetTools } from './find-target.js';
@@ -11,6 +12,7 @@ import type { TargetTools } from './find-target.js';
 export interface GatewayTools extends TargetTools {
   /** The version of this sjs's gateway. */
   readonly gatewayVersion: () => Promise<string>;
+  readonly clock: Clock;
 }
 
 /**
@@ -40,6 +42,6 @@ export async function findGateway(
     );
   }
   const gateway = checkSeal(await tools.images.inspect(newest.tag, signal), newest);
-  checkSealedPlan(policy, gateway.labels, newest.base.digest);
+  checkSealedPlan(policy, gateway.labels, newest.base.digest, tools.clock.now(), sealed.labels.name);
   return gateway;
 }

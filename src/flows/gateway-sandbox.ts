@@ -20,9 +20,10 @@ export function gatewayVersion({ digest }: Pick<GatewaySource, 'digest'>): strin
 
 /**
  * The gateway as a sandbox, over what the operator says, to be built and sealed like any other.
+ * @param servesSandbox the name of the sandbox that needs it
  * @throws SjsError `BASE_NOT_PINNED` when no policy says what it is built over
  */
-export function gatewaySandbox(source: GatewaySource, policy: Policy): LoadedSandbox {
+export function gatewaySandbox(source: GatewaySource, policy: Policy, servesSandbox: string): LoadedSandbox {
   const base = gatewayBase(policy);
   if (!base) {
     throw new SjsError(
@@ -34,6 +35,7 @@ export function gatewaySandbox(source: GatewaySource, policy: Policy): LoadedSan
   return {
     file: `${source.directory}/${source.file}`,
     directory: source.directory,
+    servesSandbox,
     digest: source.digest,
     sandbox: {
       name: GATEWAY_NAME,

@@ -115,9 +115,10 @@ async function checkBase(
   tools: ImportTools,
   signal?: AbortSignal,
 ): Promise<IndexEntry> {
-  if (!entry.imported || signedDigestOf(entry) !== null || !deniesAny(policy)) return entry;
+  if (!entry.imported || signedDigestOf(entry) !== null) return entry;
+  if (!deniesAny(policy, { name: entry.name, now: tools.clock.now() })) return entry;
   const { image, digest } = manifest.entry.base;
-  const verified = await verifyBaseRequest({ image, digest }, tools, signal);
+  const verified = await verifyBaseRequest({ image, digest }, entry.name, tools, signal);
   if (verified.manifestDigest !== entry.base.manifestDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',

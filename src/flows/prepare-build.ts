@@ -1,10 +1,12 @@
 import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
-import type { Policy } from '../model/policy.js';
+import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import { SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
-import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
+import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
+import { showPlace } from '../model/show-place.js';
+import { describeUsedWaiver, type Subject, type UsedWaiver } from '../model/waiver.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
@@ -19,17 +21,19 @@ import { compareLocks, createLock, lockPath, readLock, type LockChange } from '.
 import { inputsDigest } from '../stages/build/build-image.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
-import { checkSandbox } from '../stages/policy/check-sandbox.js';
+import { checkSandbox, subjectOf } from '../stages/policy/check-sandbox.js';
+import { eachOnce } from '../stages/policy/find-waiver.js';
 import {
   defaultBase,
-  defaultResources,
-  effectiveLimits,
   refuseDenied,
+  sourceBound,
+  type SourceBound,
 } from '../stages/policy/effective-policy.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
 import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
+import { effectiveResources } from './validate-sandbox.js';
 import { stripProgram, type Memory } from './strip-program.js';
 
 /** Files that ship with sjs and become part of what is sealed. */
@@ -77,6 +81,8 @@ export interface PreparedBuild {
   readonly inputs: Digest;
   readonly lock: Lock;
   readonly lockChanges: readonly LockChange[];
+  /** Rules of the policy that were waived for it. */
+  readonly waivers: readonly UsedWaiver[];
 }
 
 /**
@@ -94,12 +100,10 @@ export async function prepareBuild(
   const asking = tools.images.platform(signal);
   for (const pending of [locking, asking]) pending.catch(() => undefined);
   const policy = await tools.loadPolicy(directory);
-  const resources: Resources = {
-    ...DEFAULT_RESOURCES,
-    ...defaultResources(policy),
-    ...loaded.sandbox.resources,
-  };
-  checkSandbox(policy, loaded, resources);
+  const resources = effectiveResources(loaded, policy);
+  const now = tools.clock.now();
+  const subject = subjectOf(loaded, now);
+  const waived = [...checkSandbox(policy, loaded, resources, now)];
   const request = baseRequestOf(loaded, policy);
   // Before anything is asked of it: a hostile sandbox.yaml could name any host that this machine reaches.
   const repository = formatRepository(parseRepository(request.image));
@@ -111,7 +115,8 @@ export async function prepareBuild(
   const assets = tools.assets();
   assets.catch(() => undefined);
   const platform = await asking;
-  const maxBytes = effectiveLimits(policy).sourceBytes ?? SOURCE_LIMITS.defaultBytes;
+  const bound = sourceBound(policy, subject, SOURCE_LIMITS.defaultBytes);
+  const maxBytes = bound.bytes;
   // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
   const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
   const collectingInputs = collectInputs(loaded, maxBytes);
@@ -122,7 +127,7 @@ export async function prepareBuild(
     `${request.image} ${'version' in request ? request.version : request.digest}`,
   );
   const resolved = await resolveBase(request, platform, tools.registry, lock, options, signal);
-  refuseDenied(policy, resolved);
+  waived.push(...refuseDenied(policy, resolved, subject));
   tools.reporter.step(
     'verify',
     `${repository}@${resolved.digest}${resolved.version === null ? '' : ` (${resolved.version})`}`,
@@ -132,9 +137,7 @@ export async function prepareBuild(
     await tools.lastBases.set(sha256(canonicalJson(request)), base.digest);
   }
 
-  if (policy.layers.some((layer) => layer.floors.cosign !== undefined)) {
-    checkFloors(policy, { cosign: await tools.verifier.version(signal) });
-  }
+  waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const { template, seccompProfile, secretsPreload } = await assets;
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, {}, lock);
@@ -149,8 +152,16 @@ export async function prepareBuild(
       },
     );
   }
-  const { tree, sandbox, files } = await stripProgram(await collecting, loaded.sandbox, tools);
-  const inputs = await collectingInputs;
+  const { tree, sandbox, files } = await stripProgram(
+    await collecting.catch(withBound(bound, loaded)),
+    loaded.sandbox,
+    tools,
+  );
+  const inputs = await collectingInputs.catch(withBound(bound, loaded));
+  const largest = Math.max(tree.totalBytes, ...inputs.map(({ totalBytes }) => totalBytes));
+  if (bound.waiver && largest > bound.waiver.aboveBytes) waived.push(bound.waiver.used);
+  const waivers = eachOnce(waived);
+  for (const waiver of waivers) tools.reporter.warn(describeUsedWaiver(waiver));
   const count = tree.entries.length;
   tools.reporter.step('pack', `${count} ${count === 1 ? 'entry' : 'entries'} from ${tree.root}`);
   if (tree.withheld.length > 0) {
@@ -181,8 +192,38 @@ export async function prepareBuild(
     inputs: inputsDigest(base, context),
     lock: newLock,
     lockChanges,
+    waivers,
   };
 }
+
+/** Whether the versions that build and verify are above the policy's floors; they are asked for where it has any. */
+async function requireVersions(
+  policy: Policy,
+  subject: Subject,
+  { images, verifier }: PrepareTools,
+  signal?: AbortSignal,
+): Promise<readonly UsedWaiver[]> {
+  const has = (component: keyof PolicyFloors): boolean =>
+    policy.layers.some(({ floors }) => floors[component] !== undefined);
+  const [engine, cosign] = await Promise.all([
+    has('engine') || has('runc') ? images.versions(signal) : {},
+    has('cosign') ? verifier.version(signal).then((version) => ({ cosign: version })) : {},
+  ]);
+  return checkFloors(policy, { ...engine, ...cosign }, subject);
+}
+
+/** What a source is larger than is a line of the policy, where one says so. */
+const withBound =
+  ({ policy }: SourceBound, loaded: LoadedSandbox) =>
+  (error: unknown): never => {
+    if (!(error instanceof SjsError) || error.code !== 'SOURCE_TOO_LARGE' || policy === null) throw error;
+    const message = `${error.message} (${showPlace(policy)})`;
+    const location = { file: loaded.file, ...loaded.locate('spec.source'), path: 'spec.source' };
+    throw new SjsError(error.code, message, {
+      problems: [{ message, ...(!loaded.isAdHoc && { location }), policy }],
+      ...(error.next !== undefined && { next: error.next }),
+    });
+  };
 
 /** The base that a request will probably mean: cosign can begin with it. What it does mean is resolved all the same. */
 async function expectBase(

@@ -28,10 +28,10 @@ export async function provideGateway(
   const version = async (): Promise<string> => gatewayVersion(await build.gatewaySource());
   try {
     try {
-      await findGateway(sealed, policy, { ...tools, gatewayVersion: version }, signal);
+      await findGateway(sealed, policy, { ...tools, clock: build.clock, gatewayVersion: version }, signal);
     } catch (error) {
       if (!isAbsent(error)) throw error;
-      const gateway = gatewaySandbox(await build.gatewaySource(), policy);
+      const gateway = gatewaySandbox(await build.gatewaySource(), policy, sealed.entry.name);
       await buildSandbox(gateway, { frozen: false, update: false }, build, signal);
     }
   } catch (error) {

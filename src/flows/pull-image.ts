@@ -103,7 +103,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     checkProvenance(one, subject),
   );
   const [provenance] = provenances;
-  checkSealedPlan(policy, labels, provenance?.signedBase ?? null);
+  checkSealedPlan(policy, labels, provenance?.signedBase ?? null, tools.clock.now());
 
   const known = await tools.store.findImageBySeal(there.seal);
   const found = known ?? newEntry(there, labels, provenance, tools);

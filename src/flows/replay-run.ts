@@ -50,7 +50,9 @@ export async function replayRun(
     tools.engine.probe(signals.abort),
     tools.seccompProfile(),
   ]);
-  checkSealedPlan(policy, sealed.labels, await checkTrust(sealed.entry, policy, tools));
+  const subject = { name: sealed.labels.name, now: tools.clock.now() };
+  const proven = await checkTrust(sealed.entry, policy, tools);
+  const waived = checkSealedPlan(policy, sealed.labels, proven, subject.now);
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);
@@ -61,7 +63,9 @@ export async function replayRun(
       plan,
       request,
       policy,
-      facts: Promise.resolve(requireControls(withPortWarning(facts, plan), plan, policy)),
+      facts: Promise.resolve(
+        requireControls(withPortWarning(facts, plan), plan, policy, subject, waived, tools.reporter),
+      ),
       replayOf: original.id,
     },
     { ...output, stdin: stdin && original.stdin?.bytes === 0 ? Readable.from([]) : stdin },

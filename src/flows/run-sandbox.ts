@@ -3,6 +3,8 @@ import type { Policy } from '../model/policy.js';
 import type { RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { EngineFacts, RunSignals } from '../ports/engine.js';
+import { describeUsedWaiver, type Subject, type UsedWaiver } from '../model/waiver.js';
+import type { Reporter } from '../ports/reporter.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkHostAddresses, checkSealedPlan } from '../stages/policy/check-sandbox.js';
@@ -44,7 +46,8 @@ export async function runSandbox(
   const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  checkSealedPlan(policy, sealed.labels, await checkTrust(sealed.entry, policy, tools));
+  const proven = await checkTrust(sealed.entry, policy, tools);
+  const waived = checkSealedPlan(policy, sealed.labels, proven, tools.clock.now());
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {
@@ -52,7 +55,10 @@ export async function runSandbox(
       next: 'leave --out out, or declare spec.filesystem.out and build again',
     });
   }
-  const facts = probing.then((found) => requireControls(withPortWarning(found, plan), plan, policy));
+  const subject = { name: sealed.labels.name, now: tools.clock.now() };
+  const facts = probing.then((found) =>
+    requireControls(withPortWarning(found, plan), plan, policy, subject, waived, tools.reporter),
+  );
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
 }
 
@@ -66,18 +72,29 @@ export function withPortWarning(facts: EngineFacts, { network }: Pick<RunPlan, '
   return { ...facts, warnings: [...facts.warnings, facts.portWarning] };
 }
 
+/** An engine that a run may use, and what of the policy is waived for that run. */
+export interface AllowedEngine extends EngineFacts {
+  readonly waivers: readonly UsedWaiver[];
+}
+
 /**
  * A control that the engine cannot enforce, an engine below the policy's floors, or traffic to the engine's own machine
- * is refused before anything runs.
+ * is refused before anything runs. What is waived is said.
+ * @param waived what was waived before the engine was known
  */
 export function requireControls(
   facts: EngineFacts,
   { network }: Pick<RunPlan, 'network'>,
   policy: Policy,
-): EngineFacts {
-  checkFloors(policy, { engine: facts.version, runc: facts.runtimeVersion });
+  subject: Subject,
+  waived: readonly UsedWaiver[],
+  reporter: Pick<Reporter, 'warn'>,
+): AllowedEngine {
+  const ofEngine = checkFloors(policy, { engine: facts.version, runc: facts.runtimeVersion }, subject);
   checkHostAddresses(policy, network, facts.hostAddresses);
-  if (facts.missingControls.length === 0) return facts;
+  const waivers = [...waived, ...ofEngine];
+  for (const waiver of waivers) reporter.warn(describeUsedWaiver(waiver));
+  if (facts.missingControls.length === 0) return { ...facts, waivers };
   const list = facts.missingControls.map(({ control, reason }) => `${control} (${reason})`).join(', ');
   throw new SjsError('CONTROL_MISSING', `${facts.name} ${facts.version} cannot enforce ${list}`, {
     next: 'sjs doctor says what this machine lacks and how to mend it',

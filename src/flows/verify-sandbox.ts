@@ -17,6 +17,8 @@ import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
+import type { UsedWaiver } from '../model/waiver.js';
+import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
@@ -38,9 +40,13 @@ export interface VerifyTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
-/** Resolves and verifies a base as a build would. Throws what those stages throw. */
+/**
+ * Resolves and verifies a base as a build would. Throws what those stages throw.
+ * @param sandbox the name of the sandbox it is for: what is denied may be waived for it; null for none
+ */
 export async function verifyBaseRequest(
   request: BaseRequest,
+  sandbox: string | null,
   tools: VerifyTools,
   signal?: AbortSignal,
 ): Promise<VerifiedBase> {
@@ -48,7 +54,10 @@ export async function verifyBaseRequest(
   // Before anything is asked of it: what was imported could name any host that this machine reaches.
   const rules = trustRequirement(policy, formatRepository(parseRepository(request.image)));
   const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
-  refuseDenied(policy, resolved);
+  const subject = { name: sandbox, now: tools.clock.now() };
+  refuseDenied(policy, resolved, subject);
+  if (policy.layers.some((layer) => layer.floors.cosign !== undefined))
+    checkFloors(policy, { cosign: await tools.verifier.version(signal) }, subject);
   return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
 }
 
@@ -64,6 +73,8 @@ export interface SealVerification {
   readonly signature: SignatureVerification | null;
   /** What was not checked, in words. */
   readonly unchecked: readonly string[];
+  /** Rules of the policy that are waived for it. */
+  readonly waivers: readonly UsedWaiver[];
 }
 
 /** The base of a sealed image. */
@@ -125,19 +136,20 @@ export async function verifySealedImage(
   const policy = await tools.loadPolicy();
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
-  if (entry) checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools));
+  const now = tools.clock.now();
+  const waived = entry && checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools), now);
   const { tag, seal, imageId } = subject;
   if (offline) {
     const signature = entry && (await proveOffline(entry, policy, tools));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
-    return { tag, seal, imageId, base: null, signature, unchecked };
+    return { tag, seal, imageId, base: null, signature, unchecked, waivers: waived ?? [] };
   }
   const [signature, ownBase] = await Promise.all([
     verifySignature(subject, policy, tools, signal),
     subject.base && verifyOwnBase(subject, subject.base, policy, tools, signal),
   ]);
   const attested = signature?.provenance;
-  if (!entry) checkSealedPlan(policy, labels, attested?.signedBase ?? null);
+  const waivers = waived ?? checkSealedPlan(policy, labels, attested?.signedBase ?? null, now);
   const base =
     ownBase ??
     (attested?.baseImage
@@ -154,7 +166,7 @@ export async function verifySealedImage(
     ...(signature ? [] : [NOBODY_SIGNED]),
     ...(imageId === null ? ['the layers: the image was not pulled'] : []),
   ];
-  return { tag, seal, imageId, base, signature, unchecked };
+  return { tag, seal, imageId, base, signature, unchecked, waivers };
 }
 
 const NOBODY_SIGNED = 'a signature of the image: nobody signed it';
@@ -283,7 +295,12 @@ async function verifyOwnBase(
       return null;
     }
   }
-  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, tools, signal);
+  const verified = await verifyBaseRequest(
+    { image: base.image, digest: base.digest },
+    labels.name,
+    tools,
+    signal,
+  );
   if (verified.manifestDigest !== labels.baseDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',

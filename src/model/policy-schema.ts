@@ -10,6 +10,7 @@ import {
   resourceProperties,
   text,
 } from './sandbox-schema.js';
+import { SOURCE_LIMITS } from './source-tree.js';
 import { WAIVABLE_RULES } from './waiver.js';
 
 const GI = 1024 ** 3;
@@ -187,7 +188,7 @@ export const POLICY_SCHEMA = {
           ),
           out: quantity({ ...FILESYSTEM_RULES.out, minimum: 0 }, 'Upper bound of out; 0: no /out at all.'),
           source: quantity(
-            { kind: 'bytes', minimum: 1, maximum: 64 * GI },
+            { kind: 'bytes', minimum: 1, maximum: SOURCE_LIMITS.mostBytes },
             'Upper bound of a source.',
             '100Mi',
           ),
@@ -215,7 +216,10 @@ export const POLICY_SCHEMA = {
             text('a pattern of address:port', '^[0-9.:*]{1,32}$', 'A pattern.'),
             'Where ports may be published: patterns of address:port, as 127.0.0.1:3*. Any other address than 127.0.0.1 needs an operator’s pattern.',
           ),
-          templates: { notYet: 'custom templates', description: 'Not yet.' },
+          templates: list(
+            { notYet: 'custom templates' },
+            'Custom templates. No sandbox can declare one yet, so only the empty list says something.',
+          ),
         },
         [],
         'What may be declared at all; of several layers what all allow. A list that is absent allows everything.',

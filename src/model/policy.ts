@@ -76,6 +76,8 @@ export interface PolicyAllow {
   /** Secret names or patterns with `*`. */
   readonly secrets?: readonly string[];
   readonly permissions?: readonly (keyof Permissions)[];
+  /** Custom templates, which no sandbox can declare yet. */
+  readonly templates?: readonly never[];
 }
 
 /** Version floors; a floor not set is a warning only. */

@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
 import type { PublishedPort } from './network.js';
 import type { Resources } from './sandbox.js';
+import type { UsedWaiver } from './waiver.js';
 
 /** Version of the record's format. Records of older formats stay readable and are never rewritten. */
 export const RECORD_FORMAT_VERSION = 1;
@@ -144,6 +145,8 @@ export interface RunRecord {
   readonly engine: EngineRecord;
   readonly seccompDigest: Digest;
   readonly policyDigest: Digest;
+  /** Rules of the policy that were waived for it; absent when none was. */
+  readonly waivers?: readonly UsedWaiver[];
   readonly sjsVersion: string;
   /** The process that started it; recovery leaves runs of living owners alone. */
   readonly owner: Owner;

@@ -111,6 +111,8 @@ export interface LoadedSandbox {
   readonly isAdHoc?: true;
   /** The code, when it is in no file; `source` is then its name. */
   readonly code?: Uint8Array;
+  /** For a gateway, the name of the sandbox that it serves: what is waived for that one is waived for it. */
+  readonly servesSandbox?: string;
   /** Absolute paths of files that a run adds to those at /in in the image. */
   readonly inputs?: readonly string[];
 }

@@ -31,4 +31,6 @@ export const SOURCE_LIMITS = {
   depth: 64,
   pathBytes: 1024,
   defaultBytes: 100 * 1024 ** 2,
+  /** What a policy can state at most, and holds where one is waived. */
+  mostBytes: 64 * 1024 ** 3,
 } as const;

@@ -56,3 +56,24 @@ export function waiverState(
   if (!(now < end)) return 'expired';
   return end - now <= 14 * DAY_MS ? 'ends soon' : 'valid';
 }
+
+/** A waiver that let something through, as plan, build, run and record say it. */
+export interface UsedWaiver {
+  readonly rule: WaivableRule;
+  readonly until: string;
+  readonly reason: string;
+  /** `file:line` of the waiver. */
+  readonly from: string;
+}
+
+/** What is judged by a policy, and when: waivers are for sandboxes by name, and end. */
+export interface Subject {
+  /** Null for what is no sandbox. */
+  readonly name: string | null;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** A used waiver in one line. */
+export const describeUsedWaiver = ({ rule, until, reason, from }: UsedWaiver): string =>
+  `${rule} is waived until ${until}: ${reason} (${from})`;

@@ -13,8 +13,8 @@ import type { RegistryCredentials } from './registry.js';
 export interface ImageStore {
   /** The platform the engine runs natively, in OCI's words. */
   platform(signal?: AbortSignal): Promise<Platform>;
-  /** The engine's version. */
-  version(signal?: AbortSignal): Promise<string>;
+  /** Versions of the engine that builds and of its runc; null for what it does not say. */
+  versions(signal?: AbortSignal): Promise<{ readonly engine: string | null; readonly runc: string | null }>;
   /** What the engine says of an image, by its id, tag or `repository@digest`; null when it has none. Never pulls. */
   inspect(reference: string, signal?: AbortSignal): Promise<ImageFacts | null>;
   /** Makes the engine hold exactly this digest. Does nothing when it does already. */

@@ -1,9 +1,24 @@
-import { expect, test } from '@jest/globals';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
-import type { PolicyLayer } from '../../src/model/policy.js';
+import { effectiveResources } from '../../src/flows/validate-sandbox.js';
+import type { Digest } from '../../src/model/digest.js';
+import type { Policy, PolicyLayer } from '../../src/model/policy.js';
 import { matchesName, matchesRepository } from '../../src/model/repository-pattern.js';
+import { parseSandbox } from '../../src/stages/load/load-sandbox.js';
+import { checkFloors } from '../../src/stages/policy/check-floors.js';
+import { judgeSandbox, subjectOf } from '../../src/stages/policy/check-sandbox.js';
+import {
+  defaultBase,
+  effectiveRetention,
+  findDenied,
+  sourceBound,
+} from '../../src/stages/policy/effective-policy.js';
+import type { Verdict } from '../../src/stages/policy/judge-rights.js';
 import { parsePolicy } from '../../src/stages/policy/parse-policy.js';
+import { requiresSigned, sealedRequirement } from '../../src/stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../../src/stages/policy/trust-requirement.js';
 import {
   attempt,
@@ -14,7 +29,14 @@ import {
   mutatedText,
   toJson,
 } from '../support/property.js';
-import { policyFile, writeYaml, YAML_TOKENS } from '../support/property-files.js';
+import {
+  greedySandbox,
+  operatorRules,
+  policyFile,
+  policyRules,
+  writeYaml,
+  YAML_TOKENS,
+} from '../support/property-files.js';
 
 const FILE = '/etc/sjs/policy.yaml';
 const parse = (text: string, origin: PolicyLayer['origin'] = 'operator') =>
@@ -116,3 +138,127 @@ test(
   },
   DEADLINE_MS,
 );
+
+describe('whatever sandbox.yaml and the repository’s policy say', () => {
+  const NOW = Date.parse('2026-06-15T12:00:00Z');
+  const head = { apiVersion: 'sjs/v1', kind: 'Policy' };
+  const profiles = Promise.all(
+    (['restricted', 'networked', 'browser'] as const).map(async (name) => {
+      const file = resolve(`policies/${name}.yaml`);
+      return [name, await parsePolicy(await readFile(file), file, 'profile')] as const;
+    }),
+  );
+  const policyOf = (layers: readonly PolicyLayer[]): Policy => ({ layers, digest: 'sha256:0' });
+  const operatorFile = fc
+    .tuple(policyRules, operatorRules)
+    .map(([rules, own]) => ({ ...head, ...rules, ...own }));
+  const repositoryFile = fc.oneof(
+    { weight: 3, arbitrary: policyRules.map((rules) => ({ ...head, ...rules })) },
+    mutated(fc.tuple(policyRules, operatorRules).map(([rules, own]) => ({ ...head, ...rules, ...own }))),
+  );
+  const sandboxFile = fc.oneof({ weight: 3, arbitrary: greedySandbox }, mutated(greedySandbox));
+
+  test(
+    'no more is allowed than the operator’s layers alone allow',
+    () =>
+      check(
+        fc.asyncProperty(operatorFile, repositoryFile, sandboxFile, async (own, repository, sandbox) => {
+          const operator = await parse(toJson(own));
+          const tightening = await attemptAsync(() => parse(toJson(repository), 'repository'));
+          const loaded = await attemptAsync(() =>
+            parseSandbox(Buffer.from(toJson(sandbox)), '/r/sandbox.yaml'),
+          );
+          // What cannot be read stops everything.
+          if (tightening instanceof SjsError || loaded instanceof SjsError) return;
+          const profile = new Map(await profiles).get(operator.extends ?? 'restricted')!;
+          const alone = policyOf([operator, profile]);
+          const all = policyOf([operator, profile, tightening]);
+
+          // Defaults are the operator's alone.
+          const resources = effectiveResources(loaded, alone);
+          expect([effectiveResources(loaded, all), defaultBase(all)]).toEqual([
+            resources,
+            defaultBase(alone),
+          ]);
+          expect(effectiveRetention(all)).toEqual(effectiveRetention(alone));
+
+          const [before, after] = [alone, all].map((policy) => judgeSandbox(policy, loaded, resources, NOW));
+          const said = (verdict: Verdict | undefined): string[] =>
+            (verdict?.violations ?? []).map(({ code, problem }) =>
+              // Of several layers that do not trust it the first is named.
+              code === 'BASE_UNTRUSTED' ? code : `${code} ${problem.message}`,
+            );
+          expect(said(after)).toEqual(expect.arrayContaining(said(before)));
+          expect(before?.waived).toEqual(expect.arrayContaining([...(after?.waived ?? [])]));
+
+          const subject = subjectOf(loaded, NOW);
+          for (const digest of ['a', 'b'].map((letter): Digest => `sha256:${letter.repeat(64)}`)) {
+            const refusals = (policy: Policy) => findDenied(policy, [digest], subject).refusals;
+            expect(refusals(all)).toEqual(expect.arrayContaining([...refusals(alone)]));
+          }
+          expect(sourceBound(all, subject, 1).bytes).toBeLessThanOrEqual(
+            sourceBound(alone, subject, 1).bytes,
+          );
+          const versions = { engine: '28.0.0', runc: '1.3.6', cosign: '2.5.0' };
+          if (attempt(() => checkFloors(alone, versions, subject)) instanceof SjsError)
+            expect(attempt(() => checkFloors(all, versions, subject))).toBeInstanceOf(SjsError);
+
+          for (const repositoryName of ['r.example/a/node', 'other.example/node', 'm.example/x']) {
+            for (const ask of [trustRequirement, sealedRequirement]) {
+              const [few, many] = [alone, all].map((policy) => attempt(() => ask(policy, repositoryName)));
+              if (many instanceof SjsError || many === undefined) continue;
+              // What holds with the repository's layer held without it, and each of its lists is asked for still.
+              if (few instanceof SjsError || few === undefined)
+                throw new Error('trust was granted', { cause: few });
+              expect(many.alternatives.length).toBeGreaterThanOrEqual(few.alternatives.length);
+              for (const [at, rules] of few.alternatives.entries()) {
+                const asked = many.alternatives[at] ?? [];
+                expect(asked.map(({ location }) => location)).toEqual(rules.map(({ location }) => location));
+                for (const [which, { attestations }] of rules.entries())
+                  expect(asked[which]?.attestations).toEqual(expect.arrayContaining([...attestations]));
+              }
+            }
+          }
+          if (requiresSigned(alone)) expect(requiresSigned(all)).toEqual(requiresSigned(alone));
+        }),
+        3000,
+      ),
+    DEADLINE_MS,
+  );
+
+  test(
+    'the cases meet what they are for: some are allowed, some refused by each side, some waived',
+    async () => {
+      const seen = new Set<string>();
+      const cases = fc.sample(fc.tuple(operatorFile, repositoryFile, sandboxFile), {
+        numRuns: 500,
+        seed: 1,
+      });
+      for (const [own, repository, sandbox] of cases) {
+        const operator = await parse(toJson(own));
+        const tightening = await attemptAsync(() => parse(toJson(repository), 'repository'));
+        const loaded = await attemptAsync(() =>
+          parseSandbox(Buffer.from(toJson(sandbox)), '/r/sandbox.yaml'),
+        );
+        if (tightening instanceof SjsError || loaded instanceof SjsError) continue;
+        const profile = new Map(await profiles).get(operator.extends ?? 'restricted')!;
+        const [alone, all] = [
+          [operator, profile],
+          [operator, profile, tightening],
+        ].map((layers) =>
+          judgeSandbox(policyOf(layers), loaded, effectiveResources(loaded, policyOf(layers)), NOW),
+        );
+        if (all?.waived.length) seen.add('waived');
+        if (alone?.violations.length) seen.add('refused by the operator');
+        else seen.add(all?.violations.length ? 'refused by the repository' : 'allowed');
+      }
+      expect([...seen].sort()).toEqual([
+        'allowed',
+        'refused by the operator',
+        'refused by the repository',
+        'waived',
+      ]);
+    },
+    DEADLINE_MS,
+  );
+});

@@ -212,3 +212,151 @@ export const policyFile = fc
     retention: optional(fc.record({ age: fc.constantFrom('1h', '720h'), size }, { requiredKeys: [] })),
   })
   .map((rest) => defined({ apiVersion: 'sjs/v1', kind: 'Policy', ...rest }));
+
+/** Digests that policies deny and sandboxes pin, few enough to meet. */
+const FEW_DIGESTS = ['a', 'b'].map((letter) => `sha256:${letter.repeat(64)}`);
+const FEW_HOSTS = ['api.test:443', 'db.test:5432=10.0.0.7', 'db.test:5432=8.8.8.8', 'web.test:80'];
+const FEW_PORTS = ['3000:3005', '127.0.0.1:8080:80', '0.0.0.0:9000:90'];
+const FEW_REPOSITORIES = ['r.example/a/node', 'r.example/b/node', 'other.example/node'];
+
+const some = <T>(...values: readonly T[]) => fc.subarray([...values]);
+
+const fewSigners = fc.array(
+  fc.record(
+    {
+      repository: fc.constantFrom('**', 'r.example/**', 'r.example/a/*', ...FEW_REPOSITORIES),
+      mirrors: fc.constantFrom(['other.example/*'], ['m.example/**']),
+      verify: fc.record(
+        {
+          keys: fc.constant([{ publicKey }]),
+          attestations: some('slsaprovenance1', 'cyclonedx', 'spdxjson'),
+          transparencyLog: fc.constantFrom('required', 'none'),
+        },
+        { requiredKeys: ['keys'] },
+      ),
+    },
+    { requiredKeys: ['repository', 'verify'] },
+  ),
+  { maxLength: 2 },
+);
+
+/** Values with some of their keys only: most of what is generated says little, so that not all of it is refused. */
+const sparse = <T extends object>(value: fc.Arbitrary<T>): fc.Arbitrary<T> =>
+  fc.tuple(value, fc.infiniteStream(fc.nat({ max: 2 }))).map(([full, dice]) => {
+    const kept = Object.entries(full).filter(() => dice.next().value === 0);
+    return Object.fromEntries(kept) as T;
+  });
+
+/** Rules of a policy that meet what {@link greedySandbox} asks for; any layer may have them. */
+export const policyRules = sparse(
+  fc.record(
+    {
+      bases: fewSigners,
+      sealed: fc.record(
+        {
+          signers: fewSigners,
+          attestations: some('slsaprovenance1', 'cyclonedx', 'spdxjson'),
+          requireSigned: fc.boolean(),
+        },
+        { requiredKeys: [] },
+      ),
+      deny: fc.record({ digests: some(...FEW_DIGESTS) }),
+      limits: fc.record(
+        {
+          memory: size,
+          pids: fc.integer({ min: 1, max: 512 }),
+          timeout: fc.constantFrom('500ms', '10s', '1h'),
+          tmp: size,
+          out: fc.constantFrom(0, '1Mi', '1Gi'),
+          source: size,
+        },
+        { requiredKeys: [] },
+      ),
+      allow: fc.record(
+        {
+          network: some('none', 'isolated'),
+          egress: some('*', '*.test:443', '*=10.*', '*=8.*', ...FEW_HOSTS),
+          ports: some('*', '127.0.0.1:*', '0.0.0.0:*'),
+          runtimes: some('runc'),
+          permissions: some('childProcess', 'worker', 'addons', 'wasi'),
+          secrets: some('A*', '*_B', 'TOKEN'),
+        },
+        { requiredKeys: [] },
+      ),
+      floors: fc.record(
+        {
+          engine: fc.constantFrom('26', '29'),
+          runc: fc.constant('1.2'),
+          cosign: fc.constantFrom('2.5', '3'),
+        },
+        { requiredKeys: [] },
+      ),
+    },
+    { requiredKeys: [] },
+  ),
+);
+
+/** What an operator may say besides {@link policyRules}; half of them trust every base. */
+export const operatorRules = fc.record(
+  {
+    bases: fc.constant([{ repository: '**', verify: { keys: [{ publicKey }] } }]),
+    extends: fc.constantFrom('restricted', 'networked', 'browser'),
+    defaults: fc.record(
+      { base: fc.constant({ image: FEW_REPOSITORIES[0], version: '>=24' }), resources },
+      { requiredKeys: [] },
+    ),
+    waivers: fc.array(
+      fc.record({
+        sandbox: fc.constantFrom('job', 'j*', 'other'),
+        rule: fc.constantFrom(
+          'limits.memory',
+          'limits.source',
+          'allow.network',
+          'allow.egress',
+          'allow.permissions',
+          'deny.digests',
+          'floors.engine',
+        ),
+        until: fc.constantFrom('2026-01-01', '2027-01-01'),
+        reason: fc.constant('because'),
+      }),
+      { maxLength: 3 },
+    ),
+  },
+  { requiredKeys: [] },
+);
+
+/** A sandbox.yaml that asks for what policies often refuse. */
+export const greedySandbox = fc
+  .record({
+    name: fc.constantFrom('job', 'other', 'third'),
+    base: optional(
+      fc.oneof(
+        fc.record({ image: fc.constantFrom(...FEW_REPOSITORIES), digest: fc.constantFrom(...FEW_DIGESTS) }),
+        fc.record({ image: fc.constantFrom(...FEW_REPOSITORIES), version: fc.constant('>=24') }),
+      ),
+    ),
+    secrets: optional(some('ANY', 'X_B', 'TOKEN')),
+    permissions: optional(
+      fc.record({ worker: fc.boolean(), addons: fc.boolean(), wasi: fc.boolean() }, { requiredKeys: [] }),
+    ),
+    filesystem: optional(fc.record({ tmp: size, out: size }, { requiredKeys: [] })),
+    network: optional(
+      fc.record({ mode: fc.constant('isolated'), egress: some(...FEW_HOSTS), ports: some(...FEW_PORTS) }),
+    ),
+    resources: optional(resources),
+  })
+  .chain(({ name: named, ...asked }) =>
+    sparse(fc.constant(defined(asked))).map((spec) => ({
+      apiVersion: 'sjs/v1',
+      kind: 'Sandbox',
+      metadata: { name: named },
+      spec: {
+        language: 'node',
+        source: '.',
+        entrypoint: 'index.js',
+        ...spec,
+        ...(spec.network && { resources: { timeout: '1m', ...spec.resources } }),
+      },
+    })),
+  );

@@ -11,6 +11,7 @@ import { fieldsOf, textsOf } from './answer.js';
 import { readBuild, readLoad, readPull, readPush } from './build-progress.js';
 import { BUILD_MS, CALL_MS, IMAGE_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { cleanWords, statusOf } from './engine-error.js';
+import { readVersions } from './probe.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
 const BUILDKIT = 2 as unknown as '2';
@@ -32,12 +33,8 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       throw new SjsError('ENGINE_FAILED', 'the engine does not say which platform it is');
     },
 
-    version: async (signal) => {
-      const { Version: version } = fieldsOf(
-        await call('ask for its version', CALL_MS, () => docker.version(), signal),
-      );
-      return typeof version === 'string' ? cleanWords(version) : 'unknown';
-    },
+    versions: async (signal) =>
+      readVersions(await call('ask for its version', CALL_MS, () => docker.version(), signal)),
 
     inspect: async (reference, signal) => {
       const found = await call(

@@ -34,17 +34,15 @@ export function readFacts(versionAnswer: unknown, infoAnswer: unknown): Omit<Eng
   if (!Object.hasOwn(fieldsOf(info['Runtimes']), 'runc')) {
     missingControls.push({ control: 'init', reason: 'the engine has no runtime named runc' });
   }
-  const components = Array.isArray(version['Components']) ? version['Components'].map(fieldsOf) : [];
-  const component = (name: string): string | null =>
-    textOf(components.find((one) => textOf(one['Name'])?.toLowerCase() === name)?.['Version']);
-  const engine = cleanWords(textOf(version['Version']) ?? 'unknown');
+  const versions = readVersions(version);
+  const engine = versions.engine ?? 'unknown';
   const kernel = textOf(version['KernelVersion']);
-  const runc = component('runc');
+  const { runc } = versions;
   return {
-    name: component('podman engine') === null ? 'Docker Engine' : 'Podman',
+    name: componentOf(version, 'podman engine') === null ? 'Docker Engine' : 'Podman',
     version: engine,
     runtime: 'runc',
-    runtimeVersion: runc === null ? null : cleanWords(runc),
+    runtimeVersion: runc,
     kernel: kernel === null ? null : cleanWords(kernel),
     portWarning: isBelow(engine, '28.0.0')
       ? `Docker Engine ${engine} is older than 28: published ports can be reached by neighbours on the same link as this machine, even those of 127.0.0.1`
@@ -52,6 +50,21 @@ export function readFacts(versionAnswer: unknown, infoAnswer: unknown): Omit<Eng
     warnings: warnings(engine, runc, info, options),
     missingControls,
   };
+}
+
+/** The versions of an engine and of its runc in the answer to `GET /version`; null for what it does not say. */
+export function readVersions(answer: unknown): {
+  readonly engine: string | null;
+  readonly runc: string | null;
+} {
+  const version = fieldsOf(answer);
+  const clean = (text: string | null): string | null => (text === null ? null : cleanWords(text));
+  return { engine: clean(textOf(version['Version'])), runc: clean(componentOf(version, 'runc')) };
+}
+
+function componentOf(version: Readonly<Record<string, unknown>>, name: string): string | null {
+  const components = Array.isArray(version['Components']) ? version['Components'].map(fieldsOf) : [];
+  return textOf(components.find((one) => textOf(one['Name'])?.toLowerCase() === name)?.['Version']);
 }
 
 function warnings(
@@ -65,9 +78,7 @@ function warnings(
     found.push(`Docker Engine ${engine} is older than 29.5.1 (CVE-2026-41567, CVE-2026-34040, AF_ALG)`);
   }
   if (runc !== null && isRuncBelowFloor(runc)) {
-    found.push(
-      `runc ${cleanWords(runc)} is older than 1.3.6, 1.4.3 and 1.5.0 (CVE-2026-41579, CVE-2025-31133)`,
-    );
+    found.push(`runc ${runc} is older than 1.3.6, 1.4.3 and 1.5.0 (CVE-2026-41579, CVE-2025-31133)`);
   }
   if (info['CgroupVersion'] !== '2') found.push('the kernel uses cgroup v1; cgroup v2 is recommended');
   if (!options.some((option) => /^name=(apparmor|selinux)(,|$)/.test(option))) {

@@ -106,6 +106,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   }),
   seccompDigest: isDigest,
   policyDigest: isDigest,
+  waivers: optional(listOf(shape({ rule: text, until: text, reason: text, from: text }))),
   sjsVersion: text,
   owner: shape({ bootId: text, pid: count, startTime: text, home: text }),
   replayOf: orNull(isUlid),

@@ -1,9 +1,13 @@
-import { SjsError } from '../../errors.js';
+import { SjsError, type SourceLocation } from '../../errors.js';
 import type { ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
 import { DEFAULT_RETENTION, type Policy, type PolicyLimits } from '../../model/policy.js';
 import { formatRepository } from '../../model/reference.js';
 import type { BaseRequest, Resources } from '../../model/sandbox.js';
+import { showPlace } from '../../model/show-place.js';
+import { SOURCE_LIMITS } from '../../model/source-tree.js';
+import type { Subject, UsedWaiver } from '../../model/waiver.js';
+import { findWaiver } from './find-waiver.js';
 
 /** The bounds that hold: of each resource the smallest that any layer states. */
 export function effectiveLimits(policy: Policy): PolicyLimits {
@@ -13,6 +17,33 @@ export function effectiveLimits(policy: Policy): PolicyLimits {
       limits[key] = Math.min(limits[key] ?? Infinity, value);
   }
   return limits;
+}
+
+/** How large a source may be, with the line of the policy that says so. */
+export interface SourceBound {
+  readonly bytes: number;
+  /** Null: no layer says. */
+  readonly policy: SourceLocation | null;
+  /** What a source beyond `bytes` needs; absent where no waiver has a part in it. */
+  readonly waiver: { readonly aboveBytes: number; readonly used: UsedWaiver } | null;
+}
+
+/** The bound of a subject's source: the smallest that any layer states and no waiver lifts. */
+export function sourceBound(policy: Policy, subject: Subject, otherwise: number): SourceBound {
+  const stated = policy.layers
+    .flatMap((layer) => {
+      const bytes = layer.limits.sourceBytes;
+      const used = findWaiver(policy, layer, 'limits.source', subject);
+      return bytes === undefined ? [] : [{ bytes, used, place: layer.locate('limits.source') }];
+    })
+    .sort((one, other) => one.bytes - other.bytes);
+  const holds = stated.find(({ used }) => used === null);
+  const [smallest] = stated;
+  return {
+    bytes: holds?.bytes ?? (smallest ? SOURCE_LIMITS.mostBytes : otherwise),
+    policy: holds?.place ?? null,
+    waiver: smallest?.used ? { aboveBytes: smallest.bytes, used: smallest.used } : null,
+  };
 }
 
 /** The base for sandboxes that name none: the last operator layer that states one decides. */
@@ -46,14 +77,32 @@ export function defaultResources(policy: Policy): Partial<Resources> {
   ) as Partial<Resources>;
 }
 
-/** Whether any layer denies the digest. */
-export function isDenied(policy: Policy, digest: Digest): boolean {
-  return policy.layers.some((layer) => layer.deniedDigests.includes(digest));
+/** Where layers deny one of the digests, and the waivers that let it pass all the same. */
+export function findDenied(
+  policy: Policy,
+  digests: readonly Digest[],
+  subject: Subject,
+): {
+  readonly refusals: readonly { readonly location: SourceLocation }[];
+  readonly waivers: readonly UsedWaiver[];
+} {
+  const found = policy.layers.flatMap((layer) => {
+    const at = layer.deniedDigests.findIndex((denied) => digests.includes(denied));
+    if (at < 0) return [];
+    const waiver = findWaiver(policy, layer, 'deny.digests', subject);
+    return [{ location: layer.locate(`deny.digests.${at}`), waiver }];
+  });
+  return {
+    refusals: found.filter(({ waiver }) => waiver === null),
+    waivers: found.flatMap(({ waiver }) => waiver ?? []),
+  };
 }
 
-/** Whether any layer denies digests at all. */
-export function deniesAny(policy: Policy): boolean {
-  return policy.layers.some((layer) => layer.deniedDigests.length > 0);
+/** Whether any layer denies digests at all to the subject. */
+export function deniesAny(policy: Policy, subject: Subject): boolean {
+  return policy.layers.some(
+    (layer) => layer.deniedDigests.length > 0 && findWaiver(policy, layer, 'deny.digests', subject) === null,
+  );
 }
 
 /** How long and how much is kept: the strictest of what layers state, else the defaults. */
@@ -65,12 +114,18 @@ export function effectiveRetention(policy: Policy): { readonly ageMs: number; re
   return { ageMs: strictest('ageMs'), bytes: strictest('bytes') };
 }
 
-/** Refuses a resolved base whose index or manifest is denied. Throws `BASE_DENIED`. */
-export function refuseDenied(policy: Policy, base: ResolvedBase): void {
-  if (![base.digest, base.manifestDigest].some((digest) => isDenied(policy, digest))) return;
+/**
+ * Refuses a resolved base whose index or manifest is denied to the subject.
+ * @returns the waivers without which it would have been
+ * @throws SjsError `BASE_DENIED` with the line of every policy that denies it
+ */
+export function refuseDenied(policy: Policy, base: ResolvedBase, subject: Subject): readonly UsedWaiver[] {
+  const { refusals, waivers } = findDenied(policy, [base.digest, base.manifestDigest], subject);
+  const [first] = refusals;
+  if (!first) return waivers;
   throw new SjsError(
     'BASE_DENIED',
-    `${formatRepository(base.repository)}@${base.digest} is on the policy's list of denied digests`,
-    { next: 'use another version of the base' },
+    `${formatRepository(base.repository)}@${base.digest} is on the policy's list of denied digests (${refusals.map(({ location }) => showPlace(location)).join(', ')})`,
+    { next: 'use another version of the base', location: first.location },
   );
 }

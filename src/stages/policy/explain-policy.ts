@@ -66,21 +66,19 @@ export function explainPolicy(policy: Policy, now: number): PolicyExplanation {
           found.filter(({ value }) => value === smallest).map(({ from }) => from),
         );
   });
-  const allow = (['network', 'egress', 'ports', 'runtimes', 'permissions', 'secrets'] as const).flatMap(
-    (key) => {
-      const found = stated(`allow.${key}`, (layer) => layer.allow[key] as readonly string[] | undefined);
-      const common = found
-        .slice(1)
-        .reduce((kept, { value }) => intersect(kept, value), found[0]?.value ?? []);
-      return found.length === 0
-        ? []
-        : row(
-            `allow.${key}`,
-            common,
-            found.map(({ from }) => from),
-          );
-    },
-  );
+  const allow = (
+    ['network', 'egress', 'ports', 'runtimes', 'permissions', 'secrets', 'templates'] as const
+  ).flatMap((key) => {
+    const found = stated(`allow.${key}`, (layer) => layer.allow[key] as readonly string[] | undefined);
+    const common = found.slice(1).reduce((kept, { value }) => intersect(kept, value), found[0]?.value ?? []);
+    return found.length === 0
+      ? []
+      : row(
+          `allow.${key}`,
+          common,
+          found.map(({ from }) => from),
+        );
+  });
   const extended = stated('extends', (layer) => layer.extends ?? undefined);
   const profile = layers.find(({ origin }) => origin === 'profile');
   const defaults = RESOURCES.flatMap(([field, key, show]) => {

@@ -17,8 +17,9 @@ export function trustRequirement(policy: Policy, repository: string): TrustRequi
   });
   const silent = opinions.find(({ rules }) => rules.length === 0);
   if (silent) {
-    throw new SjsError('BASE_UNTRUSTED', `${silent.layer.file} trusts no base ${repository}`, {
-      location: silent.layer.locate('bases'),
+    const location = silent.layer.locate('bases');
+    throw new SjsError('BASE_UNTRUSTED', `${location.file} trusts no base ${repository}`, {
+      location,
       next: `add a rule for ${repository} to its bases:, or import the base with sjs base import … --sign-key KEY --trust`,
     });
   }

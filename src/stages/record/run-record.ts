@@ -10,6 +10,7 @@ import {
   type RunState,
 } from '../../model/record.js';
 import type { RunPlan, SealedImage } from '../../model/sealed-image.js';
+import type { UsedWaiver } from '../../model/waiver.js';
 import type { Owner, RunOutcome } from '../../ports/engine.js';
 
 /** What is known of a run before it starts. */
@@ -25,6 +26,7 @@ export interface RunStart {
   readonly secrets: Readonly<Record<string, string>>;
   readonly engine: EngineRecord;
   readonly policyDigest: Digest;
+  readonly waivers: readonly UsedWaiver[];
   readonly sjsVersion: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
@@ -68,6 +70,7 @@ export function startRecord(start: RunStart): RunRecord {
     },
     seccompDigest: sealed.labels.plan.seccompDigest,
     policyDigest: start.policyDigest,
+    ...(start.waivers.length > 0 && { waivers: start.waivers }),
     sjsVersion: start.sjsVersion,
     owner: start.owner,
     replayOf: start.replayOf,

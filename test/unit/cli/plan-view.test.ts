@@ -43,6 +43,7 @@ const plan = {
   source: { root: '/home/u/job', entries: 3, bytes: 120, withheld: ['.env'] },
   inputs: digest('5'),
   lock: {},
+  waivers: [{ rule: 'limits.memory', until: '2027-01-31', reason: 'the \u001b[2Jmove', from: '/p.yaml:7' }],
   lockChanges: [{ field: 'base.version', from: '24.1.0', to: '24.2.0' }],
   comparedWith: 'sjs/job:0.9.0-aaaaaaaaaaaa',
   rightChanges: [

@@ -49,7 +49,9 @@ function makeWorld(image: ImageFacts, deniedDigests: readonly Digest[] = []): Wo
   const warnings: string[] = [];
   const store: RecordStore = { ...createMemoryRecordStore(), parseRecord };
   const registry = createFakeRegistry();
-  const policy = { layers: [{ origin: 'operator', file: '/policy.yaml', deniedDigests, defaults: {} }] };
+  const policy = {
+    layers: [{ origin: 'operator', file: '/policy.yaml', deniedDigests, defaults: {}, waivers: [] }],
+  };
   const reporter = {
     step: () => undefined,
     debug: () => undefined,

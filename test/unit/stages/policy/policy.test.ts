@@ -7,6 +7,7 @@ import type { Policy } from '../../../../src/model/policy.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
 import type { SealedLabels } from '../../../../src/model/sealed-image.js';
+import { parseSandbox } from '../../../../src/stages/load/load-sandbox.js';
 import { addTrustedBase } from '../../../../src/stages/policy/add-trusted-base.js';
 import { checkFloors } from '../../../../src/stages/policy/check-floors.js';
 import {
@@ -19,7 +20,7 @@ import {
   defaultResources,
   effectiveLimits,
   effectiveRetention,
-  isDenied,
+  findDenied,
 } from '../../../../src/stages/policy/effective-policy.js';
 import { explainPolicy } from '../../../../src/stages/policy/explain-policy.js';
 import { loadPolicy } from '../../../../src/stages/policy/load-policy.js';
@@ -35,6 +36,7 @@ const HEAD = POLICY_HEAD;
 const PEM = '-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----';
 const PROFILES = resolve('policies');
 const NOW = Date.parse('2026-06-15T12:00:00Z');
+const SUBJECT = { name: 'job', now: NOW };
 const [load, rule] = [loadPolicies, signerRule];
 
 describe('layers', () => {
@@ -52,11 +54,9 @@ describe('layers', () => {
       `limits: { memory: 2Gi, pids: 50 }\nallow: { secrets: [B, C] }\ndeny: { digests: ["${digest('y')}"] }\n`,
     );
     expect(effectiveLimits(policy)).toMatchObject({ memoryBytes: 1024 ** 3, pids: 50 });
-    expect([
-      isDenied(policy, digest('x')),
-      isDenied(policy, digest('y')),
-      isDenied(policy, digest('z')),
-    ]).toEqual([true, true, false]);
+    expect(
+      ['x', 'y', 'z'].map((name) => findDenied(policy, [digest(name)], SUBJECT).refusals.length > 0),
+    ).toEqual([true, true, false]);
     const secrets = explainPolicy(policy, NOW).values.find(({ key }) => key === 'allow.secrets');
     expect(secrets).toMatchObject({
       value: ['B'],
@@ -304,7 +304,7 @@ describe('files', () => {
       /./,
     ],
     ['egress of no pattern', 'allow: { egress: ["A b"] }', 'POLICY_INVALID', /./],
-    ['custom templates', 'allow: { templates: [] }', 'NOT_YET', /./],
+    ['custom templates', 'allow: { templates: [mine] }', 'NOT_YET', /./],
     ['no YAML', 'limits: [', 'YAML_SYNTAX', /./],
   ])('%s is refused', async (_name, text, code, next) => {
     const error = (await parsePolicy(Buffer.from(`${HEAD}${text}\n`), '/p.yaml', 'operator').catch(
@@ -334,7 +334,7 @@ test('a text that was found valid is not validated again; another byte is', asyn
 
 describe('what is checked', () => {
   const check = async (operator: string, sandbox: Partial<Sandbox> = {}, resources = DEFAULT_RESOURCES) =>
-    checkSandbox(await load(operator), makeLoaded('/home/u/sandbox.yaml', sandbox), resources);
+    checkSandbox(await load(operator), makeLoaded('/home/u/sandbox.yaml', sandbox), resources, NOW);
   const labels = (changes: Partial<SealedLabels['plan']> = {}): SealedLabels => ({
     formatVersion: 1,
     name: 'job',
@@ -355,8 +355,8 @@ describe('what is checked', () => {
 
   test('the defaults pass', async () => {
     await check('');
-    checkSealedPlan(await load(''), labels(), sha256('index'));
-    checkSealedPlan(await load(''), labels(), null);
+    checkSealedPlan(await load(''), labels(), sha256('index'), NOW);
+    checkSealedPlan(await load(''), labels(), null, NOW);
   });
 
   describe('a network', () => {
@@ -388,7 +388,7 @@ describe('what is checked', () => {
       const made = makeLoaded('/home/u/job.js', { network: isolated(['a.test:443']) });
       const loaded = { ...made, isAdHoc: true as const };
       const policy = await load('limits: { pids: 8 }\n');
-      expect(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES)).toThrow(
+      expect(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES, NOW)).toThrow(
         /^the policy refuses (?=.*--pids)(?=.*the network)/,
       );
     });
@@ -452,8 +452,19 @@ describe('what is checked', () => {
     test('in a label is judged anew', async () => {
       const policy = await load('');
       expect(() =>
-        checkSealedPlan(policy, labels({ network: isolated(['a.test:443']) }), sha256('index')),
-      ).toThrow(/network\.mode: isolated is not allowed/);
+        checkSealedPlan(policy, labels({ network: isolated(['a.test:443']) }), sha256('index'), NOW),
+      ).toThrow(
+        expect.objectContaining({
+          problems: [
+            expect.objectContaining({
+              message: expect.stringMatching(/^network\.mode: isolated is not allowed/),
+            }),
+            expect.objectContaining({
+              message: expect.stringMatching(/^network\.egress: a\.test:443 is not/),
+            }),
+          ],
+        }),
+      );
     });
   });
 
@@ -499,6 +510,7 @@ describe('what is checked', () => {
           policy,
           labels({ filesystem: { tmpBytes: 1, tmpInodes: 1, outBytes: 1024 ** 2, outInodes: 1 } }),
           sha256('index'),
+          NOW,
         );
       } catch (caught) {
         return caught as SjsError;
@@ -514,21 +526,23 @@ describe('what is checked', () => {
 
   test('a denied base stops its seals', async () => {
     const policy = await load(`deny: { digests: ["${sha256('base')}"] }\n`);
-    expect(codeOf(() => checkSealedPlan(policy, labels(), sha256('index')))).toBe('BASE_DENIED');
+    expect(codeOf(() => checkSealedPlan(policy, labels(), sha256('index'), NOW))).toBe('BASE_DENIED');
     const byIndex = await load(`deny: { digests: ["${sha256('index')}"] }\n`);
-    expect(codeOf(() => checkSealedPlan(byIndex, labels(), sha256('index')))).toBe('BASE_DENIED');
-    checkSealedPlan(byIndex, labels(), sha256('other'));
+    expect(codeOf(() => checkSealedPlan(byIndex, labels(), sha256('index'), NOW))).toBe('BASE_DENIED');
+    checkSealedPlan(byIndex, labels(), sha256('other'), NOW);
     // Of a seal that was imported nobody here knows it.
-    expect(codeOf(() => checkSealedPlan(byIndex, labels(), null))).toBe('BASE_DENIED');
+    expect(codeOf(() => checkSealedPlan(byIndex, labels(), null, NOW))).toBe('BASE_DENIED');
   });
 
   test('floors refuse what is older, or says nothing', async () => {
     const policy = await load('floors: { engine: 28.0.0, runc: 1.3.6 }\n');
-    checkFloors(policy, { engine: '28.5.2+dfsg4', runc: '1.3.6' });
-    expect(codeOf(() => checkFloors(policy, { engine: '26.1.5+dfsg1', runc: '1.4.0' }))).toBe(
+    checkFloors(policy, { engine: '28.5.2+dfsg4', runc: '1.3.6' }, SUBJECT);
+    expect(codeOf(() => checkFloors(policy, { engine: '26.1.5+dfsg1', runc: '1.4.0' }, SUBJECT))).toBe(
       'POLICY_VIOLATION',
     );
-    expect(codeOf(() => checkFloors(policy, { engine: '28.0.0', runc: null }))).toBe('POLICY_VIOLATION');
+    expect(codeOf(() => checkFloors(policy, { engine: '28.0.0', runc: null }, SUBJECT))).toBe(
+      'POLICY_VIOLATION',
+    );
   });
 });
 
@@ -539,7 +553,7 @@ describe('patterns that are made to cost', () => {
     const started = performance.now();
     expect(codeOf(() => trustRequirement(policy, `r.example/${'a/'.repeat(200)}a`))).toBe('BASE_UNTRUSTED');
     const loaded = makeLoaded('/home/u/sandbox.yaml', { secrets: ['a'.repeat(128)] });
-    expect(codeOf(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES))).toBe('POLICY_VIOLATION');
+    expect(codeOf(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES, NOW))).toBe('POLICY_VIOLATION');
     expect(performance.now() - started).toBeLessThan(500);
   });
 });
@@ -580,11 +594,21 @@ describe('what is explained', () => {
   });
 });
 
+test('custom templates can be forbidden, and no sandbox can declare one', async () => {
+  expect((await load('allow: { templates: [] }\n')).layers[0]?.allow).toEqual({ templates: [] });
+  const yaml =
+    'apiVersion: sjs/v1\nkind: Sandbox\nmetadata: { name: a }\nspec: { language: node, source: ., entrypoint: a.js, template: mine }\n';
+  await expect(parseSandbox(Buffer.from(yaml), '/x/sandbox.yaml')).rejects.toMatchObject({
+    code: 'SANDBOX_INVALID',
+    message: expect.stringContaining('spec.template: there is no such key'),
+  });
+});
+
 test('limits.out: 0 means no /out', async () => {
   const policy = await load('limits: { out: 0 }\n');
-  checkSandbox(policy, makeLoaded('/home/u/sandbox.yaml', {}), DEFAULT_RESOURCES);
+  checkSandbox(policy, makeLoaded('/home/u/sandbox.yaml', {}), DEFAULT_RESOURCES, NOW);
   const loaded = makeLoaded('/home/u/sandbox.yaml', { filesystem: { tmpBytes: 4096, outBytes: 4096 } });
-  expect(codeOf(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES))).toBe('POLICY_VIOLATION');
+  expect(codeOf(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES, NOW))).toBe('POLICY_VIOLATION');
 });
 
 describe('adding trust', () => {

@@ -36,6 +36,7 @@ test('a record starts with what was decided, and nothing of what will happen', (
     env: { TZ: 'UTC' },
     secrets: { TOKEN: 'f'.repeat(64) },
     engine: { ...engine, missingControls: [] },
+    waivers: [],
     policyDigest: sha256('policy'),
     sjsVersion: '0.1.0',
     createdAt: Date.parse('2026-01-02T03:04:05.000Z'),
