@@ -43,6 +43,7 @@ export function renderDockerfile(
     baseDigest: base.manifestDigest,
     baseVersion: base.signedVersion,
     plan,
+    packages: null,
   };
   const env = mergeEnv(base.config.Env ?? [], sandbox.env);
   const encoded = encodeLabels(labels);
@@ -78,7 +79,8 @@ export function renderDockerfile(
   };
 }
 
-function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): SealedPlan {
+/** The rights that a sandbox declares, every default resolved. */
+export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): SealedPlan {
   return {
     secrets: sandbox.secrets,
     permissions: sandbox.permissions,
