@@ -1,16 +1,16 @@
 import type { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
 import { sha256, type Digest } from '../../model/digest.js';
+import { filledLayers } from '../../model/image-layers.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
 import { parsePackageList, type PackageList } from '../../model/package-list.js';
 import { SjsError } from '../../errors.js';
-import { findSourceLayer } from './read-source.js';
 
 const MOST_BYTES = 16 * 1024 ** 2;
 
 /** The layer of the packages: that below the source. */
 export function findPackagesLayer(diffIds: readonly Digest[]): Digest {
-  const layer = diffIds[diffIds.lastIndexOf(findSourceLayer(diffIds)) - 1];
+  const layer = filledLayers(diffIds).at(-2);
   if (layer !== undefined) return layer;
   throw refuse('it has no layer for them');
 }
