@@ -15,6 +15,8 @@ const UNUSED = [
   [/^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/, /dockerode|docker-modem/],
   [/^(tar-fs|@balena\/dockerignore|zlib)$/, /node_modules\/dockerode\//],
   [/^(cliui|string-width)$/, /node_modules\/yargs\//],
+  // What npm needs to make packages of git repositories and folders, and to ask about their signers.
+  [/^(sigstore|npm-packlist|@npmcli\/(run-script|git))$/, /node_modules\/(pacote|@npmcli\/package-json)\//],
 ];
 const REFUSE = (name) => `
   const refuse = () => { throw new Error(${JSON.stringify(`${name} is not part of sjs`)}); };
@@ -97,9 +99,13 @@ await chmod('dist/cli/main.cjs', 0o755);
 /** The command line is one file, since each file of a start costs; what `run` never needs lies beside it. */
 const BESIDE = [
   '@balena/dockerignore',
+  '@npmcli/config',
+  '@npmcli/config/lib/definitions/index.js',
   'ajv',
   'execa',
+  'pacote',
   'semver',
+  'ssri',
   'tar-fs',
   'tar-stream',
   'ts-blank-space',
@@ -107,7 +113,7 @@ const BESIDE = [
 ];
 /** Of these, what is imported by code that `run` does need: loaded when it is first used. */
 const LAZY = ['semver'];
-const bundleName = (specifier) => `./${specifier.replace(/.*\//, '')}.cjs`;
+const bundleName = (specifier) => `./${specifier.replace(/[^a-z-]+/g, '-').replace(/^-/, '')}.cjs`;
 const beside = {
   name: 'beside',
   setup(context) {

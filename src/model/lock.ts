@@ -1,4 +1,5 @@
 import { isDigest, type Digest } from './digest.js';
+import { isIntegrity, isPackageLocation, nameAt, type ResolvedPackage } from './package-list.js';
 
 /** `sandbox.lock`: what a sandbox.yaml resolved to. An input like any other: all of it is verified anew. */
 export interface Lock {
@@ -17,50 +18,25 @@ export interface Lock {
     readonly signer: string;
   };
   readonly template: { readonly name: string; readonly digest: Digest };
-  /** What is laid into the image, by its location: `name@version integrity`, a line each. */
+  /** What is laid into the image, as `formatLockLines` writes it: a line each, by location. */
   readonly packages: Readonly<Record<string, string>>;
 }
 
-/** What the lock says of one package. */
-export interface LockedPackage {
-  readonly name: string;
-  readonly version: string;
-  /** Subresource Integrity, as package-lock.json has it. */
-  readonly integrity: string;
-}
-
-/** The packages of a lock, sorted by location, whatever order they come in. */
-export function lockPackages(
-  packages: Iterable<LockedPackage & { readonly location: string }>,
-): Lock['packages'] {
-  return sortKeys(
-    Object.fromEntries(
-      [...packages].map(({ location, name, version, integrity }) => [
-        location,
-        `${name}@${version} ${integrity}`,
-      ]),
-    ),
-  );
-}
-
-/** A package's line of the lock read; null for what is none. */
-export function parseLockedPackage(line: unknown): LockedPackage | null {
-  const [, name, version, integrity] = (typeof line === 'string' && PACKAGE.exec(line)) || [];
-  return name === undefined || version === undefined || integrity === undefined
-    ? null
-    : { name, version, integrity };
+/** What a line of the lock says of the package at a location; null for a line that is none. */
+export function parseLockLine(location: string, line: unknown): ResolvedPackage | null {
+  const name = nameAt(location);
+  if (!isPackageLocation(location) || typeof line !== 'string' || !line.startsWith(`${name}@`)) return null;
+  const [, version, text = ''] = /^([\w.+-]{1,256}) (.+)$/.exec(line.slice(name.length + 1)) ?? [];
+  if (version === undefined) return null;
+  const bundledIn = text.startsWith('in ') ? text.slice('in '.length) : null;
+  const isSound = bundledIn === null ? isIntegrity(text) : isPackageLocation(bundledIn);
+  return isSound ? { location, name, version, integrity: bundledIn === null ? text : null, bundledIn } : null;
 }
 
 /** A copy with its keys in the order of their UTF-16 code units, whatever the locale is. */
 export function sortKeys<T>(value: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
-
-const PACKAGE =
-  /^(@?[!-?A-~]{1,428})@([!-~]{1,256}) (sha(?:256|384|512)-[+/0-9A-Za-z]{1,128}={0,2}(?: sha(?:256|384|512)-[+/0-9A-Za-z]{1,128}={0,2}){0,8})$/;
-
-/** Somewhere below a node_modules, and no part of it climbs. */
-const LOCATION = /^(?=(?:.*\/)?node_modules\/)(?!.*(?:^|\/)\.{0,2}(?:\/|$))[!-~]{1,1024}$/;
 
 type Shape = { readonly [key: string]: Shape } | ((value: unknown) => boolean);
 
@@ -70,13 +46,15 @@ const matching =
     typeof value === 'string' && pattern.test(value);
 
 const mapping =
-  (isKey: (key: string) => boolean, isValue: (value: unknown) => boolean) =>
+  (isEntry: (key: string, value: unknown) => boolean) =>
   (value: unknown): boolean =>
-    isObject(value) && Object.entries(value).every(([key, item]) => isKey(key) && isValue(item));
+    isObject(value) && Object.entries(value).every(([key, item]) => isEntry(key, item));
 
 /** A digest, or what an identity and an issuer can be. */
 const isSigner = (value: unknown): boolean =>
   isDigest(value) || matching(/^[!-~]{1,2048} \(https:[!-~]{1,2048}\)$/)(value);
+
+const PLATFORM = /^[a-z0-9]+(?:\/[a-z0-9]+){1,2}$/;
 
 const LOCK: Shape = {
   lockVersion: (value) => value === 1,
@@ -85,11 +63,11 @@ const LOCK: Shape = {
     image: matching(/^[!-~]{1,512}$/),
     version: (value) => value === null || matching(/^[\w.+-]{1,128}$/)(value),
     digest: isDigest,
-    manifests: mapping(matching(/^[a-z0-9]+(?:\/[a-z0-9]+){1,2}$/), isDigest),
+    manifests: mapping((key, value) => PLATFORM.test(key) && isDigest(value)),
     signer: isSigner,
   },
   template: { name: matching(/^[!-~]{1,64}$/), digest: isDigest },
-  packages: mapping(matching(LOCATION), (line) => parseLockedPackage(line) !== null),
+  packages: mapping((key, value) => parseLockLine(key, value) !== null),
 };
 
 /**

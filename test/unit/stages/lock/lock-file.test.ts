@@ -2,7 +2,8 @@ import { readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../../../src/model/digest.js';
-import { lockPackages, parseLockedPackage, type Lock } from '../../../../src/model/lock.js';
+import { parseLockLine, type Lock } from '../../../../src/model/lock.js';
+import { formatLockLines, type PackageList } from '../../../../src/model/package-list.js';
 import { compareLocks, readLock, writeLock } from '../../../../src/stages/lock/lock-file.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';
 
@@ -46,27 +47,26 @@ describe('what is written', () => {
     expect(text).toMatch(/\}\n$/);
   });
 
-  test('has its packages in one order, whatever order they came in', () => {
-    const made = ['b', 'a-b', 'a/node_modules/c', 'B', 'a'].map((name) => ({
-      location: `node_modules/${name}`,
-      name: name.replace(/.*\//, ''),
-      version: '1.0.0',
-      integrity: 'sha512-AA==',
-    }));
-    const packages = lockPackages(made);
-    expect(Object.keys(packages)).toEqual([
-      'node_modules/B',
-      'node_modules/a',
-      'node_modules/a-b',
-      'node_modules/a/node_modules/c',
-      'node_modules/b',
-    ]);
-    expect(JSON.stringify(lockPackages([...made].reverse()))).toBe(JSON.stringify(packages));
-    expect(parseLockedPackage(packages['node_modules/a/node_modules/c'])).toEqual({
-      name: 'c',
-      version: '1.0.0',
-      integrity: 'sha512-AA==',
-    });
+  test('says of each package what the list of packages does', () => {
+    const packages: PackageList = [
+      {
+        location: 'node_modules/a',
+        name: 'a',
+        version: '1.0.0-rc.1',
+        integrity: LINE.slice(14),
+        bundledIn: null,
+      },
+      {
+        location: 'node_modules/a/node_modules/@s/b',
+        name: '@s/b',
+        version: '2.0.0',
+        integrity: null,
+        bundledIn: 'node_modules/a',
+      },
+    ];
+    const lines = Object.entries(formatLockLines(packages));
+    expect(lines.map(([location, line]) => parseLockLine(location, line))).toEqual(packages);
+    expect(parseLockLine('node_modules/b', lines[0]?.[1])).toBeNull();
   });
 });
 

@@ -171,6 +171,7 @@ describe('what is waived beside rights', () => {
       version: null,
       baseDigest: base.manifestDigest,
       baseVersion: null,
+      packages: null,
       plan: {
         secrets: [],
         permissions: DEFAULT_PERMISSIONS,
