@@ -37,6 +37,8 @@ export default tseslint.config(
         setTimeout: 'readonly',
         setInterval: 'readonly',
         clearInterval: 'readonly',
+        clearTimeout: 'readonly',
+        AbortSignal: 'readonly',
         performance: 'readonly',
         require: 'readonly',
         module: 'readonly',

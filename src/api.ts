@@ -1,20 +1,22 @@
 import type { Readable } from 'node:stream';
 import type { BuildResult } from './flows/build-sandbox.js';
 import type { DoctorReport } from './flows/check-machine.js';
+import type { PolicyCheck } from './flows/check-policy.js';
 import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
-import type { ImageDiff } from './flows/diff-images.js';
+import type { SandboxDiff } from './flows/diff-images.js';
 import type { ExportResult } from './flows/export-image.js';
 import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
-import type { LockOptions } from './flows/prepare-build.js';
 import type { PruneResult } from './flows/prune.js';
+import type { PublishedImage } from './flows/find-published.js';
 import type { PullResult } from './flows/pull-image.js';
 import type { PushResult } from './flows/push-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { Publisher, TrustedPublisher } from './flows/trust-publisher.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { Digest } from './model/digest.js';
@@ -26,9 +28,10 @@ import type { ImageFacts, IndexEntry, SealedLabels } from './model/sealed-image.
 import type { RunSignals, UsageSample } from './ports/engine.js';
 import type { RecordQuery } from './ports/record-store.js';
 import type { Reporter } from './ports/reporter.js';
+import type { RightChange } from './stages/compare/compare-rights.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
-export type { CloneResult, ImageDiff, OutputPiece, OutputQuery };
+export type { BuildPlan, BuildResult, CloneResult, OutputPiece, OutputQuery, RightChange, SandboxDiff };
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
@@ -60,6 +63,24 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
   readonly egress?: readonly string[];
   /** Signals for the program; by default none. `abort` ends the run. */
   readonly signals?: RunSignals;
+}
+
+/** What of a lock is chosen anew. `dependencies` takes what the lockfile of npm has, as every lock does, and keeps the base. */
+export type LockUpdate = 'all' | 'base' | 'dependencies';
+
+declare const batch: unique symbol;
+
+/** What several builds share; see {@link Sjs.createBatch}. */
+export interface Batch {
+  readonly [batch]: true;
+}
+
+/** How a sandbox is planned, locked or built. */
+export interface BuildOptions extends Abortable {
+  /** Refuse when the lock would change. */
+  readonly frozen?: boolean;
+  readonly update?: LockUpdate | boolean;
+  readonly batch?: Batch;
 }
 
 /** What `base import` takes. */
@@ -118,13 +139,12 @@ export interface Sjs {
   /** Writes a starting point; returns the files written. */
   readonly init: (directory: string) => Promise<readonly string[]>;
 
-  readonly plan: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
-  readonly build: (
-    path: string,
-    options?: Partial<LockOptions> & PublishOptions,
-  ) => Promise<BuildResult & Published>;
+  /** For several plans, builds or locks that belong together: what policy, registry and cosign say is asked once. */
+  readonly createBatch: () => Batch;
+  readonly plan: (path: string, options?: BuildOptions) => Promise<BuildPlan>;
+  readonly build: (path: string, options?: BuildOptions & PublishOptions) => Promise<BuildResult & Published>;
   /** Resolves and verifies the base and writes sandbox.lock; builds nothing. */
-  readonly lock: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
+  readonly lock: (path: string, options?: BuildOptions) => Promise<BuildPlan>;
 
   /** Of a tag, seal or name; or of a path or of code, which are sealed first. */
   readonly run: (target: string | CodeTarget, options?: RunOptions) => Promise<RunRecord>;
@@ -179,10 +199,22 @@ export interface Sjs {
     file: string,
     options?: Abortable & { readonly trust?: string },
   ) => Promise<ImportResult>;
-  /** How two sealed images differ: rights, base, program, environment, files. */
-  readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
+  /**
+   * How two sandboxes differ, each a sealed image (tag, seal or name) or the path of a sandbox.yaml or its folder: rights,
+   * base, packages, program, environment, files. Paths alone need no engine; null is one that is not there.
+   */
+  readonly diff: (from: string | null, to: string | null, options?: Abortable) => Promise<SandboxDiff>;
+  /** The sandboxes below two folders, those at the same place side by side. */
+  readonly pairSandboxes: (
+    from: string,
+    to: string,
+  ) => Promise<
+    readonly { readonly path: string; readonly from: string | null; readonly to: string | null }[]
+  >;
   /** Pushes a sealed image to a registry under its tag, and signs it there. */
   readonly pushImage: (target: string, options?: PushImageOptions) => Promise<PushResult>;
+  /** What the registry has of a sealed image, where the policy says it is pushed to; nothing is verified. */
+  readonly findPublished: (target: string, options?: Abortable) => Promise<PublishedImage>;
   /** Takes in what was pushed and signed elsewhere, when the policy trusts who signed; a tag is resolved once. */
   readonly pullImage: (reference: string, options?: Abortable) => Promise<PullResult>;
   /** Removes the tag and the index entry; records stay. */
@@ -190,6 +222,12 @@ export interface Sjs {
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */
   readonly prune: (options?: Abortable & { readonly dryRun?: boolean }) => Promise<PruneResult>;
 
+  /** Sandboxes, folders of them, tags and seals against the policy in force; what is refused is told, not thrown. */
+  readonly checkPolicy: (targets: readonly string[], options?: Abortable) => Promise<PolicyCheck>;
+  /** Publishers of signed bases that sjs has a ready entry for. */
+  readonly listPublishers: () => Promise<readonly Publisher[]>;
+  /** Writes a publisher's entry into the user's policy, or the one named by `policyFile`. */
+  readonly trustPublisher: (name: string) => Promise<TrustedPublisher>;
   /** The policy in force for a folder (default: the operator's alone), and where each line comes from. */
   readonly explainPolicy: (directory?: string) => Promise<PolicyExplanation>;
 

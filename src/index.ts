@@ -24,6 +24,7 @@ export {
 } from './model/network.js';
 export type * from './model/policy.js';
 export type * from './model/record.js';
+export { describeUsedWaiver, type UsedWaiver } from './model/waiver.js';
 export { RUN_STATES } from './model/record.js';
 export type * from './model/run-plan.js';
 export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox } from './model/sandbox.js';

@@ -29,7 +29,7 @@ describe.each(pages)('%s', (page) => {
 
   test('names verbs that there are', () => {
     const shown = blocks(page, 'console').flatMap((text) =>
-      [...text.matchAll(/^\$ (?:.*&& )?sjs ([a-z]+(?: (?:import|ls|verify|show|explain)\b)?)/gm)].map(
+      [...text.matchAll(/^\$ (?:.*&& )?sjs ([a-z]+(?: (?:import|ls|verify|check|show|explain|trust)\b)?)/gm)].map(
         (match) => match[1] ?? '',
       ),
     );

@@ -31,3 +31,15 @@ export function formatOrigins({ values }: PolicyExplanation): Promise<string> {
 
 const show = (value: string | readonly string[]): string =>
   typeof value === 'string' ? value : value.length === 0 ? 'none' : value.join(', ');
+
+/** A waiver that has ended or ends soon, in one line. */
+export const describeMentionedWaiver = ({
+  sandbox,
+  rule,
+  until,
+  state,
+  from,
+}: Awaited<ReturnType<Sjs['checkPolicy']>>['waivers'][number]): string =>
+  state === 'expired'
+    ? `the waiver of ${rule} for ${sandbox} ended on ${until} and counts no longer (${from})`
+    : `the waiver of ${rule} for ${sandbox} ends on ${until} (${from})`;

@@ -140,6 +140,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'push a sealed image to a registry, and sign it there',
     load: async () => (await import('./verbs/push.js')).pushVerb,
   },
+  published: {
+    group: 'Sealed images',
+    summary: 'say what the registry has of a sealed image',
+    load: async () => (await import('./verbs/published.js')).publishedVerb,
+  },
   pull: {
     group: 'Sealed images',
     summary: 'take in a sealed image that somebody signed whom the policy trusts',
@@ -165,6 +170,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'check the signature of a base as a build would',
     load: async () => (await import('./verbs/base-verify.js')).baseVerifyVerb,
   },
+  'policy check': {
+    group: 'Trust',
+    summary: 'check sandboxes and sealed images against the policy in force',
+    load: async () => (await import('./verbs/policy-check.js')).policyCheckVerb,
+  },
   'policy show': {
     group: 'Trust',
     summary: 'show the policy in force',
@@ -174,6 +184,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     group: 'Trust',
     summary: 'show which file and line each part of the policy comes from',
     load: async () => (await import('./verbs/policy-explain.js')).policyExplainVerb,
+  },
+  'policy trust': {
+    group: 'Trust',
+    summary: 'trust the signed Node images of a publisher',
+    load: async () => (await import('./verbs/policy-trust.js')).policyTrustVerb,
   },
   doctor: {
     group: 'Machine',

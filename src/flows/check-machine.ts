@@ -1,8 +1,11 @@
 import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
+import type { Clock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
+import { checkFloors } from '../stages/policy/check-floors.js';
+import { waiversToMention } from '../stages/policy/find-waiver.js';
 
 /** One thing sjs needs, and how it stands. */
 export interface MachineCheck {
@@ -25,6 +28,7 @@ export interface Machine {
   readonly engine: () => Promise<Engine>;
   readonly verifier: () => Promise<SignatureVerifier>;
   readonly loadPolicy: () => Promise<Policy>;
+  readonly clock: Pick<Clock, 'now'>;
   readonly store: () => Promise<RecordStore>;
   readonly nodeVersion: string;
   readonly home: string;
@@ -39,6 +43,7 @@ export async function checkMachine(machine: Machine, signal?: AbortSignal): Prom
       ok('cosign', `cosign ${await (await machine.verifier()).version(signal)}`),
     ]),
     attempt('policy', () => checkPolicy(machine)),
+    attempt('floors', () => checkPolicyFloors(machine, signal)),
     attempt('state', async () => {
       await (await machine.store()).listOpen();
       return [ok('state', `records and images are kept in ${machine.home}`)];
@@ -106,14 +111,43 @@ async function checkEngine(machine: Machine, signal?: AbortSignal): Promise<Mach
 async function checkPolicy(machine: Machine): Promise<MachineCheck[]> {
   const policy = await machine.loadPolicy();
   const files = policy.layers.map((layer) => layer.file).join(', ');
-  if (policy.layers.some((layer) => layer.origin === 'operator' && (layer.bases?.length ?? 0) > 0))
-    return [ok('policy', files)];
+  const trusts = policy.layers.some((layer) => layer.origin === 'operator' && (layer.bases?.length ?? 0) > 0);
   return [
-    {
-      name: 'policy',
-      status: 'warning',
-      message: `no policy trusts a base yet (${files})`,
-      next: 'mirror and sign one: sjs base import <ref> <target> --sign-key KEY --trust',
-    },
+    trusts
+      ? ok('policy', files)
+      : {
+          name: 'policy',
+          status: 'warning',
+          message: `no policy trusts a base yet (${files})`,
+          next: 'mirror and sign one: sjs base import <ref> <target> --sign-key KEY --trust; or trust a publisher: sjs policy trust',
+        },
+    ...waiversToMention(policy, machine.clock.now()).map(
+      ({ sandbox, rule, until, reason, state, from }): MachineCheck => ({
+        name: 'waiver',
+        status: 'warning',
+        message: `${rule} for ${sandbox} ${state === 'expired' ? `ended on ${until} and counts no longer` : `ends on ${until}`}: ${reason} (${from})`,
+        next: state === 'expired' ? 'remove it, or decide anew' : 'see to it before then',
+      }),
+    ),
   ];
+}
+
+/** What runs and what verifies, against the floors that the policy sets; what it cannot be asked is said elsewhere. */
+async function checkPolicyFloors(machine: Machine, signal?: AbortSignal): Promise<MachineCheck[]> {
+  const policy = await machine.loadPolicy();
+  if (policy.layers.every(({ floors }) => Object.keys(floors).length === 0)) return [];
+  const [engine, cosign] = await Promise.all([
+    machine
+      .engine()
+      .then((one) => one.probe(signal))
+      .then(({ version, runtimeVersion }) => ({ engine: version, runc: runtimeVersion }))
+      .catch(() => ({})),
+    machine
+      .verifier()
+      .then((one) => one.version(signal))
+      .then((version) => ({ cosign: version }))
+      .catch(() => ({})),
+  ]);
+  checkFloors(policy, { ...engine, ...cosign }, { name: null, now: machine.clock.now() });
+  return [ok('floors', 'what the policy asks for at least is there')];
 }

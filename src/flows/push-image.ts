@@ -118,8 +118,11 @@ export async function pushImage(
   };
 }
 
-/** `<repository>/<name>:<tag>`: the tag as it is here, without `sjs/`. */
-function placeOf({ entry }: SealedImage, repository: string | null): TagReference {
+/**
+ * Where a sealed image is pushed to: `<repository>/<name>:<tag>`, the tag as it is here without `sjs/`.
+ * @throws SjsError `USAGE` when nothing says where, or what says it is no repository.
+ */
+export function placeOf({ entry }: SealedImage, repository: string | null): TagReference {
   if (repository === null) {
     throw new SjsError('USAGE', `nothing says where ${entry.tag} is pushed to`, {
       next: 'state defaults.repository in your policy, or name a repository: sjs push <tag> registry.example.com/sandboxes',

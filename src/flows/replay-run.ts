@@ -51,8 +51,8 @@ export async function replayRun(
     tools.seccompProfile(),
   ]);
   const subject = { name: sealed.labels.name, now: tools.clock.now() };
-  const trusted = await checkTrust(sealed.entry, policy, tools);
-  const waived = checkSealedPlan(policy, sealed.labels, trusted, subject.now);
+  const proven = await checkTrust(sealed.entry, policy, tools);
+  const waived = checkSealedPlan(policy, sealed.labels, proven, subject.now);
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);

@@ -46,8 +46,8 @@ export async function runSandbox(
   const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  const trusted = await checkTrust(sealed.entry, policy, tools);
-  const waived = checkSealedPlan(policy, sealed.labels, trusted, tools.clock.now());
+  const proven = await checkTrust(sealed.entry, policy, tools);
+  const waived = checkSealedPlan(policy, sealed.labels, proven, tools.clock.now());
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {

@@ -9,6 +9,9 @@ import type { ImportedBase } from './import-base.js';
 const LOCK_POLL_MS = 50;
 const LOCK_STALE_MS = 10_000;
 
+/** Changes the text of a policy; null stands for one that is not there yet. */
+type Change = (before: string | null, file: string) => string;
+
 /**
  * Writes the key and the repository of an imported base into a policy file, which is made when it is not there. The
  * rest of the file stays as it is; the file is replaced whole.
@@ -20,15 +23,23 @@ export async function trustBase(imported: ImportedBase, file: string): Promise<v
       next: 'give the key with --sign-key',
     });
   }
+  await changePolicy(file, (before, target) => addTrustedBase(before, imported, target));
+}
+
+/**
+ * Changes a policy file, which is made when it is not there, and replaces it whole; false when nothing was to change.
+ * @throws SjsError `POLICY_UNREADABLE`, and what the change throws
+ */
+export async function changePolicy(file: string, change: Change): Promise<boolean> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw unwritable(file, cause);
   });
   // A policy kept elsewhere (dotfiles) stays a link to there.
   const target = await realpath(file).catch(() => file);
-  await withLock(target, () => extend(target, imported));
+  return withLock(target, () => extend(target, change));
 }
 
-async function extend(file: string, imported: ImportedBase): Promise<void> {
+async function extend(file: string, change: Change): Promise<boolean> {
   const before = await readFile(file, 'utf8').catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return null;
     throw new SjsError('POLICY_UNREADABLE', `${file} cannot be read`, {
@@ -36,14 +47,15 @@ async function extend(file: string, imported: ImportedBase): Promise<void> {
       next: 'make it readable for you',
     });
   });
-  const after = addTrustedBase(before, imported, file);
-  if (after === before) return;
+  const after = change(before, file);
+  if (after === before) return false;
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const mode = before === null ? 0o600 : (await stat(file)).mode & 0o777;
     await writeFile(temporary, after, { flag: 'wx', mode: 0o600 });
     await chmod(temporary, mode);
     await rename(temporary, file);
+    return true;
   } catch (cause) {
     await unlink(temporary).catch(() => undefined);
     throw unwritable(file, cause);
@@ -51,7 +63,7 @@ async function extend(file: string, imported: ImportedBase): Promise<void> {
 }
 
 /** Two at once would each write what the other has not read. */
-async function withLock(file: string, work: () => Promise<void>): Promise<void> {
+async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const lock = `${file}.lock`;
   for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
     try {
@@ -68,7 +80,7 @@ async function withLock(file: string, work: () => Promise<void>): Promise<void> 
     }
   }
   try {
-    await work();
+    return await work();
   } finally {
     await unlink(lock).catch(() => undefined);
   }

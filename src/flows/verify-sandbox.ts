@@ -136,21 +136,20 @@ export async function verifySealedImage(
   const policy = await tools.loadPolicy();
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
-  const checkPlan = (base: Digest | null): readonly UsedWaiver[] =>
-    checkSealedPlan(policy, labels, base, tools.clock.now());
-  const waivedHere = entry && checkPlan(await checkTrust(entry, policy, tools));
+  const now = tools.clock.now();
+  const waived = entry && checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools), now);
   const { tag, seal, imageId } = subject;
   if (offline) {
     const signature = entry && (await proveOffline(entry, policy, tools));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
-    return { tag, seal, imageId, base: null, signature, unchecked, waivers: waivedHere ?? [] };
+    return { tag, seal, imageId, base: null, signature, unchecked, waivers: waived ?? [] };
   }
   const [signature, ownBase] = await Promise.all([
     verifySignature(subject, policy, tools, signal),
     subject.base && verifyOwnBase(subject, subject.base, policy, tools, signal),
   ]);
   const attested = signature?.provenance;
-  const waivers = waivedHere ?? checkPlan(attested?.signedBase ?? null);
+  const waivers = waived ?? checkSealedPlan(policy, labels, attested?.signedBase ?? null, now);
   const base =
     ownBase ??
     (attested?.baseImage

@@ -184,7 +184,10 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
 
           const [before, after] = [alone, all].map((policy) => judgeSandbox(policy, loaded, resources, NOW));
           const said = (verdict: Verdict | undefined): string[] =>
-            (verdict?.violations ?? []).map(({ code, problem }) => `${code} ${problem.message}`);
+            (verdict?.violations ?? []).map(({ code, problem }) =>
+              // Of several layers that do not trust it the first is named.
+              code === 'BASE_UNTRUSTED' ? code : `${code} ${problem.message}`,
+            );
           expect(said(after)).toEqual(expect.arrayContaining(said(before)));
           expect(before?.waived).toEqual(expect.arrayContaining([...(after?.waived ?? [])]));
 
@@ -218,6 +221,7 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
           }
           if (requiresSigned(alone)) expect(requiresSigned(all)).toEqual(requiresSigned(alone));
         }),
+        3000,
       ),
     DEADLINE_MS,
   );
@@ -227,7 +231,7 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
     async () => {
       const seen = new Set<string>();
       const cases = fc.sample(fc.tuple(operatorFile, repositoryFile, sandboxFile), {
-        numRuns: 3000,
+        numRuns: 500,
         seed: 1,
       });
       for (const [own, repository, sandbox] of cases) {

@@ -240,52 +240,66 @@ const fewSigners = fc.array(
   { maxLength: 2 },
 );
 
+/** Values with some of their keys only: most of what is generated says little, so that not all of it is refused. */
+const sparse = <T extends object>(value: fc.Arbitrary<T>): fc.Arbitrary<T> =>
+  fc.tuple(value, fc.infiniteStream(fc.nat({ max: 2 }))).map(([full, dice]) => {
+    const kept = Object.entries(full).filter(() => dice.next().value === 0);
+    return Object.fromEntries(kept) as T;
+  });
+
 /** Rules of a policy that meet what {@link greedySandbox} asks for; any layer may have them. */
-export const policyRules = fc.record(
-  {
-    bases: fewSigners,
-    sealed: fc.record(
-      {
-        signers: fewSigners,
-        attestations: some('slsaprovenance1', 'cyclonedx', 'spdxjson'),
-        requireSigned: fc.boolean(),
-      },
-      { requiredKeys: [] },
-    ),
-    deny: fc.record({ digests: some(...FEW_DIGESTS) }),
-    limits: fc.record(
-      {
-        memory: size,
-        pids: fc.integer({ min: 1, max: 512 }),
-        timeout: fc.constantFrom('500ms', '10s', '1h'),
-        tmp: size,
-        out: fc.constantFrom(0, '1Mi', '1Gi'),
-        source: size,
-      },
-      { requiredKeys: [] },
-    ),
-    allow: fc.record(
-      {
-        network: some('none', 'isolated'),
-        egress: some('*', '*.test:443', '*=10.*', '*=8.*', ...FEW_HOSTS),
-        ports: some('*', '127.0.0.1:*', '0.0.0.0:*'),
-        runtimes: some('runc'),
-        permissions: some('childProcess', 'worker', 'addons', 'wasi'),
-        secrets: some('A*', '*_B', 'TOKEN'),
-      },
-      { requiredKeys: [] },
-    ),
-    floors: fc.record(
-      { engine: fc.constantFrom('26', '29'), runc: fc.constant('1.2'), cosign: fc.constantFrom('2.5', '3') },
-      { requiredKeys: [] },
-    ),
-  },
-  { requiredKeys: [] },
+export const policyRules = sparse(
+  fc.record(
+    {
+      bases: fewSigners,
+      sealed: fc.record(
+        {
+          signers: fewSigners,
+          attestations: some('slsaprovenance1', 'cyclonedx', 'spdxjson'),
+          requireSigned: fc.boolean(),
+        },
+        { requiredKeys: [] },
+      ),
+      deny: fc.record({ digests: some(...FEW_DIGESTS) }),
+      limits: fc.record(
+        {
+          memory: size,
+          pids: fc.integer({ min: 1, max: 512 }),
+          timeout: fc.constantFrom('500ms', '10s', '1h'),
+          tmp: size,
+          out: fc.constantFrom(0, '1Mi', '1Gi'),
+          source: size,
+        },
+        { requiredKeys: [] },
+      ),
+      allow: fc.record(
+        {
+          network: some('none', 'isolated'),
+          egress: some('*', '*.test:443', '*=10.*', '*=8.*', ...FEW_HOSTS),
+          ports: some('*', '127.0.0.1:*', '0.0.0.0:*'),
+          runtimes: some('runc'),
+          permissions: some('childProcess', 'worker', 'addons', 'wasi'),
+          secrets: some('A*', '*_B', 'TOKEN'),
+        },
+        { requiredKeys: [] },
+      ),
+      floors: fc.record(
+        {
+          engine: fc.constantFrom('26', '29'),
+          runc: fc.constant('1.2'),
+          cosign: fc.constantFrom('2.5', '3'),
+        },
+        { requiredKeys: [] },
+      ),
+    },
+    { requiredKeys: [] },
+  ),
 );
 
-/** What an operator may say besides {@link policyRules}. */
+/** What an operator may say besides {@link policyRules}; half of them trust every base. */
 export const operatorRules = fc.record(
   {
+    bases: fc.constant([{ repository: '**', verify: { keys: [{ publicKey }] } }]),
     extends: fc.constantFrom('restricted', 'networked', 'browser'),
     defaults: fc.record(
       { base: fc.constant({ image: FEW_REPOSITORIES[0], version: '>=24' }), resources },
@@ -330,11 +344,19 @@ export const greedySandbox = fc
     network: optional(
       fc.record({ mode: fc.constant('isolated'), egress: some(...FEW_HOSTS), ports: some(...FEW_PORTS) }),
     ),
-    resources: resources.map((stated) => ({ timeout: '1m', ...stated })),
+    resources: optional(resources),
   })
-  .map(({ name: named, ...spec }) => ({
-    apiVersion: 'sjs/v1',
-    kind: 'Sandbox',
-    metadata: { name: named },
-    spec: defined({ language: 'node', source: '.', entrypoint: 'index.js', ...spec }),
-  }));
+  .chain(({ name: named, ...asked }) =>
+    sparse(fc.constant(defined(asked))).map((spec) => ({
+      apiVersion: 'sjs/v1',
+      kind: 'Sandbox',
+      metadata: { name: named },
+      spec: {
+        language: 'node',
+        source: '.',
+        entrypoint: 'index.js',
+        ...spec,
+        ...(spec.network && { resources: { timeout: '1m', ...spec.resources } }),
+      },
+    })),
+  );

@@ -10,9 +10,12 @@ export const DEADLINE_MS = 900_000;
 /** The same cases every time, so that a change fails by what it changed; `SJS_TEST_SEED=<number>` tries others. */
 const SEED = Number(process.env['SJS_TEST_SEED'] ?? 1);
 
-/** Tries a property {@link RUNS} times. A failure prints the seed and path with which it happens again. */
-export async function check<T>(property: fc.IRawProperty<T>): Promise<void> {
-  await fc.assert(property as fc.IAsyncProperty<T>, { numRuns: RUNS, seed: SEED, endOnFailure: true });
+/**
+ * Tries a property {@link RUNS} times, or less often where a case takes long. A failure prints the seed and path with
+ * which it happens again.
+ */
+export async function check<T>(property: fc.IRawProperty<T>, numRuns = RUNS): Promise<void> {
+  await fc.assert(property as fc.IAsyncProperty<T>, { numRuns, seed: SEED, endOnFailure: true });
 }
 
 /** What no message may hold: it would steer a terminal, or mislead whoever reads it. */

@@ -28,6 +28,16 @@ interface Insertion {
   readonly lines: readonly string[];
 }
 
+/** What goes into a policy: a rule of `bases`, and perhaps a default base. */
+interface Addition {
+  /** Lines of the rule, without its dash. */
+  readonly rule: readonly string[];
+  readonly isSame: (one: WrittenRule) => boolean;
+  readonly base: { readonly image: string; readonly version: string } | null;
+  /** The verb that writes it. */
+  readonly by: string;
+}
+
 /**
  * The text of a policy that also trusts a base by its key. Everything else stays as it is, comments too; without a
  * `defaults.base` the repository becomes the default, within the major version. The same text comes back when the base
@@ -36,26 +46,55 @@ interface Insertion {
  * @throws SjsError `POLICY_INVALID` when the text cannot be extended safely, with what to add by hand; `YAML_*`.
  */
 export function addTrustedBase(before: string | null, trust: NewTrust, file: string): string {
-  const rule = ruleLines(trust);
-  const base = { image: trust.repository, version: majorRange(trust.version) };
-  const defaults = [
-    `base: { image: ${JSON.stringify(base.image)}, version: ${JSON.stringify(base.version)} }`,
-  ];
+  return addRule(
+    before,
+    {
+      rule: ruleLines(trust),
+      isSame: (one) => isSame(one, trust),
+      base: { image: trust.repository, version: majorRange(trust.version) },
+      by: 'sjs base import --trust',
+    },
+    file,
+  );
+}
+
+/**
+ * The text of a policy that also has a rule of `bases` as it is written elsewhere, with its comments. As
+ * {@link addTrustedBase}, but for the default base.
+ * @param rule lines of the rule, without its dash
+ */
+export function addWrittenRule(before: string | null, rule: readonly string[], file: string): string {
+  const written = canonicalJson(valueOf(rule, file));
+  return addRule(
+    before,
+    { rule, isSame: (one) => canonicalJson(one) === written, base: null, by: 'sjs policy trust' },
+    file,
+  );
+}
+
+function addRule(before: string | null, { rule, isSame, base, by }: Addition, file: string): string {
+  const defaults =
+    base === null
+      ? []
+      : [`base: { image: ${JSON.stringify(base.image)}, version: ${JSON.stringify(base.version)} }`];
   const document = before === null ? null : parseYaml(Buffer.from(before), file);
   const value = document?.value as PolicyValue | null | undefined;
   if (before === null || document === null || value === null || value === undefined)
-    return newPolicy(before, item(rule, 2), indent(defaults, 2));
+    return newPolicy(before, item(rule, 2), indent(defaults, 2), by);
   const bases = Array.isArray(value.bases) ? (value.bases as WrittenRule[]) : [];
-  if (bases.some((one) => isSame(one, trust))) return before;
+  if (bases.some(isSame)) return before;
 
-  const [added] = parseYaml(Buffer.from(item(rule, 0).join('\n')), file).value as readonly unknown[];
-  const withRule = { ...value, bases: [added, ...bases] };
+  const withRule = { ...value, bases: [valueOf(rule, file), ...bases] };
   const ruleAt = placeRule(rule, document, value, before);
-  const defaultAt = placeDefault(defaults, document, value, before);
   // The default is a convenience: where it has no safe place, trust alone is added.
   const after =
-    (value.defaults?.['base'] === undefined
-      ? prove(before, [ruleAt, defaultAt], { ...withRule, defaults: { ...value.defaults, base } }, file)
+    (base !== null && value.defaults?.['base'] === undefined
+      ? prove(
+          before,
+          [ruleAt, placeDefault(defaults, document, value, before)],
+          { ...withRule, defaults: { ...value.defaults, base } },
+          file,
+        )
       : null) ?? prove(before, [ruleAt], withRule, file);
   if (after !== null) return after;
   throw new SjsError('POLICY_INVALID', `${file} is written in a way that sjs does not extend by itself`, {
@@ -64,17 +103,27 @@ export function addTrustedBase(before: string | null, trust: NewTrust, file: str
   });
 }
 
-function newPolicy(before: string | null, rule: readonly string[], defaults: readonly string[]): string {
+/** A rule as it reads. */
+function valueOf(rule: readonly string[], file: string): unknown {
+  const [value] = parseYaml(Buffer.from(item(rule, 0).join('\n')), file).value as readonly unknown[];
+  return value;
+}
+
+function newPolicy(
+  before: string | null,
+  rule: readonly string[],
+  defaults: readonly string[],
+  by: string,
+): string {
   // A policy without a value can have comments.
   const comments = before?.trim() ?? '';
   return [
     comments === ''
-      ? '# What this operator trusts and allows. Written by sjs base import --trust; see docs/reference/policy.md.'
+      ? `# What this operator trusts and allows. Written by ${by}; see docs/reference/policy.md.`
       : comments,
     'apiVersion: sjs/v1',
     'kind: Policy',
-    'defaults:',
-    ...defaults,
+    ...(defaults.length > 0 ? ['defaults:', ...defaults] : []),
     'bases:',
     ...rule,
     '',

@@ -39,3 +39,23 @@ const isWaivable = (rule: string): boolean => (WAIVABLE_RULES as readonly string
 export const eachOnce = (waivers: readonly UsedWaiver[]): readonly UsedWaiver[] => [
   ...new Map(waivers.map((waiver) => [`${waiver.rule}\n${waiver.from}`, waiver])).values(),
 ];
+
+/** A waiver that the operator should look at. */
+export interface MentionedWaiver {
+  readonly sandbox: string;
+  readonly rule: string;
+  readonly until: string;
+  readonly reason: string;
+  readonly state: 'ends soon' | 'expired';
+  /** `file:line`. */
+  readonly from: string;
+}
+
+/** Waivers that have ended, and those that end within a fortnight. */
+export const waiversToMention = (policy: Policy, now: number): readonly MentionedWaiver[] =>
+  policy.layers.flatMap(({ waivers }) =>
+    waivers.flatMap(({ location, sandbox, rule, until, reason }) => {
+      const state = waiverState({ until }, now);
+      return state === 'valid' ? [] : [{ sandbox, rule, until, reason, state, from: showPlace(location) }];
+    }),
+  );

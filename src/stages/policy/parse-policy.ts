@@ -113,10 +113,6 @@ function checkMeaning(
   for (const [at, rule] of (value.bases ?? []).entries()) {
     if (findings.hasFault('bases', String(at))) continue;
     checkVerify(rule.verify, `bases.${at}.verify`, report);
-    if ((rule.verify.attestations ?? []).length > 0) {
-      const path = `bases.${at}.verify.attestations`;
-      report(path, 'is not possible yet: required attestations of a base', 'remove it', 'NOT_YET');
-    }
   }
   for (const [at, rule] of (value.sealed?.signers ?? []).entries()) {
     if (findings.hasFault('sealed', 'signers', String(at))) continue;

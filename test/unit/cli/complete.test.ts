@@ -20,7 +20,7 @@ test.each([
   ['sjs --json ima', ['images']],
   [' sjs rep', ['replay']],
   ['sjs po', ['policy']],
-  ['sjs policy ', ['explain', 'show']],
+  ['sjs policy ', ['check', 'explain', 'show', 'trust']],
   ['sjs logs ', [run]],
   ['sjs run ', ['job', job, other]],
   ['sjs clone sjs/o', [other]],

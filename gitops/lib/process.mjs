@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { delimiter, isAbsolute, relative } from 'node:path';
+import { StringDecoder } from 'node:string_decoder';
+
+const LARGEST = 64 * 1024 ** 2;
+
+/**
+ * What lets its holder speak for somebody. The steps that only look get none of it: all of the repository goes through
+ * them.
+ */
+const CREDENTIALS =
+  /^(?:GITHUB_TOKEN|GH_TOKEN|SJS_CI_.*|ACTIONS_(?:ID_TOKEN_REQUEST|RUNTIME|RESULTS|CACHE)_.*|CI_JOB_TOKEN|CI_JOB_JWT.*|CI_REGISTRY_PASSWORD|CI_DEPLOY_PASSWORD|CI_REPOSITORY_URL|GITLAB_TOKEN|SIGSTORE_ID_TOKEN|COSIGN_.*|VAULT_TOKEN|NPM_TOKEN|NODE_AUTH_TOKEN)$/;
+
+/** Makes Node or git load what a variable names. */
+const LOADERS = /^(?:NODE_OPTIONS|NODE_PATH|NODE_EXTRA_.*|LD_.*|DYLD_.*|GIT_.*|BASH_ENV|ENV|npm_.*)$/i;
+
+/** The environment of a step. Nothing on its PATH lies in the repository. */
+export function childEnvironment(env, root, { credentials = false } = {}) {
+  const kept = Object.entries(env).filter(
+    ([name]) =>
+      (!LOADERS.test(name) || name === 'NODE_EXTRA_CA_CERTS') && (credentials || !CREDENTIALS.test(name)),
+  );
+  const path = (env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => isAbsolute(folder) && !isWithin(folder, root))
+    .join(delimiter);
+  return { ...Object.fromEntries(kept), PATH: path };
+}
+
+/** Whether a path is a folder or lies in it. */
+export function isWithin(path, folder) {
+  const way = relative(folder, path);
+  return way === '' || (!isAbsolute(way) && way !== '..' && !way.startsWith('../'));
+}
+
+/** Runs a program without a shell, and ends it at the time limit. Never throws: code 127 says that it is not there. */
+export function run(command, args, { cwd, env, timeoutMs = 60_000, input, onLine }) {
+  return new Promise((done) => {
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    const out = { stdout: [], stderr: [] };
+    let bytes = 0;
+    let failure = null;
+    const timer = setTimeout(() => {
+      failure = `took longer than ${timeoutMs / 1000} s`;
+      child.kill('SIGKILL');
+    }, timeoutMs);
+    for (const name of ['stdout', 'stderr']) {
+      child[name].on('data', (chunk) => {
+        bytes += chunk.length;
+        if (bytes <= LARGEST) return void out[name].push(chunk);
+        failure = 'printed more than 64 MiB';
+        child.kill('SIGKILL');
+      });
+    }
+    if (onLine) eachLine(child.stderr, onLine);
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input);
+    const end = (code, words) => {
+      clearTimeout(timer);
+      const [stdout, stderr] = [Buffer.concat(out.stdout), Buffer.concat(out.stderr).toString('utf8')];
+      done({ code, bytes: stdout, stdout: stdout.toString('utf8'), stderr: words ?? stderr });
+    };
+    child.once('error', (error) => end(127, error.message));
+    child.once('close', (code) => end(failure === null ? (code ?? 1) : 1, failure));
+  });
+}
+
+function eachLine(stream, onLine) {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  stream.on('data', (chunk) => {
+    const lines = `${rest}${decoder.write(chunk)}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(line);
+  });
+  stream.on('end', () => rest !== '' && onLine(rest));
+}
