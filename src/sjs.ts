@@ -24,6 +24,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     valid,
     loadPolicy,
     buildTools,
+    contentTools,
     runTools,
     verifyTools,
     manageTools,
@@ -245,6 +246,20 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         import('./flows/verify-sandbox.js'),
       ]);
       return verifySealedImage(target, tools, given.signal);
+    },
+    async describeImage(target, format, given = {}) {
+      const [tools, { describeImage }] = await Promise.all([
+        contentTools(),
+        import('./flows/describe-contents.js'),
+      ]);
+      return describeImage(target, format, tools, given.signal);
+    },
+    async describeProvenance(target, given = {}) {
+      const [tools, { describeProvenance }] = await Promise.all([
+        contentTools(),
+        import('./flows/describe-contents.js'),
+      ]);
+      return describeProvenance(target, tools, given.signal);
     },
     async removeImage(target) {
       const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);

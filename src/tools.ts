@@ -140,6 +140,19 @@ export function createTools(options: SjsOptions) {
       forbiddenSources: { containing: [home], being: [userHome] },
     };
   };
+  const contentTools = async () => {
+    const [imageStore, records] = await Promise.all([images(), store()]);
+    const epoch = read('SOURCE_DATE_EPOCH') ?? '';
+    return {
+      images: imageStore,
+      store: records,
+      reporter,
+      owner,
+      systems: remember('system'),
+      sjsVersion: VERSION,
+      writtenAt: /^\d{1,11}$/.test(epoch) ? new Date(Number(epoch) * 1000).toISOString() : null,
+    };
+  };
   const runTools = async () => {
     const [dockerEngine, imageStore, records, { createUlid }] = await Promise.all([
       engine(),
@@ -218,6 +231,7 @@ export function createTools(options: SjsOptions) {
     valid,
     loadPolicy,
     buildTools,
+    contentTools,
     runTools,
     verifyTools,
     manageTools,

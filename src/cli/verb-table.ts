@@ -135,6 +135,16 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'take in what sjs export wrote, to replay it here',
     load: async () => (await import('./verbs/import.js')).importVerb,
   },
+  sbom: {
+    group: 'Sealed images',
+    summary: 'print the bill of materials of a sealed image',
+    load: async () => (await import('./verbs/sbom.js')).sbomVerb,
+  },
+  provenance: {
+    group: 'Sealed images',
+    summary: 'print how a sealed image was built, as SLSA provenance',
+    load: async () => (await import('./verbs/provenance.js')).provenanceVerb,
+  },
   verify: {
     group: 'Sealed images',
     summary: 'check a sealed image from its base to its seal',
