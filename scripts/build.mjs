@@ -15,6 +15,8 @@ const UNUSED = [
   [/^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/, /dockerode|docker-modem/],
   [/^(tar-fs|@balena\/dockerignore|zlib)$/, /node_modules\/dockerode\//],
   [/^(cliui|string-width)$/, /node_modules\/yargs\//],
+  // CycloneDX's library can write XML, and check what it wrote.
+  [/^(ajv|ajv-formats|ajv-formats-draft2019|libxmljs2|xmlbuilder2|spdx-expression-parse)$/, /@cyclonedx\//],
 ];
 const REFUSE = (name) => `
   const refuse = () => { throw new Error(${JSON.stringify(`${name} is not part of sjs`)}); };
@@ -97,8 +99,10 @@ await chmod('dist/cli/main.cjs', 0o755);
 /** The command line is one file, since each file of a start costs; what `run` never needs lies beside it. */
 const BESIDE = [
   '@balena/dockerignore',
+  '@cyclonedx/cyclonedx-library',
   'ajv',
   'execa',
+  'packageurl-js',
   'semver',
   'tar-fs',
   'tar-stream',

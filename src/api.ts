@@ -17,6 +17,7 @@ import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
+import type { BillFormat } from './model/bill-format.js';
 import type { Digest } from './model/digest.js';
 import type { CodeTarget } from './model/grants.js';
 import type { RunRecord } from './model/record.js';
@@ -26,6 +27,7 @@ import type { ImageFacts, IndexEntry, SealedLabels } from './model/sealed-image.
 import type { RunSignals, UsageSample } from './ports/engine.js';
 import type { RecordQuery } from './ports/record-store.js';
 import type { Reporter } from './ports/reporter.js';
+import type { Provenance } from './stages/attest/provenance.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
 export type { CloneResult, ImageDiff, OutputPiece, OutputQuery };
@@ -185,6 +187,14 @@ export interface Sjs {
   readonly pushImage: (target: string, options?: PushImageOptions) => Promise<PushResult>;
   /** Takes in what was pushed and signed elsewhere, when the policy trusts who signed; a tag is resolved once. */
   readonly pullImage: (reference: string, options?: Abortable) => Promise<PullResult>;
+  /** The bill of materials of a sealed image, as its standard's JSON: the same for the same seal, wherever it was made. */
+  readonly describeImage: (
+    target: string,
+    format: BillFormat,
+    options?: Abortable,
+  ) => Promise<Readonly<Record<string, unknown>>>;
+  /** The SLSA provenance of a seal that was made here. */
+  readonly describeProvenance: (target: string, options?: Abortable) => Promise<Provenance>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */

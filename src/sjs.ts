@@ -26,6 +26,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     valid,
     loadPolicy,
     buildTools,
+    contentTools,
     runTools,
     verifyTools,
     pushTools,
@@ -262,6 +263,20 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [build, { pullImage }] = await Promise.all([buildTools(), import('./flows/pull-image.js')]);
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
       return pullImage(reference, tools, given.signal);
+    },
+    async describeImage(target, format, given = {}) {
+      const [tools, { describeImage }] = await Promise.all([
+        contentTools(),
+        import('./flows/describe-contents.js'),
+      ]);
+      return describeImage(target, format, tools, given.signal);
+    },
+    async describeProvenance(target, given = {}) {
+      const [tools, { describeProvenance }] = await Promise.all([
+        contentTools(),
+        import('./flows/describe-contents.js'),
+      ]);
+      return describeProvenance(target, tools, given.signal);
     },
     async removeImage(target) {
       const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);

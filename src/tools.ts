@@ -8,6 +8,7 @@ import type { Memory } from './flows/strip-program.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';
+import type { SealedImage } from './model/sealed-image.js';
 import type { ValidTexts } from './model/schema-check.js';
 import { systemClock } from './ports/clock.js';
 import type { Engine } from './ports/engine.js';
@@ -140,6 +141,19 @@ export function createTools(options: SjsOptions) {
       forbiddenSources: { containing: [home], being: [userHome] },
     };
   };
+  const contentTools = async () => {
+    const [imageStore, records] = await Promise.all([images(), store()]);
+    const epoch = read('SOURCE_DATE_EPOCH') ?? '';
+    return {
+      images: imageStore,
+      store: records,
+      reporter,
+      owner,
+      systems: remember('system'),
+      sjsVersion: VERSION,
+      writtenAt: /^\d{1,11}$/.test(epoch) ? new Date(Number(epoch) * 1000).toISOString() : null,
+    };
+  };
   const runTools = async () => {
     const [dockerEngine, imageStore, records, { createUlid }] = await Promise.all([
       engine(),
@@ -165,10 +179,17 @@ export function createTools(options: SjsOptions) {
     };
   };
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
-  const pushTools = async () => ({
-    ...(await verifyTools()),
-    describe: (await import('./flows/describe-seal.js')).describeSeal,
-  });
+  const pushTools = async () => {
+    const [verify, content, { describeSeal }] = await Promise.all([
+      verifyTools(),
+      contentTools(),
+      import('./flows/describe-seal.js'),
+    ]);
+    return {
+      ...verify,
+      describe: (sealed: SealedImage, signal?: AbortSignal) => describeSeal(sealed, content, signal),
+    };
+  };
   /** Finishes what dead processes left. */
   const recover = async (signal?: AbortSignal, patienceMs?: number): Promise<void> => {
     const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
@@ -222,6 +243,7 @@ export function createTools(options: SjsOptions) {
     valid,
     loadPolicy,
     buildTools,
+    contentTools,
     runTools,
     verifyTools,
     pushTools,

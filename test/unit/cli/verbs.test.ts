@@ -62,6 +62,8 @@ const FLAGS: Record<string, readonly string[]> = {
   edit: [],
   export: ['--run RUN …', '--no-runs'],
   import: ['--trust SEAL'],
+  sbom: ['--format FORMAT'],
+  provenance: [],
   verify: [],
   'base import': ['--sign-key KEY', '--trust'],
   'base ls': [],
