@@ -30,6 +30,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     runTools,
     verifyTools,
     pushTools,
+    receiptTools,
     manageTools,
     recover,
     recoverBuilds,
@@ -203,6 +204,22 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       }
       await records.removeRecord(record.id);
       return record;
+    },
+
+    async makeReceipt(id, { key, file, signal } = {}) {
+      const [tools, { makeReceipt }] = await Promise.all([receiptTools(), import('./flows/make-receipt.js')]);
+      return makeReceipt(id, { key, file }, tools, signal);
+    },
+    async findReceipt(id) {
+      const [records, { findReceipt }] = await Promise.all([store(), import('./flows/make-receipt.js')]);
+      return findReceipt(id, records);
+    },
+    async verifyReceipt(file, { key, signal } = {}) {
+      const [tools, { verifyReceipt }] = await Promise.all([
+        receiptTools(),
+        import('./flows/verify-receipt.js'),
+      ]);
+      return verifyReceipt(file, key ?? null, tools, signal);
     },
 
     listEntries: async () => (await store()).listImages(),

@@ -11,6 +11,8 @@ export interface OptionSpec {
   readonly also?: readonly string[];
   /** What stands for the value in the help; an option without it is a switch. */
   readonly value?: string;
+  /** Its value may be left out, and is then empty: `--receipt`, or `--receipt=FILE`; never the next word. */
+  readonly optional?: true;
   /** May be given more than once. */
   readonly many?: true;
   readonly describe: string;
