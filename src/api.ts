@@ -17,6 +17,7 @@ import type { PushResult } from './flows/push-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { ReceiptVerification } from './flows/verify-receipt.js';
+import type { SignResult } from './flows/seal-statement.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { BillFormat } from './model/bill-format.js';
@@ -89,6 +90,8 @@ export interface PublishOptions extends PushImageOptions {
 /** What came of that. */
 export interface Published {
   readonly pushed?: PushResult;
+  /** The statement of the seal, where it was signed and not pushed. */
+  readonly signed?: SignResult;
 }
 
 /** A sealed image in a listing. */

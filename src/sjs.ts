@@ -73,8 +73,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     const options = { repository: given.repository ?? null, key: signingKeyOf(given.sign) };
     return push(target, options, tools, given.signal);
   };
-  const publish = async (tag: string, given: PublishOptions): Promise<Published> =>
-    given.push ? { pushed: await pushImage(tag, given) } : {};
+  const publish = async (tag: string, given: PublishOptions): Promise<Published> => {
+    if (given.push) return { pushed: await pushImage(tag, given) };
+    const key = signingKeyOf(given.sign);
+    if (key === null) return {};
+    const [tools, { signSeal }] = await Promise.all([pushTools(), import('./flows/seal-statement.js')]);
+    return { signed: await signSeal(tag, key, tools, given.signal) };
+  };
 
   return {
     version: VERSION,
@@ -260,8 +265,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return exportImage(target, file, runs ?? null, tools, given.signal);
     },
     async importImage(file, given = {}) {
-      const [build, { importImage }] = await Promise.all([buildTools(), import('./flows/import-image.js')]);
-      const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
+      const [build, verify, { importImage }] = await Promise.all([
+        buildTools(),
+        verifyTools(),
+        import('./flows/import-image.js'),
+      ]);
+      const tools = { ...verify, build };
       return importImage(file, given.trust ?? null, tools, given.signal);
     },
     async diffImages(from, to, given = {}) {

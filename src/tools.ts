@@ -188,7 +188,11 @@ export function createTools(options: SjsOptions) {
     const [records, signer] = await Promise.all([store(), statements()]);
     return { store: records, statements: signer, clock, loadPolicy: () => loadPolicy(null) };
   };
-  const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
+  const verifyTools = async () => ({
+    ...(await buildTools()),
+    statements: await statements(),
+    loadPolicy: () => loadPolicy(null),
+  });
   const pushTools = async () => {
     const [verify, content, { describeSeal }] = await Promise.all([
       verifyTools(),
@@ -196,6 +200,7 @@ export function createTools(options: SjsOptions) {
       import('./flows/describe-seal.js'),
     ]);
     return {
+      ...content,
       ...verify,
       describe: (sealed: SealedImage, signal?: AbortSignal) => describeSeal(sealed, content, signal),
     };

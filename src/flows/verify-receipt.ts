@@ -59,7 +59,7 @@ export async function verifyReceipt(
   return { digest: sha256(text), signer, trustedBy, receipt: receipt.predicate, known };
 }
 
-type Verified = Omit<VerifiedStatement, 'trustedBy'> & { readonly trustedBy: string | null };
+type Verified = Omit<VerifiedStatement, 'trustedBy' | 'signers'> & { readonly trustedBy: string | null };
 
 async function verifyByKey(
   signed: string,

@@ -86,6 +86,10 @@ export interface RecordStore {
   /** Newest first; unreadable files are reported to `onInvalid` and passed over. */
   listImages(onInvalid?: (path: string) => void): Promise<readonly IndexEntry[]>;
   findImageBySeal(seal: Digest): Promise<IndexEntry | null>;
+  /** Keeps the signed statement of a seal beside its entry, instead of one that was kept before. */
+  saveSealStatement(seal: Digest, text: string): Promise<void>;
+  /** The signed statement of a seal as it was saved; null when none is kept. */
+  readSealStatement(seal: Digest): Promise<string | null>;
   findImageByInputs(inputs: Digest): Promise<IndexEntry | null>;
   removeImage(seal: Digest): Promise<void>;
 

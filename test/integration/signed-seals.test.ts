@@ -351,7 +351,15 @@ describe('verify', () => {
     const files = { 'sandbox.yaml': sandboxYaml('offline'), 'index.js': PROGRAM };
     const SJS_POLICY = await policyWith({ repository: `${registry.host}/seals/*` });
     const env = { SJS_POLICY, COSIGN_PASSWORD: '' };
-    const flags = ['--push', '--repository', `${registry.host}/seals`, '--sign', '--key', keys[0].keyFile, '--json'];
+    const flags = [
+      '--push',
+      '--repository',
+      `${registry.host}/seals`,
+      '--sign',
+      '--key',
+      keys[0].keyFile,
+      '--json',
+    ];
     const built = await runSjs(maker, ['build', await makeFolder(files), ...flags], { env });
     const { tag } = JSON.parse(built.stdout) as { tag: string };
     images.add(tag);
@@ -370,6 +378,45 @@ describe('verify', () => {
     });
     expect([distrusted.code, errorOf(distrusted).code]).toEqual([3, 'SEAL_UNTRUSTED']);
   });
+});
+
+describeCosigns('a statement, where there is no registry', (generation) => {
+  test('goes with an export, and lets it in where the policy trusts who signed', async () => {
+    const name = `statement-${generation.name.at(-1)}`;
+    const files = { 'sandbox.yaml': sandboxYaml(name), 'index.js': PROGRAM };
+    const SJS_POLICY = await policyWith({ repository: 'sjs/*', more: 'requireSigned: true' });
+    const env = { PATH: generation.path, SJS_POLICY, COSIGN_PASSWORD: '' };
+    const flags = ['--sign', '--key', keys[0].keyFile, '--json'];
+    const built = await runSjs(maker, ['build', await makeFolder(files), ...flags], { env });
+    const { tag, signed } = JSON.parse(built.stdout) as { tag: string; signed: { isTrusted: boolean } };
+    images.add(tag);
+    expect(signed.isTrusted).toBe(true);
+    expect(await runSjs(maker, ['run', tag], { env })).toMatchObject({ code: 0 });
+    const file = join(await makeFolder(), 'seal.tar');
+    expect(await runSjs(maker, ['export', tag, file], { env })).toMatchObject({ code: 0 });
+    forget(tag);
+
+    const home = await makeFolder();
+    for (const [sealed, code] of [
+      [null, 'SEAL_UNTRUSTED'],
+      [{ repository: 'sjs/other' }, 'SEAL_UNTRUSTED'],
+      [{ repository: 'sjs/*', key: keys[1].publicKey }, 'STATEMENT_UNVERIFIED'],
+      [{ repository: 'sjs/*', dates: 'notAfter: 2020-01-01T00:00:00Z' }, 'SEAL_KEY_OUT_OF_DATE'],
+    ] as const) {
+      const policy = { env: { ...env, SJS_POLICY: await policyWith(sealed) } };
+      const refused = await runSjs(home, ['import', file, '--json'], policy);
+      expect([refused.code, errorOf(refused).code]).toEqual([3, code]);
+    }
+    expect(await runSjs(home, ['import', file], { env })).toMatchObject({ code: 0, stdout: `${tag}\n` });
+    expect(await runSjs(home, ['run', tag, '--', 'c'], { env })).toMatchObject({ stdout: 'signed c\n' });
+    const verified = await runSjs(home, ['verify', '--offline', tag, '--json'], { env });
+    expect(JSON.parse(verified.stdout)).toMatchObject({
+      signature: { repository: `sjs/${name}`, verifiedAt: null, provenance: { builder: expect.any(String) } },
+    });
+    const gone = { env: { ...env, SJS_POLICY: await policyWith(null) } };
+    const refused = await runSjs(home, ['run', tag, '--json'], gone);
+    expect([refused.code, errorOf(refused).code]).toEqual([126, 'SEAL_UNTRUSTED']);
+  }, 120_000);
 });
 
 describe('a second engine', () => {

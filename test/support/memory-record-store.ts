@@ -13,6 +13,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
   const blobs = new Map<Digest, Buffer>();
   const images = new Map<Digest, IndexEntry>();
   const inputs = new Map<Digest, IndexEntry>();
+  const statements = new Map<Digest, string>();
   const cache = new Map<string, string>();
   const signals = new Map<string, SignalRequest[]>();
   const receipts = new Map<string, string>();
@@ -142,11 +143,16 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
     listImages: () =>
       Promise.resolve([...images.values()].map(copy).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))),
     findImageBySeal: (seal) => Promise.resolve(copy(images.get(seal) ?? null)),
+    saveSealStatement: async (seal, text) => void (await Promise.resolve(statements.set(seal, text))),
+    readSealStatement: (seal) => Promise.resolve(statements.get(seal) ?? null),
     findImageByInputs: (digest) => {
       const entry = inputs.get(digest);
       return Promise.resolve(entry && images.has(entry.seal) ? copy(entry) : null);
     },
-    removeImage: async (seal) => void (await Promise.resolve(images.delete(seal))),
+    removeImage: async (seal) => {
+      statements.delete(seal);
+      await Promise.resolve(images.delete(seal));
+    },
 
     fingerprint: (value) =>
       Promise.resolve(createHmac('sha256', `key of ${home}`).update(value).digest('hex')),

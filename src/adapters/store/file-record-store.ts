@@ -64,6 +64,8 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     saveImage: (entry) => images.save(entry),
     listImages: (onInvalid) => Promise.resolve().then(() => images.list(onInvalid)),
     findImageBySeal: (seal) => images.findBySeal(seal),
+    saveSealStatement: (seal, text) => images.saveStatement(seal, text),
+    readSealStatement: (seal) => images.readStatement(seal),
     findImageByInputs: (inputs) => images.findByInputs(inputs),
     removeImage: (seal) => images.remove(seal),
     fingerprint: async (value) =>

@@ -109,7 +109,9 @@ const FIELDS: Readonly<Record<string, Check>> = {
   sjsVersion: text,
   owner: shape({ bootId: text, pid: count, startTime: text, home: text }),
   replayOf: orNull(isUlid),
-  importedSeal: optional(shape({ at: time, trustedBy: (value) => value === 'hand' || value === 'signature' })),
+  importedSeal: optional(
+    shape({ at: time, trustedBy: (value) => value === 'hand' || value === 'signature' }),
+  ),
   imported: optional(shape({ at: time })),
   error: orNull(shape({ code: text, message: text })),
 };

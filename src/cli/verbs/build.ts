@@ -3,7 +3,7 @@ import { SjsError } from '../../index.js';
 import { errorDocument, formatError, toSjsError } from '../error-report.js';
 import { exitCodeOf } from '../exit-codes.js';
 import { PUBLISH_OPTIONS, readPublishing } from '../publish.js';
-import { notePush } from './push.js';
+import { notePublished } from './push.js';
 import type { CliContext, OptionSpec, Verb, VerbInput } from '../verb.js';
 
 /** How build, lock and plan treat sandbox.lock. */
@@ -49,7 +49,7 @@ export const buildVerb: Verb = {
     const result = await context.sjs.build(path, options);
     if (context.output.json) await context.output.printJson(result);
     await context.output.print(result.tag);
-    if (result.pushed) notePush(result.pushed, context.output);
+    notePublished(result, context.output);
     return 0;
   },
 };
@@ -72,7 +72,7 @@ async function buildAll(
       const result = await sjs.build(file, options);
       if (output.json) await output.printJsonLine({ file, ...result });
       await output.print(result.tag);
-      if (result.pushed) notePush(result.pushed, output);
+      notePublished(result, output);
     } catch (thrown) {
       if (options.signal.aborted) throw thrown;
       const error = toSjsError(thrown);

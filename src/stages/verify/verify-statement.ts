@@ -1,11 +1,14 @@
 import { SjsError } from '../../errors.js';
+import { ATTESTATION_TYPES, PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
 import type { SealedRequirement, SignerRule } from '../../model/policy.js';
+import type { ProvenSigner } from '../../model/seal-proof.js';
 import { showPlace } from '../../model/show-place.js';
 import type { Statement } from '../../model/statement.js';
 import type { Clock } from '../../ports/clock.js';
 import type { Signer } from '../../ports/signature-verifier.js';
 import type { StatementSigner } from '../../ports/statement-signer.js';
 import { mostHelpful } from './most-helpful.js';
+import { nameSigner } from './verify-sealed.js';
 import { fingerprintOf, usableKeys } from './trusted-keys.js';
 
 /** A statement that verified, and in whose word. */
@@ -15,7 +18,15 @@ export interface VerifiedStatement {
   readonly signer: string;
   /** Where the policy trusts them. */
   readonly trustedBy: string;
+  /** One for each layer of the policy that has an opinion. */
+  readonly signers: readonly ProvenSigner[];
 }
+
+const NOT_IN_A_REGISTRY = { annotations: {}, signedRepository: null } as const;
+
+/** The attestation that a statement itself is. */
+const typesOf = (predicateType: string): readonly AttestationType[] =>
+  ATTESTATION_TYPES.filter((type) => PREDICATE_TYPES[type] === predicateType);
 
 /** Who signs, in the form that records keep. */
 export function describeSigner(signer: Signer): string {
@@ -45,11 +56,18 @@ export async function verifyStatement(
     return firstOf(signers, async (signer) => {
       const question = { signed, predicateType, signer, trustedRoot, transparencyLog };
       const statement = await statements.verifyStatement(question, signal);
-      return { statement, signer: describeSigner(signer), trustedBy: showPlace(rule.location) };
+      return {
+        statement,
+        signer: describeSigner(signer),
+        trustedBy: showPlace(rule.location),
+        signers: [
+          { ...nameSigner(rule, signer), ...NOT_IN_A_REGISTRY, attestations: typesOf(predicateType) },
+        ],
+      };
     });
   };
   const layers = await Promise.all(alternatives.map((rules) => firstOf(rules, satisfy)));
-  if (layers[0]) return layers[0];
+  if (layers[0]) return { ...layers[0], signers: layers.flatMap(({ signers }) => signers) };
   throw new SjsError('SEAL_UNTRUSTED', `no policy trusts anybody for ${repository}`, {
     next: 'add a rule to sealed.signers of your policy',
   });
