@@ -17,6 +17,8 @@ const UNUSED = [
   [/^(cliui|string-width)$/, /node_modules\/yargs\//],
   // What npm needs to make packages of git repositories and folders, and to ask about their signers.
   [/^(sigstore|npm-packlist|@npmcli\/(run-script|git))$/, /node_modules\/(pacote|@npmcli\/package-json)\//],
+  // CycloneDX's library can write XML, and check what it wrote.
+  [/^(ajv|ajv-formats|ajv-formats-draft2019|libxmljs2|xmlbuilder2|spdx-expression-parse)$/, /@cyclonedx\//],
 ];
 const REFUSE = (name) => `
   const refuse = () => { throw new Error(${JSON.stringify(`${name} is not part of sjs`)}); };
@@ -104,6 +106,8 @@ const BESIDE = [
   'ajv',
   'execa',
   'pacote',
+  '@cyclonedx/cyclonedx-library',
+  'packageurl-js',
   'semver',
   'ssri',
   'tar-fs',

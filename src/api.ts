@@ -10,6 +10,7 @@ import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
+import type { KeptReceipt, ReceiptRequest } from './flows/make-receipt.js';
 import type { PruneResult } from './flows/prune.js';
 import type { PublishedImage } from './flows/find-published.js';
 import type { PullResult } from './flows/pull-image.js';
@@ -17,8 +18,11 @@ import type { PushResult } from './flows/push-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { Publisher, TrustedPublisher } from './flows/trust-publisher.js';
+import type { ReceiptVerification } from './flows/verify-receipt.js';
+import type { SignResult } from './flows/seal-statement.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
+import type { BillFormat } from './model/bill-format.js';
 import type { Digest } from './model/digest.js';
 import type { CodeTarget } from './model/grants.js';
 import type { RunRecord } from './model/record.js';
@@ -31,7 +35,18 @@ import type { Reporter } from './ports/reporter.js';
 import type { RightChange } from './stages/compare/compare-rights.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
-export type { BuildPlan, BuildResult, CloneResult, OutputPiece, OutputQuery, RightChange, SandboxDiff };
+export type {
+  BuildPlan,
+  BuildResult,
+  CloneResult,
+  KeptReceipt,
+  OutputPiece,
+  OutputQuery,
+  ReceiptVerification,
+  RightChange,
+  SandboxDiff,
+};
+import type { Provenance } from './stages/attest/provenance.js';
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
@@ -106,6 +121,8 @@ export interface PublishOptions extends PushImageOptions {
 /** What came of that. */
 export interface Published {
   readonly pushed?: PushResult;
+  /** The statement of the seal, where it was signed and not pushed. */
+  readonly signed?: SignResult;
 }
 
 /** A sealed image in a listing. */
@@ -171,6 +188,22 @@ export interface Sjs {
   readonly watchUsage: (id: string, options?: Abortable) => AsyncIterable<UsageSample>;
   readonly removeRun: (id: string) => Promise<RunRecord>;
 
+  /**
+   * The signed receipt of a finished run, kept beside its record. With a `key` (a file or a reference, as cosign takes them)
+   * it is made anew; without one it is the kept one, else one that is signed keyless.
+   */
+  readonly makeReceipt: (id: string, options?: Partial<ReceiptRequest> & Abortable) => Promise<KeptReceipt>;
+  /** The receipt that is kept of a run; null for none. */
+  readonly findReceipt: (id: string) => Promise<KeptReceipt | null>;
+  /**
+   * Checks a receipt in a file, without network: by a public key in a file, or by whom the policy trusts; and compares it
+   * with what is known here.
+   */
+  readonly verifyReceipt: (
+    file: string,
+    options?: Abortable & { readonly key?: string },
+  ) => Promise<ReceiptVerification>;
+
   /** The index of seals and the records as they stand on disk: no engine is asked, and nothing recovered. */
   readonly listEntries: () => Promise<readonly IndexEntry[]>;
   readonly listRecords: (query?: RecordQuery) => Promise<readonly RunRecord[]>;
@@ -217,6 +250,14 @@ export interface Sjs {
   readonly findPublished: (target: string, options?: Abortable) => Promise<PublishedImage>;
   /** Takes in what was pushed and signed elsewhere, when the policy trusts who signed; a tag is resolved once. */
   readonly pullImage: (reference: string, options?: Abortable) => Promise<PullResult>;
+  /** The bill of materials of a sealed image, as its standard's JSON: the same for the same seal, wherever it was made. */
+  readonly describeImage: (
+    target: string,
+    format: BillFormat,
+    options?: Abortable,
+  ) => Promise<Readonly<Record<string, unknown>>>;
+  /** The SLSA provenance of a seal that was made here. */
+  readonly describeProvenance: (target: string, options?: Abortable) => Promise<Provenance>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */

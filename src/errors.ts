@@ -101,6 +101,8 @@ export const ERROR_CODES = {
   // statements and receipts
   STATEMENT_INVALID: 'verification',
   STATEMENT_UNVERIFIED: 'verification',
+  RECEIPT_REFUSED: 'refused',
+  RECEIPT_MISMATCH: 'verification',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

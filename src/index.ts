@@ -10,6 +10,7 @@ export { SjsError, ERROR_CODES } from './errors.js';
 export type { ErrorCode, ErrorKind, Problem, SjsErrorDetails, SourceLocation } from './errors.js';
 export type { Digest } from './model/digest.js';
 export type * from './model/base.js';
+export { BILL_FORMATS, type BillFormat } from './model/bill-format.js';
 export type { CodeTarget } from './model/grants.js';
 export type * from './model/lock.js';
 export { nearest, nearestId } from './model/nearest.js';

@@ -27,10 +27,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     valid,
     loadPolicy,
     buildTools,
+    contentTools,
     runTools,
     declaredTools,
     verifyTools,
     pushTools,
+    receiptTools,
     manageTools,
     recover,
     recoverBuilds,
@@ -94,8 +96,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     const options = { repository: given.repository ?? null, key: signingKeyOf(given.sign) };
     return push(target, options, tools, given.signal);
   };
-  const publish = async (tag: string, given: PublishOptions): Promise<Published> =>
-    given.push ? { pushed: await pushImage(tag, given) } : {};
+  const publish = async (tag: string, given: PublishOptions): Promise<Published> => {
+    if (given.push) return { pushed: await pushImage(tag, given) };
+    const key = signingKeyOf(given.sign);
+    if (key === null) return {};
+    const [tools, { signSeal }] = await Promise.all([pushTools(), import('./flows/seal-statement.js')]);
+    return { signed: await signSeal(tag, key, tools, given.signal) };
+  };
 
   return {
     version: VERSION,
@@ -228,6 +235,22 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return record;
     },
 
+    async makeReceipt(id, { key, file, signal } = {}) {
+      const [tools, { makeReceipt }] = await Promise.all([receiptTools(), import('./flows/make-receipt.js')]);
+      return makeReceipt(id, { key, file }, tools, signal);
+    },
+    async findReceipt(id) {
+      const [records, { findReceipt }] = await Promise.all([store(), import('./flows/make-receipt.js')]);
+      return findReceipt(id, records);
+    },
+    async verifyReceipt(file, { key, signal } = {}) {
+      const [tools, { verifyReceipt }] = await Promise.all([
+        receiptTools(),
+        import('./flows/verify-receipt.js'),
+      ]);
+      return verifyReceipt(file, key ?? null, tools, signal);
+    },
+
     listEntries: async () => (await store()).listImages(),
     listRecords: async (query = {}) => (await store()).listRecords(query),
     async listImages() {
@@ -266,8 +289,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return exportImage(target, file, runs ?? null, tools, given.signal);
     },
     async importImage(file, given = {}) {
-      const [build, { importImage }] = await Promise.all([buildTools(), import('./flows/import-image.js')]);
-      const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
+      const [build, verify, { importImage }] = await Promise.all([
+        buildTools(),
+        verifyTools(),
+        import('./flows/import-image.js'),
+      ]);
+      const tools = { ...verify, build };
       return importImage(file, given.trust ?? null, tools, given.signal);
     },
     async diff(from, to, given = {}) {
@@ -295,6 +322,20 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [build, { pullImage }] = await Promise.all([buildTools(), import('./flows/pull-image.js')]);
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
       return pullImage(reference, tools, given.signal);
+    },
+    async describeImage(target, format, given = {}) {
+      const [tools, { describeImage }] = await Promise.all([
+        contentTools(),
+        import('./flows/describe-contents.js'),
+      ]);
+      return describeImage(target, format, tools, given.signal);
+    },
+    async describeProvenance(target, given = {}) {
+      const [tools, { describeProvenance }] = await Promise.all([
+        contentTools(),
+        import('./flows/describe-contents.js'),
+      ]);
+      return describeProvenance(target, tools, given.signal);
     },
     async removeImage(target) {
       const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);

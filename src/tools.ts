@@ -3,11 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import type { CosignOptions } from './adapters/cosign/cosign-program.js';
 import type { SjsOptions } from './api.js';
 import type { Memory } from './flows/strip-program.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';
+import type { SealedImage } from './model/sealed-image.js';
 import type { ValidTexts } from './model/schema-check.js';
 import { systemClock } from './ports/clock.js';
 import type { Engine } from './ports/engine.js';
@@ -17,6 +19,7 @@ import type { RecordStore } from './ports/record-store.js';
 import type { Registry } from './ports/registry.js';
 import { silentReporter } from './ports/reporter.js';
 import type { SignatureVerifier } from './ports/signature-verifier.js';
+import type { StatementSigner } from './ports/statement-signer.js';
 
 /** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
 export type Tools = ReturnType<typeof createTools>;
@@ -69,18 +72,22 @@ export function createTools(options: SjsOptions) {
   };
   const versions = remember('cosign-version');
   const validTexts = remember('valid-text');
-  const verifier = lazy<SignatureVerifier>(async () =>
-    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier({
-      env,
-      home: userHome,
-      versions: {
-        get: async (identity) => {
-          const found = await versions.get(identity);
-          return typeof found === 'string' ? found : null;
-        },
-        set: (identity, version) => versions.set(identity, version),
+  const cosign: CosignOptions = {
+    env,
+    home: userHome,
+    versions: {
+      get: async (identity) => {
+        const found = await versions.get(identity);
+        return typeof found === 'string' ? found : null;
       },
-    }),
+      set: (identity, version) => versions.set(identity, version),
+    },
+  };
+  const verifier = lazy<SignatureVerifier>(async () =>
+    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier(cosign),
+  );
+  const statements = lazy<StatementSigner>(async () =>
+    (await import('./adapters/cosign/cosign-statements.js')).createCosignStatements(cosign),
   );
   const packages = lazy<PackageRegistry>(async () =>
     (await import('./adapters/npm/npm-registry.js')).createNpmRegistry({
@@ -123,7 +130,7 @@ export function createTools(options: SjsOptions) {
     return { directory: await placeGateway(home, file, program), file, digest: sha256(program) };
   });
   const buildTools = async () => {
-    const [registryClient, cosign, imageStore, records] = await Promise.all([
+    const [registryClient, signatures, imageStore, records] = await Promise.all([
       registry(),
       verifier(),
       images(),
@@ -131,7 +138,7 @@ export function createTools(options: SjsOptions) {
     ]);
     return {
       registry: registryClient,
-      verifier: cosign,
+      verifier: signatures,
       images: imageStore,
       store: records,
       reporter,
@@ -158,6 +165,19 @@ export function createTools(options: SjsOptions) {
     stripped: remember('stripped'),
     forbiddenSources: { containing: [home], being: [userHome] },
   };
+  const contentTools = async () => {
+    const [imageStore, records] = await Promise.all([images(), store()]);
+    const epoch = read('SOURCE_DATE_EPOCH') ?? '';
+    return {
+      images: imageStore,
+      store: records,
+      reporter,
+      owner,
+      systems: remember('system'),
+      sjsVersion: VERSION,
+      writtenAt: /^\d{1,11}$/.test(epoch) ? new Date(Number(epoch) * 1000).toISOString() : null,
+    };
+  };
   const runTools = async () => {
     const [dockerEngine, imageStore, records, { createUlid }] = await Promise.all([
       engine(),
@@ -182,11 +202,27 @@ export function createTools(options: SjsOptions) {
       loadPolicy: () => loadPolicy(null),
     };
   };
-  const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
-  const pushTools = async () => ({
-    ...(await verifyTools()),
-    describe: (await import('./flows/describe-seal.js')).describeSeal,
+  const receiptTools = async () => {
+    const [records, signer] = await Promise.all([store(), statements()]);
+    return { store: records, statements: signer, clock, loadPolicy: () => loadPolicy(null) };
+  };
+  const verifyTools = async () => ({
+    ...(await buildTools()),
+    statements: await statements(),
+    loadPolicy: () => loadPolicy(null),
   });
+  const pushTools = async () => {
+    const [verify, content, { describeSeal }] = await Promise.all([
+      verifyTools(),
+      contentTools(),
+      import('./flows/describe-seal.js'),
+    ]);
+    return {
+      ...content,
+      ...verify,
+      describe: (sealed: SealedImage, signal?: AbortSignal) => describeSeal(sealed, content, signal),
+    };
+  };
   /** Finishes what dead processes left. */
   const recover = async (signal?: AbortSignal, patienceMs?: number): Promise<void> => {
     const [{ recoverRuns }, { isOwnerAlive }, dockerEngine, records] = await Promise.all([
@@ -240,10 +276,12 @@ export function createTools(options: SjsOptions) {
     valid,
     loadPolicy,
     buildTools,
+    contentTools,
     runTools,
     declaredTools,
     verifyTools,
     pushTools,
+    receiptTools,
     manageTools,
     recover,
     recoverBuilds,

@@ -150,10 +150,30 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'take in a sealed image that somebody signed whom the policy trusts',
     load: async () => (await import('./verbs/pull.js')).pullVerb,
   },
+  sbom: {
+    group: 'Sealed images',
+    summary: 'print the bill of materials of a sealed image',
+    load: async () => (await import('./verbs/sbom.js')).sbomVerb,
+  },
+  provenance: {
+    group: 'Sealed images',
+    summary: 'print how a sealed image was built, as SLSA provenance',
+    load: async () => (await import('./verbs/provenance.js')).provenanceVerb,
+  },
   verify: {
     group: 'Sealed images',
     summary: 'check a sealed image from its base to its seal',
     load: async () => (await import('./verbs/verify.js')).verifyVerb,
+  },
+  receipt: {
+    group: 'Trust',
+    summary: 'sign what one run did, or print what was signed',
+    load: async () => (await import('./verbs/receipt.js')).receiptVerb,
+  },
+  'receipt verify': {
+    group: 'Trust',
+    summary: 'check a receipt: who signed it, and what it says',
+    load: async () => (await import('./verbs/receipt-verify.js')).receiptVerifyVerb,
   },
   'base import': {
     group: 'Trust',

@@ -9,6 +9,7 @@ import { parseSandbox } from '../stages/load/load-sandbox.js';
 import {
   findSourceLayer,
   readSource,
+  type FileTaker,
   type SealedEntry,
   type SealedSource,
 } from '../stages/unpack/read-source.js';
@@ -81,15 +82,17 @@ const SOURCE = 'source';
 
 type OpenTar = Parameters<typeof writeSource>[2];
 
-/** Hands over the sealed source, read from the layer that the seal names. */
+/** Hands over the sealed source, read from the layer that the seal names; `onFile` gets the contents meanwhile. */
 export async function withSource<T>(
   { image }: SealedImage,
   { images }: TargetTools,
   signal: AbortSignal | undefined,
   use: (source: SealedSource, openTar: OpenTar) => Promise<T>,
+  onFile?: FileTaker,
 ): Promise<T> {
   const layer = findSourceLayer(image.diffIds);
-  return images.withLayer(image, layer, async (openTar) => use(await readSource(openTar()), openTar), signal);
+  const read = async (openTar: OpenTar): Promise<T> => use(await readSource(openTar(), onFile), openTar);
+  return images.withLayer(image, layer, read, signal);
 }
 
 /** Where the source goes, and how sandbox.yaml names it so that all of it is collected again. */

@@ -1,27 +1,27 @@
-import { hexOf, type Digest } from '../model/digest.js';
 import type { SealedImage } from '../model/sealed-image.js';
+import { buildCycloneDx } from '../stages/attest/cyclonedx.js';
+import { buildProvenance } from '../stages/attest/provenance.js';
+import { buildSpdx } from '../stages/attest/spdx.js';
+import { readContents, type ContentTools } from './describe-contents.js';
 import type { Attested } from './push-image.js';
 
-/** What is attested of a seal: how it was made. */
-export function describeSeal({ entry, labels }: SealedImage): Promise<readonly Attested[]> {
-  const digestSet = (digest: Digest): object => ({ sha256: hexOf(digest) });
-  const predicate = {
-    buildDefinition: {
-      buildType: 'https://sjs.dev/build/v1',
-      externalParameters: { sandbox: { name: entry.name }, rights: labels.plan },
-      internalParameters: {},
-      resolvedDependencies: [
-        { name: 'base', digest: digestSet(labels.baseDigest) },
-        ...(entry.base.digest === labels.baseDigest
-          ? []
-          : [{ name: 'base index', digest: digestSet(entry.base.digest) }]),
-      ],
-    },
-    runDetails: {
-      builder: { id: 'https://sjs.dev/builder/v1' },
-      metadata: { finishedOn: entry.createdAt },
-      byproducts: [{ name: 'seal', digest: digestSet(entry.seal) }],
-    },
-  };
-  return Promise.resolve([{ type: 'slsaprovenance1', predicate }]);
+/**
+ * What is attested of a seal by who signs it: what is in it, and how it was made, where that is known here. Nobody can
+ * attest how others made theirs.
+ */
+export async function describeSeal(
+  sealed: SealedImage,
+  tools: ContentTools,
+  signal?: AbortSignal,
+): Promise<readonly Attested[]> {
+  const contents = await readContents(sealed, tools, signal);
+  const bills: readonly Attested[] = [
+    { type: 'cyclonedx', predicate: { ...buildCycloneDx(contents) } },
+    { type: 'spdxjson', predicate: { ...buildSpdx(contents) } },
+  ];
+  if (sealed.entry.build) {
+    return [{ type: 'slsaprovenance1', predicate: { ...buildProvenance(contents) } }, ...bills];
+  }
+  tools.reporter.warn(`how ${sealed.entry.tag} was made is not known here: no provenance is attested of it`);
+  return bills;
 }

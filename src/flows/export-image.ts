@@ -77,6 +77,8 @@ async function* filesOf(
     contents: [...contents.keys()],
   };
   yield textFile(EXPORT_NAMES.manifest, `${JSON.stringify(manifest, null, 2)}\n`);
+  const statement = await store.readSealStatement(seal);
+  if (statement !== null) yield textFile(EXPORT_NAMES.statement, statement);
   for (const record of records) yield textFile(EXPORT_NAMES.run(record.id), textOf(record));
   for (const [digest, bytes] of contents) {
     yield { name: EXPORT_NAMES.blob(digest), bytes, content: store.openBlob(digest) };

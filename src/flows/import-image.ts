@@ -17,11 +17,14 @@ import { refuseTaken } from './build-sandbox.js';
 import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
+import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { takeRuns } from './take-runs.js';
+import { withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-sandbox.js';
 
 /** What importing needs of the world. */
-export interface ImportTools extends TargetTools, VerifyTools, ProvideTools {
+export interface ImportTools extends TargetTools, VerifyTools, ProvideTools, StatementTools {
+  readonly store: TargetTools['store'];
   readonly reporter: Reporter;
   readonly owner: () => Promise<Owner>;
   readonly createId: () => string;
@@ -40,10 +43,11 @@ export interface ImportResult {
 /**
  * Takes a sealed image and its runs in. Every byte is somebody else's: seal and labels are checked in the archive before
  * the engine is given anything, and again in what the engine then has. A seal that this SJS_HOME did not make comes in
- * only when the operator types it (SPEC §2.2 knows signatures besides, which there are none of yet); its index entry and
- * the records of its runs say so. The gateway of declared traffic is built here, as by a build: none comes from elsewhere.
+ * only when the operator types it, or when its statement comes with it, signed by whom the policy's `sealed` trusts; its index
+ * entry and the records of its runs say so. The gateway of declared traffic is built here, as by a build: none comes from elsewhere.
  * @param trust the full seal that the operator vouches for; null for none
- * @throws SjsError `IMPORT_INVALID`, `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_UNTRUSTED`; while the policy denies digests,
+ * @throws SjsError `IMPORT_INVALID`, `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_UNTRUSTED`, and as
+ * {@link verifySealStatement}; while the policy denies digests,
  * what verifying the base throws.
  */
 export async function importImage(
@@ -55,14 +59,46 @@ export async function importImage(
   const archive = await readExport(resolve(file), tools);
   const { seal } = archive.manifest.entry;
   const known = await tools.store.findImageBySeal(seal);
-  if (trust === null ? !known : trust !== seal) throw untrusted(file, seal, trust);
+  if (trust !== null && trust !== seal) throw untrusted(file, seal, trust);
   const policy = await tools.loadPolicy();
-  const entry = await checkBase(known ?? newEntry(archive, tools), archive, policy, tools, signal);
+  const entry = await checkBase(
+    known ?? (await acceptNew(file, trust, archive, policy, tools, signal)),
+    archive,
+    policy,
+    tools,
+    signal,
+  );
   const sealed = checkSeal(archive.image, entry);
   await loadImage(archive, entry, known, tools, signal);
   const runs = await takeRuns(archive, tools);
   await provideGateway(sealed, policy, tools, signal);
   return { tag: entry.tag, seal, wasKnown: known !== null, runs };
+}
+
+/** The entry of what was not made here: the operator vouches for it, or a signature that the policy trusts does. */
+async function acceptNew(
+  file: string,
+  trust: string | null,
+  archive: SealedExport,
+  policy: Policy,
+  tools: ImportTools,
+  signal?: AbortSignal,
+): Promise<IndexEntry> {
+  const entry = newEntry(archive, tools);
+  const { seal } = entry;
+  if (trust === seal) return entry;
+  if (archive.statement === null) throw untrusted(file, seal, trust);
+  const labels = decodeLabels(archive.image.config.Labels ?? {});
+  const subject = { ...entry, baseDigest: labels.baseDigest };
+  const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);
+  const { baseImage, signedBase } = found.provenance;
+  const signed: IndexEntry = {
+    ...entry,
+    base: { ...entry.base, image: baseImage ?? entry.base.image, digest: signedBase },
+    imported: { at: entry.createdAt, trustedBy: 'signature' },
+  };
+  await tools.store.saveSealStatement(seal, archive.statement);
+  return withProof(signed, found, tools);
 }
 
 function untrusted(file: string, seal: Digest, trust: string | null): SjsError {
@@ -72,7 +108,7 @@ function untrusted(file: string, seal: Digest, trust: string | null): SjsError {
       ? `the image in ${file} was not sealed here, and nobody vouches for its seal ${seal}`
       : `the image in ${file} has the seal ${seal}, and not ${trust}`,
     {
-      next: `ask whoever sealed it for the seal (sjs images --json there); if it is the same, sjs import --trust ${seal} ${file}`,
+      next: `ask whoever sealed it to sign it (sjs build --sign) and export it again, or for the seal (sjs images --json there); if it is the same, sjs import --trust ${seal} ${file}`,
     },
   );
 }
@@ -115,7 +151,7 @@ async function checkBase(
   tools: ImportTools,
   signal?: AbortSignal,
 ): Promise<IndexEntry> {
-  if (!entry.imported || signedDigestOf(entry) !== null) return entry;
+  if (entry.imported?.trustedBy !== 'hand' || signedDigestOf(entry) !== null) return entry;
   if (!deniesAny(policy, { name: entry.name, now: tools.clock.now() })) return entry;
   const { image, digest } = manifest.entry.base;
   const verified = await verifyBaseRequest({ image, digest }, entry.name, tools, signal);

@@ -27,6 +27,8 @@ export interface SealedExport {
   readonly config: string;
   readonly image: ImageFacts;
   readonly layers: readonly string[];
+  /** The signed statement of the seal; null without one. */
+  readonly statement: string | null;
   /** Each was looked at. Parsed once more when it is wanted: many of them are large. */
   readonly records: ReadonlyMap<string, () => RunRecord>;
 }
@@ -86,7 +88,8 @@ export async function readExport(
       return [id, parse] as const;
     }),
   );
-  return { open, manifest, config, image, layers, records };
+  const statement = texts.get(EXPORT_NAMES.statement)?.toString() ?? null;
+  return { open, manifest, config, image, layers, statement, records };
 }
 
 /** The manifest comes first: of what it does not name nothing is kept. */
@@ -108,7 +111,7 @@ async function readTexts(open: SealedExport['open']): Promise<{
     if (name === EXPORT_NAMES.manifest) {
       refuseTwice(manifest !== null);
       manifest = parseExportManifest((await readAtMost(one, EXPORT_LIMITS.manifestBytes)).toString());
-      wanted = new Set(manifest.runs.map(EXPORT_NAMES.run));
+      wanted = new Set([EXPORT_NAMES.statement, ...manifest.runs.map(EXPORT_NAMES.run)]);
     } else if (name === EXPORT_NAMES.images) {
       refuseTwice(list !== null);
       list = (await readAtMost(one, EXPORT_LIMITS.textBytes)).toString();

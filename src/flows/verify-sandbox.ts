@@ -29,6 +29,7 @@ import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-
 import { verifyBase } from '../stages/verify/verify-base.js';
 import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
+import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { checkTrust, findAccepted } from './trust-seal.js';
 
 /** What verifying needs of the world. */
@@ -119,7 +120,7 @@ interface Subject {
   readonly place: (DigestReference & { readonly publicKey: string | null }) | null;
 }
 
-type Tools = VerifyTools & TargetTools;
+type Tools = VerifyTools & TargetTools & StatementTools;
 
 /**
  * Checks a sealed image from end to end: its seal against the engine, its rights against the policy, its base's signature
@@ -140,7 +141,10 @@ export async function verifySealedImage(
   const waived = entry && checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools), now);
   const { tag, seal, imageId } = subject;
   if (offline) {
-    const signature = entry && (await proveOffline(entry, policy, tools));
+    const signature =
+      entry &&
+      ((await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
+        (await proveOffline(entry, policy, tools)));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
     return { tag, seal, imageId, base: null, signature, unchecked, waivers: waived ?? [] };
   }
@@ -169,7 +173,7 @@ export async function verifySealedImage(
   return { tag, seal, imageId, base, signature, unchecked, waivers };
 }
 
-const NOBODY_SIGNED = 'a signature of the image: nobody signed it';
+const NOBODY_SIGNED = 'a signature of the image: nobody signed it, or the policy says nothing of who did';
 
 async function findSubject(
   target: string,
@@ -226,7 +230,7 @@ async function verifySignature(
   tools: Tools,
   signal?: AbortSignal,
 ): Promise<SignatureVerification | null> {
-  if (!place) return null;
+  if (!place) return entry && verifyKeptStatement(entry, labels, policy, tools, signal);
   const { publicKey, ...reference } = place;
   const repository = formatRepository(reference);
   const requirement = requirementOf(policy, repository, entry?.imported ? null : publicKey);
@@ -255,6 +259,34 @@ async function verifySignature(
     trustedBy: signed.rules,
     attestations: [...signed.statements.keys()],
     provenance: provenances[0] ?? null,
+    verifiedAt: null,
+  };
+}
+
+/** The statement that is kept of a seal, verified anew; null where there is none, or this policy says nothing of it. */
+async function verifyKeptStatement(
+  entry: IndexEntry,
+  { baseDigest }: SealedLabels,
+  policy: Policy,
+  tools: Tools,
+  signal?: AbortSignal,
+): Promise<SignatureVerification | null> {
+  const text = await tools.store.readSealStatement(entry.seal);
+  if (text === null) return null;
+  try {
+    sealedRequirement(policy, `sjs/${entry.name}`);
+  } catch (error) {
+    if (entry.imported?.trustedBy === 'signature') throw error;
+    return null;
+  }
+  const found = await verifySealStatement(text, { ...entry, baseDigest }, policy, tools, signal);
+  return {
+    repository: found.repository,
+    digest: entry.seal,
+    signers: found.signers,
+    trustedBy: [found.trustedBy],
+    attestations: ['slsaprovenance1'],
+    provenance: found.provenance,
     verifiedAt: null,
   };
 }

@@ -13,6 +13,8 @@ export const EXPORT_NAMES = {
   manifest: 'sjs/export.json',
   run: (id: string): string => `sjs/runs/${id}.json`,
   blob: (digest: Digest): string => `sjs/blobs/${digest.slice('sha256:'.length)}`,
+  /** The signed statement of the seal, where one is kept. */
+  statement: 'sjs/statement.json',
   /** Docker's own list of what is in the archive. */
   images: 'manifest.json',
 } as const;

@@ -1,4 +1,4 @@
-import type { Digest } from './digest.js';
+import { isDigest, type Digest } from './digest.js';
 import type { ImageFacts, IndexEntry, SealedLabels } from './sealed-image.js';
 
 /** A package of the operating system that a base is made of. */
@@ -17,8 +17,16 @@ export interface SystemContents {
   readonly distribution: { readonly id: string; readonly version: string | null } | null;
   /** Sorted by name and architecture. */
   readonly packages: readonly SystemPackage[];
-  /** The Node that the base has outside of any package; null when none says its version. */
-  readonly node: { readonly version: string; readonly path: string; readonly digest: Digest } | null;
+  /** Programs that are Node and say of which version, sorted by path. */
+  readonly nodes: readonly NodeProgram[];
+}
+
+/** A Node in a base. */
+export interface NodeProgram {
+  /** Absolute. */
+  readonly path: string;
+  readonly version: string;
+  readonly digest: Digest;
 }
 
 /** A package from npm in an image. */
@@ -58,3 +66,29 @@ export interface ImageContents {
   readonly writtenAt: string | null;
   readonly sjsVersion: string;
 }
+
+const textOrNull = (value: unknown): boolean => value === null || typeof value === 'string';
+const hasFields =
+  (checks: Readonly<Record<string, (value: unknown) => boolean>>) =>
+  (value: unknown): boolean =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(checks).every(([key, check]) => check((value as Record<string, unknown>)[key]));
+const text = (value: unknown): boolean => typeof value === 'string';
+const isPackage = hasFields({
+  manager: (value) => value === 'deb' || value === 'apk',
+  name: text,
+  version: text,
+  architecture: text,
+  licence: textOrNull,
+});
+const isNode = hasFields({ path: text, version: text, digest: isDigest });
+const isDistribution = hasFields({ id: text, version: textOrNull });
+
+/** Whether a value, as a cache gives it back, is all that bills of materials say of a base. */
+export const isSystemContents = (value: unknown): value is SystemContents =>
+  hasFields({
+    distribution: (found) => found === null || isDistribution(found),
+    packages: (found) => Array.isArray(found) && found.every(isPackage),
+    nodes: (found) => Array.isArray(found) && found.every(isNode),
+  })(value);

@@ -45,7 +45,7 @@ export function makeContents(overrides: Partial<ImageContents> = {}): ImageConte
     system: {
       distribution: { id: 'debian', version: '13' },
       packages: [debian('libc6', '2.41-12'), debian('libstdc++6', '14.2.0-19+b1')],
-      node: { version: '24.21.0', path: '/usr/local/bin/node', digest: sha256('node') },
+      nodes: [{ version: '24.21.0', path: '/usr/local/bin/node', digest: sha256('node') }],
     },
     npm: [
       {

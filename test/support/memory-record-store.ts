@@ -13,8 +13,10 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
   const blobs = new Map<Digest, Buffer>();
   const images = new Map<Digest, IndexEntry>();
   const inputs = new Map<Digest, IndexEntry>();
+  const statements = new Map<Digest, string>();
   const cache = new Map<string, string>();
   const signals = new Map<string, SignalRequest[]>();
+  const receipts = new Map<string, string>();
   const growing = new Map<string, Uint8Array[]>();
   const copy = <T>(value: T): T => structuredClone(value);
   return {
@@ -48,7 +50,16 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       ),
     listOpen: () =>
       Promise.resolve([...records.values()].filter((record) => !isFinished(record)).map(({ id }) => id)),
-    removeRecord: async (id) => void (await Promise.resolve(records.delete(id))),
+    removeRecord: async (id) => {
+      receipts.delete(id);
+      await Promise.resolve(records.delete(id));
+    },
+    saveReceipt: async (runId, text) => {
+      if (!isUlid(runId)) throw new SjsError('STORE_INVALID', 'not the id of a run');
+      await Promise.resolve(receipts.set(runId, text));
+    },
+    readReceipt: (runId) => Promise.resolve(receipts.get(runId) ?? null),
+    listReceipts: () => Promise.resolve([...receipts.keys()]),
 
     sendSignal: async (runId, request) =>
       void (await Promise.resolve(signals.set(runId, [...(signals.get(runId) ?? []), copy(request)]))),
@@ -132,11 +143,16 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
     listImages: () =>
       Promise.resolve([...images.values()].map(copy).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))),
     findImageBySeal: (seal) => Promise.resolve(copy(images.get(seal) ?? null)),
+    saveSealStatement: async (seal, text) => void (await Promise.resolve(statements.set(seal, text))),
+    readSealStatement: (seal) => Promise.resolve(statements.get(seal) ?? null),
     findImageByInputs: (digest) => {
       const entry = inputs.get(digest);
       return Promise.resolve(entry && images.has(entry.seal) ? copy(entry) : null);
     },
-    removeImage: async (seal) => void (await Promise.resolve(images.delete(seal))),
+    removeImage: async (seal) => {
+      statements.delete(seal);
+      await Promise.resolve(images.delete(seal));
+    },
 
     fingerprint: (value) =>
       Promise.resolve(createHmac('sha256', `key of ${home}`).update(value).digest('hex')),

@@ -10,8 +10,10 @@ import { invalidFile } from './store-error.js';
 
 const IMAGES = 'images';
 const INPUTS = 'inputs';
+/** Signed statements of seals, by the seal. */
+const STATEMENTS = 'statements';
 
-/** The index of seals: `images/<seal>.json`, and the same entry under `inputs/<inputs>.json`. */
+/** The index of seals: `images/<seal>.json`, and the same entry under `inputs/<inputs>.json`; what was signed of a seal. */
 export class ImageFiles {
   private readonly home: HomeFolder;
 
@@ -56,8 +58,18 @@ export class ImageFiles {
     return entry?.inputs === inputs && (await this.findBySeal(entry.seal)) ? entry : null;
   }
 
+  async saveStatement(seal: Digest, text: string): Promise<void> {
+    await this.home.write(STATEMENTS, fileName(seal), text);
+  }
+
+  async readStatement(seal: Digest): Promise<string | null> {
+    this.home.check();
+    return (await this.home.read(STATEMENTS, fileName(seal)))?.toString() ?? null;
+  }
+
   async remove(seal: Digest): Promise<void> {
     this.home.check();
+    await this.home.remove(STATEMENTS, fileName(seal));
     const entry = await this.read(IMAGES, seal).catch(() => null);
     await this.home.remove(IMAGES, fileName(seal));
     if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));

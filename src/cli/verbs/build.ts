@@ -1,7 +1,7 @@
 import { SjsError, type LockUpdate, type Sjs } from '../../index.js';
 import { ALL_OPTION, forAllSandboxes } from '../each-sandbox.js';
 import { PUBLISH_OPTIONS, readPublishing } from '../publish.js';
-import { notePush } from './push.js';
+import { notePublished } from './push.js';
 import type { OptionSpec, Verb, VerbInput } from '../verb.js';
 
 type BuildResult = Awaited<ReturnType<Sjs['build']>>;
@@ -61,9 +61,10 @@ export const buildVerb: Verb = {
     if (input.has('all')) {
       const batch = context.sjs.createBatch();
       const build = (file: string): Promise<BuildResult> => context.sjs.build(file, { ...options, batch });
-      return forAllSandboxes('build', path, context, build, async ({ tag, cached, lockChanged, pushed }) => {
+      return forAllSandboxes('build', path, context, build, async (result) => {
+        const { tag, cached, lockChanged } = result;
         await context.output.print(tag);
-        if (pushed) notePush(pushed, context.output);
+        notePublished(result, context.output);
         const what = cached ? 'unchanged' : 'built';
         return { what: lockChanged ? `${what}, new sandbox.lock` : what, tag };
       });
@@ -71,7 +72,7 @@ export const buildVerb: Verb = {
     const result = await context.sjs.build(path, options);
     if (context.output.json) await context.output.printJson(result);
     await context.output.print(result.tag);
-    if (result.pushed) notePush(result.pushed, context.output);
+    notePublished(result, context.output);
     return 0;
   },
 };

@@ -1,5 +1,5 @@
 import { cleanLine } from '../terminal.js';
-import type { Sjs } from '../../index.js';
+import type { Published, Sjs } from '../../index.js';
 import type { Output } from '../output.js';
 import { readSigning, SIGN_OPTIONS } from '../publish.js';
 import type { Verb } from '../verb.js';
@@ -7,15 +7,20 @@ import type { Verb } from '../verb.js';
 type PushResult = Awaited<ReturnType<Sjs['pushImage']>>;
 
 /** What a push came to, for people. */
-export function notePush(
-  { tag, isSigned, isTrusted, wasPushed, attestations }: PushResult,
-  output: Output,
-): void {
+function notePush({ tag, isSigned, isTrusted, wasPushed, attestations }: PushResult, output: Output): void {
   const done = wasPushed ? 'pushed' : 'was there already';
   if (!isSigned) return output.note(`${tag} ${done}; it is not signed: nobody else can pull it with sjs`);
   const attested = attestations.length === 0 ? '' : `, with ${attestations.join(', ')}`;
   output.note(`${tag} ${done}, and is signed${attested}`);
   if (!isTrusted) output.note('this policy does not trust who signed: sealed.signers says who is trusted');
+}
+
+/** What a build with --push or --sign came to, for people. */
+export function notePublished({ pushed, signed }: Published, output: Output): void {
+  if (pushed) notePush(pushed, output);
+  if (!signed) return;
+  const trust = signed.isTrusted ? '' : ': this policy does not trust who signed (sealed.signers)';
+  output.note(`the statement of ${signed.tag} is signed and kept; sjs export has it with it${trust}`);
 }
 
 /** `sjs push`: prints the reference by digest alone on stdout. */

@@ -1,22 +1,4 @@
-import { ComponentType, HashAlgorithm } from '@cyclonedx/cyclonedx-library/Enums';
-import {
-  Bom,
-  Component,
-  ComponentRepository,
-  HashDictionary,
-  LicenseExpression,
-  LicenseRepository,
-  Metadata,
-  NamedLicense,
-  Property,
-  PropertyRepository,
-  SpdxLicense,
-  Tools,
-  type License,
-  type OptionalComponentProperties,
-} from '@cyclonedx/cyclonedx-library/Models';
-import { JSON as CycloneDxJson, JsonSerializer } from '@cyclonedx/cyclonedx-library/Serialize';
-import { Spec1dot6 } from '@cyclonedx/cyclonedx-library/Spec';
+import { Enums, Models, Serialize, Spec } from '@cyclonedx/cyclonedx-library';
 import { canonicalJson } from '../../model/canonical-json.js';
 import { hexOf } from '../../model/digest.js';
 import type { ImageContents } from '../../model/image-contents.js';
@@ -46,10 +28,15 @@ export function buildCycloneDx(facts: BillFacts): CycloneDx {
     ...system.packages.map((one) => {
       const purl = formatSystemPurl(one, system.distribution);
       const { name, version, licence } = one;
-      return describe(ComponentType.Library, name, { bomRef: purl, purl, version, ...licences(licence) });
+      return describe(Enums.ComponentType.Library, name, {
+        bomRef: purl,
+        purl,
+        version,
+        ...licences(licence),
+      });
     }),
     ...npm.map((one) =>
-      describe(ComponentType.Library, one.name, {
+      describe(Enums.ComponentType.Library, one.name, {
         bomRef: `npm:${one.location}`,
         purl: formatNpmPurl(one),
         version: one.version,
@@ -59,97 +46,98 @@ export function buildCycloneDx(facts: BillFacts): CycloneDx {
       }),
     ),
   ];
-  const subject = describe(ComponentType.Container, labels.name, {
+  const subject = describe(Enums.ComponentType.Container, labels.name, {
     bomRef: entry.seal,
     ...(labels.version !== null && { version: labels.version }),
     ...properties({ 'sjs:seal': entry.seal, 'sjs:tag': entry.tag }),
   });
   for (const part of parts) subject.dependencies.add(part.bomRef);
   const content = files.map(({ path, digest }) =>
-    describe(ComponentType.File, path, {
+    describe(Enums.ComponentType.File, path, {
       bomRef: `file:${path}`,
       ...hashes({ algorithm: 'sha256', hex: hexOf(digest) }),
     }),
   );
-  const tool = describe(ComponentType.Application, 'sjs', { bomRef: 'sjs', version: facts.sjsVersion });
-  const bom = new Bom({
-    metadata: new Metadata({
+  const tool = describe(Enums.ComponentType.Application, 'sjs', { bomRef: 'sjs', version: facts.sjsVersion });
+  const bom = new Models.Bom({
+    metadata: new Models.Metadata({
       ...(facts.writtenAt !== null && { timestamp: new Date(facts.writtenAt) }),
       component: subject,
-      tools: new Tools({ components: new ComponentRepository([tool]) }),
+      tools: new Models.Tools({ components: new Models.ComponentRepository([tool]) }),
     }),
-    components: new ComponentRepository([...parts, ...content]),
+    components: new Models.ComponentRepository([...parts, ...content]),
   });
   bom.serialNumber = `urn:uuid:${uuidOf(canonicalJson(toJson(bom)))}`;
   return toJson(bom);
 }
 
-function toJson(bom: Bom): CycloneDx {
-  const serializer = new JsonSerializer(new CycloneDxJson.Normalize.Factory(Spec1dot6));
+function toJson(bom: Models.Bom): CycloneDx {
+  const serializer = new Serialize.JsonSerializer(new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6));
   return JSON.parse(serializer.serialize(bom, { sortLists: true })) as CycloneDx;
 }
 
-const describe = (type: ComponentType, name: string, more: OptionalComponentProperties): Component =>
-  new Component(type, name, more);
+const describe = (
+  type: Enums.ComponentType,
+  name: string,
+  more: Models.OptionalComponentProperties,
+): Models.Component => new Models.Component(type, name, more);
 
-function describeBase({ labels, system }: BillFacts): readonly Component[] {
-  const { distribution, node } = system;
+function describeBase({ labels, system }: BillFacts): readonly Models.Component[] {
+  const { distribution, nodes } = system;
   return [
-    describe(ComponentType.Container, 'base', {
+    describe(Enums.ComponentType.Container, 'base', {
       bomRef: labels.baseDigest,
       ...(labels.baseVersion !== null && { version: labels.baseVersion }),
       ...properties({ 'sjs:manifest': labels.baseDigest }),
     }),
     ...(distribution
       ? [
-          describe(ComponentType.OperatingSystem, distribution.id, {
+          describe(Enums.ComponentType.OperatingSystem, distribution.id, {
             bomRef: 'os',
             ...(distribution.version !== null && { version: distribution.version }),
           }),
         ]
       : []),
-    ...(node
-      ? [
-          describe(ComponentType.Platform, 'node', {
-            bomRef: nodePurl(node.version),
-            purl: nodePurl(node.version),
-            cpe: nodeCpe(node.version),
-            version: node.version,
-            ...hashes({ algorithm: 'sha256', hex: hexOf(node.digest) }),
-            ...properties({ 'sjs:location': node.path }),
-          }),
-        ]
-      : []),
+    ...nodes.map(({ path, version, digest }) =>
+      describe(Enums.ComponentType.Platform, 'node', {
+        bomRef: `node:${path}`,
+        purl: nodePurl(version),
+        cpe: nodeCpe(version),
+        version,
+        ...hashes({ algorithm: 'sha256', hex: hexOf(digest) }),
+        ...properties({ 'sjs:location': path }),
+      }),
+    ),
   ];
 }
 
 const ALGORITHMS = {
-  sha256: HashAlgorithm['SHA-256'],
-  sha384: HashAlgorithm['SHA-384'],
-  sha512: HashAlgorithm['SHA-512'],
+  sha256: Enums.HashAlgorithm['SHA-256'],
+  sha384: Enums.HashAlgorithm['SHA-384'],
+  sha512: Enums.HashAlgorithm['SHA-512'],
 } as const;
 
-const hashes = (hash: ReturnType<typeof hashOf>): { readonly hashes?: HashDictionary } =>
-  hash ? { hashes: new HashDictionary([[ALGORITHMS[hash.algorithm], hash.hex]]) } : {};
+const hashes = (hash: ReturnType<typeof hashOf>): { readonly hashes?: Models.HashDictionary } =>
+  hash ? { hashes: new Models.HashDictionary([[ALGORITHMS[hash.algorithm], hash.hex]]) } : {};
 
 const properties = (
   values: Readonly<Record<string, string>>,
-): { readonly properties: PropertyRepository } => ({
-  properties: new PropertyRepository(
-    Object.entries(values).map(([name, value]) => new Property(name, value)),
+): { readonly properties: Models.PropertyRepository } => ({
+  properties: new Models.PropertyRepository(
+    Object.entries(values).map(([name, value]) => new Models.Property(name, value)),
   ),
 });
 
-const licences = (text: string | null): { readonly licenses?: LicenseRepository } =>
-  text === null ? {} : { licenses: new LicenseRepository([describeLicence(text)]) };
+const licences = (text: string | null): { readonly licenses?: Models.LicenseRepository } =>
+  text === null ? {} : { licenses: new Models.LicenseRepository([describeLicence(text)]) };
 
-function describeLicence(text: string): License {
+function describeLicence(text: string): Models.License {
   switch (kindOfLicence(text)) {
     case 'id':
-      return new SpdxLicense(text);
+      return new Models.SpdxLicense(text);
     case 'expression':
-      return new LicenseExpression(text);
+      return new Models.LicenseExpression(text);
     case 'name':
-      return new NamedLicense(text);
+      return new Models.NamedLicense(text);
   }
 }

@@ -1,8 +1,8 @@
-import { isSupportedSpdxId } from '@cyclonedx/cyclonedx-library/SPDX';
+import { SPDX } from '@cyclonedx/cyclonedx-library';
 
 /** What the text of a licence field is: an SPDX identifier, an SPDX expression, or words. */
 export function kindOfLicence(text: string): 'id' | 'expression' | 'name' {
-  if (isSupportedSpdxId(text)) return 'id';
+  if (SPDX.isSupportedSpdxId(text)) return 'id';
   return isExpression(text) ? 'expression' : 'name';
 }
 
@@ -17,7 +17,7 @@ function isExpression(text: string): boolean {
       if (depth < 0) return false;
     } else {
       const isGood = wantsOperand
-        ? isSupportedSpdxId(token.replace(/\+$/, '')) || /^LicenseRef-[A-Za-z0-9.-]+$/.test(token)
+        ? SPDX.isSupportedSpdxId(token.replace(/\+$/, '')) || /^LicenseRef-[A-Za-z0-9.-]+$/.test(token)
         : /^(?:AND|OR|WITH)$/.test(token);
       if (!isGood) return false;
       wantsOperand = !wantsOperand;

@@ -77,9 +77,9 @@ const relate = (spdxElementId: string, relationshipType: string, relatedSpdxElem
   relatedSpdxElement,
 });
 
-/** An identifier that the key alone decides, with what can be read of it in front. */
-const idOf = (kind: string, key: string): string =>
-  `SPDXRef-${kind}-${key.replace(/[^A-Za-z0-9.]+/g, '-').slice(0, 80)}-${shortDigest(sha256(key))}`;
+/** The end of an identifier that the key alone decides, with what can be read of it in front. */
+const partId = (kind: string, key: string): string =>
+  `${kind}-${key.replace(/[^A-Za-z0-9.]+/g, '-').slice(0, 80)}-${shortDigest(sha256(key))}`;
 
 interface Part {
   readonly version?: string | null;
@@ -125,10 +125,7 @@ const checksum = (algorithm: string, checksumValue: string): object => ({
   checksumValue,
 });
 
-/** {@link idOf} without the prefix that every identifier has. */
-const partId = (kind: string, key: string): string => idOf(kind, key).slice('SPDXRef-'.length);
-
-function describeBase({ labels, system: { distribution, node } }: BillFacts): readonly Element[] {
+function describeBase({ labels, system: { distribution, nodes } }: BillFacts): readonly Element[] {
   return [
     describe('Base', 'base', {
       version: labels.baseVersion,
@@ -143,17 +140,15 @@ function describeBase({ labels, system: { distribution, node } }: BillFacts): re
           }),
         ]
       : []),
-    ...(node
-      ? [
-          describe('Node', 'node', {
-            version: node.version,
-            purl: nodePurl(node.version),
-            cpe: nodeCpe(node.version),
-            hash: { algorithm: 'sha256', hex: hexOf(node.digest) },
-            comment: `at ${node.path}`,
-          }),
-        ]
-      : []),
+    ...nodes.map(({ path, version, digest }) =>
+      describe(partId('Node', path), 'node', {
+        version,
+        purl: nodePurl(version),
+        cpe: nodeCpe(version),
+        hash: { algorithm: 'sha256', hex: hexOf(digest) },
+        comment: `at ${path}`,
+      }),
+    ),
   ];
 }
 
@@ -177,7 +172,7 @@ const describeNpm = ({ npm }: BillFacts): readonly Element[] =>
 
 const describeFile = ({ path, digest, sha1 }: ContentFile): Element => ({
   fileName: `.${path}`,
-  SPDXID: idOf('File', path),
+  SPDXID: `SPDXRef-${partId('File', path)}`,
   checksums: [checksum('sha1', sha1), checksum('sha256', hexOf(digest))],
   licenseConcluded: NONE,
   copyrightText: NONE,

@@ -38,7 +38,7 @@ export interface SealedSource {
 
 /** Gets the content of each file, in the order of the archive; what it does not read is passed over. */
 export type FileTaker = (
-  at: 'app' | 'in',
+  at: 'app' | 'in' | '.sjs',
   path: string,
   executable: boolean,
   content: AsyncIterable<Uint8Array>,
@@ -96,7 +96,7 @@ export async function readSource(tar: Readable, onFile: FileTaker = drain): Prom
         if (!isList && `/${whole}` !== SECRETS_PRELOAD) throw refuse(`it puts a file at /${shown(whole)}`);
         const counter = new Counter(entry as AsyncIterable<Uint8Array>);
         if (isList) list = await readList(counter.pass());
-        else await drain('app', path, executable, counter.pass());
+        await onFile('.sjs', path, executable, list === null || !isList ? counter.pass() : piecesOf(list));
         own.push({ kind: 'file', path, executable, ...counter.result() });
       } else if (type === 'directory') found.push({ kind: 'folder', path });
       else if (type === 'symlink') found.push({ kind: 'symlink', path, target: linkname ?? '' });
@@ -144,6 +144,10 @@ function placeOf({ name, mode = 0 }: Header): {
 
 function checkIs(wanted: 'file' | 'directory', { name, type }: Header): void {
   if (type !== wanted) throw refuse(`/${shown(name)} is a ${type}`);
+}
+
+async function* piecesOf(text: string): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Buffer.from(text));
 }
 
 async function readList(content: AsyncIterable<Uint8Array>): Promise<string> {

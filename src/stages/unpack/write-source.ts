@@ -54,7 +54,7 @@ export async function writeSource(
   try {
     for (const { kind, path } of entries) if (kind === 'folder') await mkdir(join(folders.app, path));
     await readSource(openTar(), async (at, path, executable, content) => {
-      if (at === 'app' && left.has(path)) return;
+      if (at === '.sjs' || (at === 'app' && left.has(path))) return;
       const file = join(folders[at], path);
       await pipeline(content, createWriteStream(file, { flags: 'wx' }));
       // As it was sealed, whatever the umask is.

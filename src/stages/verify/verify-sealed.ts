@@ -71,19 +71,23 @@ export async function verifySealed(
 }
 
 /** A signer as a proof keeps it. */
-export function toProvenSigner(evidence: Evidence): ProvenSigner {
-  const { rule, payload, statements } = evidence;
-  const { signer: name, keyFingerprint, publicKey } = describeSigner(evidence);
+function toProvenSigner(evidence: Evidence): ProvenSigner {
+  const { rule, signer, payload, statements } = evidence;
   return {
-    name,
-    keyFingerprint,
-    publicKey,
-    ...whatRuleSays(rule),
-    keyless: keyFingerprint === null ? whatRuleSays(rule).keyless : null,
+    ...nameSigner(rule, signer),
     annotations: payload.annotations,
     signedRepository: signedRepositoryOf(payload),
     attestations: [...statements.keys()],
   };
+}
+
+/** Whom a rule accepted, and on which terms. */
+export function nameSigner(
+  rule: SignerRule,
+  signer: Evidence['signer'],
+): Omit<ProvenSigner, 'annotations' | 'signedRepository' | 'attestations'> {
+  const { signer: name, keyFingerprint, publicKey } = describeSigner({ rule, signer });
+  return { name, keyFingerprint, publicKey, ...whatRuleSays(rule) };
 }
 
 /** What a rule says besides its keys, in the form in which a later rule is compared with it. */

@@ -337,6 +337,7 @@ test('validate checks every path, and says all of it at once', async () => {
 
 describe('a target of inspect and rm', () => {
   const sjs: Partial<Sjs> = {
+    findReceipt: () => Promise.resolve(null),
     findRun: (id) =>
       id === RUN || RUN.startsWith(id)
         ? Promise.resolve(record)
@@ -443,6 +444,8 @@ describe('verify', () => {
       trustedRoot: null,
       transparencyLog: 'required',
     },
+    signature: null,
+    unchecked: [],
   };
 
   test('names each link and how to check it by hand', async () => {
@@ -453,6 +456,26 @@ describe('verify', () => {
     expect(stdout.match(/^ok {2}/gm)).toHaveLength(5);
     expect(stdout).toContain(`--allow-insecure-registry 127.0.0.1:5000/base/node@${hex('3')}`);
     expect(stdout).toMatch(/^docker image inspect --format '.*' sjs\/job:1$/m);
+  });
+
+  test('says who signed, what is attested, and what was not checked', async () => {
+    const signature = {
+      repository: 'r.example.com/s/job',
+      digest: hex('4'),
+      signers: [{ name: hex('6'), publicKey: 'PEM', keyless: null, transparencyLog: 'required' }],
+      trustedBy: ['/p.yaml:9'],
+      attestations: ['slsaprovenance1', 'cyclonedx'],
+      provenance: { finishedOn: '2026-01-01T00:00:00Z', builder: 'https://b.example.com', commit: 'c0ffee' },
+      verifiedAt: null,
+    };
+    const { stdout } = await runVerbWith('verify', verifyVerb, ['job'], {
+      verifyImage: () => Promise.resolve({ ...found, signature, unchecked: ['the moon'] } as never),
+    });
+    expect(stdout).toContain(`by the key ${hex('6')}, whom /p.yaml:9 trusts`);
+    expect(stdout).toContain('made 2026-01-01T00:00:00Z by https://b.example.com from commit c0ffee');
+    expect(stdout).toContain('unchecked  the moon');
+    expect(stdout).toContain(`\ncosign verify --key signer.pub r.example.com/s/job@${hex('4')}\n`);
+    expect(stdout).toContain('\ncosign verify-attestation --type cyclonedx --key signer.pub r.example.com');
   });
 
   test('hands over the key when it has it', () => {

@@ -18,7 +18,15 @@ const FLAGS: Record<string, readonly string[]> = {
   validate: ['--all'],
   schema: [],
   plan: ['--all', '--frozen', '--update [base|dependencies]'],
-  build: ['--all', '--frozen', '--update [base|dependencies]'],
+  build: [
+    '--all',
+    '--frozen',
+    '--update [base|dependencies]',
+    '--push',
+    '--repository REPOSITORY',
+    '--sign',
+    '--key KEY',
+  ],
   lock: ['--all', '--frozen', '--update [base|dependencies]'],
   run: [
     '--eval CODE',
@@ -39,12 +47,14 @@ const FLAGS: Record<string, readonly string[]> = {
     '--files N',
     '--timeout TIME',
     '--output-limit SIZE',
+    '--receipt [=FILE]',
+    '--key KEY',
     '--raw',
     '--detached (hidden)',
     '--rm (hidden)',
     '--network --net none (hidden)',
   ],
-  replay: ['--secret NAME …'],
+  replay: ['--secret NAME …', '--receipt [=FILE]', '--key KEY'],
   ps: ['-a --all', '-n --last N', ...FILTERS, '--format FORMAT', '-q --quiet', '--no-trunc'],
   runs: ['-n --last N', ...FILTERS, '--format FORMAT', '-q --quiet', '--no-trunc'],
   logs: ['-f --follow', '-n --tail N', '--since TIME', '--stdout', '--stderr', '--raw'],
@@ -63,7 +73,13 @@ const FLAGS: Record<string, readonly string[]> = {
   published: [],
   export: ['--run RUN …', '--no-runs'],
   import: ['--trust SEAL'],
-  verify: [],
+  sbom: ['--format FORMAT'],
+  provenance: [],
+  push: ['--sign', '--key KEY'],
+  pull: [],
+  verify: ['--offline'],
+  receipt: ['--key KEY', '-o --out FILE'],
+  'receipt verify': ['--key FILE'],
   'base import': ['--sign-key KEY', '--trust'],
   'base ls': [],
   'base verify': [],
@@ -77,11 +93,11 @@ const FLAGS: Record<string, readonly string[]> = {
 };
 
 const flagsOf = (options: Verb['options'] = {}): string[] =>
-  Object.entries(options).map(([name, { short, also = [], value, many, hidden }]) =>
+  Object.entries(options).map(([name, { short, also = [], value, optional, many, hidden }]) =>
     [
       ...(short === undefined ? [] : [`-${short}`]),
       ...[name, ...also].map((long) => `--${long}`),
-      ...(value === undefined ? [] : [value]),
+      ...(value === undefined ? [] : [optional ? `[=${value}]` : value]),
       ...(many ? ['…'] : []),
       ...(hidden ? ['(hidden)'] : []),
     ].join(' '),

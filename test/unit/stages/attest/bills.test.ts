@@ -1,33 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { Ajv, type ValidateFunction } from 'ajv';
-import addFormats from 'ajv-formats';
+import { Ajv } from 'ajv';
 import { hexOf } from '../../../../src/model/digest.js';
 import type { NpmPackage, SystemPackage } from '../../../../src/model/image-contents.js';
 import { buildCycloneDx } from '../../../../src/stages/attest/cyclonedx.js';
 import { kindOfLicence } from '../../../../src/stages/attest/licence.js';
 import { hashOf } from '../../../../src/stages/attest/packages.js';
 import { buildSpdx } from '../../../../src/stages/attest/spdx.js';
+import { cycloneDxSchema } from '../../../support/cyclonedx-schema.js';
 import { makeContents } from '../../../support/contents.js';
 import { SPDX_SCHEMA } from '../../../support/spdx-schema.js';
-
-/** CycloneDX's own schemas, as its library ships them. */
-function cycloneDxSchema(): ValidateFunction {
-  const read = (name: string): object =>
-    JSON.parse(
-      readFileSync(join('node_modules/@cyclonedx/cyclonedx-library/res/schema', name), 'utf8'),
-    ) as object;
-  const ajv = new Ajv({ strict: false, allErrors: true });
-  addFormats.default(ajv);
-  // Of JSON Schema 2019; here they have no more to say than `uri-reference` and `email`.
-  ajv.addFormat('iri-reference', true).addFormat('idn-email', true);
-  for (const name of ['spdx', 'jsf-0.82', 'cryptography-defs']) {
-    const schema = read(`${name}.SNAPSHOT.schema.json`);
-    ajv.addSchema(schema, `http://cyclonedx.org/schema/${name}.SNAPSHOT.schema.json`);
-  }
-  return ajv.compile(read('bom-1.6.SNAPSHOT.schema.json'));
-}
 
 interface Document {
   readonly [key: string]: unknown;
@@ -164,7 +145,7 @@ describe.each([
     const document = build({
       ...contents,
       npm: [npm],
-      system: { distribution: { id: odd, version: odd }, packages: [system], node: null },
+      system: { distribution: { id: odd, version: odd }, packages: [system], nodes: [] },
     });
     expect(JSON.stringify(document)).toContain(JSON.stringify(odd).slice(1, -1));
     const validate =

@@ -1,0 +1,155 @@
+import { createHash } from 'node:crypto';
+import type { BillFormat } from '../model/bill-format.js';
+import { canonicalJson } from '../model/canonical-json.js';
+import { cleanText } from '../model/clean-text.js';
+import { sha256 } from '../model/digest.js';
+import {
+  isSystemContents,
+  type ContentFile,
+  type ImageContents,
+  type NpmPackage,
+  type SystemContents,
+} from '../model/image-contents.js';
+import { isPackageLocation, isPackageName, nameAt } from '../model/package-list.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import type { Owner } from '../ports/engine.js';
+import type { Reporter } from '../ports/reporter.js';
+import { buildCycloneDx } from '../stages/attest/cyclonedx.js';
+import { buildProvenance, type Provenance, type ProvenanceFacts } from '../stages/attest/provenance.js';
+import { readSystem } from '../stages/attest/read-system.js';
+import { buildSpdx } from '../stages/attest/spdx.js';
+import { findSourceLayer, type FileTaker } from '../stages/unpack/read-source.js';
+import { withSource } from './clone-image.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
+import type { Memory } from './strip-program.js';
+
+/** What looking into a sealed image needs of the world. */
+export interface ContentTools extends TargetTools {
+  readonly reporter: Reporter;
+  readonly owner: () => Promise<Owner>;
+  /** What bases say that they have in them, by their layers. */
+  readonly systems: Memory;
+  readonly sjsVersion: string;
+  /** RFC 3339; null: see {@link ImageContents.writtenAt}. */
+  readonly writtenAt: string | null;
+}
+
+/** The bill of materials of a sealed image, as its standard's JSON. */
+export async function describeImage(
+  target: string,
+  format: BillFormat,
+  tools: ContentTools,
+  signal?: AbortSignal,
+): Promise<Readonly<Record<string, unknown>>> {
+  const contents = await readContents(await findSealedImage(target, tools, signal), tools, signal);
+  return format === 'spdx' ? buildSpdx(contents) : buildCycloneDx(contents);
+}
+
+/** The SLSA provenance of a seal that was made here. @throws SjsError `BUILD_UNKNOWN` for another. */
+export async function describeProvenance(
+  target: string,
+  tools: TargetTools,
+  signal?: AbortSignal,
+): Promise<Provenance> {
+  return buildProvenance(readProvenanceFacts(await findSealedImage(target, tools, signal)));
+}
+
+/** What the provenance of a sealed image is written from. */
+export const readProvenanceFacts = (sealed: SealedImage): ProvenanceFacts => ({
+  ...sealed,
+  sourceLayer: findSourceLayer(sealed.image.diffIds),
+  npm: [],
+});
+
+/** What a sealed image is made of, read from its layers; nothing of it runs. */
+export async function readContents(
+  sealed: SealedImage,
+  tools: ContentTools,
+  signal?: AbortSignal,
+): Promise<ImageContents> {
+  const [system, source] = [await readBase(sealed, tools, signal), await readOwn(sealed, tools, signal)];
+  return { ...readProvenanceFacts(sealed), ...source, system, ...pick(tools) };
+}
+
+const pick = ({ writtenAt, sjsVersion }: ContentTools) => ({ writtenAt, sjsVersion });
+
+/** A base is looked into once: its layers name the same bytes for ever. */
+async function readBase(
+  { image }: SealedImage,
+  tools: ContentTools,
+  signal?: AbortSignal,
+): Promise<SystemContents> {
+  const below = image.diffIds.slice(0, image.diffIds.lastIndexOf(findSourceLayer(image.diffIds)));
+  const key = sha256(canonicalJson(below));
+  const known = await tools.systems.get(key);
+  if (isSystemContents(known)) return known;
+  tools.reporter.step('inspect', 'the packages of the base, once');
+  const found = await tools.images.withRootfs(image.imageId, await tools.owner(), readSystem, signal);
+  await tools.systems.set(key, found);
+  return found;
+}
+
+/** Enough for any package.json that anybody has written. */
+const MOST_MANIFEST_BYTES = 1024 ** 2;
+
+/** The files above the base, and the packages that lay in the source. */
+async function readOwn(
+  sealed: SealedImage,
+  tools: ContentTools,
+  signal?: AbortSignal,
+): Promise<Pick<ImageContents, 'files' | 'npm'>> {
+  const sums = new Map<string, string>();
+  const npm: NpmPackage[] = [];
+  const take: FileTaker = async (at, path, _executable, content) => {
+    const location = at === 'app' ? path.replace(/\/package\.json$/, '') : path;
+    const keeps = location !== path && isPackageLocation(location);
+    const hash = createHash('sha1');
+    const kept: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of content) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      if (keeps && bytes <= MOST_MANIFEST_BYTES) kept.push(chunk);
+    }
+    sums.set(`/${at}/${path}`, hash.digest('hex'));
+    const found = keeps && parseManifest(location, Buffer.concat(kept).toString('utf8'));
+    if (found) npm.push(found);
+  };
+  return withSource(
+    sealed,
+    tools,
+    signal,
+    ({ entries, inputs, own }) => {
+      const files = [
+        ...entries.flatMap((entry) => (entry.kind === 'file' ? [{ at: 'app', ...entry }] : [])),
+        ...inputs.map((input) => ({ at: 'in', ...input })),
+        ...own.map((file) => ({ at: '.sjs', ...file })),
+      ].map(({ at, path, digest }): ContentFile => {
+        const whole = `/${at}/${path}`;
+        return { path: whole, digest, sha1: sums.get(whole) ?? '' };
+      });
+      return Promise.resolve({
+        files: files.sort((a, b) => (a.path < b.path ? -1 : 1)),
+        npm: npm.sort((a, b) => (a.location < b.location ? -1 : 1)),
+      });
+    },
+    take,
+  );
+}
+
+/** What a package.json says of its package; null when it says no version. */
+function parseManifest(location: string, text: string): NpmPackage | null {
+  try {
+    const { name, version, license } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    if (typeof version !== 'string' || version === '') return null;
+    return {
+      location,
+      name: isPackageName(name) ? name : nameAt(location),
+      version: cleanText(version),
+      integrity: null,
+      licence: typeof license === 'string' && license !== '' ? cleanText(license) : null,
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { extract } from 'tar-stream';
+import { cleanText } from '../../model/clean-text.js';
+import type { NodeProgram, SystemContents, SystemPackage } from '../../model/image-contents.js';
+
+/** Where package managers keep what they installed; Distroless has one file a package. */
+const DPKG = /^var\/lib\/dpkg\/(?:status|status\.d\/(?!.*\.md5sums$)[^/]+)$/;
+const APK = /^(?:usr\/)?lib\/apk\/db\/installed$/;
+const RELEASE = /^(?:etc|usr\/lib)\/os-release$/;
+const NODE = /(?:^|\/)node(?:js)?$/;
+/** A Node of nodejs.org has the address of its own headers in it. */
+const OWN_ADDRESS = /https:\/\/nodejs\.org\/download\/release\/v(\d{1,3}\.\d{1,3}\.\d{1,3})\//;
+const MOST_TEXT_BYTES = 64 * 1024 ** 2;
+const LEAST_NODE_BYTES = 1024 ** 2;
+
+/** What a base says that it has in it, from a tar of its root file system. */
+export async function readSystem(tar: Readable): Promise<SystemContents> {
+  const releases = new Map<string, string>();
+  const packages: SystemPackage[] = [];
+  const nodes: NodeProgram[] = [];
+  let room = MOST_TEXT_BYTES;
+  const entries = extract();
+  tar.on('error', (error) => entries.destroy(error));
+  tar.pipe(entries);
+  for await (const entry of entries) {
+    const { name, type, size = 0 } = entry.header;
+    const path = name.replace(/^\.?\//, '');
+    const content = entry as AsyncIterable<Uint8Array>;
+    const wanted = [DPKG, APK, RELEASE].find((pattern) => pattern.test(path));
+    if (type !== 'file') entry.resume();
+    else if (wanted && size <= room) {
+      room -= size;
+      const text = await readText(content);
+      if (wanted === RELEASE) releases.set(path, text);
+      else packages.push(...(wanted === DPKG ? parseDpkg(text) : parseApk(text)));
+    } else if (NODE.test(path) && size >= LEAST_NODE_BYTES) {
+      const found = await readNode(content);
+      if (found) nodes.push({ path: `/${path}`, ...found });
+    } else entry.resume();
+  }
+  return {
+    distribution: parseRelease(releases.get('etc/os-release') ?? releases.get('usr/lib/os-release') ?? ''),
+    packages: [...new Map(packages.map((one) => [keyOf(one), one]))]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, one]) => one),
+    nodes: nodes.sort((a, b) => (a.path < b.path ? -1 : 1)),
+  };
+}
+
+const keyOf = ({ manager, name, version, architecture }: SystemPackage): string =>
+  [name, architecture, version, manager].join(' ');
+
+async function readText(content: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The digest of a program, and the version of Node that it says it is; null when it says none. */
+async function readNode(content: AsyncIterable<Uint8Array>): Promise<Omit<NodeProgram, 'path'> | null> {
+  const hash = createHash('sha256');
+  let version: string | undefined;
+  let end = '';
+  for await (const chunk of content) {
+    hash.update(chunk);
+    if (version !== undefined) continue;
+    const text = end + Buffer.from(chunk).toString('latin1');
+    version = OWN_ADDRESS.exec(text)?.[1];
+    end = text.slice(-100);
+  }
+  return version === undefined ? null : { version, digest: `sha256:${hash.digest('hex')}` };
+}
+
+/** The fields of each paragraph; lines that go on from the one before are left out. */
+function* paragraphs(text: string): Generator<ReadonlyMap<string, string>> {
+  for (const paragraph of text.split(/\n[\t ]*\n/)) {
+    const fields = new Map<string, string>();
+    for (const line of paragraph.split('\n')) {
+      const colon = /^\s/.test(line) ? -1 : line.indexOf(':');
+      if (colon > 0) fields.set(line.slice(0, colon), cleanText(line.slice(colon + 1)));
+    }
+    yield fields;
+  }
+}
+
+function* parseDpkg(text: string): Generator<SystemPackage> {
+  for (const fields of paragraphs(text)) {
+    const [name, version] = [fields.get('Package'), fields.get('Version')];
+    const isInstalled = /^\S+ \S+ installed$/.test(fields.get('Status') ?? 'install ok installed');
+    if (!name || !version || !isInstalled) continue;
+    const architecture = fields.get('Architecture') ?? 'all';
+    yield { manager: 'deb', name, version, architecture, licence: null };
+  }
+}
+
+function* parseApk(text: string): Generator<SystemPackage> {
+  for (const fields of paragraphs(text)) {
+    const [name, version] = [fields.get('P'), fields.get('V')];
+    if (!name || !version) continue;
+    yield {
+      manager: 'apk',
+      name,
+      version,
+      architecture: fields.get('A') ?? 'noarch',
+      licence: fields.get('L') || null,
+    };
+  }
+}
+
+function parseRelease(text: string): SystemContents['distribution'] {
+  const field = (name: string): string | undefined => {
+    const found = new RegExp(`^${name}=(["']?)(.*)\\1\\s*$`, 'm').exec(text)?.[2];
+    return found === undefined ? undefined : cleanText(found);
+  };
+  const id = field('ID');
+  return id ? { id, version: field('VERSION_ID') || null } : null;
+}
