@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect } from '@jest/globals';
 import type { Digest } from '../../src/model/digest.js';
@@ -9,9 +9,16 @@ import { docker, removeImages } from '../support/docker.js';
 import { makeAuthority, makeCertificate } from '../support/certificates.js';
 import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
 import { signWithCosign, trustFlags } from '../support/cosign-sign.js';
+import { makePublicKey } from '../support/fake-signature-verifier.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
 import { findFreePort } from '../support/registry-process.js';
-import { MANIFEST, pushTinyImage, putManifest } from '../support/tiny-image.js';
+import {
+  describeContent,
+  makeTinyImage,
+  MANIFEST,
+  pushTinyImage,
+  putManifest,
+} from '../support/tiny-image.js';
 import { startServer, stopServers } from '../support/tiny-server.js';
 import { makeTransparencyLog } from '../support/transparency-log.js';
 import { makeTrustedRoot } from '../support/trusted-root.js';
@@ -104,17 +111,38 @@ attack(
   },
 );
 
+attack(
+  'B02',
+  async () => {
+    const good = pushBase('good', 'pinned');
+    await sign('pinned', good, FLIPPED);
+    pushBase('evil', 'pinned');
+    const folder = await makeSource(`{ image: "${repositoryOf('pinned')}", digest: "${good}" }`);
+    const { code, stdout } = await runSjs(home, ['plan', folder, '--json']);
+    expect({ code, digest: (JSON.parse(stdout) as { base: { digest: string } }).base.digest }).toEqual({
+      code: 0,
+      digest: good,
+    });
+    return 'the pinned digest is verified and built over';
+  },
+  () => {
+    const image = buildPlainly(`${repositoryOf('pinned')}:${FLIPPED}`);
+    expect(docker(['image', 'inspect', '--format', '{{json .Config.Env}}', image])).toContain('WHICH=evil');
+    return 'docker build of the tag is over the other image';
+  },
+);
+
 const FLIPPED = '24.2.0';
 /** Pushes a base that says which one it is under the tag; its digest. */
-function pushBase(which: string): string {
-  const tag = `${repositoryOf('flipped')}:${FLIPPED}`;
+function pushBase(which: string, name = 'flipped'): string {
+  const tag = `${repositoryOf(name)}:${FLIPPED}`;
   images.add(tag);
   docker(['build', '-q', '-t', tag, '-'], { input: `FROM ${world.reference}\nENV WHICH=${which}\n` });
   docker(['push', '-q', tag]);
   const digests = JSON.parse(
     docker(['image', 'inspect', '--format', '{{json .RepoDigests}}', tag]),
   ) as string[];
-  return digests.find((one) => one.startsWith(repositoryOf('flipped')))?.split('@')[1] ?? '';
+  return digests.find((one) => one.startsWith(repositoryOf(name)))?.split('@')[1] ?? '';
 }
 attack(
   'B03',
@@ -380,5 +408,106 @@ attack(
       execFileSync(join(bin, 'cosign'), ['verify', `${repositoryOf('lied-about')}:1.0.0`]);
     }
     return 'whoever asks for the exit code alone takes both for a yes';
+  },
+);
+
+const odd = new Map<string, Digest>();
+/** Pushes and signs an image whose manifest says something else of its layers. */
+async function pushSigned(name: string, layersOf: (layer: object) => readonly object[]): Promise<void> {
+  const [, layer = Buffer.of()] = (await makeTinyImage()).blobs;
+  const layers = layersOf(describeContent('application/vnd.oci.image.layer.v1.tar', layer));
+  const digest = await pushTinyImage(world.registry, `base/${name}`, NODE, {
+    manifest: { layers },
+  });
+  await sign(name, digest, NODE);
+  odd.set(name, digest);
+}
+async function takenByCosign(name: string): Promise<string> {
+  await verifyPlainly(name, odd.get(name) ?? '');
+  return 'cosign verify accepts it: it is signed';
+}
+attack(
+  'B16',
+  async () => {
+    await pushSigned('odd', (layer) => [layer, layer]);
+    return refuse(at('odd', NODE), 'BASE_MANIFEST_INVALID');
+  },
+  () => takenByCosign('odd'),
+);
+attack(
+  'B24',
+  async () => {
+    await pushSigned('huge', (layer) => [{ ...layer, size: 3 * 1024 ** 3 }]);
+    return refuse(at('huge', NODE), 'BASE_TOO_LARGE');
+  },
+  () => takenByCosign('huge'),
+);
+
+attack(
+  'B19',
+  async () => {
+    const base = `{ image: "${world.repository}", version: "${world.version}" }`;
+    const trusting = { SJS_POLICY: await trustEverywhere({ ...WORLD_KEY, transparencyLog: 'none' }) };
+    await accept(base, trusting);
+    const memories = (
+      await readdir(join(home, 'sjs/cache'), { recursive: true, withFileTypes: true })
+    ).filter((one) => one.isFile());
+    expect(memories.length).toBeGreaterThan(0);
+    for (const { parentPath, name } of memories) await writeFile(join(parentPath, name), 'true');
+    const other = {
+      SJS_POLICY: await trustEverywhere({ keys: [{ publicKey: makePublicKey() }], transparencyLog: 'none' }),
+    };
+    return refuse(base, 'BASE_KEY_MISMATCH', other);
+  },
+  async () => {
+    const trusting = { SJS_POLICY: await trustEverywhere({ ...WORLD_KEY, transparencyLog: 'none' }) };
+    await accept(`{ image: "${world.repository}", version: "${world.version}" }`, trusting);
+    return 'the same SJS_HOME lets it pass where the signer is trusted';
+  },
+);
+
+const pin = (digest: string): string => `{ image: "${world.repository}", digest: "${digest}" }`;
+const worldDigest = (): string => world.reference.split('@')[1] ?? '';
+attack(
+  'B21',
+  async () => {
+    const hex = worldDigest().slice('sha256:'.length);
+    for (const digest of [
+      'sha256:abc',
+      `sha256:${hex.toUpperCase()}`,
+      `md5:${hex.slice(0, 32)}`,
+      `sha512:${hex}${hex}`,
+    ])
+      await refuse(pin(digest), 'SANDBOX_INVALID');
+    return 'SANDBOX_INVALID for each';
+  },
+  async () => {
+    await accept(pin(worldDigest()));
+    return 'the whole digest is taken';
+  },
+);
+
+attack(
+  'B22',
+  async () => {
+    const { host, seen } = await startServer((_request, response) => response.writeHead(404).end());
+    for (const image of [
+      `${host}/base/node`,
+      '169.254.169.254/base/node',
+      'registry.test.evil.example/base/node',
+    ])
+      await refuse(`{ image: "${image}", version: "1.0.0" }`, 'BASE_UNTRUSTED');
+    await refuse(`{ image: "me:secret@${host}/base/node", version: "1.0.0" }`, 'SANDBOX_INVALID');
+    expect(seen).toEqual([]);
+    return 'BASE_UNTRUSTED, and nobody was asked';
+  },
+  async () => {
+    const { host, seen } = await startServer((_request, response) => response.writeHead(404).end());
+    const env = { SJS_POLICY: await trustEverywhere({ ...WORLD_KEY, transparencyLog: 'none' }) };
+    await runSjs(home, ['plan', await makeSource(`{ image: "${host}/base/node", version: "1.0.0" }`)], {
+      env,
+    });
+    expect(seen.length).toBeGreaterThan(0);
+    return 'the host of the author’s choice is asked';
   },
 );

@@ -72,6 +72,11 @@ export const CASES = {
     control: 'a base is named by version or digest, and the tag of a version is never built over',
     removed: 'that: docker build over the tag',
   },
+  B02: {
+    tried: 'move the tag of a base that is pinned',
+    control: 'a pin is the digest alone; no tag is asked',
+    removed: 'the pin: docker build over the tag',
+  },
   B03: {
     tried: 'move the tag of a base once it was verified and locked',
     control: 'everything behind the lock names the base by its digest',
@@ -107,6 +112,11 @@ export const CASES = {
     control: 'the log’s entry must be that of this signature',
     removed: 'the log: cosign with --insecure-ignore-tlog',
   },
+  B16: {
+    tried: 'bring more layers by a signed manifest than its config lists',
+    control: 'a manifest fits its config, has layers of known kinds and no URLs, and is no index at once',
+    removed: 'that: cosign alone, which looks at the signature',
+  },
   B17: {
     tried: 'have a base pass because nobody could be asked',
     control: 'what cannot be verified is refused',
@@ -116,6 +126,26 @@ export const CASES = {
     tried: 'put another program in the place of cosign',
     control: 'its answer must name the digest, in 8 MiB',
     removed: 'the answer: its exit code alone',
+  },
+  B19: {
+    tried: 'have a base pass by what was remembered of it',
+    control: 'nothing that verified is remembered: cosign is asked each time, by the policy in force',
+    removed: 'the twin: the same memory under the policy that trusts the signer',
+  },
+  B21: {
+    tried: 'pin by a digest that is short, in capitals or of another algorithm',
+    control: 'a digest is sha256: and 64 lower-case hex digits',
+    removed: 'the twin: the whole digest',
+  },
+  B22: {
+    tried: 'have sjs ask a host that the author chose, with credentials of the author',
+    control: 'no registry is asked before a rule of the policy trusts the repository, letter by letter',
+    removed: 'the rule: a policy that trusts every repository',
+  },
+  B24: {
+    tried: 'have a signed base fill the disk by what its manifest declares',
+    control: 'at most 2 GiB compressed are taken, by the manifest, before anything is pulled',
+    removed: 'that: cosign alone, which looks at the signature',
   },
 
   // b3 Template and render

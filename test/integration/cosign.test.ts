@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createCosignVerifier, verifyArguments } from '../../src/adapters/cosign/cosign-verifier.js';
 import { createRegistry } from '../../src/adapters/registry/registry-client.js';
 import { importBase } from '../../src/flows/import-base.js';
+import type { AttestationType } from '../../src/model/attestation-type.js';
+import type { Digest } from '../../src/model/digest.js';
 import type { BaseRule } from '../../src/model/policy.js';
 import type { Registry } from '../../src/ports/registry.js';
 import { silentReporter } from '../../src/ports/reporter.js';
@@ -102,6 +104,34 @@ describeCosigns('bases in a registry', (generation) => {
         digest: imported.digest,
         signature: { annotations: { version: '1.2.0', repository: `${running.host}/ok/node` } },
       });
+    });
+
+    test('with what the policy wants attested: by the same signer, of that type, for that digest', async () => {
+      const { digest } = await importSigned('attested/node', '1.0.0', 'attested');
+      const [registryHost, other] = [running.host, await importSigned('attested/node', '0.9.0', 'other')];
+      const asking = { ...makeRule(), attestations: ['slsaprovenance1', 'cyclonedx'] as const };
+      const attest = (of: Digest, keyFile: string, type: AttestationType): Promise<void> =>
+        cosign.attest(
+          { registry: registryHost, path: 'attested/node', digest: of },
+          parseSigningKey(keyFile),
+          type,
+          type === 'cyclonedx'
+            ? { bomFormat: 'CycloneDX', specVersion: '1.6', version: 1 }
+            : { buildDefinition: {}, runDetails: {} },
+        );
+      const refused = { code: 'ATTESTATION_MISSING' };
+      await expect(check('attested/node', '1.0.0', cosign, asking)).rejects.toMatchObject(refused);
+      await attest(digest, ours.keyFile, 'slsaprovenance1');
+      // The second one by a stranger, and for another image.
+      await attest(digest, theirs.keyFile, 'cyclonedx');
+      await attest(other.digest, ours.keyFile, 'cyclonedx');
+      await expect(check('attested/node', '1.0.0', cosign, asking)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(ATTESTATION_MISSING|BASE_KEY_MISMATCH)$/),
+      });
+      // The control removed: a rule that asks for nothing takes it.
+      await expect(check('attested/node', '1.0.0')).resolves.toMatchObject({ digest });
+      await attest(digest, ours.keyFile, 'cyclonedx');
+      await expect(check('attested/node', '1.0.0', cosign, asking)).resolves.toMatchObject({ digest });
     });
 
     test('by keys that take turns, each within its dates', async () => {

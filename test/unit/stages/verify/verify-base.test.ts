@@ -3,6 +3,8 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { SjsError, type ErrorCode } from '../../../../src/errors.js';
 import type { ResolvedBase } from '../../../../src/model/base.js';
 import { sha256 } from '../../../../src/model/digest.js';
+import type { AttestationType } from '../../../../src/model/attestation-type.js';
+import { parseSigningKey } from '../../../../src/model/signing-key.js';
 import type { BaseRule, TrustedKey } from '../../../../src/model/policy.js';
 import type { SignatureVerifier, VerifiedPayload } from '../../../../src/ports/signature-verifier.js';
 import { verifyBase } from '../../../../src/stages/verify/verify-base.js';
@@ -85,6 +87,24 @@ describe('a base that verifies', () => {
     sign();
     await verify([[makeRule(), makeRule()], [makeRule()]]);
     expect(verifier.questions).toEqual([`${REPOSITORY}@${digest}`]);
+  });
+
+  test('has what each layer wants attested, by the signer of that layer', async () => {
+    const [ours, theirs] = ['ours', 'theirs'].map((file) => verifier.addKey(file)) as [string, string];
+    const attest = (file: string, type: AttestationType) =>
+      verifier.attest({ ...base.repository, digest }, parseSigningKey(file), type, {});
+    const byOurs = makeRule({ keys: [makeKey({ publicKey: ours })], attestations: ['cyclonedx'] });
+    const byTheirs = makeRule({ keys: [makeKey({ publicKey: theirs })] });
+    sign({}, ours);
+    sign({}, theirs);
+    await expect(verify([[byOurs]])).rejects.toEqual(refusal('ATTESTATION_MISSING'));
+    await attest('theirs', 'cyclonedx');
+    await attest('ours', 'spdxjson');
+    await expect(verify([[byTheirs], [byOurs]])).rejects.toEqual(refusal('ATTESTATION_MISSING'));
+    // Without the requirement it passes.
+    await expect(verify([[byTheirs], [{ ...byOurs, attestations: [] }]])).resolves.toMatchObject({ digest });
+    await attest('ours', 'cyclonedx');
+    await expect(verify([[byTheirs], [byOurs]])).resolves.toMatchObject({ digest });
   });
 
   test('tells the version of a pin', async () => {
