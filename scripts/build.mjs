@@ -17,6 +17,8 @@ const UNUSED = [
   [/^(cliui|string-width)$/, /node_modules\/yargs\//],
   // CycloneDX's library can write XML, and check what it wrote.
   [/^(ajv|ajv-formats|ajv-formats-draft2019|libxmljs2|xmlbuilder2|spdx-expression-parse)$/, /@cyclonedx\//],
+  // What npm needs to make packages of git repositories and folders, and to ask about their signers.
+  [/^(sigstore|npm-packlist|@npmcli\/(run-script|git))$/, /node_modules\/(pacote|@npmcli\/package-json)\//],
 ];
 const REFUSE = (name) => `
   const refuse = () => { throw new Error(${JSON.stringify(`${name} is not part of sjs`)}); };
@@ -100,10 +102,14 @@ await chmod('dist/cli/main.cjs', 0o755);
 const BESIDE = [
   '@balena/dockerignore',
   '@cyclonedx/cyclonedx-library',
+  '@npmcli/config',
+  '@npmcli/config/lib/definitions/index.js',
   'ajv',
   'execa',
   'packageurl-js',
+  'pacote',
   'semver',
+  'ssri',
   'tar-fs',
   'tar-stream',
   'ts-blank-space',
@@ -111,7 +117,7 @@ const BESIDE = [
 ];
 /** Of these, what is imported by code that `run` does need: loaded when it is first used. */
 const LAZY = ['semver'];
-const bundleName = (specifier) => `./${specifier.replace(/.*\//, '')}.cjs`;
+const bundleName = (specifier) => `./${specifier.replace(/[^a-z-]+/g, '-').replace(/^-/, '')}.cjs`;
 const beside = {
   name: 'beside',
   setup(context) {

@@ -12,6 +12,7 @@ import type { ValidTexts } from './model/schema-check.js';
 import { systemClock } from './ports/clock.js';
 import type { Engine } from './ports/engine.js';
 import type { ImageStore } from './ports/image-store.js';
+import type { PackageRegistry } from './ports/package-registry.js';
 import type { RecordStore } from './ports/record-store.js';
 import type { Registry } from './ports/registry.js';
 import { silentReporter } from './ports/reporter.js';
@@ -81,6 +82,14 @@ export function createTools(options: SjsOptions) {
       },
     }),
   );
+  const packages = lazy<PackageRegistry>(async () =>
+    (await import('./adapters/npm/npm-registry.js')).createNpmRegistry({
+      env,
+      home: userHome,
+      cacheFolder: join(home, 'packages'),
+      onWarning: (message) => reporter.warn(message),
+    }),
+  );
   const owner = lazy<Owner>(async () => (await import('./adapters/process/owner.js')).currentOwner(home));
   const valid: ValidTexts = {
     has: async (key) => (await validTexts.get(key)) === true,
@@ -132,6 +141,7 @@ export function createTools(options: SjsOptions) {
       rootfs: remember('rootfs'),
       sjsVersion: VERSION,
       stripped: remember('stripped'),
+      packages,
       lastBases: remember('last-base'),
       createId: () => randomBytes(6).toString('hex'),
       gatewaySource,

@@ -14,6 +14,7 @@ import { readGit } from '../stages/collect/read-git.js';
 import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
+import { fetchPackages, withPackages } from './provide-packages.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import type { Memory } from './strip-program.js';
@@ -160,8 +161,11 @@ async function buildAndSeal(
   );
   const baseImage = await fetchBase(base, environment);
   checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
-  const image = await buildImage(context, invocation.building, environment);
-  checkBuiltImage(image, base, rendered.expectedConfig);
+  const parts = prepared.packages
+    ? withPackages(context, await fetchPackages(prepared.packages, tools, signal))
+    : context;
+  const image = await buildImage(parts, invocation.building, environment);
+  checkBuiltImage(image, base, rendered.expectedConfig, prepared.packages ? 2 : 1);
   const seal = computeSeal(image);
   tools.reporter.step('seal', seal);
   const { name, version } = loaded.sandbox;

@@ -61,6 +61,7 @@ export function gatewaySandbox(source: GatewaySource, policy: Policy): LoadedSan
         outputBytes: 1024,
       },
       runtime: 'runc',
+      dependencies: null,
     },
     locate: () => ({ line: 1, column: 1 }),
     excerpt: () => '',

@@ -6,17 +6,20 @@ import { SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
+import { digestOfPackages } from '../model/package-list.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
+import type { PackageRegistry } from '../ports/package-registry.js';
 import { SjsError } from '../errors.js';
 import { collectInputs, collectSource } from '../stages/collect/collect-source.js';
 import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
+import type { ChosenPackages } from '../stages/dependencies/choose-packages.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSandbox } from '../stages/policy/check-sandbox.js';
@@ -30,6 +33,7 @@ import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
 import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
+import { locatePackages, pickPackages } from './provide-packages.js';
 import { stripProgram, type Memory } from './strip-program.js';
 
 /** Files that ship with sjs and become part of what is sealed. */
@@ -55,6 +59,7 @@ export interface PrepareTools {
   readonly lastBases: Memory;
   /** What TypeScript files became, by their digest. */
   readonly stripped: Memory;
+  readonly packages: () => Promise<PackageRegistry>;
 }
 
 /** How the lock is treated. */
@@ -74,6 +79,8 @@ export interface PreparedBuild {
   readonly tree: SourceTree;
   readonly rendered: RenderedImage;
   readonly context: PackedContext;
+  /** What is laid in of a lockfile; null without one. */
+  readonly packages: ChosenPackages | null;
   readonly inputs: Digest;
   readonly lock: Lock;
   readonly lockChanges: readonly LockChange[];
@@ -115,7 +122,8 @@ export async function prepareBuild(
   // The source is walked while registry and cosign answer; an early failure there must not leave this one unheard.
   const collecting = collectSource(loaded, { maxBytes, forbidden: tools.forbiddenSources });
   const collectingInputs = collectInputs(loaded, maxBytes);
-  for (const pending of [collecting, collectingInputs]) pending.catch(() => undefined);
+  const locating = locatePackages(loaded, tools);
+  for (const pending of [collecting, collectingInputs, locating]) pending.catch(() => undefined);
 
   tools.reporter.step(
     'resolve',
@@ -136,8 +144,9 @@ export async function prepareBuild(
     checkFloors(policy, { cosign: await tools.verifier.version(signal) });
   }
 
+  const packages = pickPackages(await locating, base, tools);
   const { template, seccompProfile, secretsPreload } = await assets;
-  const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lock);
+  const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, {}, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
   if (options.frozen && lockChanges.length > 0) {
     throw new SjsError(
@@ -162,7 +171,8 @@ export async function prepareBuild(
   if (missing !== null) {
     tools.reporter.warn(`the program ${missing} is not in the source ${tree.root}: a run will not find it`);
   }
-  const rendered = renderDockerfile(template, sandbox, base, resources, sha256(seccompProfile));
+  const packageList = packages && digestOfPackages(packages.packages);
+  const rendered = renderDockerfile(template, sandbox, base, resources, sha256(seccompProfile), packageList);
   const context = await packContext({
     dockerfile: rendered.dockerfile,
     tree,
@@ -178,7 +188,8 @@ export async function prepareBuild(
     tree,
     rendered,
     context,
-    inputs: inputsDigest(base, context),
+    packages,
+    inputs: inputsDigest(base, context, packageList),
     lock: newLock,
     lockChanges,
   };

@@ -1,4 +1,5 @@
-import type { Digest } from './digest.js';
+import { isDigest, type Digest } from './digest.js';
+import { isIntegrity, isPackageLocation, nameAt, type ResolvedPackage } from './package-list.js';
 
 /** `sandbox.lock`: what a sandbox.yaml resolved to. An input like any other: all of it is verified anew. */
 export interface Lock {
@@ -17,6 +18,111 @@ export interface Lock {
     readonly signer: string;
   };
   readonly template: { readonly name: string; readonly digest: Digest };
-  /** Dependencies come later. */
-  readonly packages: readonly never[];
+  /** What is laid into the image, as `formatLockLines` writes it: a line each, by location. */
+  readonly packages: Readonly<Record<string, string>>;
 }
+
+/** What a line of the lock says of the package at a location; null for a line that is none. */
+export function parseLockLine(location: string, line: unknown): ResolvedPackage | null {
+  const name = nameAt(location);
+  if (!isPackageLocation(location) || typeof line !== 'string' || !line.startsWith(`${name}@`)) return null;
+  const [, version, text = ''] = /^([\w.+-]{1,256}) (.+)$/.exec(line.slice(name.length + 1)) ?? [];
+  if (version === undefined) return null;
+  const bundledIn = text.startsWith('in ') ? text.slice('in '.length) : null;
+  const isSound = bundledIn === null ? isIntegrity(text) : isPackageLocation(bundledIn);
+  return isSound ? { location, name, version, integrity: bundledIn === null ? text : null, bundledIn } : null;
+}
+
+/** A copy with its keys in the order of their UTF-16 code units, whatever the locale is. */
+export function sortKeys<T>(value: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+type Shape = { readonly [key: string]: Shape } | ((value: unknown) => boolean);
+
+const matching =
+  (pattern: RegExp) =>
+  (value: unknown): boolean =>
+    typeof value === 'string' && pattern.test(value);
+
+const mapping =
+  (isEntry: (key: string, value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    isObject(value) && Object.entries(value).every(([key, item]) => isEntry(key, item));
+
+/** A digest, or what an identity and an issuer can be. */
+const isSigner = (value: unknown): boolean =>
+  isDigest(value) || matching(/^[!-~]{1,2048} \(https:[!-~]{1,2048}\)$/)(value);
+
+const PLATFORM = /^[a-z0-9]+(?:\/[a-z0-9]+){1,2}$/;
+
+const LOCK: Shape = {
+  lockVersion: (value) => value === 1,
+  formatVersion: (value) => Number.isSafeInteger(value),
+  base: {
+    image: matching(/^[!-~]{1,512}$/),
+    version: (value) => value === null || matching(/^[\w.+-]{1,128}$/)(value),
+    digest: isDigest,
+    manifests: mapping((key, value) => PLATFORM.test(key) && isDigest(value)),
+    signer: isSigner,
+  },
+  template: { name: matching(/^[!-~]{1,64}$/), digest: isDigest },
+  packages: mapping((key, value) => parseLockLine(key, value) !== null),
+};
+
+/**
+ * The lock in a text, or the first thing in it that no lock has: a key that is not known here would be a claim that
+ * nobody checks, one that stands twice would show a reader another value than the one that counts. `packages: []` of
+ * locks from before there were any reads as `{}`.
+ */
+export function parseLock(text: string): Lock | { readonly problem: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return {
+      problem: /^<{7}/m.test(text) ? 'has the marks of a merge conflict' : 'is not JSON',
+    };
+  }
+  if (countKeys(value) !== countWrittenKeys(text)) return { problem: 'has a key twice' };
+  if (isObject(value) && Array.isArray(value['packages']) && value['packages'].length === 0) {
+    value = { ...value, packages: {} };
+  }
+  const problem = findProblem(LOCK, value, '');
+  return problem === null ? (value as Lock) : { problem };
+}
+
+function findProblem(shape: Shape, value: unknown, path: string): string | null {
+  const place = path === '' ? 'it' : path;
+  if (typeof shape === 'function') return shape(value) ? null : `${place} is not what a lock has there`;
+  if (!isObject(value)) return `${place} is not a mapping`;
+  const foreign = Object.keys(value).find((key) => !Object.hasOwn(shape, key));
+  const prefix = path === '' ? '' : `${path}.`;
+  if (foreign !== undefined)
+    return `has ${prefix}${JSON.stringify(foreign.slice(0, 80))}, which is not known`;
+  for (const [key, inner] of Object.entries(shape)) {
+    if (!Object.hasOwn(value, key)) return `${prefix}${key} is missing`;
+    const problem = findProblem(inner, value[key], `${prefix}${key}`);
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Without recursion: a lock may be as deep as it is long. */
+function countKeys(whole: unknown): number {
+  let count = 0;
+  for (const open = [whole]; open.length > 0;) {
+    const value = open.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    if (!Array.isArray(value)) count += Object.keys(value).length;
+    for (const item of Object.values(value)) open.push(item);
+  }
+  return count;
+}
+
+/** In valid JSON a string before a colon is a key, and nothing else is. */
+const countWrittenKeys = (text: string): number =>
+  [...text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined).length;

@@ -4,6 +4,9 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
 export const STRIPPED_LIST = '/.sjs/stripped.json';
 
+/** Where an image keeps the list of its npm packages, in their layer. */
+export const PACKAGE_LIST = '/.sjs/packages.json';
+
 /** The name of the JavaScript file that a TypeScript file becomes. */
 export const javascriptName = (path: string): string => path.replace(/\.([cm]?)ts$/, '.$1js');
 

@@ -1,5 +1,5 @@
 import { MOST_DECLARED, NETWORK_MODES } from './network.js';
-import { DEFAULT_RESOURCES, LOWEST_UID } from './sandbox.js';
+import { DEFAULT_LOCKFILE, DEFAULT_RESOURCES, LOWEST_UID, OMITTABLE } from './sandbox.js';
 import type { QuantityRule } from './schema-check.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
 
@@ -153,7 +153,23 @@ export const SANDBOX_SCHEMA = {
             'Files, relative to this one, that lie read-only at /in in the image, each under its own name.',
             { default: [], examples: [['data/rates.csv']] },
           ),
-          dependencies: { notYet: 'dependencies from a lockfile', description: 'Not yet.' },
+          dependencies: mapping(
+            {
+              lockfile: text(
+                'a relative path inside this folder',
+                '^[^\\0]{1,1024}$',
+                'package-lock.json of version 2 or 3, relative to this file, with package.json beside it.',
+                { default: DEFAULT_LOCKFILE },
+              ),
+              omit: list(
+                { type: 'string', enum: OMITTABLE },
+                'Kinds of dependencies that stay out, as with npm ci --omit.',
+                { default: [], examples: [['dev']] },
+              ),
+            },
+            [],
+            'npm packages, each checked against its integrity and unpacked without running anything of it; they lie in node_modules beside the source.',
+          ),
           entrypoint: text(
             'a relative path inside the source',
             '^[^\\0]{1,1024}$',

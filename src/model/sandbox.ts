@@ -35,6 +35,20 @@ export interface Filesystem {
 export type BaseRequest =
   { readonly image: string; readonly version: string } | { readonly image: string; readonly digest: Digest };
 
+/** The lockfile where none is named. */
+export const DEFAULT_LOCKFILE = 'package-lock.json';
+
+/** Kinds of dependencies that npm can leave out. */
+export const OMITTABLE = ['dev', 'optional', 'peer'] as const;
+
+/** Packages of a lockfile, with `package.json` beside it. */
+export interface Dependencies {
+  /** package-lock.json or npm-shrinkwrap.json as written, relative to the sandbox.yaml. */
+  readonly lockfile: string;
+  /** Kinds that stay out, as `npm ci --omit` means it. */
+  readonly omit: readonly (typeof OMITTABLE)[number][];
+}
+
 /** A validated `sandbox.yaml`: every default filled in, every unit resolved. */
 export interface Sandbox {
   readonly name: string;
@@ -59,6 +73,8 @@ export interface Sandbox {
   /** Limits the file states; the rest come from the policy's `defaults` and then {@link DEFAULT_RESOURCES}. */
   readonly resources: Partial<Resources>;
   readonly runtime: 'runc';
+  /** The npm packages that are laid in below the source; null: none. */
+  readonly dependencies: Dependencies | null;
 }
 
 /** The defaults of SPEC §3. */

@@ -52,6 +52,7 @@ export const LABELS = {
   baseDigest: 'dev.sjs.base.digest',
   baseVersion: 'dev.sjs.base.version',
   plan: 'dev.sjs.plan',
+  packages: 'dev.sjs.packages',
 } as const;
 
 /** What the labels of a sealed image say. A claim until it is checked against the operator's policy. */
@@ -63,6 +64,8 @@ export interface SealedLabels {
   readonly baseDigest: Digest;
   readonly baseVersion: string | null;
   readonly plan: SealedPlan;
+  /** Digest of /.sjs/packages.json, which lies in a layer of its own below the source; null without dependencies. */
+  readonly packages: Digest | null;
 }
 
 /** What this SJS_HOME keeps of each seal it made. */

@@ -23,6 +23,7 @@ export function encodeLabels(labels: SealedLabels): Record<string, string> {
     [LABELS.baseDigest]: labels.baseDigest,
     ...(labels.baseVersion !== null && { [LABELS.baseVersion]: labels.baseVersion }),
     [LABELS.plan]: canonicalJson(labels.plan),
+    ...(labels.packages !== null && { [LABELS.packages]: labels.packages }),
   };
 }
 
@@ -47,6 +48,8 @@ export function decodeLabels(labels: Readonly<Record<string, string>>): SealedLa
     const version = labels[label];
     if (version !== undefined && !/^[\w.+-]{1,128}$/.test(version)) throw refuse(label, 'is not a version');
   }
+  const packages = labels[LABELS.packages] ?? null;
+  if (packages !== null && !isDigest(packages)) throw refuse(LABELS.packages, 'is not a digest');
   const plan = parsePlan(labels[LABELS.plan] ?? '');
   if (plan === undefined) throw refuse(LABELS.plan, 'is not a run plan that this sjs understands');
   return {
@@ -56,6 +59,7 @@ export function decodeLabels(labels: Readonly<Record<string, string>>): SealedLa
     baseDigest,
     baseVersion: labels[LABELS.baseVersion] ?? null,
     plan,
+    packages,
   };
 }
 

@@ -121,6 +121,7 @@ const sealed: fc.Arbitrary<SealedLabels> = fc.record({
     runtime: fc.constant('runc' as const),
     seccompDigest: fc.constant(sha256('p')),
   }),
+  packages: fc.constantFrom(null, sha256('packages')),
 });
 
 test(

@@ -33,6 +33,7 @@ export function makeSandbox(overrides: Partial<Sandbox> = {}): Sandbox {
     network: { mode: 'none' },
     resources: {},
     runtime: 'runc',
+    dependencies: null,
     ...overrides,
   };
 }

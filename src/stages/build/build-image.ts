@@ -3,6 +3,7 @@ import type { VerifiedBase } from '../../model/base.js';
 import { canonicalJson } from '../../model/canonical-json.js';
 import { sha256, type Digest } from '../../model/digest.js';
 import { FORMAT_VERSION, type ImageFacts } from '../../model/sealed-image.js';
+import { LAYER_VERSION } from '../../model/locked-package.js';
 import { SjsError } from '../../errors.js';
 import type { ImageStore } from '../../ports/image-store.js';
 import type { RegistryCredentials } from '../../ports/registry.js';
@@ -16,8 +17,13 @@ interface Context {
 /**
  * Digest over everything that goes into a build: equal inputs give an equal seal, so they need no second build. What the
  * policy overlooked in the base counts too: a stricter one has to look again.
+ * @param packages digest of the list of packages, whose integrities name all bytes of their layer
  */
-export function inputsDigest(base: VerifiedBase, context: Pick<Context, 'digest'>): Digest {
+export function inputsDigest(
+  base: VerifiedBase,
+  context: Pick<Context, 'digest'>,
+  packages: Digest | null = null,
+): Digest {
   return sha256(
     canonicalJson({
       formatVersion: FORMAT_VERSION,
@@ -25,6 +31,7 @@ export function inputsDigest(base: VerifiedBase, context: Pick<Context, 'digest'
       base: base.manifestDigest,
       context: context.digest,
       ...(base.allowSetuidFiles && { allowSetuidFiles: true }),
+      ...(packages !== null && { packages, layerVersion: LAYER_VERSION }),
     }),
   );
 }

@@ -28,7 +28,8 @@ export async function collectSource(loaded: LoadedSandbox, limits: CollectLimits
   const root = await realpath(stats.isDirectory() ? start : dirname(start));
   // Of a source that is a file nothing but that file is taken, wherever it lies.
   if (stats.isDirectory()) await checkRoot(loaded, root, limits);
-  const rules = createIgnoreRules(await readIgnoreFile(root), loaded.sandbox.exclude);
+  const { exclude, dependencies } = loaded.sandbox;
+  const rules = createIgnoreRules(await readIgnoreFile(root), exclude, dependencies !== null);
   const walk = new Walk(root, rules, limits.maxBytes);
   if (stats.isDirectory()) walk.enter('', (await lstat(root)).dev);
   else walk.addFile(basename(start), stats);

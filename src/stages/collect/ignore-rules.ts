@@ -27,9 +27,14 @@ const SECRET =
 /**
  * The rules of `.sjsignore` and `spec.exclude`, with Docker's semantics (`**`, `!`, anchored at the source). A line
  * `!path` without wildcards names a file, and a named file is not withheld.
+ * @param hasPackages whether packages of a lockfile are laid in: then node_modules stay out, those of the top in any case
  * @throws SjsError `SANDBOX_INVALID` for a pattern that cannot be read.
  */
-export function createIgnoreRules(ignoreFile: string, exclude: readonly string[]): IgnoreRules {
+export function createIgnoreRules(
+  ignoreFile: string,
+  exclude: readonly string[],
+  hasPackages = false,
+): IgnoreRules {
   const patterns = [...ignoreFile.split(/\r?\n/), ...exclude].filter(
     (line) => line.trim() !== '' && !line.startsWith('#'),
   );
@@ -52,6 +57,12 @@ export function createIgnoreRules(ignoreFile: string, exclude: readonly string[]
           .replace(/\/$/, ''),
       ),
   );
+  const isNamed = (path: string): boolean =>
+    [...named].some((name) => path === name || path.startsWith(`${name}/`));
+  const isPackages = (path: string): boolean =>
+    hasPackages &&
+    /(?:^|\/)node_modules(?:\/|$)/.test(path) &&
+    (/^node_modules(?:\/|$)/.test(path) || !isNamed(path));
   const matcher = dockerignore({ ignorecase: false });
   try {
     matcher.add(patterns);
@@ -67,6 +78,7 @@ export function createIgnoreRules(ignoreFile: string, exclude: readonly string[]
       NEVER_CODE.includes(path) ||
       path === '.git' ||
       path.endsWith('/.git') ||
+      isPackages(path) ||
       (matcher.ignores(path) && !named.has(path)),
     withholds: (path) =>
       SECRET.test(path) && !named.has(path) && ![...named].some((name) => name.startsWith(`${path}/`)),

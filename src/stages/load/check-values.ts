@@ -41,6 +41,8 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
   if (spec.base && !findings.hasFault('spec', 'base')) checkBase(spec.base, 'spec.base', report);
   if (spec.source !== undefined) checkPath(spec.source, 'spec.source', report);
   for (const [at, input] of (spec.inputs ?? []).entries()) checkPath(input, `spec.inputs.${at}`, report);
+  if (spec.dependencies?.lockfile !== undefined)
+    checkPath(spec.dependencies.lockfile, 'spec.dependencies.lockfile', report);
   // Where a key of spec is wrong already, it may be the one that seems to be missing.
   const written = Object.keys((document.value as Partial<SandboxFile> | null)?.spec ?? {}).length;
   if (

@@ -8,10 +8,12 @@ import {
 import { parseEgress, parsePort, type Network } from '../../model/network.js';
 import { readQuantity } from '../../model/schema-check.js';
 import {
+  DEFAULT_LOCKFILE,
   DEFAULT_PERMISSIONS,
   DEFAULT_TMP_BYTES,
   DEFAULT_USER,
   runsNode,
+  type Dependencies,
   type Permissions,
   type Sandbox,
 } from '../../model/sandbox.js';
@@ -39,6 +41,7 @@ export interface SandboxFile {
       readonly egress?: readonly string[];
     };
     readonly resources?: ResourcesFile;
+    readonly dependencies?: Partial<Dependencies>;
   };
 }
 
@@ -72,6 +75,12 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     network: toNetwork(spec.network),
     resources: toResources(spec.resources ?? {}),
     runtime: 'runc',
+    dependencies: spec.dependencies
+      ? {
+          lockfile: spec.dependencies.lockfile ?? DEFAULT_LOCKFILE,
+          omit: [...(spec.dependencies.omit ?? [])].sort(),
+        }
+      : null,
   };
 }
 

@@ -5,9 +5,8 @@ import { join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import type { VerifiedBase } from '../../model/base.js';
 import { canonicalJson } from '../../model/canonical-json.js';
-import { isDigest, type Digest } from '../../model/digest.js';
 import { flattenLeaves } from '../../model/flatten.js';
-import type { Lock } from '../../model/lock.js';
+import { parseLock, sortKeys, type Lock } from '../../model/lock.js';
 import { formatRepository } from '../../model/reference.js';
 import { FORMAT_VERSION } from '../../model/sealed-image.js';
 
@@ -34,9 +33,9 @@ export async function readLock(directory: string): Promise<Lock | null> {
       next: 'restore it from git, or remove it and run sjs lock',
     });
   }
-  const lock = text.length > LARGEST ? undefined : parseLock(text);
-  if (!lock) {
-    throw new SjsError('LOCK_INVALID', `${file} is not a lock of this sjs (lockVersion 1)`, {
+  const lock = parseLock(text);
+  if ('problem' in lock) {
+    throw new SjsError('LOCK_INVALID', `${file} is not a lock of this sjs (lockVersion 1): ${lock.problem}`, {
       location: { file },
       next: 'restore it from git, or remove it and run sjs lock',
     });
@@ -56,30 +55,16 @@ async function readBounded(file: string): Promise<string> {
   }
 }
 
-function parseLock(text: string): Lock | undefined {
-  try {
-    const lock = JSON.parse(text) as Partial<Lock> | null;
-    const base = lock?.base as Partial<Lock['base']> | undefined;
-    const valid =
-      lock?.lockVersion === 1 &&
-      typeof lock.formatVersion === 'number' &&
-      typeof base?.image === 'string' &&
-      (base.version === null || typeof base.version === 'string') &&
-      isDigest(base.digest) &&
-      isSigner(base.signer) &&
-      typeof base.manifests === 'object' &&
-      Object.values(base.manifests ?? {}).every(isDigest) &&
-      isDigest(lock.template?.digest) &&
-      Array.isArray(lock.packages) &&
-      lock.packages.length === 0;
-    return valid ? (lock as Lock) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The lock that a verified base and a template lead to. Other platforms' digests of the same base are kept. */
-export function createLock(base: VerifiedBase, template: Lock['template'], previous: Lock | null): Lock {
+/**
+ * The lock that a verified base, a template and the packages lead to. Other platforms' digests of the same base are
+ * kept.
+ */
+export function createLock(
+  base: VerifiedBase,
+  template: Lock['template'],
+  packages: Lock['packages'],
+  previous: Lock | null,
+): Lock {
   const { os, architecture, variant } = base.platform;
   const platform = [os, architecture, variant].filter(Boolean).join('/');
   const same = previous?.base.digest === base.digest;
@@ -94,16 +79,9 @@ export function createLock(base: VerifiedBase, template: Lock['template'], previ
       signer: base.signature.signer,
     },
     template,
-    packages: [],
+    packages,
   };
 }
-
-/** A digest, or what an identity and an issuer can be. */
-const isSigner = (value: unknown): boolean =>
-  isDigest(value) || (typeof value === 'string' && /^[!-~]{1,2048} \(https:[!-~]{1,2048}\)$/.test(value));
-
-const sortKeys = (value: Record<string, Digest>): Record<string, Digest> =>
-  Object.fromEntries(Object.entries(value).sort());
 
 /** One thing in which two locks differ. */
 export interface LockChange {
@@ -114,8 +92,7 @@ export interface LockChange {
 
 /** What writing the new lock would change, field by field; empty when nothing. */
 export function compareLocks(previous: Lock | null, next: Lock): readonly LockChange[] {
-  const before = flattenLeaves(previous ?? {});
-  const after = flattenLeaves(next);
+  const [before, after] = [flattenLeaves(previous ?? {}), flattenLeaves(next)];
   return [...new Set([...before.keys(), ...after.keys()])]
     .filter((field) => canonicalJson(before.get(field) ?? null) !== canonicalJson(after.get(field) ?? null))
     .map((field) => ({ field, from: before.get(field) ?? null, to: after.get(field) ?? null }));

@@ -52,8 +52,8 @@ function checkLine(line: string): void {
           ? `is not one of ${ALLOWED.join(', ')}`
           : instruction === 'HEALTHCHECK' && line !== 'HEALTHCHECK NONE'
             ? 'may only be NONE'
-            : instruction === 'COPY' && line !== 'COPY --chown=0:0 layer/ /'
-              ? 'may only bring in the packed layer'
+            : instruction === 'COPY' && !/^COPY --chown=0:0 (?:packages|layer)\/ \/$/.test(line)
+              ? 'may only bring in the packed layers'
               : undefined;
   if (problem)
     throw new SjsError(

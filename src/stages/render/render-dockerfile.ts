@@ -26,6 +26,7 @@ export interface RenderedImage {
 /**
  * Renders the Dockerfile and the config that must come of it. Environment that the base sets and that steers the
  * loader or the runtime is emptied; its health check and stop signal are replaced.
+ * @param packages digest of the list of packages that have a layer of their own; null without any
  * @throws SjsError `TEMPLATE_VALUE`, `TEMPLATE_INVALID`, `SANDBOX_INVALID`.
  */
 export function renderDockerfile(
@@ -34,6 +35,7 @@ export function renderDockerfile(
   base: VerifiedBase,
   resources: Resources,
   seccompDigest: Digest,
+  packages: Digest | null = null,
 ): RenderedImage {
   const plan = planOf(sandbox, resources, seccompDigest);
   const labels: SealedLabels = {
@@ -43,6 +45,7 @@ export function renderDockerfile(
     baseDigest: base.manifestDigest,
     baseVersion: base.signedVersion,
     plan,
+    packages,
   };
   const env = mergeEnv(base.config.Env ?? [], sandbox.env);
   const encoded = encodeLabels(labels);
@@ -50,6 +53,7 @@ export function renderDockerfile(
   const entrypoint = nodeCommand(sandbox, resources.memoryBytes, base.signedVersion);
   const dockerfile = fillTemplate(template, {
     base: formatReference({ ...base.repository, digest: base.manifestDigest }),
+    packages: packages === null ? [] : ['--chown=0:0 packages/ /'],
     env: Object.entries(env.set).map(([name, value]) => `${name}=${quoteWord(value)}`),
     labels: Object.entries(encoded).map(([name, value]) => `${name}=${quoteWord(value)}`),
     user,

@@ -1,15 +1,22 @@
 import { SjsError } from '../../errors.js';
 import type { RootfsFindings, VerifiedBase } from '../../model/base.js';
 import { canonicalJson } from '../../model/canonical-json.js';
+import { filledLayers } from '../../model/image-layers.js';
 import type { RuntimeConfig } from '../../model/runtime-config.js';
 import type { ImageFacts } from '../../model/sealed-image.js';
 
 /**
  * Compares what was built with what was asked for: the base's layers and then ours, and exactly the config that was
  * rendered. Whatever a builder, a frontend or a base slipped in is a refusal.
+ * @param layers how many of ours have something in them: that of the source, and that of the packages below it
  * @throws SjsError `SEAL_REFUSED` naming each field.
  */
-export function checkBuiltImage(image: ImageFacts, base: VerifiedBase, expected: RuntimeConfig): void {
+export function checkBuiltImage(
+  image: ImageFacts,
+  base: VerifiedBase,
+  expected: RuntimeConfig,
+  layers = 1,
+): void {
   const problems = [
     ...configProblems(image.config, expected),
     ...image.unknownConfigFields.map((field) => `config field ${field} is not known to this sjs`),
@@ -17,7 +24,8 @@ export function checkBuiltImage(image: ImageFacts, base: VerifiedBase, expected:
   if (canonicalJson(image.diffIds.slice(0, base.diffIds.length)) !== canonicalJson(base.diffIds)) {
     problems.push('the lowest layers are not those of the verified base');
   }
-  if (image.diffIds.length <= base.diffIds.length) problems.push('there is no layer above the base');
+  const own = filledLayers(image.diffIds.slice(base.diffIds.length)).length;
+  if (own !== layers) problems.push(`there are ${own} layers above the base instead of ${layers}`);
   if (image.platform.os !== base.platform.os || image.platform.architecture !== base.platform.architecture) {
     problems.push(`the platform is ${image.platform.os}/${image.platform.architecture}`);
   }

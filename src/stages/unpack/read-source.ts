@@ -5,6 +5,7 @@ import { SjsError } from '../../errors.js';
 import { checkLinks } from '../../model/check-links.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
+import { filledLayers } from '../../model/image-layers.js';
 import { SECRETS_PRELOAD, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
 
@@ -43,12 +44,9 @@ export type FileTaker = (
   content: AsyncIterable<Uint8Array>,
 ) => Promise<void>;
 
-/** The layer that holds nothing: what an instruction makes that changes no file. */
-const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
-
 /** The layer that sjs put over the base; the layers behind it are empty. */
 export function findSourceLayer(diffIds: readonly Digest[]): Digest {
-  const found = [...diffIds].reverse().find((diffId) => diffId !== EMPTY_LAYER);
+  const found = filledLayers(diffIds).at(-1);
   if (found !== undefined) return found;
   throw refuse('it has no layer of its own');
 }

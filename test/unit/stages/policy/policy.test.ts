@@ -369,6 +369,7 @@ describe('what is checked', () => {
     version: null,
     baseDigest: sha256('base'),
     baseVersion: null,
+    packages: null,
     plan: {
       secrets: [],
       permissions: DEFAULT_PERMISSIONS,

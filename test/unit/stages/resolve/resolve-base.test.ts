@@ -45,7 +45,7 @@ const makeLock = (base: Partial<Lock['base']>): Lock => ({
     ...base,
   },
   template: { name: 'node', digest: sha256('template') },
-  packages: [],
+  packages: {},
 });
 
 async function putBad(options: TinyImageOptions): Promise<void> {

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import ssri from 'ssri';
+import { isErrno, SjsError } from '../../errors.js';
+
+/** A tarball while it comes. */
+export interface TarballWriter {
+  /** Forgets what has come. */
+  restart(): Promise<void>;
+  /** Returns how many bytes there are now. */
+  take(chunk: Uint8Array): Promise<number>;
+}
+
+/** Tarballs by their integrity. What is read is checked each time: whoever changes a file gains nothing by it. */
+export class TarballCache {
+  private readonly folder: string;
+
+  /** @param folder absolute; made when first written to */
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Whether it holds the bytes of the integrity: `other` when what it holds under that name is something else. */
+  async look(integrity: string): Promise<'held' | 'absent' | 'other'> {
+    try {
+      for await (const chunk of this.read(integrity)) void chunk;
+      return 'held';
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return 'absent';
+      if (isErrno(error, 'EINTEGRITY', 'EISDIR')) return 'other';
+      throw this.describe(error);
+    }
+  }
+
+  /** The bytes; fails with `EINTEGRITY` at their end when they are not those of the integrity. */
+  async *read(integrity: string): AsyncGenerator<Uint8Array> {
+    const wanted = ssri.parse(integrity, { single: true });
+    const hash = ssri.create({ algorithms: [wanted.algorithm] });
+    for await (const chunk of createReadStream(this.pathOf(integrity)) as AsyncIterable<Uint8Array>) {
+      hash.update(chunk);
+      yield chunk;
+    }
+    if (ssri.parse(String(hash.digest())).match(integrity)) return;
+    throw Object.assign(new Error('the cached bytes are others'), { code: 'EINTEGRITY' });
+  }
+
+  /** Writes a tarball under its integrity, whole or not at all; whoever writes checks it, and may begin anew. */
+  async write(integrity: string, write: (file: TarballWriter) => Promise<void>): Promise<void> {
+    const path = this.pathOf(integrity);
+    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const handle = await open(temporary, 'wx', 0o600);
+      try {
+        let bytes = 0;
+        await write({
+          restart: async () => {
+            await handle.truncate(0);
+            bytes = 0;
+          },
+          take: async (chunk) => {
+            await handle.write(chunk, 0, chunk.length, bytes);
+            bytes += chunk.length;
+            return bytes;
+          },
+        });
+      } finally {
+        await handle.close();
+      }
+      await rm(path, { recursive: true, force: true });
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw this.describe(error);
+    }
+  }
+
+  /** A name without letter case, as base64 has: some file systems do not tell it. */
+  private pathOf(integrity: string): string {
+    const { algorithm } = ssri.parse(integrity, { single: true });
+    const hex = ssri.parse(integrity, { single: true }).hexDigest();
+    return join(this.folder, algorithm, hex.slice(0, 2), hex);
+  }
+
+  private describe(error: unknown): unknown {
+    if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+      return new SjsError('DISK_FULL', `the disk is full: ${this.folder} cannot be written`, {
+        cause: error,
+        next: 'free some space there, then run the command again',
+      });
+    }
+    if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR')) return error;
+    return new SjsError('STORE_FAILED', `the cache of packages ${this.folder} cannot be used`, {
+      cause: error,
+      next: 'make it readable and writable for you, or remove it',
+    });
+  }
+}

@@ -1,0 +1,21 @@
+import type { LockedPackage } from '../model/locked-package.js';
+
+/**
+ * Where npm packages come from: the registries that the operator's own npm configuration names, and a cache of what came
+ * from there. No file of a project configures it.
+ */
+export interface PackageRegistry {
+  /**
+   * Whether an address is of the registry for packages of that name. npm's public registry counts: the configured one
+   * takes its place, as npm itself does it.
+   */
+  addresses(): Promise<(address: URL, name: string) => boolean>;
+  /**
+   * Makes the cache hold the tarball of a package, its bytes checked against the integrity; a cached one is checked again,
+   * and fetched again when it is not what it should be.
+   * @throws SjsError `PACKAGE_UNAVAILABLE`, `PACKAGE_MISMATCH`, `PACKAGE_TOO_LARGE`
+   */
+  fetch(wanted: LockedPackage, signal?: AbortSignal): Promise<void>;
+  /** The bytes of a tarball that the cache holds. Fails with `PACKAGE_MISMATCH` at their end when they are others. */
+  open(wanted: LockedPackage): AsyncIterable<Uint8Array>;
+}

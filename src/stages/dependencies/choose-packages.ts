@@ -1,0 +1,387 @@
+import semver from 'semver';
+import { SjsError, type Problem } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
+import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
+import { isIntegrity, isPackageLocation, nameAt, parentOf } from '../../model/package-list.js';
+import type { Dependencies } from '../../model/sandbox.js';
+import {
+  buildGraph,
+  dependenciesOf,
+  fitsPlatform,
+  isOmitted,
+  markInert,
+  objectOf,
+  type Edge,
+  type Manifest,
+  type PackageNode,
+  type PackagePlatform,
+} from './package-graph.js';
+import type { LockedFiles } from './read-lockfile.js';
+
+/** Whether an address is one of the registry that the operator configured for packages of that name. */
+export type IsOwnAddress = (address: URL, name: string) => boolean;
+
+/** What is laid into an image of a lockfile. */
+export interface ChosenPackages {
+  /** Sorted by location, in code-unit order. */
+  readonly packages: readonly LockedPackage[];
+  /** How many the lockfile has besides. */
+  readonly omitted: number;
+  /** Names of packages with an install script, that their author says work without. */
+  readonly scriptsIgnored: readonly string[];
+}
+
+/**
+ * Chooses what of a lockfile is laid into an image, as `npm ci` would: without what is omitted, what another platform
+ * needs and what nobody asks for. Nothing is resolved: what the two files do not say together is refused.
+ * @throws SjsError `LOCKFILE_INVALID`, or `LOCKFILE_MISMATCH` where the files disagree, with all problems at once
+ */
+export function choosePackages(
+  files: LockedFiles,
+  omit: Dependencies['omit'],
+  platform: PackagePlatform,
+  isOwnAddress: IsOwnAddress,
+): ChosenPackages {
+  const lines = new Lines(files.lockText);
+  const at = (message: string, place?: string, next?: string): Problem => ({
+    message: cleanText(message),
+    location: { file: files.file, ...lines.find(place) },
+    ...(next !== undefined && { next }),
+  });
+  const manifest = parseObject(files.manifestText, files.manifestFile);
+  const { root, entries } = parseLock(files);
+  const disagreements = [...compareRoots(manifest, root)].map((message) => at(message));
+  if (disagreements.length > 0) throw disagree(files, disagreements);
+
+  const nodes = buildGraph(manifest, entries);
+  markInert(nodes, platform);
+  const chosen = nodes.filter((node) => node.location !== '' && !isOmitted(node, omit));
+  const unmet = [...unmetEdges(nodes, new Set(chosen), overriddenNames(manifest))];
+  const context: CheckContext = {
+    platform,
+    isOwnAddress,
+    allowed: objectOf(manifest['allowScripts']),
+    entries: new Map(chosen.map(({ location, entry }) => [location, entry])),
+  };
+  const checked = chosen.map((node) => checkNode(node, context));
+  const problems = checked.flatMap(({ problems: found }, index) =>
+    found.map(({ message, next }) => at(message, chosen[index]?.location, next)),
+  );
+  if (problems.length > 0) throw refuse(files, problems);
+  if (unmet.length > 0)
+    throw disagree(
+      files,
+      unmet.map(({ message, place }) => at(message, place)),
+    );
+  const packages = checked.flatMap(({ found }) => found ?? []);
+  return {
+    packages: packages.sort((a, b) => (a.location < b.location ? -1 : 1)),
+    omitted: nodes.length - 1 - chosen.length,
+    scriptsIgnored: [
+      ...new Set(packages.flatMap(({ name, hasInstallScript }) => (hasInstallScript ? [name] : []))),
+    ].sort(),
+  };
+}
+
+function refuse({ file }: LockedFiles, problems: readonly Problem[]): SjsError {
+  const [first] = problems;
+  return new SjsError(
+    'LOCKFILE_INVALID',
+    problems.length === 1
+      ? (first?.message ?? file)
+      : `${file} has ${problems.length} packages that cannot be laid into an image`,
+    { problems, next: first?.next ?? 'correct package.json, run npm install and commit both files' },
+  );
+}
+
+function disagree({ file }: LockedFiles, problems: readonly Problem[]): SjsError {
+  return new SjsError(
+    'LOCKFILE_MISMATCH',
+    problems.length === 1
+      ? `package.json and ${file} disagree: ${problems[0]?.message}`
+      : `package.json and ${file} disagree in ${problems.length} places`,
+    { problems, next: 'run npm install --package-lock-only, review the change and commit both files' },
+  );
+}
+
+function parseObject(text: string, file: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
+  } catch (cause) {
+    throw new SjsError('LOCKFILE_INVALID', `${file} is no JSON`, { cause, location: { file } });
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Manifest;
+  throw new SjsError('LOCKFILE_INVALID', `${file} is no JSON object`, { location: { file } });
+}
+
+function parseLock({ lockText, file }: LockedFiles): {
+  readonly root: Manifest;
+  readonly entries: Readonly<Record<string, Manifest>>;
+} {
+  const lock = parseObject(lockText, file);
+  const version = lock['lockfileVersion'];
+  const packages = objectOf(lock['packages']);
+  if ((version !== 2 && version !== 3) || !Object.hasOwn(packages, '')) {
+    const found = version === undefined ? 'none' : cleanText(JSON.stringify(version)).slice(0, 40);
+    throw new SjsError(
+      'LOCKFILE_INVALID',
+      version === 2 || version === 3
+        ? `${file} does not say what it was made of`
+        : `${file} has lockfileVersion ${found}, and sjs reads 2 and 3`,
+      { location: { file }, next: 'run npm install --package-lock-only with npm 7 or later' },
+    );
+  }
+  const places = Object.keys(packages);
+  if (places.length - 1 > PACKAGE_LIMITS.packages) {
+    throw new SjsError(
+      'LOCKFILE_INVALID',
+      `${file} has ${places.length - 1} packages; ${PACKAGE_LIMITS.packages} are allowed`,
+      { location: { file }, next: 'split what the sandbox needs from the rest' },
+    );
+  }
+  return {
+    root: objectOf(packages['']),
+    entries: Object.fromEntries(places.map((place) => [place, objectOf(packages[place])])),
+  };
+}
+
+/** Where package.json asks for other than the lockfile was made of: what `npm ci` looks for first. */
+function* compareRoots(manifest: Manifest, root: Manifest): Generator<string> {
+  const [asked, locked] = [dependenciesOf(manifest, true), dependenciesOf(root, true)];
+  for (const name of new Set([...asked.keys(), ...locked.keys()])) {
+    const [now, then] = [asked.get(name), locked.get(name)];
+    if (now?.spec === then?.spec && now?.kind === then?.kind) continue;
+    const say = (one: typeof now): string =>
+      one === undefined ? 'nothing' : `${JSON.stringify(one.spec)} (${one.kind})`;
+    yield `package.json asks for ${name} ${say(now)}, the lockfile was made for ${say(then)}`;
+  }
+}
+
+interface Unmet {
+  readonly message: string;
+  readonly place: string;
+}
+
+/** Dependencies that the lockfile does not answer to. Of peers npm itself is not sure: those are left to their authors. */
+function* unmetEdges(
+  nodes: readonly PackageNode[],
+  chosen: ReadonlySet<PackageNode>,
+  overridden: ReadonlySet<string>,
+): Generator<Unmet> {
+  for (const node of nodes) {
+    if (node.location !== '' && !chosen.has(node)) continue;
+    for (const edge of node.edgesOut) {
+      const message = describeUnmet(edge, chosen, overridden.has(edge.name));
+      if (message !== null) yield { message, place: edge.to?.location ?? node.location };
+    }
+  }
+}
+
+function describeUnmet(
+  { from, name, spec, kind, to }: Edge,
+  chosen: ReadonlySet<PackageNode>,
+  isOverridden: boolean,
+): string | null {
+  const asker = from.location === '' ? 'package.json' : from.location;
+  if (kind === 'peer' || kind === 'peerOptional') return null;
+  if (to === null) {
+    return kind === 'optional' ? null : `${asker} needs ${name} ${spec}, which the lockfile does not have`;
+  }
+  const isLaid = chosen.has(to);
+  const range = semver.validRange(spec, { loose: true });
+  const { version } = to.entry;
+  if (range === null) {
+    // A tag says which version it meant once; what is no name for one lies elsewhere than in the registry.
+    return !isLaid || isOverridden || /^[A-Za-z][\w.-]*$/.test(spec)
+      ? null
+      : `${asker} wants ${name} from ${JSON.stringify(spec)}, and not from the registry`;
+  }
+  if (isOverridden || range === '*') return null;
+  return typeof version === 'string' && semver.satisfies(version, range, { loose: true })
+    ? null
+    : `${asker} needs ${name} ${spec}, and the lockfile has ${String(version)} at ${to.location}`;
+}
+
+/** Names whose versions package.json decides by itself. */
+function overriddenNames(manifest: Manifest): ReadonlySet<string> {
+  const names = new Set<string>();
+  const walk = (value: unknown, depth: number): void => {
+    for (const [key, inner] of Object.entries(objectOf(value))) {
+      names.add(key.replace(/(?<=.)@.*$/, ''));
+      if (depth < 64) walk(inner, depth + 1);
+    }
+  };
+  walk(manifest['overrides'], 0);
+  return names;
+}
+
+interface CheckContext {
+  readonly platform: PackagePlatform;
+  readonly isOwnAddress: IsOwnAddress;
+  readonly allowed: Readonly<Record<string, unknown>>;
+  /** Of all that is laid in, by location. */
+  readonly entries: ReadonlyMap<string, Manifest>;
+}
+
+interface Finding {
+  readonly message: string;
+  readonly next?: string;
+}
+
+/** One entry of what is laid in: the package, or why not. */
+function checkNode(
+  node: PackageNode,
+  { platform, isOwnAddress, allowed, entries }: CheckContext,
+): { readonly found?: LockedPackage; readonly problems: readonly Finding[] } {
+  const { location, entry } = node;
+  if (entry['link'] === true) {
+    const next =
+      'publish what it needs, or put its files into the source: links and workspaces are not laid in yet';
+    return { problems: [{ message: `${location} is a link to ${String(entry['resolved'])}`, next }] };
+  }
+  if (!isPackageLocation(location)) {
+    return { problems: [{ message: `${JSON.stringify(location)} is no place for a package` }] };
+  }
+  const name = nameAt(location);
+  const version =
+    typeof entry['version'] === 'string' ? semver.parse(entry['version'], { loose: true }) : null;
+  const bundledIn = isBundled(entry) ? bundlerOf(location, entries) : null;
+  const resolved = typeof entry['resolved'] === 'string' ? entry['resolved'] : null;
+  const integrity = bundledIn === null ? strongest(entry['integrity']) : null;
+  const hasInstallScript = entry['hasInstallScript'] === true && bundledIn === null;
+  const problems: Finding[] = [];
+  if (entry['name'] !== undefined && entry['name'] !== name) {
+    problems.push({
+      message: `${location} is an alias: it hides the package ${JSON.stringify(entry['name'])}`,
+      next: 'depend on the package by its own name',
+    });
+  }
+  if (bundledIn === null && resolved !== null) problems.push(...checkAddress(resolved, node, isOwnAddress));
+  if (version === null)
+    problems.push({ message: `${location} has no version: ${JSON.stringify(entry['version'])}` });
+  if (bundledIn === null && integrity === null && !isElsewhere(resolved)) {
+    problems.push({
+      message: `${location} has ${entry['integrity'] === undefined ? 'no integrity' : 'no integrity that counts: sha1 and md5 do not'}`,
+      next: 'remove node_modules and the lockfile, run npm install --package-lock-only with npm 7 or later and commit it',
+    });
+  }
+  if (!fitsPlatform(entry, platform)) {
+    const { os, cpu, libc } = platform;
+    problems.push({ message: `${location} is not for ${os}, ${cpu}, ${libc}, and it is not optional` });
+  }
+  if (hasInstallScript && !isScriptRefused(allowed, name, String(entry['version']))) {
+    problems.push({
+      message: `${location} has an install script, which sjs does not run`,
+      next: `if it works without, write "allowScripts": { "${name}": false } into package.json, as npm does; else depend on one that ships what it needs`,
+    });
+  }
+  if (problems.length > 0 || version === null) return { problems };
+  const found = {
+    location,
+    name,
+    version: version.version,
+    integrity,
+    bundledIn,
+    resolved,
+    hasInstallScript,
+  };
+  return { found, problems };
+}
+
+/** In the tarball of the package that it lies in. What the root bundles has a tarball of its own all the same. */
+const isBundled = (entry: Manifest): boolean =>
+  entry['inBundle'] === true && entry['integrity'] === undefined && entry['resolved'] === undefined;
+
+/** The package above that has a tarball of its own; null when there is none. */
+function bundlerOf(location: string, chosen: ReadonlyMap<string, Manifest>): string | null {
+  const parent = parentOf(location);
+  if (parent === null) return null;
+  const entry = chosen.get(parent);
+  return entry !== undefined && !isBundled(entry) ? parent : bundlerOf(parent, chosen);
+}
+
+/** The digest of the strongest algorithm; null when none counts. */
+function strongest(integrity: unknown): string | null {
+  if (typeof integrity !== 'string') return null;
+  const digests = integrity.split(/\s+/).filter(isIntegrity);
+  return (
+    ['sha512-', 'sha384-', 'sha256-'].flatMap(
+      (kind) => digests.find((one) => one.startsWith(kind)) ?? [],
+    )[0] ?? null
+  );
+}
+
+/** Said already by where it comes from. */
+const isElsewhere = (resolved: string | null): boolean => resolved !== null && !/^https?:/i.test(resolved);
+
+function* checkAddress(
+  resolved: string,
+  { location }: PackageNode,
+  isOwnAddress: IsOwnAddress,
+): Generator<Finding> {
+  const name = nameAt(location);
+  const shown = JSON.stringify(withoutSecrets(resolved).slice(0, 200));
+  const registry = 'depend on a release that a registry has';
+  let url: URL;
+  try {
+    url = new URL(resolved);
+  } catch {
+    yield { message: `${location} comes from ${shown}, which is no address of a registry`, next: registry };
+    return;
+  }
+  if (url.protocol.startsWith('git') || /^(?:github|gitlab|bitbucket|gist):/.test(url.protocol)) {
+    yield { message: `${location} comes from git: ${shown}`, next: registry };
+  } else if (url.protocol === 'file:') {
+    yield { message: `${location} comes from a file: ${shown}`, next: registry };
+  } else if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    yield { message: `${location} comes from ${shown}, which is no address of a registry`, next: registry };
+  } else if (url.username !== '' || url.password !== '' || url.hash !== '') {
+    yield { message: `${location} comes from an address with more than a registry has: ${shown}` };
+  } else if (!isOwnAddress(url, name)) {
+    yield {
+      message: `${location} comes from ${shown}, which is not the registry that npm is configured for here`,
+      next: 'set registry (or @scope:registry) in your own npm configuration, or run npm install anew against yours',
+    };
+  } else if (!namesPackage(url, name)) {
+    yield { message: `${location} comes from the address of another package: ${shown}` };
+  }
+}
+
+/** Every registry has the name of the package in the path of its tarballs. */
+function namesPackage({ pathname }: URL, name: string): boolean {
+  let path: string;
+  try {
+    path = decodeURIComponent(pathname);
+  } catch {
+    return false;
+  }
+  return path.includes(`/${name}/`);
+}
+
+const withoutSecrets = (address: string): string => address.replace(/\/\/[^/@]*@/, '//…@');
+
+/** npm's own words for "do not run it": a name, or a name with exact versions. */
+function isScriptRefused(allowed: Readonly<Record<string, unknown>>, name: string, version: string): boolean {
+  return Object.entries(allowed).some(([key, value]) => {
+    if (value !== false) return false;
+    const [, keyName = key, range = '*'] = /^(@?[^@]+)@(.+)$/.exec(key) ?? [];
+    return keyName === name && semver.satisfies(version, range, { loose: true, includePrerelease: true });
+  });
+}
+
+/** Finds the line of an entry without a second parse. */
+class Lines {
+  private readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  find(place: string | undefined): { readonly line?: number; readonly path?: string } {
+    if (place === undefined || place === '') return {};
+    const start = this.text.indexOf(`${JSON.stringify(place)}: {`);
+    const path = `packages[${JSON.stringify(place)}]`;
+    return start < 0 ? { path } : { path, line: this.text.slice(0, start).split('\n').length };
+  }
+}

@@ -1,0 +1,274 @@
+import { once } from 'node:events';
+import { posix } from 'node:path';
+import semver from 'semver';
+import { pack as createPack, type Pack } from 'tar-stream';
+import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
+import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
+import { PACKAGE_LIST } from '../../model/own-files.js';
+import { formatPackageList } from '../../model/package-list.js';
+import { binsOf, fixFirstLine } from './package-bins.js';
+import { objectOf, type Manifest } from './package-graph.js';
+import { readTarball, refused, type Allowance, type TarballFile } from './read-tarball.js';
+
+/** Contents of a package are kept up to this size from the look at them to their writing; of a larger one they are read again. */
+const KEPT_BYTES = 16 * 1024 ** 2;
+
+/** What is asked of a cache of tarballs. */
+export type OpenTarball = (wanted: LockedPackage) => AsyncIterable<Uint8Array>;
+
+/**
+ * The packages as the part of a build context that becomes their layer, without an end: the tar of the source follows. It
+ * depends on the list alone, whose integrities name all bytes. Nothing is unpacked on this machine and no script runs.
+ * @param packages sorted by location
+ * @throws SjsError `PACKAGE_MISMATCH`, `PACKAGE_REFUSED`, `PACKAGE_TOO_LARGE`; what `open` throws
+ */
+export async function* layPackages(
+  packages: readonly LockedPackage[],
+  open: OpenTarball,
+): AsyncGenerator<Uint8Array> {
+  const pack = createPack();
+  const writing = new Layer(pack, packages, open).write();
+  writing.catch((error: unknown) => pack.destroy(error as Error));
+  try {
+    yield* pack as unknown as AsyncIterable<Uint8Array>;
+  } finally {
+    pack.destroy();
+    await writing.catch(() => undefined);
+  }
+}
+
+const EPOCH = new Date(0);
+const plain = (name: string) => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: EPOCH });
+
+/** One tarball as it was looked at. */
+interface Inspected {
+  readonly files: ReadonlyMap<string, { readonly bytes: number; readonly isExecutable: boolean }>;
+  /** Null when they were too many to be kept. */
+  readonly contents: ReadonlyMap<string, Buffer> | null;
+  readonly manifests: ReadonlyMap<string, Buffer>;
+}
+
+class Layer {
+  private readonly pack: Pack;
+  private readonly packages: readonly LockedPackage[];
+  private readonly open: OpenTarball;
+  private readonly byLocation: ReadonlyMap<string, LockedPackage>;
+  private readonly allowance: Allowance = { bytes: PACKAGE_LIMITS.bytes, files: PACKAGE_LIMITS.files };
+  private readonly folders = new Set<string>();
+  /** All names, as a file system sees them that folds letter case and Unicode forms. */
+  private readonly folded = new Map<string, string>();
+  private readonly links = new Set<string>();
+
+  constructor(pack: Pack, packages: readonly LockedPackage[], open: OpenTarball) {
+    this.pack = pack;
+    this.packages = packages;
+    this.open = open;
+    this.byLocation = new Map(packages.map((one) => [one.location, one]));
+  }
+
+  async write(): Promise<void> {
+    await this.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(this.packages)));
+    for (const one of [...this.packages].sort(inOrderOfNpm)) {
+      if (one.bundledIn === null) await this.addPackage(one);
+    }
+    // No end of the archive: more follows.
+    this.pack.push(null);
+  }
+
+  private async addPackage(wanted: LockedPackage): Promise<void> {
+    const { files, contents, manifests } = await this.inspect(wanted);
+    const links = new Map<string, string>();
+    for (const one of this.packages) {
+      if (one !== wanted && one.bundledIn !== wanted.location) continue;
+      const inside = one === wanted ? '' : `${one.location.slice(wanted.location.length + 1)}/`;
+      const manifest = checkManifest(one, wanted, manifests.get(`${inside}package.json`));
+      const own = [...files.keys()].flatMap((path) =>
+        path.startsWith(inside) ? [path.slice(inside.length)] : [],
+      );
+      for (const [command, file] of binsOf(one.name, manifest, own)) {
+        const link = `${one.location.slice(0, -one.name.length)}.bin/${command}`;
+        if (this.links.has(link)) continue;
+        this.links.add(link);
+        if (files.has(`${inside}${file}`)) links.set(link, `${inside}${file}`);
+      }
+    }
+    const commands = new Set(links.values());
+    const writeFile = async (path: string, bytes: number, content: Buffer | AsyncIterable<Uint8Array>) => {
+      const isCommand = commands.has(path);
+      const isExecutable = isCommand || (files.get(path)?.isExecutable ?? false);
+      const name = `app/${wanted.location}/${path}`;
+      if (isCommand) await this.addFile(name, isExecutable, fixFirstLine(await whole(content)), wanted);
+      else if (Buffer.isBuffer(content)) await this.addFile(name, isExecutable, content, wanted);
+      else await this.addStream(name, isExecutable, bytes, content, wanted);
+    };
+    if (contents) for (const [path, content] of contents) await writeFile(path, content.length, content);
+    else
+      for await (const file of this.read(wanted, { ...FRESH }))
+        await writeFile(file.path, file.bytes, file.content);
+    for (const [link, file] of links) {
+      const target = posix.relative(posix.dirname(link), `${wanted.location}/${file}`);
+      await this.addLink(`app/${link}`, target, wanted);
+    }
+  }
+
+  private read(wanted: LockedPackage, allowance: Allowance): AsyncGenerator<TarballFile> {
+    return readTarball(wanted, this.open(wanted), allowance);
+  }
+
+  /** Looks through a tarball before anything of it is laid in. */
+  private async inspect(wanted: LockedPackage): Promise<Inspected> {
+    const files = new Map<string, { bytes: number; isExecutable: boolean }>();
+    const manifests = new Map<string, Buffer>();
+    let contents: Map<string, Buffer> | null = new Map();
+    let kept = 0;
+    for await (const { path, bytes, isExecutable, content } of this.read(wanted, this.allowance)) {
+      if (files.has(path)) throw refused(wanted, `it has ${shown(path)} twice`);
+      files.set(path, { bytes, isExecutable });
+      this.checkOwner(wanted, path);
+      kept += bytes;
+      if (kept > KEPT_BYTES) contents = null;
+      if (path.endsWith('package.json') && bytes <= MOST_MANIFEST_BYTES) {
+        const text = await whole(content);
+        manifests.set(path, text);
+        contents?.set(path, text);
+      } else if (contents) contents.set(path, await whole(content));
+    }
+    return { files, contents, manifests };
+  }
+
+  /** Of node_modules in a tarball nothing lies where the lockfile has another package. */
+  private checkOwner(wanted: LockedPackage, path: string): void {
+    const parts = `${wanted.location}/${path}`.split('/');
+    for (let end = parts.length - 1; end > 0; end -= 1) {
+      const owner = this.byLocation.get(parts.slice(0, end).join('/'));
+      if (owner === undefined) continue;
+      if (owner === wanted || owner.bundledIn === wanted.location) return;
+      throw refused(wanted, `${shown(path)} would lie in the package ${owner.location}`);
+    }
+  }
+
+  /** Folders above a name, each once, and that no name means two things. */
+  private async enter(name: string, wanted: LockedPackage | null): Promise<void> {
+    const parents: string[] = [''];
+    for (let end = name.indexOf('/'); end >= 0; end = name.indexOf('/', end + 1))
+      parents.push(name.slice(0, end));
+    for (const parent of parents) {
+      if (this.folders.has(parent)) continue;
+      this.claim(parent, wanted);
+      this.folders.add(parent);
+      await this.add({ ...plain(`packages/${parent}`.replace(/\/$/, '')), type: 'directory', mode: 0o755 });
+    }
+    this.claim(name, wanted);
+  }
+
+  private claim(name: string, wanted: LockedPackage | null): void {
+    const key = name.normalize('NFC').toLowerCase();
+    const other = this.folded.get(key);
+    this.folded.set(key, name);
+    if (other === undefined) return;
+    const why =
+      other === name
+        ? `${shown(name)} would be there twice`
+        : `${shown(other)} and ${shown(name)} differ only in letter case or Unicode form`;
+    throw wanted === null ? new SjsError('INTERNAL', why) : refused(wanted, why);
+  }
+
+  private async addFile(
+    name: string,
+    isExecutable: boolean,
+    content: Buffer,
+    wanted: LockedPackage | null = null,
+  ): Promise<void> {
+    await this.enter(name, wanted);
+    await this.add(
+      { ...plain(`packages/${name}`), size: content.length, mode: modeOf(isExecutable) },
+      content,
+    );
+  }
+
+  private async addStream(
+    name: string,
+    isExecutable: boolean,
+    bytes: number,
+    content: AsyncIterable<Uint8Array>,
+    wanted: LockedPackage,
+  ): Promise<void> {
+    await this.enter(name, wanted);
+    const header = { ...plain(`packages/${name}`), size: bytes, mode: modeOf(isExecutable) };
+    const entry = this.pack.entry(header);
+    const done = once(entry, 'close');
+    done.catch(() => undefined);
+    for await (const chunk of content) if (!entry.write(chunk)) await once(entry, 'drain');
+    entry.end(undefined);
+    await done;
+  }
+
+  private async addLink(name: string, target: string, wanted: LockedPackage): Promise<void> {
+    await this.enter(name, wanted);
+    await this.add({ ...plain(`packages/${name}`), type: 'symlink', linkname: target, mode: 0o777 });
+  }
+
+  private add(header: Parameters<Pack['entry']>[0], content?: Buffer): Promise<void> {
+    return new Promise((done, fail) => {
+      const settle = (error?: Error | null): void => (error ? fail(error) : done());
+      if (content === undefined) this.pack.entry(header, settle);
+      else this.pack.entry(header, content, settle);
+    });
+  }
+}
+
+const FRESH: Allowance = { bytes: PACKAGE_LIMITS.bytes, files: PACKAGE_LIMITS.files };
+const MOST_MANIFEST_BYTES = 4 * 1024 ** 2;
+const modeOf = (isExecutable: boolean): number => (isExecutable ? 0o755 : 0o644);
+const collator = new Intl.Collator('en');
+
+/** The order in which npm links commands: of two packages with a command of one name the first has it. */
+function inOrderOfNpm(a: LockedPackage, b: LockedPackage): number {
+  const depth = ({ location }: LockedPackage): number => location.split('/node_modules/').length;
+  return (
+    depth(a) - depth(b) || collator.compare(a.location, b.location) || (a.location < b.location ? -1 : 1)
+  );
+}
+
+async function whole(content: Buffer | AsyncIterable<Uint8Array>): Promise<Buffer> {
+  if (Buffer.isBuffer(content)) return content;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function parseManifest(text: Buffer): Manifest | null {
+  try {
+    const value: unknown = JSON.parse(text.toString('utf8').replace(/^\uFEFF/, ''));
+    return typeof value === 'object' && value !== null ? objectOf(value) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The name and version of the lockfile are those of the package itself: else nobody would know what is in there. */
+function checkManifest(one: LockedPackage, wanted: LockedPackage, text: Buffer | undefined): Manifest {
+  const manifest = text === undefined ? null : parseManifest(text);
+  if (manifest === null) throw mismatch(wanted, `${one.location} has no package.json that can be read`);
+  const { name, version } = manifest;
+  const found = typeof version === 'string' ? semver.parse(version, { loose: true })?.version : undefined;
+  if (name === one.name && found === one.version) return manifest;
+  const says = cleanText(`${String(name)}@${String(version)}`.slice(0, 300));
+  throw mismatch(
+    wanted,
+    `it says that ${one.location} is ${says}, and the lockfile ${one.name}@${one.version}`,
+  );
+}
+
+function mismatch({ name, version }: LockedPackage, why: string): SjsError {
+  return new SjsError(
+    'PACKAGE_MISMATCH',
+    `the tarball of ${name}@${version} is not what the lockfile says: ${why}`,
+    {
+      next: 'remove it from package.json, or look into the tarball: its integrity is right, its content is not',
+    },
+  );
+}
+
+const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));

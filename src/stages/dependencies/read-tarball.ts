@@ -1,0 +1,177 @@
+import { createGunzip } from 'node:zlib';
+import { extract, type Header } from 'tar-stream';
+import { SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
+import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
+import { formatBytes } from '../../model/quantity.js';
+import { hasUnprintable } from '../../model/sandbox.js';
+import { SOURCE_LIMITS } from '../../model/source-tree.js';
+
+/** A file of a tarball. */
+export interface TarballFile {
+  /** Below the package's own folder. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly isExecutable: boolean;
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+/** How much may still come out of the tarballs of one image. */
+export interface Allowance {
+  bytes: number;
+  files: number;
+}
+
+/**
+ * The files of a package, as npm unpacks them: without the first folder of each path. Nothing is written. All of the
+ * tarball is read, so that whoever checks its bytes comes to their end.
+ * @throws SjsError `PACKAGE_REFUSED` for what no package has, `PACKAGE_TOO_LARGE`
+ */
+export async function* readTarball(
+  wanted: LockedPackage,
+  tarball: AsyncIterable<Uint8Array>,
+  allowance: Allowance,
+): AsyncGenerator<TarballFile> {
+  const archive = extract();
+  const feeding = feed(tarball, archive, wanted, allowance);
+  // Heard through the archive, which it destroys.
+  feeding.catch(() => undefined);
+  const seenIgnores = new Set<string>();
+  try {
+    for await (const entry of archive) {
+      const { type, size = 0, mode = 0 } = entry.header;
+      const path = placeOf(entry.header, wanted);
+      if (type === 'directory' || path === '') {
+        entry.resume();
+        continue;
+      }
+      if (type !== 'file' && type !== 'contiguous-file')
+        throw refused(wanted, `${shown(entry.header.name)} is a ${type}`);
+      if ((allowance.files -= 1) < 0) throw tooLarge(wanted, `${PACKAGE_LIMITS.files} files`);
+      const name = renameIgnore(path, seenIgnores);
+      if (name === null) {
+        entry.resume();
+        continue;
+      }
+      const content = entry as AsyncIterable<Uint8Array>;
+      yield { path: name, bytes: size, isExecutable: (mode & 0o111) !== 0, content };
+      entry.resume();
+    }
+    await feeding;
+  } catch (cause) {
+    throw cause instanceof SjsError ? cause : refused(wanted, 'it cannot be read as an archive', cause);
+  } finally {
+    archive.destroy();
+    await feeding.catch(() => undefined);
+  }
+}
+
+/** Unpacks, and stops at the allowance: of a bomb no more than that is made. */
+async function feed(
+  tarball: AsyncIterable<Uint8Array>,
+  archive: ReturnType<typeof extract>,
+  wanted: LockedPackage,
+  allowance: Allowance,
+): Promise<void> {
+  try {
+    for await (const chunk of unzip(tarball)) {
+      if ((allowance.bytes -= chunk.length) < 0) {
+        throw tooLarge(wanted, formatBytes(PACKAGE_LIMITS.bytes));
+      }
+      if (!archive.write(chunk)) await drained(archive);
+    }
+    archive.end(undefined);
+  } catch (error) {
+    archive.destroy(error as Error);
+    throw error;
+  }
+}
+
+/** Ends too when nobody reads any more. */
+function drained(stream: Pick<NodeJS.EventEmitter, 'on' | 'off'>): Promise<void> {
+  return new Promise((done) => {
+    const settle = (): void => {
+      for (const event of ['drain', 'close']) stream.off(event, settle);
+      done();
+    };
+    for (const event of ['drain', 'close']) stream.on(event, settle);
+  });
+}
+
+/** npm takes tarballs that are not compressed too. */
+async function* unzip(tarball: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const pieces = tarball[Symbol.asyncIterator]();
+  const first = await pieces.next();
+  if (first.done === true) return;
+  const all = async function* (): AsyncGenerator<Uint8Array> {
+    yield first.value;
+    for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) yield next.value;
+  };
+  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+    yield* all();
+    return;
+  }
+  const gunzip = createGunzip({ chunkSize: 64 * 1024 });
+  let isOver = false;
+  const feeding = (async () => {
+    for await (const piece of all()) {
+      // What comes behind the end of the archive counts for its digest alone.
+      if (!isOver && !gunzip.write(piece)) {
+        await drained(gunzip);
+      }
+    }
+    gunzip.end();
+  })();
+  feeding.catch((error: unknown) => gunzip.destroy(error as Error));
+  gunzip.once('close', () => (isOver = true));
+  yield* gunzip as AsyncIterable<Uint8Array>;
+  await feeding;
+}
+
+/** The path below the package's folder; '' for that folder, and for what lies beside it and npm drops. */
+function placeOf({ name, type }: Header, wanted: LockedPackage): string {
+  const parts = name
+    .split('/')
+    .slice(1)
+    .filter((part) => part !== '' && part !== '.');
+  const path = parts.join('/');
+  const isWrong =
+    name.startsWith('/') ||
+    name.includes('\0') ||
+    name.includes('\\') ||
+    hasUnprintable(name) ||
+    name.split('/').includes('..') ||
+    Buffer.byteLength(path) > SOURCE_LIMITS.pathBytes ||
+    parts.length > SOURCE_LIMITS.depth;
+  if (isWrong) throw refused(wanted, `it has the name ${shown(name)}`);
+  if (type === 'symlink' || type === 'link') throw refused(wanted, `${shown(name)} is a link`);
+  return path;
+}
+
+/** A .gitignore becomes .npmignore, unless there is one before it (pacote). */
+function renameIgnore(path: string, seen: Set<string>): string | null {
+  if (/(?:^|\/)\.npmignore$/.test(path)) seen.add(path);
+  if (!/(?:^|\/)\.gitignore$/.test(path)) return path;
+  const renamed = path.replace(/\.gitignore$/, '.npmignore');
+  return seen.has(renamed) ? null : renamed;
+}
+
+const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));
+
+/** A tarball that npm would never have made. */
+export function refused({ name, version }: LockedPackage, why: string, cause?: unknown): SjsError {
+  return new SjsError('PACKAGE_REFUSED', `the tarball of ${name}@${version} is not laid in: ${why}`, {
+    cause,
+    next: 'look into the tarball before you trust it: npm packs no such thing',
+  });
+}
+
+function tooLarge({ name, version }: LockedPackage, limit: string): SjsError {
+  return new SjsError(
+    'PACKAGE_TOO_LARGE',
+    `the packages unpack to more than ${limit}: passed at ${name}@${version}`,
+    {
+      next: 'depend on less, or leave dev dependencies out with omit: [dev]',
+    },
+  );
+}
