@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BillFormat } from '../model/bill-format.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { cleanText } from '../model/clean-text.js';
 import { sha256 } from '../model/digest.js';
 import {
   isSystemContents,
@@ -10,7 +9,7 @@ import {
   type NpmPackage,
   type SystemContents,
 } from '../model/image-contents.js';
-import { isPackageLocation, isPackageName, nameAt } from '../model/package-list.js';
+import { filledLayers } from '../model/image-layers.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Owner } from '../ports/engine.js';
 import type { Reporter } from '../ports/reporter.js';
@@ -19,6 +18,12 @@ import { buildProvenance, type Provenance, type ProvenanceFacts } from '../stage
 import { readSystem } from '../stages/attest/read-system.js';
 import { buildSpdx } from '../stages/attest/spdx.js';
 import { findSourceLayer, type FileTaker } from '../stages/unpack/read-source.js';
+import {
+  findPackageLayer,
+  manifestLocation,
+  parseManifest,
+  readPackages,
+} from '../stages/unpack/read-packages.js';
 import { withSource } from './clone-image.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 import type { Memory } from './strip-program.js';
@@ -51,15 +56,25 @@ export async function describeProvenance(
   tools: TargetTools,
   signal?: AbortSignal,
 ): Promise<Provenance> {
-  return buildProvenance(readProvenanceFacts(await findSealedImage(target, tools, signal)));
+  return buildProvenance(
+    await readProvenanceFacts(await findSealedImage(target, tools, signal), tools, signal),
+  );
 }
 
 /** What the provenance of a sealed image is written from. */
-export const readProvenanceFacts = (sealed: SealedImage): ProvenanceFacts => ({
-  ...sealed,
-  sourceLayer: findSourceLayer(sealed.image.diffIds),
-  npm: [],
-});
+export async function readProvenanceFacts(
+  sealed: SealedImage,
+  { images }: TargetTools,
+  signal?: AbortSignal,
+): Promise<ProvenanceFacts> {
+  const { image, labels } = sealed;
+  const sourceLayer = findSourceLayer(image.diffIds);
+  const { packages } = labels;
+  if (packages === null) return { ...sealed, sourceLayer, npm: [] };
+  const layer = findPackageLayer(image.diffIds);
+  const npm = await images.withLayer(image, layer, (openTar) => readPackages(openTar(), packages), signal);
+  return { ...sealed, sourceLayer, npm };
+}
 
 /** What a sealed image is made of, read from its layers; nothing of it runs. */
 export async function readContents(
@@ -67,20 +82,22 @@ export async function readContents(
   tools: ContentTools,
   signal?: AbortSignal,
 ): Promise<ImageContents> {
-  const [system, source] = [await readBase(sealed, tools, signal), await readOwn(sealed, tools, signal)];
-  return { ...readProvenanceFacts(sealed), ...source, system, ...pick(tools) };
+  const facts = await readProvenanceFacts(sealed, tools, signal);
+  const system = await readBase(sealed, tools, signal);
+  const { files, npm } = await readOwn(sealed, tools, signal);
+  const { writtenAt, sjsVersion } = tools;
+  return { ...facts, system, files, npm: [...facts.npm, ...npm].sort(byLocation), writtenAt, sjsVersion };
 }
 
-const pick = ({ writtenAt, sjsVersion }: ContentTools) => ({ writtenAt, sjsVersion });
+const byLocation = (a: NpmPackage, b: NpmPackage): number => (a.location < b.location ? -1 : 1);
 
 /** A base is looked into once: its layers name the same bytes for ever. */
 async function readBase(
-  { image }: SealedImage,
+  { image, labels }: SealedImage,
   tools: ContentTools,
   signal?: AbortSignal,
 ): Promise<SystemContents> {
-  const below = image.diffIds.slice(0, image.diffIds.lastIndexOf(findSourceLayer(image.diffIds)));
-  const key = sha256(canonicalJson(below));
+  const key = sha256(canonicalJson(filledLayers(image.diffIds).slice(0, labels.packages === null ? -1 : -2)));
   const known = await tools.systems.get(key);
   if (isSystemContents(known)) return known;
   tools.reporter.step('inspect', 'the packages of the base, once');
@@ -88,9 +105,6 @@ async function readBase(
   await tools.systems.set(key, found);
   return found;
 }
-
-/** Enough for any package.json that anybody has written. */
-const MOST_MANIFEST_BYTES = 1024 ** 2;
 
 /** The files above the base, and the packages that lay in the source. */
 async function readOwn(
@@ -101,18 +115,15 @@ async function readOwn(
   const sums = new Map<string, string>();
   const npm: NpmPackage[] = [];
   const take: FileTaker = async (at, path, _executable, content) => {
-    const location = at === 'app' ? path.replace(/\/package\.json$/, '') : path;
-    const keeps = location !== path && isPackageLocation(location);
+    const location = manifestLocation(`${at}/${path}`);
     const hash = createHash('sha1');
     const kept: Uint8Array[] = [];
-    let bytes = 0;
     for await (const chunk of content) {
       hash.update(chunk);
-      bytes += chunk.length;
-      if (keeps && bytes <= MOST_MANIFEST_BYTES) kept.push(chunk);
+      if (location !== null) kept.push(chunk);
     }
     sums.set(`/${at}/${path}`, hash.digest('hex'));
-    const found = keeps && parseManifest(location, Buffer.concat(kept).toString('utf8'));
+    const found = location !== null && parseManifest(location, Buffer.concat(kept).toString('utf8'));
     if (found) npm.push(found);
   };
   return withSource(
@@ -130,26 +141,9 @@ async function readOwn(
       });
       return Promise.resolve({
         files: files.sort((a, b) => (a.path < b.path ? -1 : 1)),
-        npm: npm.sort((a, b) => (a.location < b.location ? -1 : 1)),
+        npm,
       });
     },
     take,
   );
-}
-
-/** What a package.json says of its package; null when it says no version. */
-function parseManifest(location: string, text: string): NpmPackage | null {
-  try {
-    const { name, version, license } = JSON.parse(text) as Readonly<Record<string, unknown>>;
-    if (typeof version !== 'string' || version === '') return null;
-    return {
-      location,
-      name: isPackageName(name) ? name : nameAt(location),
-      version: cleanText(version),
-      integrity: null,
-      licence: typeof license === 'string' && license !== '' ? cleanText(license) : null,
-    };
-  } catch {
-    return null;
-  }
 }

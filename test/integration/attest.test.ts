@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Ajv } from 'ajv';
@@ -182,6 +182,67 @@ describe('the provenance', () => {
     const source = resolvedDependencies.find(({ name }) => name === 'source');
     expect(layers).toContain(`sha256:${source?.digest.sha256}`);
   });
+});
+
+test('a stranger checks each link with the commands of docs/chain.md', async () => {
+  const place = await makeFolder({ 'bin/.keep': '', 'provenance.in': await sjs(['provenance', tag]) });
+  await writeFile(join(place, 'cyclonedx.in'), await sjs(['sbom', tag]));
+  const made = await makeCosignKeys(1);
+  const [key] = made.keys;
+  try {
+    const repository = `${world.registry}/attested`;
+    docker(['tag', tag, `${repository}:1`]);
+    images.add(`${repository}:1`);
+    docker(['push', '--quiet', `${repository}:1`]);
+    const digest = /sha256:[0-9a-f]{64}/.exec(
+      docker(['inspect', '--format', '{{json .RepoDigests}}', tag]),
+    )?.[0];
+    const image = `${repository}@${digest}`;
+    images.add(image);
+    const flags = ['--yes', '--tlog-upload=false', '--allow-insecure-registry', '--key', key?.keyFile ?? ''];
+    await runCosign(COSIGN_2, ['sign', ...flags, image]);
+    for (const [type, file] of [
+      ['slsaprovenance1', 'provenance.in'],
+      ['cyclonedx', 'cyclonedx.in'],
+    ] as const)
+      await runCosign(COSIGN_2, [
+        'attest',
+        ...flags,
+        '--type',
+        type,
+        '--predicate',
+        join(place, file),
+        image,
+      ]);
+    await writeFile(join(place, 'seal.pub'), key?.publicKey ?? '');
+    await writeFile(join(place, 'base.pub'), world.publicKey);
+    await symlink(folder, join(place, 'source'));
+    // The registry of the tests has no TLS, and its signatures are in no log.
+    const cosign = `#!/bin/sh\nverb=$1; shift\nPATH=$REAL_PATH exec cosign "$verb" --insecure-ignore-tlog=true --allow-insecure-registry "$@"\n`;
+    await writeFile(join(place, 'bin/cosign'), cosign, { mode: 0o755 });
+    const page = await readFile('docs/chain.md', 'utf8');
+    const commands = [...page.matchAll(/^\$ (.*)$/gm)].map(([, command]) => command);
+    expect(commands.length).toBeGreaterThan(10);
+    const follow = (steps: readonly (string | undefined)[]): string =>
+      execFileSync('bash', ['-euo', 'pipefail', '-xc', steps.join('\n')], {
+        cwd: place,
+        encoding: 'utf8',
+        stdio: 'pipe',
+        timeout: 120_000,
+        env: {
+          ...process.env,
+          IMAGE: image,
+          PATH: `${join(place, 'bin')}:${COSIGN_2.path}`,
+          REAL_PATH: COSIGN_2.path,
+        },
+      });
+    expect(follow(commands)).toContain(seal.slice('sha256:'.length));
+    // Another source than the one that was sealed.
+    await writeFile(join(folder, 'sandbox.yaml'), sandboxYaml('attested'));
+    expect(() => follow(commands.slice(-2))).toThrow(/sandbox\.yaml/);
+  } finally {
+    await made.remove();
+  }
 });
 
 describe('cosign 2 reads the provenance into the types that in-toto publishes for Go', () => {

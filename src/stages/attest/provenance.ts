@@ -135,7 +135,11 @@ function describeBase(
     name,
     uri: formatImagePurl(base.image, digest),
     digest: digestSet(digest),
-    annotations: { ...(base.version !== null && { version: base.version }), ...annotations },
+    annotations: {
+      image: base.image,
+      ...(base.version !== null && { version: base.version }),
+      ...annotations,
+    },
   });
   const signed = { signer: baseSigner };
   if (base.digest === base.manifestDigest) return [describe('base', base.manifestDigest, signed)];

@@ -7,6 +7,7 @@ import { makeEntry } from '../../../support/records.js';
 const contents = makeContents();
 const withBuild = (build: ReturnType<typeof makeBuildFacts>) =>
   buildProvenance({ ...contents, entry: { ...contents.entry, build } });
+const IMAGE = { image: 'registry.example.com/base/node' };
 const sha = (text: string) => ({ sha256: hexOf(sha256(text)) });
 
 test('names what was asked for, what sjs added, what went in and what came out', () => {
@@ -31,13 +32,13 @@ test('names what was asked for, what sjs added, what went in and what came out',
       name: 'base',
       uri: expect.stringMatching(/^pkg:oci\/node@sha256.*repository_url=registry\.example\.com/),
       digest: sha('manifest'),
-      annotations: { version: '24.1.0' },
+      annotations: { ...IMAGE, version: '24.1.0' },
     },
     {
       name: 'base index',
       uri: expect.any(String),
       digest: sha('index'),
-      annotations: { version: '24.1.0', signer: sha256('key') },
+      annotations: { ...IMAGE, version: '24.1.0', signer: sha256('key') },
     },
     { name: '@scope/one', uri: 'pkg:npm/%40scope/one@1.0.0', digest: { sha512: '61'.repeat(64) } },
     { name: 'two', uri: 'pkg:npm/two@2.0.0-rc.1', digest: { sha512: '62'.repeat(64) } },
@@ -76,7 +77,10 @@ test('a base that is signed itself stands in it once, with its signer', () => {
     ({ name }) => name?.startsWith('base') === true,
   );
   expect(bases).toEqual([
-    expect.objectContaining({ name: 'base', annotations: { version: '24.1.0', signer: sha256('key') } }),
+    expect.objectContaining({
+      name: 'base',
+      annotations: { ...IMAGE, version: '24.1.0', signer: sha256('key') },
+    }),
   ]);
 });
 

@@ -1,0 +1,62 @@
+import type { Readable } from 'node:stream';
+import { expect, test } from '@jest/globals';
+import { pack } from 'tar-stream';
+import { sha256 } from '../../../../src/model/digest.js';
+import { formatPackageList } from '../../../../src/model/package-list.js';
+import { findPackageLayer, readPackages } from '../../../../src/stages/unpack/read-packages.js';
+
+const integrity = `sha512-${Buffer.alloc(64, 1).toString('base64')}`;
+const LIST = formatPackageList([
+  { location: 'node_modules/@a/b', name: '@a/b', version: '1.0.0', integrity, bundledIn: null },
+  { location: 'node_modules/c', name: 'c', version: '2.0.0', integrity, bundledIn: null },
+  {
+    location: 'node_modules/c/node_modules/d',
+    name: 'd',
+    version: '3.0.0',
+    integrity: null,
+    bundledIn: 'node_modules/c',
+  },
+]);
+
+function makeTar(files: Readonly<Record<string, string>>): Readable {
+  const archive = pack();
+  for (const [name, content] of Object.entries(files)) archive.entry({ name }, content);
+  archive.finalize();
+  return archive as unknown as Readable;
+}
+
+test('the packages of the list, with the licences that they state', async () => {
+  const tar = makeTar({
+    '.sjs/packages.json': LIST,
+    'app/node_modules/@a/b/package.json': '{ "name": "@a/b", "version": "1.0.0", "license": "MIT" }',
+    'app/node_modules/@a/b/lib/package.json': '{ "version": "9.9.9", "license": "other" }',
+    'app/node_modules/c/package.json': '{ "version": "2.0.0", "license": { "type": "MIT" } }',
+    'app/node_modules/c/node_modules/d/package.json': 'not JSON',
+  });
+  expect(await readPackages(tar, sha256(LIST))).toEqual([
+    { location: 'node_modules/@a/b', name: '@a/b', version: '1.0.0', integrity, licence: 'MIT' },
+    { location: 'node_modules/c', name: 'c', version: '2.0.0', integrity, licence: null },
+    {
+      location: 'node_modules/c/node_modules/d',
+      name: 'd',
+      version: '3.0.0',
+      integrity: null,
+      licence: null,
+    },
+  ]);
+});
+
+test.each<[string, Record<string, string>, string]>([
+  ['no list', {}, LIST],
+  ['another list than the label states', { '.sjs/packages.json': '{}' }, LIST],
+  ['a list that sjs would not have written', { '.sjs/packages.json': '{"../x":{}}' }, '{"../x":{}}'],
+])('%s is refused', async (_what, files, stated) => {
+  await expect(readPackages(makeTar(files), sha256(stated))).rejects.toMatchObject({ code: 'SEAL_REFUSED' });
+});
+
+test('their layer is the one below the source', () => {
+  const [base, packages, source] = ['base', 'packages', 'source'].map((word) => sha256(word));
+  const empty = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
+  expect(findPackageLayer([base!, packages!, source!, empty])).toBe(packages);
+  expect(() => findPackageLayer([source!, empty])).toThrow(expect.objectContaining({ code: 'SEAL_REFUSED' }));
+});
