@@ -6,7 +6,7 @@ import type { LoadedSandbox } from '../model/sandbox.js';
 import type { LockChange } from '../stages/lock/lock-file.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { findEntry, type TargetTools } from './find-target.js';
-import { prepareBuild, type LockOptions, type PrepareTools } from './prepare-build.js';
+import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 
 /** One right or limit that differs from the newest sealed image of the same name. */
 export interface RightChange {
@@ -43,6 +43,16 @@ export interface BuildPlan {
     readonly bytes: number;
     readonly withheld: readonly string[];
   };
+  /** What is laid in of a lockfile; null without one. */
+  readonly dependencies: {
+    /** Relative to the sandbox.yaml. */
+    readonly lockfile: string;
+    readonly packages: number;
+    /** Packages of the lockfile that stay out: other platforms', and what `omit` says. */
+    readonly omitted: number;
+    /** Digest of their list, as the image's label has it. */
+    readonly digest: string;
+  } | null;
   readonly inputs: string;
   readonly lock: Lock;
   readonly lockChanges: readonly LockChange[];
@@ -88,12 +98,21 @@ export async function describePlan(
       bytes: tree.totalBytes,
       withheld: tree.withheld,
     },
+    dependencies: describeDependencies(prepared),
     inputs: prepared.inputs,
     lock: prepared.lock,
     lockChanges: prepared.lockChanges,
     comparedWith: previous?.tag ?? null,
     rightChanges: previous ? compareRights(previous.plan, rendered.labels.plan) : [],
   };
+}
+
+function describeDependencies({ loaded, packages, rendered }: PreparedBuild): BuildPlan['dependencies'] {
+  const { dependencies } = loaded.sandbox;
+  const digest = rendered.labels.packages;
+  if (dependencies === null || packages === null || digest === null) return null;
+  const { omitted } = packages;
+  return { lockfile: dependencies.lockfile, packages: packages.packages.length, omitted, digest };
 }
 
 async function findPrevious(

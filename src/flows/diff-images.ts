@@ -5,6 +5,8 @@ import { LABELS, type SealedImage } from '../model/sealed-image.js';
 import type { SealedEntry, SealedSource } from '../stages/unpack/read-source.js';
 import { withSource } from './clone-image.js';
 import { compareRights, type RightChange } from './describe-plan.js';
+import { formatLockLines } from '../model/package-list.js';
+import { sealedPackages } from './sealed-packages.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 
 /** Something that two sealed images have otherwise; null where one does not have it. */
@@ -24,6 +26,8 @@ export interface ImageDiff {
   /** User, command and arguments. */
   readonly program: readonly Change[];
   readonly env: readonly Change[];
+  /** npm packages by location, as sandbox.lock writes them. */
+  readonly packages: readonly Change[];
   /** Files, links and folders of the source, `/in/x`, and `/.sjs/x` of sjs itself; what a file is, is its digest. */
   readonly files: readonly Change[];
   /** Whatever else the seal covers: two seals always differ in something. */
@@ -46,12 +50,18 @@ export async function diffImages(
       : withSource(sealed, tools, signal, (source) => Promise.resolve(new Map(describeFiles(source))));
   const files = changes(await describe(a), await describe(b));
   const base = changes(baseOf(a), baseOf(b));
-  const withLayers = files.length === 0 && base.length === 0;
+  const packagesOf = async (sealed: SealedImage): Promise<ReadonlyMap<string, unknown>> =>
+    new Map(Object.entries(formatLockLines(await sealedPackages(sealed, tools, signal))));
+  // Equal lists need no reading.
+  const packages =
+    a.labels.packages === b.labels.packages ? [] : changes(await packagesOf(a), await packagesOf(b));
+  const withLayers = files.length === 0 && base.length === 0 && packages.length === 0;
   const found = {
     rights: compareRights(a.labels.plan, b.labels.plan),
     base,
     program: changes(programOf(a), programOf(b)),
     env: changes(envOf(a), envOf(b)),
+    packages,
     files,
     image: changes(restOf(a, withLayers), restOf(b, withLayers)),
   };
@@ -85,7 +95,7 @@ const envOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown>
   );
 
 /** Labels that are compared as rights, as base and by the tag. */
-const SHOWN_LABELS: readonly string[] = [LABELS.plan, LABELS.baseDigest, LABELS.baseVersion];
+const SHOWN_LABELS: readonly string[] = [LABELS.plan, LABELS.baseDigest, LABELS.baseVersion, LABELS.packages];
 
 /** What no other section has. Every difference of a file is one of its layer, which then says nothing more. */
 function restOf({ image }: SealedImage, withLayers: boolean): ReadonlyMap<string, unknown> {

@@ -6,7 +6,7 @@ import { SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
-import { digestOfPackages } from '../model/package-list.js';
+import { digestOfPackages, formatLockLines } from '../model/package-list.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
@@ -146,7 +146,8 @@ export async function prepareBuild(
 
   const packages = pickPackages(await locating, base, tools);
   const { template, seccompProfile, secretsPreload } = await assets;
-  const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, {}, lock);
+  const lines = packages === null ? {} : formatLockLines(packages.packages);
+  const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
   if (options.frozen && lockChanges.length > 0) {
     throw new SjsError(

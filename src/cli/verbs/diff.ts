@@ -42,15 +42,15 @@ export function formatDiff(diff: ImageDiff, colors: Colors): string {
   section('base', changes(diff.base));
   section('program', changes(diff.program));
   section('environment', changes(diff.env));
-  section(
-    'files',
-    diff.files.map((change) => {
+  const additions = (list: ImageDiff['base']): string[] =>
+    list.map((change) => {
       const what = cleanLine(change.what);
       if (change.from === null) return colors.green(`+ ${what}`);
       if (change.to === null) return colors.red(`- ${what}`);
       return `~ ${what} (${show(change.from)} -> ${show(change.to)})`;
-    }),
-  );
+    });
+  section('packages', additions(diff.packages));
+  section('files', additions(diff.files));
   section('image', changes(diff.image));
   return lines.join('\n');
 }

@@ -1,0 +1,16 @@
+import type { PackageList } from '../model/package-list.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import { findPackagesLayer, readPackages } from '../stages/unpack/read-packages.js';
+import type { TargetTools } from './find-target.js';
+
+/** The npm packages of a sealed image, read from the image alone; none without dependencies. Throws `SEAL_REFUSED`. */
+export async function sealedPackages(
+  { image, labels }: SealedImage,
+  { images }: Pick<TargetTools, 'images'>,
+  signal?: AbortSignal,
+): Promise<PackageList> {
+  const digest = labels.packages;
+  if (digest === null) return [];
+  const layer = findPackagesLayer(image.diffIds);
+  return images.withLayer(image, layer, (openTar) => readPackages(openTar(), digest), signal);
+}
