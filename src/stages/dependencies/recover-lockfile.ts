@@ -31,15 +31,17 @@ export function writeLockfile(
   packages: PackageList,
 ): { readonly manifest: string; readonly lock: string } {
   const needs = new Map<string, Record<string, string>>();
-  for (const { location, version } of packages) {
+  for (const { location, name: real, version } of packages) {
     const asker = parentOf(location) ?? '';
-    needs.set(asker, { ...needs.get(asker), [nameAt(location)]: version });
+    const spec = real === nameAt(location) ? version : `npm:${real}@${version}`;
+    needs.set(asker, { ...needs.get(asker), [nameAt(location)]: spec });
   }
   const dependencies = needs.get('') ?? {};
-  const entries = packages.map(({ location, version, integrity }) => {
+  const entries = packages.map(({ location, name: real, version, integrity }) => {
     const own = needs.get(location);
     const origin = integrity === null ? { inBundle: true } : { integrity };
-    return [location, { version, ...origin, ...(own && { dependencies: own }) }] as const;
+    const alias = real !== nameAt(location) && { name: real };
+    return [location, { ...alias, version, ...origin, ...(own && { dependencies: own }) }] as const;
   });
   const manifest = { name, private: true, dependencies };
   const lock = {
