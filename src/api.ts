@@ -3,13 +3,12 @@ import type { BuildResult } from './flows/build-sandbox.js';
 import type { DoctorReport } from './flows/check-machine.js';
 import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
-import type { ImageDiff } from './flows/diff-images.js';
+import type { SandboxDiff } from './flows/diff-images.js';
 import type { ExportResult } from './flows/export-image.js';
 import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
-import type { LockOptions } from './flows/prepare-build.js';
 import type { PruneResult } from './flows/prune.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
@@ -24,9 +23,10 @@ import type { ImageFacts, IndexEntry, SealedLabels } from './model/sealed-image.
 import type { RunSignals, UsageSample } from './ports/engine.js';
 import type { RecordQuery } from './ports/record-store.js';
 import type { Reporter } from './ports/reporter.js';
+import type { RightChange } from './stages/compare/compare-rights.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
-export type { CloneResult, ImageDiff, OutputPiece, OutputQuery };
+export type { BuildPlan, BuildResult, CloneResult, OutputPiece, OutputQuery, RightChange, SandboxDiff };
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
@@ -58,6 +58,24 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
   readonly egress?: readonly string[];
   /** Signals for the program; by default none. `abort` ends the run. */
   readonly signals?: RunSignals;
+}
+
+/** What of a lock is chosen anew. `dependencies` takes what the lockfile of npm has, as every lock does, and keeps the base. */
+export type LockUpdate = 'all' | 'base' | 'dependencies';
+
+declare const batch: unique symbol;
+
+/** What several builds share; see {@link Sjs.createBatch}. */
+export interface Batch {
+  readonly [batch]: true;
+}
+
+/** How a sandbox is planned, locked or built. */
+export interface BuildOptions extends Abortable {
+  /** Refuse when the lock would change. */
+  readonly frozen?: boolean;
+  readonly update?: LockUpdate | boolean;
+  readonly batch?: Batch;
 }
 
 /** What `base import` takes. */
@@ -98,10 +116,12 @@ export interface Sjs {
   /** Writes a starting point; returns the files written. */
   readonly init: (directory: string) => Promise<readonly string[]>;
 
-  readonly plan: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
-  readonly build: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildResult>;
+  /** For several plans, builds or locks that belong together: what policy, registry and cosign say is asked once. */
+  readonly createBatch: () => Batch;
+  readonly plan: (path: string, options?: BuildOptions) => Promise<BuildPlan>;
+  readonly build: (path: string, options?: BuildOptions) => Promise<BuildResult>;
   /** Resolves and verifies the base and writes sandbox.lock; builds nothing. */
-  readonly lock: (path: string, options?: Partial<LockOptions> & Abortable) => Promise<BuildPlan>;
+  readonly lock: (path: string, options?: BuildOptions) => Promise<BuildPlan>;
 
   /** Of a tag, seal or name; or of a path or of code, which are sealed first. */
   readonly run: (target: string | CodeTarget, options?: RunOptions) => Promise<RunRecord>;
@@ -152,8 +172,18 @@ export interface Sjs {
     file: string,
     options?: Abortable & { readonly trust?: string },
   ) => Promise<ImportResult>;
-  /** How two sealed images differ: rights, base, program, environment, files. */
-  readonly diffImages: (from: string, to: string, options?: Abortable) => Promise<ImageDiff>;
+  /**
+   * How two sandboxes differ, each a sealed image (tag, seal or name) or the path of a sandbox.yaml or its folder: rights,
+   * base, packages, program, environment, files. Paths alone need no engine; null is one that is not there.
+   */
+  readonly diff: (from: string | null, to: string | null, options?: Abortable) => Promise<SandboxDiff>;
+  /** The sandboxes below two folders, those at the same place side by side. */
+  readonly pairSandboxes: (
+    from: string,
+    to: string,
+  ) => Promise<
+    readonly { readonly path: string; readonly from: string | null; readonly to: string | null }[]
+  >;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { RunOptions, Sjs, SjsOptions } from './api.js';
+import type { Batch, BuildOptions, RunOptions, Sjs, SjsOptions } from './api.js';
+import type { BuildTools } from './flows/build-sandbox.js';
 import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/execute-run.js';
@@ -25,6 +26,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     loadPolicy,
     buildTools,
     runTools,
+    declaredTools,
     verifyTools,
     manageTools,
     recover,
@@ -34,10 +36,31 @@ export function createSjs(options: SjsOptions = {}): Sjs {
   } = createTools(options);
   const loadSandbox = async (path: string): Promise<LoadedSandbox> =>
     (await import('./stages/load/load-sandbox.js')).loadSandbox(path, valid);
-  const lockOptions = (given: Partial<LockOptions>): LockOptions => ({
-    frozen: given.frozen ?? false,
-    update: given.update ?? false,
+  const lockOptions = ({ frozen = false, update = false }: BuildOptions): LockOptions => ({
+    frozen,
+    update: update !== false && update !== 'dependencies',
   });
+  /** What each batch shares, made when its first build asks. */
+  const batches = new WeakMap<Batch, Promise<BuildTools>>();
+  const toolsOf = async ({ batch }: { readonly batch?: Batch | undefined }) => {
+    if (!batch) return buildTools();
+    const shared =
+      batches.get(batch) ??
+      Promise.all([buildTools(), import('./flows/share-answers.js')]).then(([tools, { shareAnswers }]) =>
+        shareAnswers(tools),
+      );
+    batches.set(batch, shared);
+    return shared;
+  };
+  const recovered = new WeakMap<Batch, Promise<unknown>>();
+  /** Once a batch: what dead processes left is no more for the second build. */
+  const recoverAll = ({ batch, signal }: BuildOptions): Promise<unknown> => {
+    const recovering =
+      (batch && recovered.get(batch)) ??
+      Promise.all([quietly(recover(signal)), quietly(recoverBuilds(signal))]);
+    if (batch) recovered.set(batch, recovering);
+    return recovering;
+  };
 
   /** The sealed image that a target means, and what is asked of it at run time: a path or code is sealed first. */
   const resolveTarget = async (
@@ -84,10 +107,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         asset('schemas/sandbox.schema.json'),
       ),
 
+    createBatch: () => ({}) as Batch,
     async plan(path, given = {}) {
       const [loaded, tools, { describePlan }] = await Promise.all([
         loadSandbox(path),
-        buildTools(),
+        toolsOf(given),
         import('./flows/describe-plan.js'),
       ]);
       return describePlan(loaded, lockOptions(given), tools, given.signal);
@@ -95,10 +119,10 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async build(path, given = {}) {
       const [loaded, tools, { buildSandbox }] = await Promise.all([
         loadSandbox(path),
-        buildTools(),
+        toolsOf(given),
         import('./flows/build-sandbox.js'),
       ]);
-      const recovering = Promise.all([quietly(recover(given.signal)), quietly(recoverBuilds(given.signal))]);
+      const recovering = recoverAll(given);
       const result = await buildSandbox(loaded, lockOptions(given), tools, given.signal);
       await recovering;
       return result;
@@ -106,7 +130,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async lock(path, given = {}) {
       const [loaded, tools, { describePlan }, { writeLock }] = await Promise.all([
         loadSandbox(path),
-        buildTools(),
+        toolsOf(given),
         import('./flows/describe-plan.js'),
         import('./stages/lock/lock-file.js'),
       ]);
@@ -235,10 +259,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
       return importImage(file, given.trust ?? null, tools, given.signal);
     },
-    async diffImages(from, to, given = {}) {
-      const [tools, { diffImages }] = await Promise.all([runTools(), import('./flows/diff-images.js')]);
-      return diffImages(from, to, tools, given.signal);
+    async diff(from, to, given = {}) {
+      const { diffTargets } = await import('./flows/diff-images.js');
+      const tools = { ...declaredTools, loadSandbox, targetTools: runTools };
+      return diffTargets(from, to, tools, given.signal);
     },
+    pairSandboxes: async (from, to) => (await import('./flows/diff-images.js')).pairSandboxes(from, to),
     async verifyImage(target, given = {}) {
       const [tools, { verifySealedImage }] = await Promise.all([
         verifyTools(),

@@ -149,6 +149,14 @@ export function createTools(options: SjsOptions) {
       forbiddenSources: { containing: [home], being: [userHome] },
     };
   };
+  /** What reads files alone: no engine is looked for. */
+  const declaredTools = {
+    reporter,
+    loadPolicy,
+    seccompProfile,
+    stripped: remember('stripped'),
+    forbiddenSources: { containing: [home], being: [userHome] },
+  };
   const runTools = async () => {
     const [dockerEngine, imageStore, records, { createUlid }] = await Promise.all([
       engine(),
@@ -228,6 +236,7 @@ export function createTools(options: SjsOptions) {
     loadPolicy,
     buildTools,
     runTools,
+    declaredTools,
     verifyTools,
     manageTools,
     recover,

@@ -15,7 +15,8 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   const before = end === -1 ? words : words.slice(0, end);
   // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
   const after = end === -1 ? null : words.slice(end + 1);
-  const parsed = parseWords(name, plainSwitches(name, splitShortValues(before, specs), specs), specs);
+  const plain = fillOptionalWords(plainSwitches(name, splitShortValues(before, specs), specs), specs);
+  const parsed = parseWords(name, plain, specs);
   refuseUnknown(name, verb, specs, parsed);
   refuseNumbers(name, verb, parsed);
   const positionals = [...parsed._.map(String), ...((!verb.passesArgs && after) || [])];
@@ -81,6 +82,21 @@ function splitShortValues(words: readonly string[], specs: Readonly<Record<strin
   return words.flatMap((word) =>
     /^-[A-Za-z][^=]/.test(word) && letters.has(word.charAt(1)) ? [word.slice(0, 2), word.slice(2)] : [word],
   );
+}
+
+/** `--update base` as `--update=base`, and `--update` before anything else as `--update=all`. */
+function fillOptionalWords(
+  words: readonly string[],
+  specs: Readonly<Record<string, OptionSpec>>,
+): readonly string[] {
+  const wordsOf = (word: string): readonly string[] | undefined =>
+    word.startsWith('--') && Object.hasOwn(specs, word.slice(2)) ? specs[word.slice(2)]?.words : undefined;
+  return words.flatMap((word, at) => {
+    const given = wordsOf(word);
+    const next = words[at + 1];
+    if (given) return [`${word}=${next !== undefined && given.includes(next) ? next : 'all'}`];
+    return wordsOf(words[at - 1] ?? '')?.includes(word) ? [] : [word];
+  });
 }
 
 /** `--json=true` as `--json`, and `--json=false` as nothing, as the flags of docker and kubectl. */

@@ -1,4 +1,12 @@
 import { formatBytes, formatCpu, formatDuration, formatEgress, formatPort, type Sjs } from '../index.js';
+import {
+  baseLines,
+  formatLines,
+  otherLines,
+  packageLines,
+  rightLines,
+  type ChangeLine,
+} from './change-view.js';
 import type { Colors } from './output.js';
 import { describeSigner } from './signer.js';
 import { cleanLine } from './terminal.js';
@@ -32,12 +40,38 @@ export function formatPlan(plan: BuildPlan, colors: Colors): string {
     ['Program', programOf(plan)],
     ['Rights', formatRows(rightsOf(plan))],
     ['Limits', formatRows(limitsOf(rights.resources))],
-    ['sandbox.lock', plan.lockChanges.length === 0 ? ['fits'] : formatLockChanges(plan.lockChanges)],
-    [titleOfChanges(plan), formatRightChanges(plan, colors)],
+    ['sandbox.lock', plan.lockChanges.length === 0 ? ['fits'] : formatLockChanges(plan.lockChanges, colors)],
+    ...changesOf(plan, colors),
   ];
   return rows
     .map(([title, lines]) => [colors.bold(title), ...lines.map((line) => `  ${line}`)].join('\n'))
     .join('\n\n');
+}
+
+/** What would change, and nothing else: one of many sandboxes. The text is empty when nothing would. */
+export function formatChanges(
+  name: string,
+  plan: BuildPlan,
+  colors: Colors,
+): { readonly text: string; readonly what: string } {
+  const { comparedWith, lockChanges, rightChanges, baseChanges, packageChanges } = plan;
+  const isWidened = rightChanges.some(({ widened }) => widened);
+  const isChanged = [rightChanges, baseChanges, packageChanges].some(({ length }) => length > 0);
+  const what = [
+    comparedWith === null ? 'new' : isChanged ? 'changed' : 'as sealed',
+    ...(isWidened ? ['rights WIDENED'] : []),
+    ...(lockChanges.length > 0 ? ['sandbox.lock would change'] : []),
+  ].join(', ');
+  const sections: Section[] = [
+    ...(lockChanges.length === 0
+      ? []
+      : ([['sandbox.lock', formatLockChanges(lockChanges, colors)]] satisfies Section[])),
+    ...(isChanged ? changesOf(plan, colors) : []),
+  ];
+  const text = sections.map(([title, lines]) =>
+    [`  ${title}`, ...lines.map((line) => `    ${line}`)].join('\n'),
+  );
+  return { text: text.length === 0 ? '' : [colors.bold(cleanLine(name)), ...text].join('\n'), what };
 }
 
 type Section = readonly [title: string, lines: readonly string[]];
@@ -106,32 +140,39 @@ function formatRows(rows: readonly Row[]): string[] {
 }
 
 /** What writing the lock would change, a line each. */
-export function formatLockChanges(changes: BuildPlan['lockChanges']): string[] {
-  return changes.map(({ field, from, to }) => `${cleanLine(field)}: ${show(from)} -> ${show(to)}`);
+export function formatLockChanges(changes: BuildPlan['lockChanges'], colors: Colors): readonly string[] {
+  const isNew = changes.every(({ from }) => from === null);
+  const part = (prefix: string): { what: string; from: unknown; to: unknown }[] =>
+    changes.flatMap(({ field, from, to }) =>
+      field.startsWith(prefix) ? [{ what: field.slice(prefix.length), from, to }] : [],
+    );
+  const packages = part('packages.');
+  const rest = changes.filter(({ field }) => !/^(?:base|packages)\./.test(field));
+  return formatLines(
+    [
+      ...baseLines(part('base.')).map((line) => ({ ...line, words: `base ${line.words}` })),
+      ...otherLines(rest.map(({ field, from, to }) => ({ what: field, from, to }))),
+      // All of them are listed once they are known, and change.
+      ...(isNew && packages.length > 0
+        ? [{ tone: 'plain', words: 'packages:', detail: String(packages.length) } as const]
+        : packageLines(packages).map((line) => ({ ...line, words: `package ${line.words}` }))),
+    ],
+    colors,
+  );
 }
 
-function titleOfChanges({ comparedWith }: BuildPlan): string {
-  return comparedWith === null ? 'Changed rights' : `Changed rights, against ${cleanLine(comparedWith)}`;
-}
-
-function formatRightChanges({ comparedWith, rightChanges }: BuildPlan, colors: Colors): string[] {
-  if (comparedWith === null) return ['nothing of this name is sealed yet'];
-  if (rightChanges.length === 0) return ['none'];
-  return rightChanges.map(({ right, from, to, widened }) => {
-    const line = `${cleanLine(right)}: ${showRight(right, from)} -> ${showRight(right, to)}`;
-    // The word, not the colour alone: reviews are read in logs.
-    return widened ? colors.red(colors.bold(`WIDENED  ${line}`)) : `         ${line}`;
-  });
-}
-
-function showRight(right: string, value: unknown): string {
-  if (typeof value !== 'number') return show(value);
-  if (right.endsWith('Bytes')) return formatBytes(value);
-  if (right.endsWith('Ms')) return formatDuration(value);
-  return right.endsWith('milliCpu') ? formatCpu(value) : String(value);
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined) return 'absent';
-  return cleanLine(typeof value === 'string' ? value : JSON.stringify(value));
+function changesOf(plan: BuildPlan, colors: Colors): Section[] {
+  const { comparedWith, rightChanges, baseChanges, packageChanges } = plan;
+  if (comparedWith === null) return [['Changed rights', ['nothing of this name is sealed yet']]];
+  const rights = rightLines(rightChanges);
+  const against = `against ${cleanLine(comparedWith)}`;
+  const section = (title: string, lines: readonly ChangeLine[]): Section[] =>
+    lines.length === 0 ? [] : [[`${title}, ${against}`, formatLines(lines, colors)]];
+  return [
+    ...section('Changed base', baseLines(baseChanges)),
+    ...section('Changed packages', packageLines(packageChanges)),
+    ...(rights.length === 0
+      ? ([[`Changed rights, ${against}`, ['none']]] satisfies Section[])
+      : section('Changed rights', rights)),
+  ];
 }

@@ -1,4 +1,5 @@
 import type { Reporter } from '../index.js';
+import { currentSandbox } from './current-sandbox.js';
 import type { Output } from './output.js';
 import { cleanLine } from './terminal.js';
 
@@ -8,15 +9,20 @@ import { cleanLine } from './terminal.js';
  */
 export function createReporter(output: Output): Reporter {
   const { err } = output;
+  /** Several at once: each line says of which it speaks. */
+  const who = (): string => {
+    const name = currentSandbox();
+    return name === undefined ? '' : `${cleanLine(name)}: `;
+  };
   return {
     step: (stage, message) => {
-      output.note(`${err.cyan(stage.padEnd(7))} ${cleanLine(message)}`);
-      output.beginWait();
+      output.note(`${who()}${err.cyan(stage.padEnd(7))} ${cleanLine(message)}`);
+      if (currentSandbox() === undefined) output.beginWait();
     },
     done: () => output.endWait(),
-    warn: (message) => output.say(`${err.yellow('warning')} ${cleanLine(message)}`),
+    warn: (message) => output.say(`${who()}${err.yellow('warning')} ${cleanLine(message)}`),
     debug: (message) => {
-      if (output.verbose) output.say(err.dim(cleanLine(message)));
+      if (output.verbose) output.say(`${who()}${err.dim(cleanLine(message))}`);
     },
   };
 }

@@ -11,6 +11,8 @@ export interface OptionSpec {
   readonly also?: readonly string[];
   /** What stands for the value in the help; an option without it is a switch. */
   readonly value?: string;
+  /** The only values it takes, each of which may be left out: alone it says `all`. */
+  readonly words?: readonly string[];
   /** May be given more than once. */
   readonly many?: true;
   readonly describe: string;

@@ -110,7 +110,8 @@ const describeChanges = (changes: readonly LockChange[]): string =>
 const refresh = (entry: IndexEntry, base: IndexEntry['base'], { store, clock }: BuildTools): Promise<void> =>
   store.saveImage({ ...entry, base, usedAt: new Date(clock.now()).toISOString() });
 
-const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
+/** What the index keeps of a base. */
+export const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
   image: formatRepository(base.repository),
   digest: base.digest,
   manifestDigest: base.manifestDigest,

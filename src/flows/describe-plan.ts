@@ -1,22 +1,14 @@
-import { flattenLeaves } from '../model/flatten.js';
 import type { Lock } from '../model/lock.js';
-import { formatEgress, formatPort } from '../model/network.js';
 import type { SealedPlan } from '../model/run-plan.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
+import type { SealedImage, SealedLabels } from '../model/sealed-image.js';
+import { changedEntries, changes, type Change } from '../stages/compare/changes.js';
+import { compareRights, type RightChange } from '../stages/compare/compare-rights.js';
 import type { LockChange } from '../stages/lock/lock-file.js';
-import { checkSeal } from '../stages/seal/check-seal.js';
-import { findEntry, type TargetTools } from './find-target.js';
+import { baseOf } from './build-sandbox.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
+import { packagesOf } from './sealed-packages.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
-
-/** One right or limit that differs from the newest sealed image of the same name. */
-export interface RightChange {
-  /** Dotted path in the sealed plan: `resources.memoryBytes`. */
-  readonly right: string;
-  readonly from: unknown;
-  readonly to: unknown;
-  /** More than before: what a reviewer has to look at. */
-  readonly widened: boolean;
-}
 
 /** What build and run would do. */
 export interface BuildPlan {
@@ -59,6 +51,10 @@ export interface BuildPlan {
   /** Tag of the sealed image the rights are compared with; null when there is none. */
   readonly comparedWith: string | null;
   readonly rightChanges: readonly RightChange[];
+  /** Image, version and digest of the base, against the same sealed image. */
+  readonly baseChanges: readonly Change[];
+  /** By location, against the same sealed image. */
+  readonly packageChanges: readonly Change[];
 }
 
 /** Prepares a build, builds nothing and writes nothing, and says what would be done. */
@@ -74,6 +70,11 @@ export async function describePlan(
   ]);
   const { base, rendered, tree } = prepared;
   const config = rendered.expectedConfig;
+  const next = { entry: { base: baseOf(base) }, labels: rendered.labels };
+  const isSamePackages = previous?.labels.packages === rendered.labels.packages;
+  // The list is in a layer, and an engine takes its time to hand one over.
+  const packages =
+    previous && !isSamePackages ? await packagesOf(previous, tools, signal) : prepared.lock.packages;
   return {
     file: loaded.file,
     name: loaded.sandbox.name,
@@ -102,8 +103,10 @@ export async function describePlan(
     inputs: prepared.inputs,
     lock: prepared.lock,
     lockChanges: prepared.lockChanges,
-    comparedWith: previous?.tag ?? null,
-    rightChanges: previous ? compareRights(previous.plan, rendered.labels.plan) : [],
+    comparedWith: previous?.entry.tag ?? null,
+    rightChanges: previous ? compareRights(previous.labels.plan, rendered.labels.plan) : [],
+    baseChanges: previous ? changes(baseFacts(previous), baseFacts(next)) : [],
+    packageChanges: changedEntries(packages, previous ? prepared.lock.packages : packages),
   };
 }
 
@@ -115,45 +118,25 @@ function describeDependencies({ loaded, packages, rendered }: PreparedBuild): Bu
   return { lockfile: dependencies.lockfile, packages: packages.packages.length, omitted, digest };
 }
 
+/** What is compared of a base, wherever it is known from. */
+export const baseFacts = ({
+  entry: { base },
+  labels,
+}: {
+  readonly entry: Pick<SealedImage['entry'], 'base'>;
+  readonly labels: Pick<SealedLabels, 'baseVersion' | 'baseDigest'>;
+}): ReadonlyMap<string, unknown> =>
+  new Map([
+    ['image', base.image],
+    ['version', labels.baseVersion],
+    ['digest', labels.baseDigest],
+  ]);
+
+/** The newest seal of that name built here; null where there is none: nothing to compare with is no failure of a plan. */
 async function findPrevious(
   name: string,
   tools: TargetTools,
   signal?: AbortSignal,
-): Promise<{ tag: string; plan: SealedPlan } | null> {
-  try {
-    const entry = await findEntry(name, tools, signal);
-    const { labels } = checkSeal(await tools.images.inspect(entry.tag, signal), entry);
-    return { tag: entry.tag, plan: labels.plan };
-  } catch {
-    // Nothing to compare with is no failure of a plan.
-    return null;
-  }
-}
-
-/** The differences between two sealed plans, leaf by leaf. */
-export function compareRights(before: SealedPlan, after: SealedPlan): readonly RightChange[] {
-  const [from, to] = [flattenLeaves(inWords(before)), flattenLeaves(inWords(after))];
-  return [...new Set([...from.keys(), ...to.keys()])]
-    .filter((right) => JSON.stringify(from.get(right)) !== JSON.stringify(to.get(right)))
-    .map((right) => ({
-      right,
-      from: from.get(right) ?? null,
-      to: to.get(right) ?? null,
-      widened: isWider(from.get(right), to.get(right)),
-    }));
-}
-
-/** Declared traffic as it is written: lists of texts can be compared. */
-function inWords(plan: SealedPlan): object {
-  const { network } = plan;
-  if (network.mode === 'none') return plan;
-  const [ports, egress] = [network.ports.map(formatPort), network.egress.map(formatEgress)];
-  return { ...plan, network: { mode: network.mode, ports, egress } };
-}
-
-function isWider(from: unknown, to: unknown): boolean {
-  if (typeof to === 'number') return typeof from !== 'number' || to > from;
-  if (typeof to === 'boolean') return to;
-  if (Array.isArray(to)) return to.some((item) => !Array.isArray(from) || !from.includes(item));
-  return to !== null && to !== undefined && to !== 'none';
+): Promise<SealedImage | null> {
+  return findSealedImage(name, tools, signal).catch(() => null);
 }

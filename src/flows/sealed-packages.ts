@@ -1,4 +1,5 @@
-import type { PackageList } from '../model/package-list.js';
+import type { Lock } from '../model/lock.js';
+import { formatLockLines, type PackageList } from '../model/package-list.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import { findPackagesLayer, readPackages } from '../stages/unpack/read-packages.js';
 import type { TargetTools } from './find-target.js';
@@ -14,3 +15,7 @@ export async function sealedPackages(
   const layer = findPackagesLayer(image.diffIds);
   return images.withLayer(image, layer, (openTar) => readPackages(openTar(), digest), signal);
 }
+
+/** The same as a lock lists them. */
+export const packagesOf = async (...asked: Parameters<typeof sealedPackages>): Promise<Lock['packages']> =>
+  formatLockLines(await sealedPackages(...asked));

@@ -99,7 +99,7 @@ function describeCommand(command: readonly string[]): object {
 }
 
 /** What the author set, as far as it can be told: what the base sets to the same value comes out the same. */
-function ownEnv(env: readonly string[], base: readonly string[]): Readonly<Record<string, string>> {
+export function ownEnv(env: readonly string[], base: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(
     env
       .filter((entry) => !base.includes(entry))

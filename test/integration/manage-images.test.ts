@@ -172,8 +172,8 @@ test('diff shows what widened, and what else is otherwise', async () => {
     `--- ${first.tag}`,
     `+++ ${changed.tag}`,
     'rights and limits',
-    '  WIDENED resources.pids: 33 -> 34',
-    '  resources.files: 99 -> 98',
+    '  WIDENED   pids: 33 -> 34',
+    '  tightened open files: 99 -> 98',
   ]);
   expect(lines).toContain('  YES: yes -> no');
   expect(lines).toContain('  + new');
@@ -222,7 +222,7 @@ describe('edit', () => {
     expect(stdout.trim()).not.toBe(first.tag);
     expect(await readdir(place)).toEqual([]);
     const diff = await runSjs(home, ['diff', first.tag, stdout.trim()]);
-    expect(diff.stdout.split('\n').slice(2)).toEqual(['rights and limits', '  resources.pids: 33 -> 12', '']);
+    expect(diff.stdout.split('\n').slice(2)).toEqual(['rights and limits', '  tightened pids: 33 -> 12', '']);
   });
 
   test('starts the editor where sjs was started: a relative path finds no program of the image', async () => {

@@ -1,19 +1,28 @@
-import { cleanLine } from '../terminal.js';
-import { SjsError } from '../../index.js';
-import { errorDocument, formatError, toSjsError } from '../error-report.js';
-import { exitCodeOf } from '../exit-codes.js';
-import type { CliContext, OptionSpec, Verb, VerbInput } from '../verb.js';
+import { SjsError, type LockUpdate, type Sjs } from '../../index.js';
+import { ALL_OPTION, forAllSandboxes } from '../each-sandbox.js';
+import type { OptionSpec, Verb, VerbInput } from '../verb.js';
+
+type BuildResult = Awaited<ReturnType<Sjs['build']>>;
 
 /** How build, lock and plan treat sandbox.lock. */
 export const LOCK_OPTIONS = {
   frozen: { describe: 'refuse when sandbox.lock would change: for CI' },
-  update: { describe: 'choose the base anew instead of the one in sandbox.lock' },
+  update: {
+    value: '[base|dependencies]',
+    words: ['base', 'dependencies'],
+    describe:
+      'choose the base anew instead of the one in sandbox.lock; dependencies: take those of the lockfile and keep the base',
+  },
 } as const satisfies Record<string, OptionSpec>;
 
 /** What was asked for about the lock. Throws `USAGE` when it contradicts itself. */
-export function readLockOptions(input: VerbInput): { readonly frozen: boolean; readonly update: boolean } {
-  const [frozen, update] = [input.has('frozen'), input.has('update')];
-  if (frozen && update) {
+export function readLockOptions(input: VerbInput): {
+  readonly frozen: boolean;
+  readonly update: LockUpdate | false;
+} {
+  const frozen = input.has('frozen');
+  const update = readUpdate(input.value('update'));
+  if (frozen && update !== false) {
     throw new SjsError('USAGE', '--frozen keeps the lock and --update changes it', {
       next: 'give one of them',
     });
@@ -21,55 +30,39 @@ export function readLockOptions(input: VerbInput): { readonly frozen: boolean; r
   return { frozen, update };
 }
 
+function readUpdate(value: string | undefined): LockUpdate | false {
+  if (value === undefined) return false;
+  if (value === 'all' || value === 'base' || value === 'dependencies') return value;
+  throw new SjsError('USAGE', `--update takes base or dependencies, not ${JSON.stringify(value)}`, {
+    next: 'leave the word out to update both',
+  });
+}
+
 /** `sjs build`: prints the tag alone on stdout. */
 export const buildVerb: Verb = {
   examples: [
     ['sjs build', 'the sandbox.yaml of this folder'],
     ['sjs run "$(sjs build my-job)"', 'build and run: the tag is all that build prints on stdout'],
-    ['sjs build --all --frozen', 'every sandbox.yaml below this folder, exactly as locked'],
+    ['sjs build --all --frozen', 'every sandbox below this folder, exactly as locked'],
   ],
   usage: '[path]',
   positionals: [0, 1],
-  options: { all: { describe: 'every sandbox.yaml below the path' }, ...LOCK_OPTIONS },
+  options: { ...ALL_OPTION, ...LOCK_OPTIONS },
   async run(input, context) {
     const [path = '.'] = input.positionals;
     const options = { ...readLockOptions(input), signal: context.tapSignals().signals.abort };
-    if (input.has('all')) return buildAll(path, options, context);
+    if (input.has('all')) {
+      const batch = context.sjs.createBatch();
+      const build = (file: string): Promise<BuildResult> => context.sjs.build(file, { ...options, batch });
+      return forAllSandboxes('build', path, context, build, async ({ tag, cached, lockChanged }) => {
+        await context.output.print(tag);
+        const what = cached ? 'unchanged' : 'built';
+        return { what: lockChanged ? `${what}, new sandbox.lock` : what, tag };
+      });
+    }
     const result = await context.sjs.build(path, options);
     if (context.output.json) await context.output.printJson(result);
     await context.output.print(result.tag);
     return 0;
   },
 };
-
-/** Builds one after the other; one that fails does not keep the others from being built. */
-async function buildAll(
-  directory: string,
-  options: Parameters<CliContext['sjs']['build']>[1] & { readonly signal: AbortSignal },
-  { sjs, output }: CliContext,
-): Promise<number> {
-  const files = await sjs.findSandboxes(directory);
-  if (files.length === 0) {
-    throw new SjsError('FILE_NOT_FOUND', `there is no sandbox.yaml below ${directory}`, {
-      next: 'sjs init writes one',
-    });
-  }
-  let status = 0;
-  for (const file of files) {
-    try {
-      const result = await sjs.build(file, options);
-      if (output.json) await output.printJsonLine({ file, ...result });
-      await output.print(result.tag);
-    } catch (thrown) {
-      if (options.signal.aborted) throw thrown;
-      const error = toSjsError(thrown);
-      if (output.json) await output.printJsonLine({ file, ...errorDocument(error) });
-      output.say(`${cleanLine(file)}:`);
-      output.say(
-        formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }),
-      );
-      status ||= exitCodeOf(error, 'build');
-    }
-  }
-  return status;
-}

@@ -1,63 +1,78 @@
-import type { ImageDiff } from '../../index.js';
-import type { Colors } from '../output.js';
-import { cleanLine } from '../terminal.js';
-import type { Verb } from '../verb.js';
+import { SjsError, type SandboxDiff } from '../../index.js';
+import { formatDiff, markdownDiff } from '../change-view.js';
+import { ALL_OPTION, doAll, type Task } from '../each-sandbox.js';
+import type { CliContext, Verb } from '../verb.js';
 
-/** `sjs diff`: what two sealed images have otherwise. */
+/** `sjs diff`: what two sandboxes have otherwise. */
 export const diffVerb: Verb = {
   examples: [
     ['sjs diff my-job:1.0.0-3f9a0c1b2d4e my-job', 'an older seal and the newest one of that name'],
+    ['sjs diff my-job .', 'the newest seal, and what the files here would make of it'],
+    ['sjs diff before/my-job my-job', 'two versions of the files; needs no engine and no registry'],
+    ['sjs diff --all --format markdown before .', 'all of two checkouts, as a comment on a pull request'],
     ['sjs diff --json a b | jq ".rights[] | select(.widened)"', 'wider rights, for a review'],
   ],
-  usage: '<tag|seal|name> <tag|seal|name>',
+  usage: '<tag|seal|name|path> <tag|seal|name|path>',
   positionals: [2, 2],
-  notes: 'Exit status: 0 the same, 1 different, 2 or more when they could not be compared.',
-  async run(input, { sjs, output, tapSignals }) {
+  options: {
+    ...ALL_OPTION,
+    all: { describe: 'every sandbox below two folders, those at the same place side by side' },
+    format: { value: 'text|markdown', describe: 'markdown: for a comment on a pull request' },
+  },
+  notes:
+    'Exit status: 0 the same, 1 different, 2 or more when they could not be compared.\n' +
+    'Paths are compared by their sandbox.yaml and sandbox.lock: what these say, which only a build verifies. With --json\n' +
+    'and --all each sandbox is a line.',
+  async run(input, context) {
+    const { sjs, output, tapSignals } = context;
     const [from = '', to = ''] = input.positionals;
-    const diff = await sjs.diffImages(from, to, { signal: tapSignals().signals.abort });
+    const isMarkdown = readFormat(input.value('format'));
+    if (input.has('all')) return diffAll(from, to, isMarkdown, context);
+    const diff = await sjs.diff(from, to, { signal: tapSignals().signals.abort });
     if (output.json) await output.printJson(diff);
-    else await output.print(formatDiff(diff, output.out));
+    else await output.print(isMarkdown ? markdownDiff(titleOf(diff), diff) : formatDiff(diff, output.out));
     return diff.isSame ? 0 : 1;
   },
 };
 
-/** The differences for people: what widened comes first, and stands out in words and colour. */
-export function formatDiff(diff: ImageDiff, colors: Colors): string {
-  const { from, to } = diff;
-  if (diff.isSame) return `the same seal: ${from.seal}`;
-  const lines = [`${colors.red('---')} ${from.tag}`, `${colors.green('+++')} ${to.tag}`];
-  const rights = [...diff.rights].sort((a, b) => Number(b.widened) - Number(a.widened));
-  const section = (title: string, rows: readonly string[]): void => {
-    if (rows.length > 0) lines.push(colors.bold(title), ...rows.map((row) => `  ${row}`));
-  };
-  section(
-    'rights and limits',
-    rights.map(({ right, widened, ...change }) => {
-      const text = `${cleanLine(right)}: ${show(change.from)} -> ${show(change.to)}`;
-      return widened ? colors.red(`WIDENED ${text}`) : text;
-    }),
-  );
-  const changes = (list: ImageDiff['base']): string[] =>
-    list.map(({ what, ...change }) => `${cleanLine(what)}: ${show(change.from)} -> ${show(change.to)}`);
-  section('base', changes(diff.base));
-  section('program', changes(diff.program));
-  section('environment', changes(diff.env));
-  const additions = (list: ImageDiff['base']): string[] =>
-    list.map((change) => {
-      const what = cleanLine(change.what);
-      if (change.from === null) return colors.green(`+ ${what}`);
-      if (change.to === null) return colors.red(`- ${what}`);
-      return `~ ${what} (${show(change.from)} -> ${show(change.to)})`;
-    });
-  section('packages', additions(diff.packages));
-  section('files', additions(diff.files));
-  section('image', changes(diff.image));
-  return lines.join('\n');
+function readFormat(format = 'text'): boolean {
+  if (format === 'text' || format === 'markdown') return format === 'markdown';
+  throw new SjsError('USAGE', `--format is text or markdown, not ${JSON.stringify(format)}`, {
+    next: '--json prints JSON',
+  });
 }
 
-/** A digest by its first twelve digits; anything else as it is. */
-function show(value: unknown): string {
-  if (value === null) return 'none';
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return cleanLine(text.replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1'));
+const titleOf = ({ from, to }: SandboxDiff): string =>
+  [from, to].map((side) => ('tag' in side ? side.tag : side.file)).join(' → ');
+
+async function diffAll(from: string, to: string, isMarkdown: boolean, context: CliContext): Promise<number> {
+  const { sjs, output, tapSignals } = context;
+  const signal = tapSignals().signals.abort;
+  const pairs = await sjs.pairSandboxes(from, to);
+  if (pairs.length === 0) {
+    throw new SjsError('FILE_NOT_FOUND', `there is no sandbox.yaml in ${from} or ${to}, or below them`, {
+      next: 'sjs init writes one',
+    });
+  }
+  let isSame = true;
+  const tasks = pairs.map(({ path, ...sides }): Task<SandboxDiff> => {
+    const what = sides.from === null ? 'new' : sides.to === null ? 'removed' : 'changed';
+    return {
+      name: path,
+      act: () => sjs.diff(sides.from, sides.to, { signal }),
+      tell: async (diff) => {
+        if (output.json) await output.printJsonLine({ path, what: diff.isSame ? 'same' : what, ...diff });
+        if (diff.isSame && what === 'changed') return { what: 'same' };
+        isSame = false;
+        const title = what === 'changed' ? path : `${path} (${what})`;
+        const text = isMarkdown ? `${markdownDiff(title, diff)}\n` : `${formatDiff(diff, output.out)}\n`;
+        await output.print(text);
+        return { what: diff.isWidened ? `${what}, rights WIDENED` : what };
+      },
+      tellError: (document) => output.printJsonLine({ path, ...document }),
+    };
+  });
+  const status = await doAll('diff', tasks, context, signal);
+  if (isMarkdown && isSame && status === 0) await output.print('No sandbox changes.');
+  return status || (isSame ? 0 : 1);
 }

@@ -82,7 +82,8 @@ export function renderDockerfile(
   };
 }
 
-function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): SealedPlan {
+/** The rights that a sandbox declares, every default resolved. */
+export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): SealedPlan {
   return {
     secrets: sandbox.secrets,
     permissions: sandbox.permissions,

@@ -41,13 +41,32 @@ const plan = {
     seccompDigest: digest('4'),
   },
   source: { root: '/home/u/job', entries: 3, bytes: 120, withheld: ['.env'] },
+  dependencies: null,
   inputs: digest('5'),
   lock: {},
-  lockChanges: [{ field: 'base.version', from: '24.1.0', to: '24.2.0' }],
+  lockChanges: [
+    { field: 'base.version', from: '24.1.0', to: '24.2.0' },
+    { field: 'base.signer', from: digest('3'), to: digest('6') },
+    { field: 'packages.node_modules/a', from: 'a@1.0.0 sha512-AA', to: 'a@1.1.0 sha512-BB' },
+    { field: 'packages.node_modules/b', from: 'b@1.0.0 sha512-AA', to: 'b@1.0.0 sha512-BB' },
+  ],
   comparedWith: 'sjs/job:0.9.0-aaaaaaaaaaaa',
   rightChanges: [
-    { right: 'resources.memoryBytes', from: 64 * 1024 ** 2, to: 256 * 1024 ** 2, widened: true },
-    { right: 'resources.timeoutMs', from: 60_000, to: 30_000, widened: false },
+    {
+      right: 'resources.memoryBytes',
+      from: 64 * 1024 ** 2,
+      to: 256 * 1024 ** 2,
+      widened: true,
+      tightened: false,
+    },
+    { right: 'resources.timeoutMs', from: 60_000, to: 30_000, widened: false, tightened: true },
+    { right: 'permissions.worker', from: false, to: true, widened: true, tightened: false },
+    { right: 'secrets', from: ['OLD'], to: ['NEW'], widened: true, tightened: true },
+  ],
+  baseChanges: [{ what: 'version', from: '24.1.0', to: '24.2.0' }],
+  packageChanges: [
+    { what: 'node_modules/x/node_modules/c', from: null, to: 'c@3.0.0 sha512-CC' },
+    { what: 'node_modules/d', from: 'd@4.0.0 sha512-DD', to: null },
   ],
 } as unknown as BuildPlan;
 
@@ -62,10 +81,19 @@ test('a plan says what a reviewer has to know, with wider rights standing out wi
     '  writes to     /tmp (64Mi) and /out (4Mi)',
     '  Node may use  worker',
     '  memory   256Mi',
-    '  base.version: 24.1.0 -> 24.2.0',
+    '            base version: 24.1.0 -> 24.2.0',
+    '  LOOK      base signer: the key sha256:3333',
+    '            package changed a@1.0.0 -> a@1.1.0',
+    '  LOOK      package OTHER CONTENT of the same version: b@1.0.0: sha512-AA -> sha512-BB',
+    'Changed base, against sjs/job:0.9.0-aaaaaaaaaaaa',
+    '  added c@3.0.0 (node_modules/x/node_modules/c)',
+    '  removed d@4.0.0',
     'Changed rights, against sjs/job:0.9.0-aaaaaaaaaaaa',
-    '  WIDENED  resources.memoryBytes: 64Mi -> 256Mi',
-    '           resources.timeoutMs: 1m -> 30s',
+    '  WIDENED   memory: 64Mi -> 256Mi',
+    '  WIDENED   may start worker threads',
+    '  WIDENED   is given the secret NEW',
+    '  tightened is no longer given the secret OLD',
+    '  tightened time: 1m -> 30s',
   ]) {
     expect(text).toContain(line);
   }

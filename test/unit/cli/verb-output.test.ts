@@ -278,6 +278,7 @@ describe('build', () => {
 
   test('--all builds what can be built, a line of JSON each', async () => {
     const { status, stdout, stderr } = await runVerbWith('build', buildVerb, ['--all', '--json'], {
+      createBatch: () => ({}) as ReturnType<Sjs['createBatch']>,
       findSandboxes: () => Promise.resolve(['a/sandbox.yaml', 'b/sandbox.yaml']),
       build: (path) =>
         path.startsWith('a') ? Promise.reject(new SjsError('BASE_UNTRUSTED', 'no')) : Promise.resolve(result),
@@ -293,6 +294,8 @@ describe('build', () => {
       { file: 'b/sandbox.yaml', tag: result.tag },
     ]);
     expect(stderr).toContain('error[BASE_UNTRUSTED]: no');
+    expect(stderr).toMatch(/^a +FAILED: BASE_UNTRUSTED$/m);
+    expect(stderr).toMatch(/^b +built +sjs\/job:1\.0\.0-111111111111$/m);
   });
 
   test('refuses --frozen with --update, and a tree without sandboxes', async () => {
@@ -300,7 +303,10 @@ describe('build', () => {
       code: 'USAGE',
     });
     await expect(
-      runVerbWith('build', buildVerb, ['--all'], { findSandboxes: () => Promise.resolve([]) }),
+      runVerbWith('build', buildVerb, ['--all'], {
+        createBatch: () => ({}) as ReturnType<Sjs['createBatch']>,
+        findSandboxes: () => Promise.reject(new SjsError('FILE_NOT_FOUND', 'none')),
+      }),
     ).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 });

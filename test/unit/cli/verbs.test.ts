@@ -15,11 +15,11 @@ const FILTERS = [
 /** Every flag there is. One that is added, renamed or lost has to be changed here too, and is seen in review. */
 const FLAGS: Record<string, readonly string[]> = {
   init: ['--template NAME'],
-  validate: [],
+  validate: ['--all'],
   schema: [],
-  plan: ['--frozen', '--update'],
-  build: ['--all', '--frozen', '--update'],
-  lock: ['--frozen', '--update'],
+  plan: ['--all', '--frozen', '--update [base|dependencies]'],
+  build: ['--all', '--frozen', '--update [base|dependencies]'],
+  lock: ['--all', '--frozen', '--update [base|dependencies]'],
   run: [
     '--eval CODE',
     '-e --env NAME=VALUE …',
@@ -57,7 +57,7 @@ const FLAGS: Record<string, readonly string[]> = {
   prune: ['--dry-run'],
   images: ['--format FORMAT', '-q --quiet', '--no-trunc'],
   env: [],
-  diff: [],
+  diff: ['--all', '--format text|markdown'],
   clone: [],
   edit: [],
   export: ['--run RUN …', '--no-runs'],

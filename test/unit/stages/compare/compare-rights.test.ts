@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { compareRights } from '../../../src/flows/describe-plan.js';
-import type { Network } from '../../../src/model/network.js';
-import type { SealedPlan } from '../../../src/model/run-plan.js';
+import { compareRights } from '../../../../src/stages/compare/compare-rights.js';
+import type { Network } from '../../../../src/model/network.js';
+import type { SealedPlan } from '../../../../src/model/run-plan.js';
 
 const isolated = (...names: string[]): Network => ({
   mode: 'isolated',
