@@ -43,6 +43,7 @@ export function formatPlan(plan: BuildPlan, colors: Colors): string {
         ...withheld(source),
       ],
     ],
+    ...dependenciesOf(plan),
     ['Dockerfile', plan.dockerfile.trimEnd().split('\n').map(cleanLine)],
     ['Program', programOf(plan)],
     ['Rights', formatRows(rightsOf(plan))],
@@ -93,6 +94,13 @@ type Row = readonly [string, string];
 
 const withheld = ({ withheld: paths }: BuildPlan['source']): string[] =>
   paths.length === 0 ? [] : [`left out, as they look like secrets: ${paths.map(cleanLine).join(', ')}`];
+
+function dependenciesOf({ dependencies }: BuildPlan): Section[] {
+  if (dependencies === null) return [];
+  const { lockfile, packages, omitted, digest } = dependencies;
+  const rest = omitted === 0 ? '' : `, ${omitted} left out`;
+  return [['Dependencies', [`${cleanLine(lockfile)}: ${packages} packages${rest}`, `list ${digest}`]]];
+}
 
 function programOf({ command, args, env }: BuildPlan): string[] {
   const words = [...command, ...args].map((word) =>

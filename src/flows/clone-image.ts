@@ -1,8 +1,12 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SjsError } from '../errors.js';
+import { cleanText } from '../model/clean-text.js';
 import { sha256 } from '../model/digest.js';
 import { formatSandbox } from '../model/format-sandbox.js';
 import { typescriptName } from '../model/own-files.js';
+import type { PackageList } from '../model/package-list.js';
+import type { Dependencies } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import { createIgnoreRules, NEVER_CODE } from '../stages/collect/ignore-rules.js';
 import { parseSandbox } from '../stages/load/load-sandbox.js';
@@ -14,6 +18,10 @@ import {
   type SealedSource,
 } from '../stages/unpack/read-source.js';
 import { makeEmptyFolder, writeNewFile, writeSource } from '../stages/unpack/write-source.js';
+import { readLockfile } from '../stages/dependencies/read-lockfile.js';
+import { findOmitted, writeLockfile } from '../stages/dependencies/recover-lockfile.js';
+import { packagePlatform } from './provide-packages.js';
+import { sealedPackages } from './sealed-packages.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 
 /** What a clone wrote. */
@@ -48,24 +56,27 @@ export async function cloneImage(
     .inspect(`${base.image}@${base.manifestDigest}`, signal)
     .catch(() => null);
   const folder = await makeEmptyFolder(directory);
+  const packages = await sealedPackages(sealed, tools, signal);
   return withSource(sealed, tools, signal, async (found, openTar) => {
     const { entries, inputs, stripped } = found;
-    const { source, exclude, place } = placeSource(found);
-    const text = formatSandbox(sealed, {
-      source,
-      exclude,
-      inputs: inputs.map(({ path }) => `${INPUTS}/${path}`),
-      stripped,
-      baseEnv: baseImage?.config.Env ?? null,
-    });
+    const { source, exclude, place } = placeSource(found, sealed.labels.packages !== null);
+    const format = (dependencies: Dependencies | null): string =>
+      formatSandbox(sealed, {
+        source,
+        exclude,
+        inputs: inputs.map(({ path }) => `${INPUTS}/${path}`),
+        dependencies,
+        stripped,
+        baseEnv: baseImage?.config.Env ?? null,
+      });
     const file = join(folder, 'sandbox.yaml');
     // What cannot be declared any more is said now, and not by a build later.
-    await parseSandbox(Buffer.from(text), file);
+    await parseSandbox(Buffer.from(format(null)), file);
     const folders = { app: join(folder, place), in: join(folder, INPUTS) };
     await mkdir(folders.app, { recursive: true });
     if (inputs.length > 0) await mkdir(folders.in);
     await writeSource(folders, found, openTar);
-    await writeNewFile(file, text);
+    await writeNewFile(file, format(await placePackages(sealed, packages, folder, found)));
     return {
       tag: sealed.entry.tag,
       seal: sealed.entry.seal,
@@ -76,27 +87,65 @@ export async function cloneImage(
   });
 }
 
+/** Names that npm gives a lockfile, of which the first counts. */
+const LOCKFILES = ['npm-shrinkwrap.json', 'package-lock.json'];
+
+/** The lockfile of the source, when it has these packages; else one that has these and no others. */
+async function placePackages(
+  { labels, image }: SealedImage,
+  packages: PackageList,
+  folder: string,
+  { entries }: SealedSource,
+): Promise<Dependencies | null> {
+  if (labels.packages === null) return null;
+  const files = new Set(entries.flatMap(({ kind, path }) => (kind === 'file' ? [path] : [])));
+  const platform = packagePlatform(image.platform, labels.baseVersion);
+  for (const name of LOCKFILES) {
+    if (!files.has(name) || !files.has('package.json')) continue;
+    const omit = findOmitted(
+      await readLockfile({ directory: folder }, `${SOURCE}/${name}`),
+      platform,
+      labels.packages,
+    );
+    if (omit !== null) return { lockfile: `${SOURCE}/${name}`, omit };
+  }
+  const { manifest, lock } = writeLockfile(labels.name, packages);
+  await mkdir(join(folder, DEPENDENCIES));
+  await writeNewFile(join(folder, DEPENDENCIES, 'package.json'), manifest);
+  await writeNewFile(join(folder, DEPENDENCIES, 'package-lock.json'), lock);
+  return { lockfile: `${DEPENDENCIES}/package-lock.json`, omit: [] };
+}
+
 /** Where the inputs of a clone are; its source is then in a folder of its own, which has none of them in it. */
 const INPUTS = 'in';
 const SOURCE = 'source';
+/** Where a lockfile is that was made for a clone. */
+const DEPENDENCIES = 'dependencies';
 
 type OpenTar = Parameters<typeof writeSource>[2];
 
 /** Hands over the sealed source, read from the layer that the seal names; `onFile` gets the contents meanwhile. */
 export async function withSource<T>(
-  { image }: SealedImage,
+  { image, labels }: SealedImage,
   { images }: TargetTools,
   signal: AbortSignal | undefined,
   use: (source: SealedSource, openTar: OpenTar) => Promise<T>,
   onFile?: FileTaker,
 ): Promise<T> {
   const layer = findSourceLayer(image.diffIds);
-  const read = async (openTar: OpenTar): Promise<T> => use(await readSource(openTar(), onFile), openTar);
+  const read = async (openTar: OpenTar): Promise<T> => {
+    const source = await readSource(openTar(), onFile);
+    if (labels.packages !== null) refuseModules(source);
+    return use(source, openTar);
+  };
   return images.withLayer(image, layer, read, signal);
 }
 
 /** Where the source goes, and how sandbox.yaml names it so that all of it is collected again. */
-function placeSource({ entries: all, inputs, stripped }: SealedSource): {
+function placeSource(
+  { entries: all, inputs, stripped }: SealedSource,
+  hasPackages: boolean,
+): {
   readonly source: string;
   readonly exclude: readonly string[];
   readonly place: string;
@@ -112,8 +161,17 @@ function placeSource({ entries: all, inputs, stripped }: SealedSource): {
   const named = entries.filter(
     (entry) => isLeft(entry) && !entries.some(({ path }) => path.startsWith(`${entry.path}/`)),
   );
-  const place = inputs.length > 0 ? SOURCE : '.';
+  const place = inputs.length > 0 || hasPackages ? SOURCE : '.';
   return { source: place, exclude: named.map(({ path }) => `!${path}`), place };
+}
+
+/** What the label says of the packages would not be what runs. */
+function refuseModules({ entries }: SealedSource): void {
+  const found = entries.find(({ path }) => /^node_modules(?:\/|$)/.test(path));
+  if (!found) return;
+  throw new SjsError('SEAL_REFUSED', `the sealed source covers a package: it has ${cleanText(found.path)}`, {
+    next: 'do not use this image; build it again from its source and lockfile',
+  });
 }
 
 async function findStrippedOtherwise(

@@ -18,14 +18,10 @@ import { buildProvenance, type Provenance, type ProvenanceFacts } from '../stage
 import { readSystem } from '../stages/attest/read-system.js';
 import { buildSpdx } from '../stages/attest/spdx.js';
 import { findSourceLayer, type FileTaker } from '../stages/unpack/read-source.js';
-import {
-  findPackageLayer,
-  manifestLocation,
-  parseManifest,
-  readPackages,
-} from '../stages/unpack/read-packages.js';
+import { manifestLocation, parseManifest } from '../stages/unpack/read-manifest.js';
 import { withSource } from './clone-image.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
+import { sealedPackages } from './sealed-packages.js';
 import type { Memory } from './strip-program.js';
 
 /** What looking into a sealed image needs of the world. */
@@ -64,16 +60,21 @@ export async function describeProvenance(
 /** What the provenance of a sealed image is written from. */
 export async function readProvenanceFacts(
   sealed: SealedImage,
-  { images }: TargetTools,
+  tools: TargetTools,
   signal?: AbortSignal,
 ): Promise<ProvenanceFacts> {
-  const { image, labels } = sealed;
-  const sourceLayer = findSourceLayer(image.diffIds);
-  const { packages } = labels;
-  if (packages === null) return { ...sealed, sourceLayer, npm: [] };
-  const layer = findPackageLayer(image.diffIds);
-  const npm = await images.withLayer(image, layer, (openTar) => readPackages(openTar(), packages), signal);
-  return { ...sealed, sourceLayer, npm };
+  const licences = new Map<string, string | null>();
+  const list = await sealedPackages(sealed, tools, signal, (location, text) =>
+    licences.set(location, parseManifest(location, text)?.licence ?? null),
+  );
+  const npm = list.map(({ location, name, version, integrity }) => ({
+    location,
+    name,
+    version,
+    integrity,
+    licence: licences.get(location) ?? null,
+  }));
+  return { ...sealed, sourceLayer: findSourceLayer(sealed.image.diffIds), npm };
 }
 
 /** What a sealed image is made of, read from its layers; nothing of it runs. */

@@ -9,7 +9,7 @@ import type { LockChange } from '../stages/lock/lock-file.js';
 import { baseOf } from './build-sandbox.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 import { packagesOf } from './sealed-packages.js';
-import { prepareBuild, type LockOptions, type PrepareTools } from './prepare-build.js';
+import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 
 /** What build and run would do. */
 export interface BuildPlan {
@@ -36,6 +36,16 @@ export interface BuildPlan {
     readonly bytes: number;
     readonly withheld: readonly string[];
   };
+  /** What is laid in of a lockfile; null without one. */
+  readonly dependencies: {
+    /** Relative to the sandbox.yaml. */
+    readonly lockfile: string;
+    readonly packages: number;
+    /** Packages of the lockfile that stay out: other platforms', and what `omit` says. */
+    readonly omitted: number;
+    /** Digest of their list, as the image's label has it. */
+    readonly digest: string;
+  } | null;
   readonly inputs: string;
   readonly lock: Lock;
   readonly lockChanges: readonly LockChange[];
@@ -92,6 +102,7 @@ export async function describePlan(
       bytes: tree.totalBytes,
       withheld: tree.withheld,
     },
+    dependencies: describeDependencies(prepared),
     inputs: prepared.inputs,
     lock: prepared.lock,
     lockChanges: prepared.lockChanges,
@@ -101,6 +112,14 @@ export async function describePlan(
     packageChanges: changedEntries(packages, previous ? prepared.lock.packages : packages),
     waivers: prepared.waivers,
   };
+}
+
+function describeDependencies({ loaded, packages, rendered }: PreparedBuild): BuildPlan['dependencies'] {
+  const { dependencies } = loaded.sandbox;
+  const digest = rendered.labels.packages;
+  if (dependencies === null || packages === null || digest === null) return null;
+  const { omitted } = packages;
+  return { lockfile: dependencies.lockfile, packages: packages.packages.length, omitted, digest };
 }
 
 /** What is compared of a base, wherever it is known from. */

@@ -149,12 +149,8 @@ export async function prepareBuild(
 
   const packages = pickPackages(await locating, base, tools);
   const { template, seccompProfile, secretsPreload } = await assets;
-  const newLock = createLock(
-    base,
-    { name: loaded.sandbox.language, digest: sha256(template) },
-    formatLockLines(packages?.packages ?? []),
-    lock,
-  );
+  const lines = packages === null ? {} : formatLockLines(packages.packages);
+  const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
   if (options.frozen && lockChanges.length > 0) {
     throw new SjsError(

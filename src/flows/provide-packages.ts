@@ -11,6 +11,7 @@ import {
   type IsOwnAddress,
 } from '../stages/dependencies/choose-packages.js';
 import { layPackages } from '../stages/dependencies/lay-packages.js';
+import type { PackagePlatform } from '../stages/dependencies/package-graph.js';
 import { readLockfile, type LockedFiles } from '../stages/dependencies/read-lockfile.js';
 
 /** What the packages of a build need of the world. */
@@ -45,7 +46,7 @@ export function pickPackages(
 ): ChosenPackages | null {
   if (located === null) return null;
   const { dependencies, files, isOwnAddress } = located;
-  const platform = { ...describePlatform(base.platform), libc: 'glibc', node: base.signedVersion } as const;
+  const platform = packagePlatform(base.platform, base.signedVersion);
   const chosen = choosePackages(files, dependencies.omit, platform, isOwnAddress);
   if (chosen.scriptsIgnored.length > 0) {
     reporter.warn(
@@ -58,8 +59,9 @@ export function pickPackages(
 /** Node's words for an architecture, where they are not OCI's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { amd64: 'x64', '386': 'ia32', ppc64le: 'ppc64' };
 
-function describePlatform({ os, architecture }: Platform): { readonly os: string; readonly cpu: string } {
-  return { os, cpu: ARCHITECTURES[architecture] ?? architecture };
+/** The platform of a base as packages name it. */
+export function packagePlatform({ os, architecture }: Platform, node: string | null): PackagePlatform {
+  return { os, cpu: ARCHITECTURES[architecture] ?? architecture, libc: 'glibc', node };
 }
 
 /** So many at once: npm's own default for sockets. */

@@ -1,22 +1,22 @@
-import { formatLockLines } from '../model/package-list.js';
 import type { Lock } from '../model/lock.js';
+import { formatLockLines, type PackageList } from '../model/package-list.js';
 import type { SealedImage } from '../model/sealed-image.js';
-import { findPackagesLayer, readPackageList } from '../stages/unpack/read-package-list.js';
+import { findPackagesLayer, readPackages, type ManifestTaker } from '../stages/unpack/read-packages.js';
 import type { TargetTools } from './find-target.js';
 
-/** The npm packages that are laid into a sealed image, as a lock lists them. Reads a layer only when there are any. */
-export async function packagesOf(
+/** The npm packages of a sealed image, read from the image alone; none without dependencies. Throws `SEAL_REFUSED`. */
+export async function sealedPackages(
   { image, labels }: SealedImage,
   { images }: Pick<TargetTools, 'images'>,
   signal?: AbortSignal,
-): Promise<Lock['packages']> {
+  onManifest?: ManifestTaker,
+): Promise<PackageList> {
   const digest = labels.packages;
-  if (digest === null) return {};
-  const list = await images.withLayer(
-    image,
-    findPackagesLayer(image.diffIds),
-    (openTar) => readPackageList(openTar(), digest),
-    signal,
-  );
-  return formatLockLines(list);
+  if (digest === null) return [];
+  const layer = findPackagesLayer(image.diffIds);
+  return images.withLayer(image, layer, (openTar) => readPackages(openTar(), digest, onManifest), signal);
 }
+
+/** The same as a lock lists them. */
+export const packagesOf = async (...asked: Parameters<typeof sealedPackages>): Promise<Lock['packages']> =>
+  formatLockLines(await sealedPackages(...asked));

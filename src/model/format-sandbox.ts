@@ -3,7 +3,7 @@ import type { Digest } from './digest.js';
 import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
 import { scriptPath, typescriptName } from './own-files.js';
-import { hasUnprintable, isEnvName, isReservedEnv, runsNode } from './sandbox.js';
+import { hasUnprintable, isEnvName, isReservedEnv, runsNode, type Dependencies } from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
 
 /** What of a sandbox.yaml is not in the image itself. */
@@ -13,6 +13,7 @@ export interface SandboxPlace {
   readonly exclude: readonly string[];
   /** The files at /in, relative to the file. */
   readonly inputs: readonly string[];
+  readonly dependencies: Dependencies | null;
   /** Files of the source that sjs made of TypeScript ones: who declares the program names that of its author. */
   readonly stripped: readonly string[];
   /** `NAME=VALUE` of the base; null when nobody knows it. What it sets already need not be said again. */
@@ -39,6 +40,7 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
       source: place.source,
       ...(place.exclude.length > 0 && { exclude: place.exclude }),
       ...(place.inputs.length > 0 && { inputs: place.inputs }),
+      ...(place.dependencies && { dependencies: place.dependencies }),
       ...describeCommand(command),
       ...(image.config.Cmd && { args: image.config.Cmd }),
       ...(Object.keys(env).length > 0 && { env }),

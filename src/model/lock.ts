@@ -1,6 +1,6 @@
 import { isDigest, type Digest } from './digest.js';
+import { isIntegrity, isPackageLocation, isPackageName, type ResolvedPackage } from './package-list.js';
 import { escapeUnprintable } from './sandbox.js';
-import { isIntegrity, isPackageLocation, nameAt, type ResolvedPackage } from './package-list.js';
 
 /** `sandbox.lock`: what a sandbox.yaml resolved to. An input like any other: all of it is verified anew. */
 export interface Lock {
@@ -25,10 +25,8 @@ export interface Lock {
 
 /** What a line of the lock says of the package at a location; null for a line that is none. */
 export function parseLockLine(location: string, line: unknown): ResolvedPackage | null {
-  const name = nameAt(location);
-  if (!isPackageLocation(location) || typeof line !== 'string' || !line.startsWith(`${name}@`)) return null;
-  const [, version, text = ''] = /^([\w.+-]{1,256}) (.+)$/.exec(line.slice(name.length + 1)) ?? [];
-  if (version === undefined) return null;
+  const [, name, version, text = ''] = /^(@?[^@ ]+)@([\w.+-]{1,256}) (.+)$/.exec(String(line)) ?? [];
+  if (!isPackageLocation(location) || !isPackageName(name) || version === undefined) return null;
   const bundledIn = text.startsWith('in ') ? text.slice('in '.length) : null;
   const isSound = bundledIn === null ? isIntegrity(text) : isPackageLocation(bundledIn);
   return isSound ? { location, name, version, integrity: bundledIn === null ? text : null, bundledIn } : null;

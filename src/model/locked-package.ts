@@ -5,6 +5,8 @@ export interface LockedPackage extends ResolvedPackage {
   /** Address of its tarball; null when the lockfile does not say: then the registry knows. */
   readonly resolved: string | null;
   readonly hasInstallScript: boolean;
+  /** Real names of its own dependencies that are there under another: its tarball must say the same. */
+  readonly aliases: Readonly<Record<string, string>>;
 }
 
 /** Version of the layer that a list of packages becomes: raised when the same list would become another. */

@@ -5,6 +5,7 @@ import { sha256, type Digest } from './digest.js';
 export interface ResolvedPackage {
   /** Where it lies below /app: `node_modules/a/node_modules/@b/c`. */
   readonly location: string;
+  /** Its own name; where it is there under another (`npm:` in a package.json), the location has that. */
   readonly name: string;
   readonly version: string;
   /** Subresource integrity, of one algorithm and one digest (`sha512-…`); null for a package inside another's tarball. */
@@ -67,7 +68,7 @@ export function parsePackageList(text: string): PackageList | undefined {
   const isSound = packages.every(
     ({ location, name, version, integrity, bundledIn }) =>
       isPackageLocation(location) &&
-      nameAt(location) === name &&
+      isPackageName(name) &&
       typeof version === 'string' &&
       /^[\w.+-]{1,256}$/.test(version) &&
       (bundledIn === null ? isIntegrity(integrity) : integrity === null && isPackageLocation(bundledIn)),
@@ -103,6 +104,12 @@ export function isPackageLocation(location: unknown): location is string {
 /** The name that the package at a place is required by. */
 export const nameAt = (location: string): string =>
   location.slice(location.lastIndexOf('node_modules/') + 'node_modules/'.length);
+
+/** The package and the range that an alias means (`npm:string-width@^4.2.0`); null for any other spec. */
+export function parseAlias(spec: string): { readonly name: string; readonly range: string } | null {
+  const [, name, range = ''] = /^npm:((?:@[^/@]+\/)?[^/@]+)(?:@(.*))?$/.exec(spec) ?? [];
+  return isPackageName(name) ? { name, range } : null;
+}
 
 /** The package that has the one at a place in its own folder; null for one of the top. */
 export function parentOf(location: string): string | null {

@@ -2,7 +2,14 @@ import semver from 'semver';
 import { SjsError, type Problem } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
-import { isIntegrity, isPackageLocation, nameAt, parentOf } from '../../model/package-list.js';
+import {
+  isIntegrity,
+  isPackageLocation,
+  isPackageName,
+  nameAt,
+  parentOf,
+  parseAlias,
+} from '../../model/package-list.js';
 import type { Dependencies } from '../../model/sandbox.js';
 import {
   buildGraph,
@@ -56,12 +63,14 @@ export function choosePackages(
   const nodes = buildGraph(manifest, entries);
   markInert(nodes, platform);
   const chosen = nodes.filter((node) => node.location !== '' && !isOmitted(node, omit));
-  const unmet = [...unmetEdges(nodes, new Set(chosen), overriddenNames(manifest))];
+  const laid = new Set(chosen);
+  const unmet = [...unmetEdges(nodes, laid, overriddenNames(manifest))];
   const context: CheckContext = {
     platform,
     isOwnAddress,
     allowed: objectOf(manifest['allowScripts']),
     entries: new Map(chosen.map(({ location, entry }) => [location, entry])),
+    isLaid: (node) => node.location === '' || laid.has(node),
   };
   const checked = chosen.map((node) => checkNode(node, context));
   const problems = checked.flatMap(({ problems: found }, index) =>
@@ -183,13 +192,13 @@ function describeUnmet(
   chosen: ReadonlySet<PackageNode>,
   isOverridden: boolean,
 ): string | null {
-  const asker = from.location === '' ? 'package.json' : from.location;
+  const asker = askerOf(from);
   if (kind === 'peer' || kind === 'peerOptional') return null;
   if (to === null) {
     return kind === 'optional' ? null : `${asker} needs ${name} ${spec}, which the lockfile does not have`;
   }
   const isLaid = chosen.has(to);
-  const range = semver.validRange(spec, { loose: true });
+  const range = semver.validRange(parseAlias(spec)?.range ?? spec, { loose: true });
   const { version } = to.entry;
   if (range === null) {
     // A tag says which version it meant once; what is no name for one lies elsewhere than in the registry.
@@ -222,6 +231,8 @@ interface CheckContext {
   readonly allowed: Readonly<Record<string, unknown>>;
   /** Of all that is laid in, by location. */
   readonly entries: ReadonlyMap<string, Manifest>;
+  /** Whether it is the root, or is laid in. */
+  readonly isLaid: (node: PackageNode) => boolean;
 }
 
 interface Finding {
@@ -232,8 +243,9 @@ interface Finding {
 /** One entry of what is laid in: the package, or why not. */
 function checkNode(
   node: PackageNode,
-  { platform, isOwnAddress, allowed, entries }: CheckContext,
+  context: CheckContext,
 ): { readonly found?: LockedPackage; readonly problems: readonly Finding[] } {
+  const { platform, isOwnAddress, allowed, entries } = context;
   const { location, entry } = node;
   if (entry['link'] === true) {
     const next =
@@ -243,7 +255,7 @@ function checkNode(
   if (!isPackageLocation(location)) {
     return { problems: [{ message: `${JSON.stringify(location)} is no place for a package` }] };
   }
-  const name = nameAt(location);
+  const name = typeof entry['name'] === 'string' ? entry['name'] : nameAt(location);
   const version =
     typeof entry['version'] === 'string' ? semver.parse(entry['version'], { loose: true }) : null;
   const bundledIn = isBundled(entry) ? bundlerOf(location, entries) : null;
@@ -251,13 +263,17 @@ function checkNode(
   const integrity = bundledIn === null ? strongest(entry['integrity']) : null;
   const hasInstallScript = entry['hasInstallScript'] === true && bundledIn === null;
   const problems: Finding[] = [];
-  if (entry['name'] !== undefined && entry['name'] !== name) {
+  for (const { from, spec } of node.edgesIn.filter((edge) => context.isLaid(edge.from))) {
+    if ((parseAlias(spec)?.name ?? nameAt(location)) === name) continue;
     problems.push({
-      message: `${location} is an alias: it hides the package ${JSON.stringify(entry['name'])}`,
-      next: 'depend on the package by its own name',
+      message: `${location} hides another package: it is ${JSON.stringify(name)}, and ${askerOf(from)} asks for ${JSON.stringify(spec)}`,
+      next: 'do not use this lockfile before you know who wrote that',
     });
   }
-  if (bundledIn === null && resolved !== null) problems.push(...checkAddress(resolved, node, isOwnAddress));
+  if (!isPackageName(name))
+    problems.push({ message: `${location} has no name of a package: ${JSON.stringify(name)}` });
+  if (bundledIn === null && resolved !== null)
+    problems.push(...checkAddress(resolved, name, node, isOwnAddress));
   if (version === null)
     problems.push({ message: `${location} has no version: ${JSON.stringify(entry['version'])}` });
   if (bundledIn === null && integrity === null && !isElsewhere(resolved)) {
@@ -285,9 +301,20 @@ function checkNode(
     bundledIn,
     resolved,
     hasInstallScript,
+    aliases: aliasesOf(node),
   };
   return { found, problems };
 }
+
+const askerOf = ({ location }: PackageNode): string => (location === '' ? 'package.json' : location);
+
+const aliasesOf = ({ edgesOut }: PackageNode): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    edgesOut.flatMap(({ name, spec, to }) => {
+      const alias = to === null ? null : parseAlias(spec);
+      return alias === null ? [] : [[name, alias.name]];
+    }),
+  );
 
 /** In the tarball of the package that it lies in. What the root bundles has a tarball of its own all the same. */
 const isBundled = (entry: Manifest): boolean =>
@@ -317,10 +344,10 @@ const isElsewhere = (resolved: string | null): boolean => resolved !== null && !
 
 function* checkAddress(
   resolved: string,
+  name: string,
   { location }: PackageNode,
   isOwnAddress: IsOwnAddress,
 ): Generator<Finding> {
-  const name = nameAt(location);
   const shown = JSON.stringify(withoutSecrets(resolved).slice(0, 200));
   const registry = 'depend on a release that a registry has';
   let url: URL;

@@ -6,9 +6,9 @@ import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
-import { formatPackageList } from '../../model/package-list.js';
+import { formatPackageList, nameAt, parseAlias } from '../../model/package-list.js';
 import { binsOf, fixFirstLine } from './package-bins.js';
-import { objectOf, type Manifest } from './package-graph.js';
+import { dependenciesOf, objectOf, type Manifest } from './package-graph.js';
 import { readTarball, refused, type Allowance, type TarballFile } from './read-tarball.js';
 
 /** Contents of a package are kept up to this size from the look at them to their writing; of a larger one they are read again. */
@@ -87,7 +87,7 @@ class Layer {
         path.startsWith(inside) ? [path.slice(inside.length)] : [],
       );
       for (const [command, file] of binsOf(one.name, manifest, own)) {
-        const link = `${one.location.slice(0, -one.name.length)}.bin/${command}`;
+        const link = `${one.location.slice(0, -nameAt(one.location).length)}.bin/${command}`;
         if (this.links.has(link)) continue;
         this.links.add(link);
         if (files.has(`${inside}${file}`)) links.set(link, `${inside}${file}`);
@@ -253,12 +253,28 @@ function checkManifest(one: LockedPackage, wanted: LockedPackage, text: Buffer |
   if (manifest === null) throw mismatch(wanted, `${one.location} has no package.json that can be read`);
   const { name, version } = manifest;
   const found = typeof version === 'string' ? semver.parse(version, { loose: true })?.version : undefined;
-  if (name === one.name && found === one.version) return manifest;
+  if (name === one.name && found === one.version) {
+    checkAliases(one, wanted, manifest);
+    return manifest;
+  }
   const says = cleanText(`${String(name)}@${String(version)}`.slice(0, 300));
   throw mismatch(
     wanted,
     `it says that ${one.location} is ${says}, and the lockfile ${one.name}@${one.version}`,
   );
+}
+
+/** An alias that only the lockfile knows would put one package in another's place. */
+function checkAliases({ location, aliases }: LockedPackage, wanted: LockedPackage, manifest: Manifest): void {
+  const asked = dependenciesOf(manifest, false);
+  for (const [name, real] of Object.entries(aliases)) {
+    const spec = asked.get(name)?.spec;
+    if (spec !== undefined && parseAlias(spec)?.name === real) continue;
+    throw mismatch(
+      wanted,
+      `by the lockfile ${location} asks for ${name} as ${real}, by its own package.json not`,
+    );
+  }
 }
 
 function mismatch({ name, version }: LockedPackage, why: string): SjsError {

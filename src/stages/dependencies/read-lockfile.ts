@@ -17,12 +17,15 @@ export interface LockedFiles {
   readonly manifestText: string;
 }
 
+/** The folder that they may not lead out of, and who says so. */
+type Declared = Pick<LoadedSandbox, 'directory'> & Partial<Pick<LoadedSandbox, 'file' | 'locate'>>;
+
 /**
  * Reads the lockfile that a sandbox declares, and the package.json beside it: plain files below the folder of the
  * sandbox.yaml, of at most 16 MiB.
  * @throws SjsError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_TOO_LARGE`, `SOURCE_OUTSIDE`.
  */
-export async function readLockfile(loaded: LoadedSandbox, lockfile: string): Promise<LockedFiles> {
+export async function readLockfile(loaded: Declared, lockfile: string): Promise<LockedFiles> {
   const file = resolve(loaded.directory, lockfile);
   const manifestFile = join(dirname(file), 'package.json');
   await refuseOutside(loaded, lockfile, file);
@@ -39,15 +42,15 @@ export async function readLockfile(loaded: LoadedSandbox, lockfile: string): Pro
   return { file, lockText, manifestFile, manifestText };
 }
 
-async function refuseOutside(loaded: LoadedSandbox, lockfile: string, file: string): Promise<void> {
+async function refuseOutside(loaded: Declared, lockfile: string, file: string): Promise<void> {
   const [folder, inside] = await Promise.all([
     realpath(loaded.directory),
     realpath(dirname(file)).catch(() => dirname(file)),
   ]);
   if (!relative(folder, inside).startsWith('..')) return;
   const path = 'spec.dependencies.lockfile';
-  throw new SjsError('SOURCE_OUTSIDE', `lockfile ${lockfile} leads outside the folder of ${loaded.file}`, {
-    location: { file: loaded.file, ...loaded.locate(path), path },
+  throw new SjsError('SOURCE_OUTSIDE', `lockfile ${lockfile} leads outside ${loaded.directory}`, {
+    ...(loaded.file !== undefined && { location: { file: loaded.file, ...loaded.locate?.(path), path } }),
     next: 'put package.json and the lockfile beside or below sandbox.yaml',
   });
 }

@@ -1,98 +1,125 @@
+import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
-import { extract } from 'tar-stream';
+import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
-import { sha256, type Digest } from '../../model/digest.js';
+import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
-import type { NpmPackage } from '../../model/image-contents.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
-import { isPackageLocation, isPackageName, nameAt, parsePackageList } from '../../model/package-list.js';
+import { parsePackageList, type PackageList } from '../../model/package-list.js';
+import { manifestLocation } from './read-manifest.js';
 
-/** Enough for ten thousand packages, and for any package.json that anybody has written. */
-const MOST_LIST_BYTES = 16 * 1024 ** 2;
-const MOST_MANIFEST_BYTES = 1024 ** 2;
-
-/** The layer that has the npm packages: the one below the source. */
-export function findPackageLayer(diffIds: readonly Digest[]): Digest {
+/** The layer that packages have of their own, right below that of the source. */
+export function findPackagesLayer(diffIds: readonly Digest[]): Digest {
   const found = filledLayers(diffIds).at(-2);
   if (found !== undefined) return found;
-  throw refuse('there is no layer of them');
+  throw refuse('it has no layer of its own for its packages');
 }
 
+/** Enough for ten thousand packages with long names. */
+const MOST_LIST_BYTES = 16 * 1024 ** 2;
+/** More than any package.json that anybody has written. */
+const MOST_MANIFEST_BYTES = 1024 ** 2;
+
+/** Gets the package.json of each package, in the order of the archive. */
+export type ManifestTaker = (location: string, text: string) => void;
+
 /**
- * The packages of their layer, as the list says them whose digest the label states, with the licences that they state
- * themselves.
- * @throws SjsError `SEAL_REFUSED` for another list, or none.
+ * The packages in a layer, which may come from anybody: their list is the one that the label names, and every file lies in
+ * a package of it.
+ * @param digest of the list, as the label has it
+ * @throws SjsError `SEAL_REFUSED`
  */
-export async function readPackages(tar: Readable, listDigest: Digest): Promise<readonly NpmPackage[]> {
-  const licences = new Map<string, string | null>();
-  let list = '';
+export async function readPackages(
+  tar: Readable,
+  digest: Digest,
+  onManifest?: ManifestTaker,
+): Promise<PackageList> {
+  const names: string[] = [];
+  let list: Buffer | null = null;
   const archive = extract();
   tar.on('error', (error) => archive.destroy(error));
   tar.pipe(archive);
   try {
     for await (const entry of archive) {
-      const { name, type, size = 0 } = entry.header;
-      const location = manifestLocation(name);
-      const content = entry as AsyncIterable<Uint8Array>;
-      if (type !== 'file') entry.resume();
-      else if (`/${name}` === PACKAGE_LIST && size <= MOST_LIST_BYTES) list = await readText(content);
-      else if (location !== null && size <= MOST_MANIFEST_BYTES)
-        licences.set(location, parseManifest(location, await readText(content))?.licence ?? null);
-      else entry.resume();
+      const { header } = entry;
+      const name = placeOf(header);
+      if (`/${name}` === PACKAGE_LIST && header.type === 'file') {
+        list = await readBounded(entry as AsyncIterable<Uint8Array>);
+      } else if (header.type !== 'directory') names.push(name);
+      const location = onManifest && header.type === 'file' ? manifestLocation(name) : null;
+      if (onManifest && location !== null && (header.size ?? 0) <= MOST_MANIFEST_BYTES) {
+        onManifest(location, (await readBounded(entry as AsyncIterable<Uint8Array>)).toString('utf8'));
+      }
+      entry.resume();
     }
   } catch (error) {
-    throw error instanceof SjsError ? error : refuse('their layer cannot be read', error);
+    if (error instanceof SjsError) throw error;
+    throw new SjsError('SEAL_REFUSED', 'the layer of the packages cannot be read', { cause: error });
   } finally {
     tar.destroy();
   }
-  const packages = sha256(list) === listDigest ? parsePackageList(list) : undefined;
-  if (!packages) throw refuse(`${PACKAGE_LIST} is not the list that the image's label states`);
-  return packages.map(({ location, name, version, integrity }) => ({
-    location,
-    name,
-    version,
-    integrity,
-    licence: licences.get(location) ?? null,
-  }));
+  if (list === null) throw refuse(`it has no ${PACKAGE_LIST}`);
+  if (`sha256:${createHash('sha256').update(list).digest('hex')}` !== digest) {
+    throw refuse(`${PACKAGE_LIST} is not the list that the label names`);
+  }
+  const packages = parsePackageList(list.toString('utf8'));
+  if (packages === undefined) throw refuse(`${PACKAGE_LIST} is no list of packages`);
+  checkOwners(names, packages);
+  return packages;
 }
 
-/** Where the package lies whose package.json has this name in an archive of an image; null for any other file. */
-export function manifestLocation(name: string): string | null {
-  const location = /^app\/(.*)\/package\.json$/.exec(name)?.[1];
-  return isPackageLocation(location) ? location : null;
+/** Where an entry lies: below node_modules, or the list. Links are those to commands, which stay there. */
+function placeOf({ name, type, mode = 0, linkname }: Header): string {
+  const whole = name.replace(/\/$/, '');
+  const parts = whole.split('/');
+  const isWrong =
+    name.includes('\0') ||
+    parts.some((part) => part === '' || part === '.' || part === '..' || part.startsWith('.wh.')) ||
+    !(
+      /^(?:app|\.sjs)$/.test(whole) ||
+      /^app\/node_modules(?:\/|$)/.test(whole) ||
+      `/${whole}` === PACKAGE_LIST
+    );
+  if (isWrong) throw refuse(`it puts a file at /${shown(name)}`);
+  if ((mode & 0o7000) !== 0) throw refuse(`/${shown(name)} is setuid, setgid or sticky`);
+  if (type === 'file' || type === 'directory') return whole;
+  const target = posix.join(posix.dirname(whole), linkname ?? '/');
+  const isCommand =
+    type === 'symlink' &&
+    /\/node_modules\/\.bin\/[^/]+$/.test(whole) &&
+    linkname?.startsWith('../') === true &&
+    target.startsWith(whole.slice(0, whole.lastIndexOf('.bin/')));
+  if (!isCommand) throw refuse(`/${shown(name)} is a ${type}`);
+  return whole;
 }
 
-/** What a package.json says of its package; null when it says no version. */
-export function parseManifest(location: string, text: string): NpmPackage | null {
-  try {
-    const { name, version, license } = JSON.parse(text) as Readonly<Record<string, unknown>>;
-    if (typeof version !== 'string' || version === '') return null;
-    return {
-      location,
-      name: isPackageName(name) ? name : nameAt(location),
-      version: cleanText(version),
-      integrity: null,
-      licence: typeof license === 'string' && license !== '' ? cleanText(license) : null,
-    };
-  } catch {
-    return null;
+function checkOwners(names: readonly string[], packages: PackageList): void {
+  const locations = new Set(packages.map(({ location }) => `app/${location}`));
+  for (const name of names) {
+    if (/^app\/(?:node_modules\/(?:@[^/]+\/)?[^/]+\/)*node_modules\/\.bin\/[^/]+$/.test(name)) continue;
+    let end = name.lastIndexOf('/');
+    while (end > 0 && !locations.has(name.slice(0, end))) end = name.lastIndexOf('/', end - 1);
+    if (end <= 0) throw refuse(`/${shown(name)} lies in no package of the list`);
   }
 }
 
-async function readText(content: AsyncIterable<Uint8Array>): Promise<string> {
+async function readBounded(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > MOST_LIST_BYTES) throw refuse(`${PACKAGE_LIST} is too large`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
-function refuse(why: string, cause?: unknown): SjsError {
-  return new SjsError(
-    'SEAL_REFUSED',
-    `the npm packages of the image are none that sjs would have laid: ${why}`,
-    {
-      cause,
-      next: 'do not use this image; build it again from its source',
-    },
-  );
+const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));
+
+function refuse(why: string): SjsError {
+  return new SjsError('SEAL_REFUSED', `the sealed packages are none that sjs would have laid in: ${why}`, {
+    next: 'do not use this image; build it again from its source and lockfile',
+  });
 }

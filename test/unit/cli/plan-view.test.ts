@@ -41,6 +41,7 @@ const plan = {
     seccompDigest: digest('4'),
   },
   source: { root: '/home/u/job', entries: 3, bytes: 120, withheld: ['.env'] },
+  dependencies: null,
   inputs: digest('5'),
   lock: {},
   waivers: [{ rule: 'limits.memory', until: '2027-01-31', reason: 'the \u001b[2Jmove', from: '/p.yaml:7' }],

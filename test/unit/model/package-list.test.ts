@@ -50,7 +50,7 @@ describe('the list of packages', () => {
     ['a list', '[]'],
     ['another spelling of the same', JSON.stringify(JSON.parse(formatPackageList(LIST)), null, 1)],
     ['a place outside', one({ integrity: INTEGRITY, name: 'a', version: '1.0.0' }, '../a')],
-    ['another name than its place', one({ integrity: INTEGRITY, name: 'b', version: '1.0.0' })],
+    ['a name that is none', one({ integrity: INTEGRITY, name: '../b', version: '1.0.0' })],
     ['a weak digest', one({ integrity: `sha1-${'A'.repeat(27)}=`, name: 'a', version: '1.0.0' })],
     ['no digest', one({ name: 'a', version: '1.0.0' })],
     ['a version that is a path', one({ integrity: INTEGRITY, name: 'a', version: '../1' })],

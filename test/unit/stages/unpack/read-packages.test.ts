@@ -3,7 +3,8 @@ import { expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
 import { sha256 } from '../../../../src/model/digest.js';
 import { formatPackageList } from '../../../../src/model/package-list.js';
-import { findPackageLayer, readPackages } from '../../../../src/stages/unpack/read-packages.js';
+import { parseManifest } from '../../../../src/stages/unpack/read-manifest.js';
+import { findPackagesLayer, readPackages } from '../../../../src/stages/unpack/read-packages.js';
 
 const integrity = `sha512-${Buffer.alloc(64, 1).toString('base64')}`;
 const LIST = formatPackageList([
@@ -33,17 +34,20 @@ test('the packages of the list, with the licences that they state', async () => 
     'app/node_modules/c/package.json': '{ "version": "2.0.0", "license": { "type": "MIT" } }',
     'app/node_modules/c/node_modules/d/package.json': 'not JSON',
   });
-  expect(await readPackages(tar, sha256(LIST))).toEqual([
-    { location: 'node_modules/@a/b', name: '@a/b', version: '1.0.0', integrity, licence: 'MIT' },
-    { location: 'node_modules/c', name: 'c', version: '2.0.0', integrity, licence: null },
-    {
-      location: 'node_modules/c/node_modules/d',
-      name: 'd',
-      version: '3.0.0',
-      integrity: null,
-      licence: null,
-    },
+  const licences: Record<string, unknown> = {};
+  const packages = await readPackages(tar, sha256(LIST), (location, text) => {
+    licences[location] = parseManifest(location, text)?.licence;
+  });
+  expect(packages.map(({ location, version }) => [location, version])).toEqual([
+    ['node_modules/@a/b', '1.0.0'],
+    ['node_modules/c', '2.0.0'],
+    ['node_modules/c/node_modules/d', '3.0.0'],
   ]);
+  expect(licences).toEqual({
+    'node_modules/@a/b': 'MIT',
+    'node_modules/c': null,
+    'node_modules/c/node_modules/d': undefined,
+  });
 });
 
 test.each<[string, Record<string, string>, string]>([
@@ -57,6 +61,8 @@ test.each<[string, Record<string, string>, string]>([
 test('their layer is the one below the source', () => {
   const [base, packages, source] = ['base', 'packages', 'source'].map((word) => sha256(word));
   const empty = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
-  expect(findPackageLayer([base!, packages!, source!, empty])).toBe(packages);
-  expect(() => findPackageLayer([source!, empty])).toThrow(expect.objectContaining({ code: 'SEAL_REFUSED' }));
+  expect(findPackagesLayer([base!, packages!, source!, empty])).toBe(packages);
+  expect(() => findPackagesLayer([source!, empty])).toThrow(
+    expect.objectContaining({ code: 'SEAL_REFUSED' }),
+  );
 });

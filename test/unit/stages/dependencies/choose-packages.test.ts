@@ -1,0 +1,180 @@
+import { describe, expect, test } from '@jest/globals';
+import { SjsError } from '../../../../src/errors.js';
+import { choosePackages } from '../../../../src/stages/dependencies/choose-packages.js';
+import { writeLock } from '../../../support/package-registry.js';
+
+const INTEGRITY = `sha512-${'A'.repeat(86)}==`;
+const GOOD = { version: '1.0.0', integrity: INTEGRITY };
+const PLATFORM = { os: 'linux', cpu: 'x64', libc: 'glibc', node: '24.21.0' } as const;
+const isOwn = (url: URL): boolean => url.host === 'registry.example.com' && url.protocol === 'https:';
+
+function choose(files: ReturnType<typeof writeLock>, omit: ('dev' | 'optional' | 'peer')[] = []) {
+  const [manifestText, lockText] = [files['package.json'], files['package-lock.json']];
+  const both = { file: 'package-lock.json', lockText, manifestFile: 'package.json', manifestText };
+  return choosePackages(both, omit, PLATFORM, isOwn);
+}
+
+/** The code, and the message of each problem. */
+function refusal(files: ReturnType<typeof writeLock>): {
+  readonly code: string;
+  readonly problems: string[];
+} {
+  try {
+    choose(files);
+  } catch (error) {
+    if (!(error instanceof SjsError)) throw error;
+    const problems = error.problems.map(({ message }) => message);
+    return { code: error.code, problems: problems.length > 0 ? problems : [error.message] };
+  }
+  throw new Error('nothing was refused');
+}
+
+const one = (entry: object, manifest: object = {}) =>
+  writeLock({ a: '^1.0.0' }, { 'node_modules/a': entry }, manifest);
+
+test('the twin of all that is refused is laid in', () => {
+  const { packages } = choose(one({ ...GOOD, resolved: 'https://registry.example.com/a/-/a-1.0.0.tgz' }));
+  expect(packages).toMatchObject([
+    { location: 'node_modules/a', name: 'a', version: '1.0.0', integrity: INTEGRITY },
+  ]);
+});
+
+describe('what a lockfile may not say', () => {
+  test.each([
+    ['no integrity', { version: '1.0.0' }, 'no integrity'],
+    ['sha1', { version: '1.0.0', integrity: `sha1-${'A'.repeat(27)}=` }, 'sha1 and md5 do not'],
+    ['git', { ...GOOD, resolved: 'git+ssh://git@example.com/a.git#abc' }, 'comes from git'],
+    ['git by its host', { ...GOOD, resolved: 'github:a/a#abc' }, 'comes from git'],
+    ['a file', { ...GOOD, resolved: 'file:../../a.tgz' }, 'comes from a file'],
+    ['a path', { ...GOOD, resolved: '../a' }, 'no address of a registry'],
+    ['http', { ...GOOD, resolved: 'http://registry.example.com/a/-/a-1.0.0.tgz' }, 'not the registry'],
+    ['a foreign host', { ...GOOD, resolved: 'https://evil.example/a/-/a-1.0.0.tgz' }, 'not the registry'],
+    [
+      'another package',
+      { ...GOOD, resolved: 'https://registry.example.com/b/-/b-1.0.0.tgz' },
+      'of another package',
+    ],
+    [
+      'credentials',
+      { ...GOOD, resolved: 'https://u:p@registry.example.com/a/-/a-1.0.0.tgz' },
+      'more than a registry',
+    ],
+    ['a link', { resolved: '../a', link: true }, 'is a link'],
+    ['an alias that nobody asked for', { ...GOOD, name: 'evil' }, 'hides another package'],
+    ['no version', { integrity: INTEGRITY }, 'no version'],
+    ['an install script', { ...GOOD, hasInstallScript: true }, 'has an install script'],
+    ['another platform, without being optional', { ...GOOD, os: ['darwin'] }, 'is not for linux'],
+  ])('%s', (_what, entry, words) => {
+    const { code, problems } = refusal(one(entry));
+    expect([code, problems]).toEqual(['LOCKFILE_INVALID', [expect.stringContaining(words)]]);
+    expect(problems.join()).not.toContain('u:p@');
+  });
+
+  test.each([
+    'node_modules/../a',
+    '../node_modules/a',
+    '/node_modules/a',
+    'node_modules/a/../../b',
+    'node_modules/.bin',
+  ])('the place %s, though something asks for it', (place) => {
+    const lock = writeLock({ a: '1.0.0' }, { 'node_modules/a': GOOD, [place]: GOOD });
+    // Nobody asks for what lies there, and nothing is laid in there.
+    expect(choose(lock).packages.map(({ location }) => location)).toEqual(['node_modules/a']);
+  });
+
+  test('all of it is said at once, with lines', () => {
+    const lock = writeLock(
+      { a: '1.0.0', b: '1.0.0' },
+      { 'node_modules/a': { version: '1.0.0' }, 'node_modules/b': { ...GOOD, resolved: 'file:x' } },
+    );
+    expect(refusal(lock).problems).toHaveLength(2);
+    try {
+      choose(lock);
+    } catch (error) {
+      const places = (error as SjsError).problems.map(({ location }) => location);
+      expect(places).toEqual([
+        { file: 'package-lock.json', line: 12, path: 'packages["node_modules/a"]' },
+        { file: 'package-lock.json', line: 15, path: 'packages["node_modules/b"]' },
+      ]);
+    }
+  });
+
+  test.each([
+    ['no JSON', '{'],
+    ['version 1', '{"lockfileVersion":1,"dependencies":{}}'],
+    ['version 4', '{"lockfileVersion":4,"packages":{"":{}}}'],
+    ['no root', '{"lockfileVersion":3,"packages":{}}'],
+    ['a list', '[]'],
+  ])('%s', (_what, text) => {
+    expect(refusal({ ...one(GOOD), 'package-lock.json': text }).code).toBe('LOCKFILE_INVALID');
+  });
+});
+
+describe('package.json and lockfile disagree', () => {
+  const asked = (manifest: object): string =>
+    refusal({ ...one(GOOD), 'package.json': JSON.stringify(manifest) }).code;
+
+  test('in what is asked for', () => {
+    expect(asked({ dependencies: { a: '^2.0.0' } })).toBe('LOCKFILE_MISMATCH');
+    expect(asked({ dependencies: { a: '^1.0.0', b: '*' } })).toBe('LOCKFILE_MISMATCH');
+    expect(asked({})).toBe('LOCKFILE_MISMATCH');
+    expect(asked({ devDependencies: { a: '^1.0.0' } })).toBe('LOCKFILE_MISMATCH');
+  });
+
+  test('in versions, and in what is not there', () => {
+    expect(refusal(one({ ...GOOD, version: '2.0.0' })).code).toBe('LOCKFILE_MISMATCH');
+    expect(refusal(one({ ...GOOD, dependencies: { b: '1' } }))).toEqual({
+      code: 'LOCKFILE_MISMATCH',
+      problems: ['node_modules/a needs b 1, which the lockfile does not have'],
+    });
+    expect(refusal(writeLock({ a: '1' }, {})).code).toBe('LOCKFILE_MISMATCH');
+  });
+
+  test('not where package.json overrides the version', () => {
+    const entries = { 'node_modules/a': { ...GOOD, dependencies: { b: '^2.0.0' } }, 'node_modules/b': GOOD };
+    expect(refusal(writeLock({ a: '1' }, entries)).code).toBe('LOCKFILE_MISMATCH');
+    expect(choose(writeLock({ a: '1' }, entries, { overrides: { b: '1.0.0' } })).packages).toHaveLength(2);
+  });
+});
+
+test('an install script that package.json refuses is no reason', () => {
+  const entry = { ...GOOD, hasInstallScript: true };
+  for (const key of ['a', 'a@1.0.0', 'a@1.0.0 || 2.0.0']) {
+    expect(choose(one(entry, { allowScripts: { [key]: false } })).scriptsIgnored).toEqual(['a']);
+  }
+  for (const allowScripts of [{ a: true }, { b: false }, { 'a@2.0.0': false }, ['a']]) {
+    expect(refusal(one(entry, { allowScripts })).code).toBe('LOCKFILE_INVALID');
+  }
+});
+
+test('an alias that both sides declare is laid in under its own name', () => {
+  const lock = writeLock({ a: 'npm:real@^1.0.0' }, { 'node_modules/a': { ...GOOD, name: 'real' } });
+  expect(choose(lock).packages).toMatchObject([{ location: 'node_modules/a', name: 'real' }]);
+  const other = writeLock({ a: 'npm:real@^1.0.0' }, { 'node_modules/a': { ...GOOD, name: 'evil' } });
+  expect(refusal(other).problems.join()).toContain('hides another package');
+});
+
+test('a bundled package comes inside its parent, whatever lies between', () => {
+  const lock = writeLock(
+    { a: '1' },
+    {
+      'node_modules/a': { ...GOOD, dependencies: { b: '1' } },
+      'node_modules/a/node_modules/b': { version: '1.0.0', inBundle: true, dependencies: { c: '1' } },
+      'node_modules/a/node_modules/c': { version: '1.0.0', inBundle: true },
+    },
+  );
+  expect(choose(lock).packages.map(({ bundledIn, integrity }) => [bundledIn, integrity])).toEqual([
+    [null, INTEGRITY],
+    ['node_modules/a', null],
+    ['node_modules/a', null],
+  ]);
+  const alone = writeLock({ a: '1' }, { 'node_modules/a': { version: '1.0.0', inBundle: true } });
+  expect(refusal(alone).problems.join()).toContain('no integrity');
+});
+
+test('what the lockfile says of its own flags counts for nothing', () => {
+  const lock = one({ ...GOOD, dev: true, optional: true, extraneous: true });
+  expect(choose(lock, ['dev', 'optional']).packages).toHaveLength(1);
+  const unasked = writeLock({ a: '1' }, { 'node_modules/a': GOOD, 'node_modules/evil': GOOD });
+  expect(choose(unasked)).toMatchObject({ packages: [{ name: 'a' }], omitted: 1 });
+});
