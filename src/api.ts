@@ -10,6 +10,7 @@ import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
 import type { PruneResult } from './flows/prune.js';
+import type { RebaseResult } from './flows/rebase-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
@@ -184,6 +185,8 @@ export interface Sjs {
   ) => Promise<
     readonly { readonly path: string; readonly from: string | null; readonly to: string | null }[]
   >;
+  /** Puts what is sealed over another base (`repository:version` or `repository@digest`), from the sealed image alone. */
+  readonly rebaseImage: (target: string, base: string, options?: Abortable) => Promise<RebaseResult>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */

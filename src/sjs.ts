@@ -265,6 +265,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return diffTargets(from, to, tools, given.signal);
     },
     pairSandboxes: async (from, to) => (await import('./flows/diff-images.js')).pairSandboxes(from, to),
+    async rebaseImage(target, base, given = {}) {
+      const [build, { rebaseImage }] = await Promise.all([buildTools(), import('./flows/rebase-image.js')]);
+      const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
+      return rebaseImage(target, await baseRequest(base), tools, given.signal);
+    },
     async verifyImage(target, given = {}) {
       const [tools, { verifySealedImage }] = await Promise.all([
         verifyTools(),

@@ -191,10 +191,10 @@ export async function refuseTaken(
 }
 
 /** A base's file system is looked through once: its digest names the same bytes for ever. */
-async function findingsOf(
+export async function findingsOf(
   base: VerifiedBase,
   imageId: string,
-  tools: BuildTools,
+  tools: Pick<BuildTools, 'images' | 'owner' | 'reporter' | 'rootfs'>,
   signal?: AbortSignal,
 ): Promise<RootfsFindings> {
   const known = await tools.rootfs.get(base.manifestDigest);

@@ -52,6 +52,7 @@ export const LABELS = {
   baseVersion: 'dev.sjs.base.version',
   plan: 'dev.sjs.plan',
   packages: 'dev.sjs.packages',
+  rebasedFrom: 'dev.sjs.rebased-from',
 } as const;
 
 /** What the labels of a sealed image say. A claim until it is checked against the operator's policy. */
@@ -65,6 +66,8 @@ export interface SealedLabels {
   readonly plan: SealedPlan;
   /** Digest of /.sjs/packages.json, which lies in a layer of its own below the source; null without dependencies. */
   readonly packages: Digest | null;
+  /** The seal that a rebase put over another base; null for what was built from source. */
+  readonly rebasedFrom: Digest | null;
 }
 
 /** What this SJS_HOME keeps of each seal it made. */
@@ -90,6 +93,8 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
+  /** The seal that it was rebased from, as its label says. */
+  readonly rebasedFrom?: Digest;
   /** A seal that was made elsewhere: when it came, and that the operator vouched for it by typing it. */
   readonly imported?: ImportedSeal;
 }

@@ -91,6 +91,7 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['base.manifestDigest', isDigest(base.manifestDigest)],
     ['base.version', textOrNull(base.version)],
     ['createdAt', text(value.createdAt)],
+    ['rebasedFrom', value.rebasedFrom === undefined || isDigest(value.rebasedFrom)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
   if (wrong !== undefined) throw invalid(path, wrong);

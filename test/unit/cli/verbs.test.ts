@@ -60,6 +60,7 @@ const FLAGS: Record<string, readonly string[]> = {
   diff: ['--all', '--format text|markdown'],
   clone: [],
   edit: [],
+  rebase: ['--base REF'],
   export: ['--run RUN …', '--no-runs'],
   import: ['--trust SEAL'],
   verify: [],
