@@ -9,10 +9,12 @@ import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
+import type { KeptReceipt, ReceiptRequest } from './flows/make-receipt.js';
 import type { PruneResult } from './flows/prune.js';
 import type { RebaseResult } from './flows/rebase-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { ReceiptVerification } from './flows/verify-receipt.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { Digest } from './model/digest.js';
@@ -27,7 +29,17 @@ import type { Reporter } from './ports/reporter.js';
 import type { RightChange } from './stages/compare/compare-rights.js';
 import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 
-export type { BuildPlan, BuildResult, CloneResult, OutputPiece, OutputQuery, RightChange, SandboxDiff };
+export type {
+  BuildPlan,
+  BuildResult,
+  CloneResult,
+  KeptReceipt,
+  OutputPiece,
+  OutputQuery,
+  ReceiptVerification,
+  RightChange,
+  SandboxDiff,
+};
 
 /** Where an {@link Sjs} keeps its state and what it obeys. All default from the environment. */
 export interface SjsOptions {
@@ -148,6 +160,22 @@ export interface Sjs {
   /** What a running program uses, about once a second, until it ends. */
   readonly watchUsage: (id: string, options?: Abortable) => AsyncIterable<UsageSample>;
   readonly removeRun: (id: string) => Promise<RunRecord>;
+
+  /**
+   * The signed receipt of a finished run, kept beside its record. With a `key` (a file or a reference, as cosign takes them)
+   * it is made anew; without one it is the kept one, else one that is signed keyless.
+   */
+  readonly makeReceipt: (id: string, options?: Partial<ReceiptRequest> & Abortable) => Promise<KeptReceipt>;
+  /** The receipt that is kept of a run; null for none. */
+  readonly findReceipt: (id: string) => Promise<KeptReceipt | null>;
+  /**
+   * Checks a receipt in a file, without network: by a public key in a file, or by whom the policy trusts; and compares it
+   * with what is known here.
+   */
+  readonly verifyReceipt: (
+    file: string,
+    options?: Abortable & { readonly key?: string },
+  ) => Promise<ReceiptVerification>;
 
   /** The index of seals and the records as they stand on disk: no engine is asked, and nothing recovered. */
   readonly listEntries: () => Promise<readonly IndexEntry[]>;

@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   REGISTRY_UNAUTHORIZED: 'unreachable',
   REGISTRY_INVALID_ANSWER: 'unreachable',
   REGISTRY_DIGEST_MISMATCH: 'verification',
+  ATTESTATION_MISSING: 'verification',
   COSIGN_MISSING: 'unreachable',
   COSIGN_UNSUPPORTED: 'unreachable',
   COSIGN_TIMEOUT: 'unreachable',
@@ -91,6 +92,11 @@ export const ERROR_CODES = {
   SEAL_UNTRUSTED: 'refused',
   SEAL_IMAGE_MISSING: 'not-found',
   IMPORT_INVALID: 'usage',
+  // statements and receipts
+  STATEMENT_INVALID: 'verification',
+  STATEMENT_UNVERIFIED: 'verification',
+  RECEIPT_REFUSED: 'refused',
+  RECEIPT_MISMATCH: 'verification',
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',

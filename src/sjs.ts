@@ -8,6 +8,8 @@ import type { RunOutput } from './flows/execute-run.js';
 import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
 import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
+import { parseSigningKey } from './model/signing-key.js';
+import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
 import { createTools, VERSION } from './tools.js';
 
@@ -28,6 +30,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     runTools,
     declaredTools,
     verifyTools,
+    receiptTools,
     manageTools,
     recover,
     recoverBuilds,
@@ -217,6 +220,22 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return record;
     },
 
+    async makeReceipt(id, { key, file, signal } = {}) {
+      const [tools, { makeReceipt }] = await Promise.all([receiptTools(), import('./flows/make-receipt.js')]);
+      return makeReceipt(id, { key, file }, tools, signal);
+    },
+    async findReceipt(id) {
+      const [records, { findReceipt }] = await Promise.all([store(), import('./flows/make-receipt.js')]);
+      return findReceipt(id, records);
+    },
+    async verifyReceipt(file, { key, signal } = {}) {
+      const [tools, { verifyReceipt }] = await Promise.all([
+        receiptTools(),
+        import('./flows/verify-receipt.js'),
+      ]);
+      return verifyReceipt(file, key ?? null, tools, signal);
+    },
+
     listEntries: async () => (await store()).listImages(),
     listRecords: async (query = {}) => (await store()).listRecords(query),
     async listImages() {
@@ -297,7 +316,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 
     async explainPolicy(directory) {
       const { explainPolicy } = await import('./stages/policy/explain-policy.js');
-      return explainPolicy(await loadPolicy(directory === undefined ? null : resolve(directory)));
+      const policy = await loadPolicy(directory === undefined ? null : resolve(directory));
+      return explainPolicy(policy, systemClock.now());
     },
 
     async importBase(source, target, given = {}) {
@@ -308,7 +328,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         verifier(),
       ]);
       const imported = await importBase(
-        { source, target, keyFile: given.signKey ?? null },
+        { source, target, key: given.signKey === undefined ? null : parseSigningKey(given.signKey) },
         { registry: registryClient, verifier: cosign, reporter },
         given.signal,
       );

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import type { CosignOptions } from './adapters/cosign/cosign-program.js';
 import type { SjsOptions } from './api.js';
 import type { Memory } from './flows/strip-program.js';
 import { sha256, type Digest } from './model/digest.js';
@@ -17,6 +18,7 @@ import type { RecordStore } from './ports/record-store.js';
 import type { Registry } from './ports/registry.js';
 import { silentReporter } from './ports/reporter.js';
 import type { SignatureVerifier } from './ports/signature-verifier.js';
+import type { StatementSigner } from './ports/statement-signer.js';
 
 /** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
 export type Tools = ReturnType<typeof createTools>;
@@ -69,18 +71,22 @@ export function createTools(options: SjsOptions) {
   };
   const versions = remember('cosign-version');
   const validTexts = remember('valid-text');
-  const verifier = lazy<SignatureVerifier>(async () =>
-    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier({
-      env,
-      home: userHome,
-      versions: {
-        get: async (identity) => {
-          const found = await versions.get(identity);
-          return typeof found === 'string' ? found : null;
-        },
-        set: (identity, version) => versions.set(identity, version),
+  const cosign: CosignOptions = {
+    env,
+    home: userHome,
+    versions: {
+      get: async (identity) => {
+        const found = await versions.get(identity);
+        return typeof found === 'string' ? found : null;
       },
-    }),
+      set: (identity, version) => versions.set(identity, version),
+    },
+  };
+  const verifier = lazy<SignatureVerifier>(async () =>
+    (await import('./adapters/cosign/cosign-verifier.js')).createCosignVerifier(cosign),
+  );
+  const statements = lazy<StatementSigner>(async () =>
+    (await import('./adapters/cosign/cosign-statements.js')).createCosignStatements(cosign),
   );
   const packages = lazy<PackageRegistry>(async () =>
     (await import('./adapters/npm/npm-registry.js')).createNpmRegistry({
@@ -123,7 +129,7 @@ export function createTools(options: SjsOptions) {
     return { directory: await placeGateway(home, file, program), file, digest: sha256(program) };
   });
   const buildTools = async () => {
-    const [registryClient, cosign, imageStore, records] = await Promise.all([
+    const [registryClient, signatures, imageStore, records] = await Promise.all([
       registry(),
       verifier(),
       images(),
@@ -131,7 +137,7 @@ export function createTools(options: SjsOptions) {
     ]);
     return {
       registry: registryClient,
-      verifier: cosign,
+      verifier: signatures,
       images: imageStore,
       store: records,
       reporter,
@@ -180,6 +186,10 @@ export function createTools(options: SjsOptions) {
       seccompProfile,
       loadPolicy: () => loadPolicy(null),
     };
+  };
+  const receiptTools = async () => {
+    const [records, signer] = await Promise.all([store(), statements()]);
+    return { store: records, statements: signer, clock, loadPolicy: () => loadPolicy(null) };
   };
   const verifyTools = async () => ({ ...(await buildTools()), loadPolicy: () => loadPolicy(null) });
   /** Finishes what dead processes left. */
@@ -238,6 +248,7 @@ export function createTools(options: SjsOptions) {
     runTools,
     declaredTools,
     verifyTools,
+    receiptTools,
     manageTools,
     recover,
     recoverBuilds,

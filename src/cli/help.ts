@@ -73,10 +73,11 @@ const verbsOf = (belongs: (entry: (typeof VERBS)[string], name: string) => boole
 function optionRows(options: Readonly<Record<string, OptionSpec>>): Row[] {
   return Object.entries(options)
     .filter(([, { hidden }]) => !hidden)
-    .map(([name, { short, also, value, describe }]) => {
+    .map(([name, { short, also, value, optional, describe }]) => {
       const names = [name, ...(also ?? [])].map((long) => `--${long}`).join(', ');
       const start = short === undefined ? '    ' : `-${short}, `;
-      return [`${start}${names}${value === undefined ? '' : ` ${value}`}`, describe];
+      const shown = value === undefined ? '' : optional ? `[=${value}]` : ` ${value}`;
+      return [`${start}${names}${shown}`, describe];
     });
 }
 

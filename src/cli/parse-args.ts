@@ -15,7 +15,8 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   const before = end === -1 ? words : words.slice(0, end);
   // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
   const after = end === -1 ? null : words.slice(end + 1);
-  const plain = fillOptionalWords(plainSwitches(name, splitShortValues(before, specs), specs), specs);
+  const split = emptyOptionals(splitShortValues(before, specs), specs);
+  const plain = fillOptionalWords(plainSwitches(name, split, specs), specs);
   const parsed = parseWords(name, plain, specs);
   refuseUnknown(name, verb, specs, parsed);
   refuseNumbers(name, verb, parsed);
@@ -26,7 +27,7 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
     if (spec.value === undefined || spec.many) continue;
     if (given(option).length > 1) throw usageError(name, `--${option} is given more than once`);
     // A variable of the shell that is not set: --policy="$FILE".
-    if (given(option).includes('')) throw usageError(name, `--${option} needs a value`);
+    if (given(option).includes('') && !spec.optional) throw usageError(name, `--${option} needs a value`);
   }
   return {
     positionals,
@@ -115,6 +116,19 @@ function plainSwitches(
       );
     }
     return value === 'true' ? [`--${option}`] : [];
+  });
+}
+
+/** `--receipt` as `--receipt=`: its value is never the next word. */
+function emptyOptionals(
+  words: readonly string[],
+  specs: Readonly<Record<string, OptionSpec>>,
+): readonly string[] {
+  return words.map((word) => {
+    const option = word.slice('--'.length);
+    return word.startsWith('--') && Object.hasOwn(specs, option) && specs[option]?.optional
+      ? `${word}=`
+      : word;
   });
 }
 

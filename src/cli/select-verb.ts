@@ -26,13 +26,14 @@ export function selectVerb(argv: readonly string[]): Selection {
   const without = (count: number): string[] => [...argv.slice(0, at), ...argv.slice(at + count)];
   // As git, npm, docker and kubectl have it.
   if (word === 'help') return selectVerb([...without(1).filter((other) => other !== '--help'), '--help']);
+  // A verb of two words before one of its first alone: `receipt verify`, `receipt`.
+  const both = `${word} ${second}`;
+  if (Object.hasOwn(VERBS, both)) return { verb: both, group: null, rest: without(2) };
   if (Object.hasOwn(VERBS, word)) return { verb: word, group: null, rest: without(1) };
   const members = Object.keys(VERBS).filter((name) => name.startsWith(`${word} `));
   if (members.length === 0) throw unknownVerb(word, Object.keys(VERBS));
   if (second === undefined || second.startsWith('-')) return { verb: null, group: word, rest: without(1) };
-  const verb = `${word} ${second}`;
-  if (!members.includes(verb)) throw unknownVerb(verb, members);
-  return { verb, group: null, rest: without(2) };
+  throw unknownVerb(both, members);
 }
 
 function unknownVerb(word: string, candidates: readonly string[]): SjsError {

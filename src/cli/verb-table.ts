@@ -145,6 +145,16 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'check a sealed image from its base to its seal',
     load: async () => (await import('./verbs/verify.js')).verifyVerb,
   },
+  receipt: {
+    group: 'Trust',
+    summary: 'sign what one run did, or print what was signed',
+    load: async () => (await import('./verbs/receipt.js')).receiptVerb,
+  },
+  'receipt verify': {
+    group: 'Trust',
+    summary: 'check a receipt: who signed it, and what it says',
+    load: async () => (await import('./verbs/receipt-verify.js')).receiptVerifyVerb,
+  },
   'base import': {
     group: 'Trust',
     summary: 'copy a base image into your registry, sign it, trust it',

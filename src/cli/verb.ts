@@ -13,6 +13,8 @@ export interface OptionSpec {
   readonly value?: string;
   /** The only values it takes, each of which may be left out: alone it says `all`. */
   readonly words?: readonly string[];
+  /** Its value may be left out, and is then empty: `--receipt`, or `--receipt=FILE`; never the next word. */
+  readonly optional?: true;
   /** May be given more than once. */
   readonly many?: true;
   readonly describe: string;

@@ -2,6 +2,7 @@ import semver from 'semver';
 import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import { formatReference, formatRepository, parseReference } from '../model/reference.js';
+import type { SigningKey } from '../model/signing-key.js';
 import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
@@ -12,8 +13,8 @@ export interface ImportRequest {
   readonly source: string;
   /** Where it goes; its tag is the version, and without one the source's tag is. */
   readonly target: string;
-  /** cosign private key that signs the copy; null leaves it unsigned. */
-  readonly keyFile: string | null;
+  /** The key that signs the copy; null leaves it unsigned. */
+  readonly key: SigningKey | null;
 }
 
 /** What importing needs of the world. */
@@ -60,7 +61,7 @@ export async function importBase(
   const target = { registry: wanted.registry, path: wanted.path, tag: version };
   const repository = formatRepository(target);
   // A key that cannot sign is found before anything is copied.
-  const publicKey = request.keyFile === null ? null : await verifier.publicKey(request.keyFile, signal);
+  const publicKey = request.key === null ? null : await verifier.publicKey(request.key, signal);
 
   reporter.step('resolve', request.source);
   const { digest } = await registry.getManifest(source, pointer, signal);
@@ -78,11 +79,11 @@ export async function importBase(
     );
   }
   const reference = formatReference({ registry: target.registry, path: target.path, digest });
-  if (request.keyFile !== null) {
+  if (request.key !== null) {
     reporter.step('sign', reference);
     await verifier.sign(
       { registry: target.registry, path: target.path, digest },
-      request.keyFile,
+      request.key,
       { version, repository },
       signal,
     );

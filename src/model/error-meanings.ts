@@ -43,6 +43,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   REGISTRY_UNAUTHORIZED: 'The registry wants other credentials than those in Docker’s config.',
   REGISTRY_INVALID_ANSWER: 'The registry answers what a registry does not.',
   REGISTRY_DIGEST_MISMATCH: 'The registry sent other bytes than those of the digest.',
+  ATTESTATION_MISSING: 'The image has no attestation of a required type by the signer that is trusted.',
   COSIGN_MISSING: 'There is no cosign in PATH, or one that others can change.',
   COSIGN_UNSUPPORTED: 'This cosign is not between 2.5 and 3.',
   COSIGN_TIMEOUT: 'cosign did not end in time.',
@@ -93,6 +94,11 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PORT_TAKEN: 'Another program listens on the host’s port that the sandbox declares.',
   GATEWAY_MISSING: 'The gateway that carries declared traffic was not built, or the engine no longer has it.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
+  STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
+  STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',
+  RECEIPT_REFUSED:
+    'A receipt is asked for of a run that was elsewhere: only who ran it can sign what it did.',
+  RECEIPT_MISMATCH: 'A receipt and what is known here of the same run or seal contradict each other.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:
     'It was not noted when the output of this run came, so `--since` has nothing to go by.',

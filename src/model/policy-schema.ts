@@ -1,3 +1,4 @@
+import { ATTESTATION_TYPES } from './attestation-type.js';
 import { NETWORK_MODES } from './network.js';
 import {
   baseSchema,
@@ -9,12 +10,32 @@ import {
   resourceProperties,
   text,
 } from './sandbox-schema.js';
+import { WAIVABLE_RULES } from './waiver.js';
 
 const GI = 1024 ** 3;
 const DAY = 24 * 3_600_000;
 
 const version = (description: string) =>
   text('a version such as 28.0.0', '^[0-9]+(?:\\.[0-9]+){0,2}$', description);
+
+const attestations = (description: string) =>
+  list({ type: 'string', enum: ATTESTATION_TYPES }, description, { default: [] });
+
+const repositoryPattern = '^[A-Za-z0-9._:/*\\[\\]-]{1,512}$';
+
+/** Where signed images lie, and whose signature counts there. */
+const signerProperties = {
+  repository: text(
+    'a repository pattern',
+    repositoryPattern,
+    'Repository; * matches within one path component, ** any number of them.',
+  ),
+  mirrors: list(
+    { type: 'string', pattern: repositoryPattern },
+    'Where the same images may be fetched from.',
+    { default: [] },
+  ),
+};
 
 const verifySchema = mapping(
   {
@@ -76,7 +97,7 @@ const verifySchema = mapping(
       'The text of a trusted root file: its authorities and logs count instead of public Sigstore’s. Needs transparencyLog: required.',
       { maxLength: 131_072 },
     ),
-    attestations: { notYet: 'required attestations', description: 'Not yet.' },
+    attestations: attestations('Attestations that must be there too, by the same signer.'),
     annotations: {
       type: 'object',
       additionalProperties: { type: 'string', maxLength: 1024 },
@@ -118,6 +139,12 @@ export const POLICY_SCHEMA = {
             ...baseSchema,
             description: 'What gateways are built over: a base with Node; absent, base is.',
           },
+          repository: text(
+            'a registry with a path',
+            '^[^@\\s*]{1,400}$',
+            'Where sealed images are pushed to; the name of the sandbox is added.',
+            { examples: ['registry.example.com/sandboxes'] },
+          ),
           resources: mapping(resourceProperties, [], 'Limits for sandboxes that state none.'),
         },
         [],
@@ -129,16 +156,7 @@ export const POLICY_SCHEMA = {
         description: 'Which bases are trusted. A layer without it has no opinion.',
         items: mapping(
           {
-            repository: text(
-              'a repository pattern',
-              '^[A-Za-z0-9._:/*\\[\\]-]{1,512}$',
-              'Repository; * matches within one path component, ** any number of them.',
-            ),
-            mirrors: list(
-              { type: 'string', pattern: '^[A-Za-z0-9._:/*\\[\\]-]{1,512}$' },
-              'Where the same images may be fetched from.',
-              { default: [] },
-            ),
+            ...signerProperties,
             verify: verifySchema,
             allowSetuidFiles: {
               type: 'boolean',
@@ -211,7 +229,28 @@ export const POLICY_SCHEMA = {
         [],
         'Version floors; below them builds and runs are refused.',
       ),
-      sealed: { notYet: 'sealed images by others', description: 'Not yet.' },
+      sealed: mapping(
+        {
+          signers: {
+            type: 'array',
+            maxItems: 256,
+            description:
+              'Whose sealed images may run besides those that were made here. A layer without it has no opinion.',
+            items: mapping({ ...signerProperties, verify: verifySchema }, ['repository', 'verify']),
+          },
+          attestations: attestations(
+            'Attestations that all of them must have, by the same signer; with requireSigned one’s own too.',
+          ),
+          requireSigned: {
+            type: 'boolean',
+            default: false,
+            description:
+              'Seals that were made here need a signature by one of the signers too before they run.',
+          },
+        },
+        [],
+        'Which sealed images may run. A seal that was signed without a registry counts as of the repository sjs/<name>.',
+      ),
       retention: mapping(
         {
           age: quantity(
@@ -224,6 +263,33 @@ export const POLICY_SCHEMA = {
         [],
         'What prune leaves.',
       ),
+      waivers: {
+        type: 'array',
+        maxItems: 256,
+        description:
+          'What a sandbox may break for a time. Only of this file, of those that stand after it (the machine’s, yours, --policy), and of a profile that no earlier one chose. Operator layers only.',
+        items: mapping(
+          {
+            sandbox: text(
+              'the name of a sandbox, or a pattern of it with *',
+              '^[a-z0-9*-]{0,62}[a-z0-9][a-z0-9*-]{0,62}$',
+              'Name of the sandbox; * matches any characters. The name is what its sandbox.yaml says.',
+            ),
+            rule: {
+              type: 'string',
+              enum: WAIVABLE_RULES,
+              description: 'The rule that it may break, as its path in a policy. Trust cannot be waived.',
+            },
+            until: text(
+              'a date such as 2027-01-31',
+              '^\\d{4}-\\d\\d-\\d\\d$',
+              'The last day on which it counts, in UTC.',
+            ),
+            reason: text('a sentence', '\\S', 'Why; shown wherever the waiver is used.', { maxLength: 500 }),
+          },
+          ['sandbox', 'rule', 'until', 'reason'],
+        ),
+      },
     },
     ['apiVersion', 'kind'],
   ),

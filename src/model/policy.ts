@@ -1,7 +1,9 @@
 import type { SourceLocation } from '../errors.js';
+import type { AttestationType } from './attestation-type.js';
 import type { Digest } from './digest.js';
 import type { Network } from './network.js';
 import type { BaseRequest, Permissions, Resources } from './sandbox.js';
+import type { Waiver } from './waiver.js';
 
 /** A cosign public key the operator trusts, with the dates between which signatures by it count. */
 export interface TrustedKey {
@@ -24,8 +26,8 @@ export interface KeylessSigner {
   readonly caRoots: string | null;
 }
 
-/** Which bases one policy layer trusts, and how their signature must verify. */
-export interface BaseRule {
+/** Whose images of a repository one policy layer trusts, and how their signature must verify. */
+export interface SignerRule {
   /** Repository pattern: `*` matches within one path component, `**` any number of them. */
   readonly repository: string;
   /** Further patterns under which the same images may be fetched; the signed repository stays the one above. */
@@ -35,12 +37,27 @@ export interface BaseRule {
   readonly keyless: KeylessSigner | null;
   /** Text of a Sigstore trusted root, whose authorities and logs count instead of public Sigstore's; null for those. */
   readonly trustedRoot: string | null;
-  /** Annotations that must be signed, besides `version` and `repository`. */
+  /** Annotations that must be signed, besides those that sjs itself signs. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** Attestations of the same digest that must be there, by the same signer. */
+  readonly attestations: readonly AttestationType[];
   readonly transparencyLog: 'required' | 'none';
+  readonly location: SourceLocation;
+}
+
+/** Which bases one policy layer trusts. */
+export interface BaseRule extends SignerRule {
   /** Official images carry setuid files; without this a base that has any is refused. */
   readonly allowSetuidFiles: boolean;
-  readonly location: SourceLocation;
+}
+
+/** Whose sealed images one policy layer lets run besides one's own, and what it asks of all of them. */
+export interface SealedRules {
+  /** Absent when the layer does not state `sealed.signers`: it has no opinion. */
+  readonly signers?: readonly SignerRule[];
+  readonly attestations: readonly AttestationType[];
+  /** Seals made here need a signature too. */
+  readonly requireSigned: boolean;
 }
 
 /** Upper bounds; absent means the layer has no opinion. */
@@ -80,15 +97,20 @@ export interface PolicyLayer {
     readonly base?: BaseRequest;
     /** What gateways are built over. */
     readonly gateway?: BaseRequest;
+    /** Where sealed images are pushed to, `registry/path`; the name of the sandbox is added. */
+    readonly repository?: string;
     readonly resources?: Partial<Resources>;
   };
   /** Absent when the layer does not state `bases`. */
   readonly bases?: readonly BaseRule[];
+  readonly sealed: SealedRules;
   readonly deniedDigests: readonly Digest[];
   readonly limits: PolicyLimits;
   readonly allow: PolicyAllow;
   readonly floors: PolicyFloors;
   readonly retention: { readonly ageMs?: number; readonly bytes?: number };
+  /** Operator layers only. */
+  readonly waivers: readonly Waiver[];
   /** Where a dotted path of this layer stands, for "the line in the policy that refuses it". */
   readonly locate: (path: string) => SourceLocation;
 }
@@ -110,4 +132,15 @@ export interface TrustRequirement {
   readonly repository: string;
   /** For each layer with an opinion, the rules of it that match; a signature must satisfy one rule of each. */
   readonly alternatives: readonly (readonly BaseRule[])[];
+}
+
+/** The rules under which others' sealed images of one repository may run, with all attestations that any layer asks for. */
+export interface SealedRequirement {
+  /** `registry/path`; of a seal that was signed without a registry `sjs/<name>`, as its tag begins. */
+  readonly repository: string;
+  /**
+   * For each layer with an opinion, the rules of it that match; a signature must satisfy one rule of each. What a rule
+   * says of `attestations` is the union of its own and of every layer's.
+   */
+  readonly alternatives: readonly (readonly SignerRule[])[];
 }

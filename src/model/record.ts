@@ -1,6 +1,6 @@
 import type { Digest } from './digest.js';
 import type { PublishedPort } from './network.js';
-import type { Resources } from './sandbox.js';
+import type { Determinism, Resources } from './sandbox.js';
 
 /** Version of the record's format. Records of older formats stay readable and are never rewritten. */
 export const RECORD_FORMAT_VERSION = 1;
@@ -149,6 +149,8 @@ export interface RunRecord {
   readonly owner: Owner;
   /** The run this one replays. */
   readonly replayOf: string | null;
+  /** What was frozen in the program; absent when nothing was. */
+  readonly determinism?: Determinism;
   /** The seal was made elsewhere, and trusted so; absent for one that was made here. */
   readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' };
   /** The run itself was elsewhere: when its record came. What it says is somebody's word, which no seal covers. */

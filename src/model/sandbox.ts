@@ -25,6 +25,14 @@ export interface Resources {
   readonly outputBytes: number;
 }
 
+/** What is frozen in a Node program, so that it does the same each time. For honest programs: no boundary. */
+export interface Determinism {
+  /** RFC 3339 in UTC: when the program believes that it starts; null leaves the clock alone. */
+  readonly clock: string | null;
+  /** What random numbers come from; null leaves them alone. */
+  readonly seed: number | null;
+}
+
 /** What the author may write to. Sizes in bytes; `outBytes` is null when /out is not declared. */
 export interface Filesystem {
   readonly tmpBytes: number;
@@ -75,6 +83,8 @@ export interface Sandbox {
   readonly runtime: 'runc';
   /** The npm packages that are laid in below the source; null: none. */
   readonly dependencies: Dependencies | null;
+  /** Absent when nothing is declared. */
+  readonly determinism?: Determinism;
 }
 
 /** The defaults of SPEC §3. */

@@ -50,8 +50,15 @@ export interface RecordStore {
   listRecords(query: RecordQuery): Promise<readonly RunRecord[]>;
   /** Ids of records in state created or running: what recovery has to look at. Cheap when there are none. */
   listOpen(): Promise<readonly string[]>;
-  /** Removes a record; its contents go with `pruneBlobs`. */
+  /** Removes a record and its receipt; its contents go with `pruneBlobs`. */
   removeRecord(id: string): Promise<void>;
+
+  /** Keeps the signed receipt of a run beside its record, instead of one that was kept before. */
+  saveReceipt(runId: string, text: string): Promise<void>;
+  /** The receipt of a run as it was saved; null when none is kept. */
+  readReceipt(runId: string): Promise<string | null>;
+  /** Ids of the runs whose receipt is kept: their records, contents and images are needed to check it. */
+  listReceipts(): Promise<readonly string[]>;
 
   /**
    * Asks the process that owns a run for something. No signal is sent to any process: who owns the run asks for its

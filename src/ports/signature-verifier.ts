@@ -1,6 +1,9 @@
+import type { AttestationType } from '../model/attestation-type.js';
+import type { Predicate } from '../model/predicate.js';
 import type { Digest } from '../model/digest.js';
 import type { KeylessSigner } from '../model/policy.js';
 import type { DigestReference } from '../model/reference.js';
+import type { SigningKey } from '../model/signing-key.js';
 
 /** Who must have signed: the holder of a key (PEM of its public half), or whom a certificate names. */
 export type Signer = { readonly publicKey: string } | KeylessSigner;
@@ -23,6 +26,12 @@ export interface VerifiedPayload {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** An attestation that verified: an in-toto statement whose subject is the digest asked about. */
+export interface VerifiedStatement {
+  readonly predicateType: string;
+  readonly predicate: Predicate;
+}
+
 /** cosign, or whatever else checks and makes signatures. */
 export interface SignatureVerifier {
   /** Version of the tool. `COSIGN_MISSING`, `COSIGN_UNSUPPORTED`, `COSIGN_TIMEOUT`. */
@@ -36,13 +45,31 @@ export interface SignatureVerifier {
    * `BASE_NOT_FOUND`, `REGISTRY_UNREACHABLE`, `REGISTRY_UNAUTHORIZED`.
    */
   verify(request: VerifyRequest, signal?: AbortSignal): Promise<readonly VerifiedPayload[]>;
-  /** Signs a digest with the key file, with the annotations signed too. `COSIGN_FAILED` with cosign's words. */
+  /**
+   * The statements of this type that the signer attested of this digest; never empty.
+   * @throws `ATTESTATION_MISSING` when there is none of this type by this signer; what a tool and a registry fail with as
+   * {@link SignatureVerifier.verify}.
+   */
+  verifyAttestation(
+    request: VerifyRequest,
+    type: AttestationType,
+    signal?: AbortSignal,
+  ): Promise<readonly VerifiedStatement[]>;
+  /** Signs a digest with the key, with the annotations signed too. `COSIGN_FAILED` with cosign's words; `USAGE`. */
   sign(
     reference: DigestReference,
-    keyFile: string,
+    key: SigningKey,
     annotations: Readonly<Record<string, string>>,
     signal?: AbortSignal,
   ): Promise<void>;
-  /** PEM of the public half of a key file. */
-  publicKey(keyFile: string, signal?: AbortSignal): Promise<string>;
+  /** Attests a predicate of a digest with the key. `COSIGN_FAILED` with cosign's words; `USAGE`. */
+  attest(
+    reference: DigestReference,
+    key: SigningKey,
+    type: AttestationType,
+    predicate: Predicate,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** PEM of the public half of a key; null for a keyless signer, who has none. */
+  publicKey(key: SigningKey, signal?: AbortSignal): Promise<string | null>;
 }

@@ -34,6 +34,21 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       expect(await store.findRecord(record.id)).toEqual(record);
     });
 
+    test('a receipt is kept beside the record, one for a run, and goes with it', async () => {
+      const [id, other] = [makeId(1), makeId(2)];
+      expect(await store.readReceipt(id)).toBeNull();
+      expect(await store.listReceipts()).toEqual([]);
+      await store.saveRecord(makeRecord({ id }));
+      await store.saveReceipt(id, 'first\n');
+      await store.saveReceipt(id, 'ü\n');
+      await store.saveReceipt(other, 'other');
+      expect(await store.readReceipt(id)).toBe('ü\n');
+      expect([...(await store.listReceipts())].sort()).toEqual([id, other]);
+      await store.removeRecord(id);
+      expect(await store.listReceipts()).toEqual([other]);
+      await expect(store.saveReceipt('../x', 'evil')).rejects.toMatchObject({ code: 'STORE_INVALID' });
+    });
+
     test('saving again replaces', async () => {
       await store.saveRecord(makeOpenRecord());
       await store.saveRecord(makeRecord({ exitCode: 0 }));

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../src/model/digest.js';
 import type { DigestReference } from '../../src/model/reference.js';
+import { parseSigningKey } from '../../src/model/signing-key.js';
 import type { SignatureVerifier } from '../../src/ports/signature-verifier.js';
 
 /** One verifier under test: two key files with their public halves, and how to make an image to sign. */
@@ -11,6 +12,8 @@ export interface VerifierUnderTest {
   push(path: string, content: string): Promise<DigestReference>;
   stop(): Promise<void>;
 }
+
+const file = (path: string) => parseSigningKey(path);
 
 /** What every {@link SignatureVerifier} does, the fake as the real. */
 export function describeSignatureVerifier(name: string, start: () => Promise<VerifierUnderTest>): void {
@@ -32,15 +35,17 @@ export function describeSignatureVerifier(name: string, start: () => Promise<Ver
     });
 
     test('gives the public half of a key, and says when there is none', async () => {
-      const given = await under.verifier.publicKey(key(0).keyFile);
-      expect(given.trim()).toBe(key(0).publicKey.trim());
-      await expect(under.verifier.publicKey('/absent.key')).rejects.toMatchObject({ code: 'COSIGN_FAILED' });
+      const given = await under.verifier.publicKey(file(key(0).keyFile));
+      expect(given?.trim()).toBe(key(0).publicKey.trim());
+      await expect(under.verifier.publicKey(file('/absent.key'))).rejects.toMatchObject({
+        code: 'COSIGN_FAILED',
+      });
     });
 
     test('finds what it signed, with the annotations', async () => {
       const reference = await under.push('contract/signed', 'signed');
       const annotations = { version: '1.0.0', repository: 'registry.example.com/base/node' };
-      await under.verifier.sign(reference, key(0).keyFile, annotations);
+      await under.verifier.sign(reference, file(key(0).keyFile), annotations);
       const payloads = await ask(reference, key(0).publicKey);
       expect(payloads).toHaveLength(1);
       expect(payloads[0]).toMatchObject({ digest: reference.digest, annotations });
@@ -49,9 +54,9 @@ export function describeSignatureVerifier(name: string, start: () => Promise<Ver
 
     test('gives every signature by the key', async () => {
       const reference = await under.push('contract/twice', 'twice');
-      await under.verifier.sign(reference, key(0).keyFile, { version: '1.0.0' });
-      await under.verifier.sign(reference, key(0).keyFile, { version: '1.0.1' });
-      await under.verifier.sign(reference, key(1).keyFile, { version: '9.9.9' });
+      await under.verifier.sign(reference, file(key(0).keyFile), { version: '1.0.0' });
+      await under.verifier.sign(reference, file(key(0).keyFile), { version: '1.0.1' });
+      await under.verifier.sign(reference, file(key(1).keyFile), { version: '9.9.9' });
       const versions = (await ask(reference, key(0).publicKey)).map(
         ({ annotations }) => annotations['version'],
       );
@@ -61,22 +66,44 @@ export function describeSignatureVerifier(name: string, start: () => Promise<Ver
     test('says that nobody signed, and that another key did', async () => {
       const reference = await under.push('contract/unsigned', 'unsigned');
       await expect(ask(reference, key(0).publicKey)).rejects.toMatchObject({ code: 'BASE_UNVERIFIED' });
-      await under.verifier.sign(reference, key(1).keyFile, {});
+      await under.verifier.sign(reference, file(key(1).keyFile), {});
       await expect(ask(reference, key(0).publicKey)).rejects.toMatchObject({ code: 'BASE_KEY_MISMATCH' });
     });
 
     test('does not take the signature of another image in the repository', async () => {
       const signed = await under.push('contract/pair', 'signed one');
       const other = await under.push('contract/pair', 'other one');
-      await under.verifier.sign(signed, key(0).keyFile, {});
+      await under.verifier.sign(signed, file(key(0).keyFile), {});
       await expect(ask(other, key(0).publicKey)).rejects.toMatchObject({ code: 'BASE_UNVERIFIED' });
       const absent = { ...signed, digest: sha256('absent') };
       await expect(ask(absent, key(0).publicKey)).rejects.toMatchObject({ code: 'BASE_UNVERIFIED' });
     });
 
+    test('finds what it attested, of the type that is asked for, as it was given', async () => {
+      const reference = await under.push('contract/attested', 'attested');
+      const request = {
+        reference,
+        signer: { publicKey: key(0).publicKey },
+        trustedRoot: null,
+        transparencyLog: 'none',
+      } as const;
+      const missing = { code: 'ATTESTATION_MISSING' };
+      await expect(under.verifier.verifyAttestation(request, 'cyclonedx')).rejects.toMatchObject(missing);
+      const predicate = { bomFormat: 'CycloneDX', unknown: { kept: ['as', 1, null] } };
+      await under.verifier.attest(reference, file(key(0).keyFile), 'cyclonedx', predicate);
+      await under.verifier.attest(reference, file(key(1).keyFile), 'spdxjson', { by: 'another' });
+      expect(await under.verifier.verifyAttestation(request, 'cyclonedx')).toEqual([
+        { predicateType: 'https://cyclonedx.org/bom', predicate },
+      ]);
+      for (const type of ['spdxjson', 'slsaprovenance1'] as const) {
+        await expect(under.verifier.verifyAttestation(request, type)).rejects.toMatchObject(missing);
+      }
+      await expect(ask(reference, key(0).publicKey)).rejects.toMatchObject({ code: 'BASE_UNVERIFIED' });
+    });
+
     test('does not sign with a key that is not there', async () => {
       const reference = await under.push('contract/keyless', 'keyless');
-      await expect(under.verifier.sign(reference, '/absent.key', {})).rejects.toMatchObject({
+      await expect(under.verifier.sign(reference, file('/absent.key'), {})).rejects.toMatchObject({
         code: 'COSIGN_FAILED',
       });
     });

@@ -9,6 +9,7 @@ import type { SignatureVerifier } from '../../src/ports/signature-verifier.js';
 import { systemClock, type Clock } from '../../src/ports/clock.js';
 import { resolveBase } from '../../src/stages/resolve/resolve-base.js';
 import { verifyBase } from '../../src/stages/verify/verify-base.js';
+import { parseSigningKey } from '../../src/model/signing-key.js';
 import { describeCosigns, runCosign } from '../support/cosign-generations.js';
 import { makeCosignKeys, type CosignKey } from '../support/cosign-keys.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
@@ -45,6 +46,7 @@ describeCosigns('bases in a registry', (generation) => {
     keyless: null,
     trustedRoot: null,
     annotations: {},
+    attestations: [],
     transparencyLog: 'none',
     allowSetuidFiles: false,
     location: { file: 'policy.yaml', line: 1 },
@@ -54,7 +56,11 @@ describeCosigns('bases in a registry', (generation) => {
   async function importSigned(path: string, version: string, content: string, keyFile = ours.keyFile) {
     await pushTinyImage(running.host, `src/${path}`, '0.0.0', { files: { content } });
     return importBase(
-      { source: `${running.host}/src/${path}:0.0.0`, target: `${running.host}/${path}:${version}`, keyFile },
+      {
+        source: `${running.host}/src/${path}:0.0.0`,
+        target: `${running.host}/${path}:${version}`,
+        key: parseSigningKey(keyFile),
+      },
       { registry, verifier: cosign, reporter: silentReporter },
     );
   }
@@ -153,16 +159,24 @@ describeCosigns('bases in a registry', (generation) => {
       await pushImage(running.host, 'src/cross', '0.0.0', image);
       const to = (path: string, keyFile: string | null) =>
         importBase(
-          { source: `${running.host}/src/cross:0.0.0`, target: `${running.host}/${path}:1.0.0`, keyFile },
+          {
+            source: `${running.host}/src/cross:0.0.0`,
+            target: `${running.host}/${path}:1.0.0`,
+            key: keyFile === null ? null : parseSigningKey(keyFile),
+          },
           { registry, verifier: cosign, reporter: silentReporter },
         );
       await to('cross/python', ours.keyFile);
       await to('cross/node', null);
       // Signing the same digest for python, but where node's signatures lie.
-      await cosign.sign({ registry: running.host, path: 'cross/node', digest: image.digest }, ours.keyFile, {
-        version: '1.0.0',
-        repository: `${running.host}/cross/python`,
-      });
+      await cosign.sign(
+        { registry: running.host, path: 'cross/node', digest: image.digest },
+        parseSigningKey(ours.keyFile),
+        {
+          version: '1.0.0',
+          repository: `${running.host}/cross/python`,
+        },
+      );
       await expect(check('cross/node')).rejects.toMatchObject({ code: 'BASE_REPOSITORY_MISMATCH' });
     });
 
@@ -254,10 +268,14 @@ describeCosigns('bases in a registry', (generation) => {
     test('moves neither trust nor where signatures are looked for (ATTACKS B09)', async () => {
       await pushTinyImage(running.host, 'env/node', '1.0.0', { files: { env: '' } });
       const digest = await pushTinyImage(running.host, 'evil/node', '1.0.0', { files: { env: '' } });
-      await cosign.sign({ registry: running.host, path: 'evil/node', digest }, ours.keyFile, {
-        version: '1.0.0',
-        repository: `${running.host}/env/node`,
-      });
+      await cosign.sign(
+        { registry: running.host, path: 'evil/node', digest },
+        parseSigningKey(ours.keyFile),
+        {
+          version: '1.0.0',
+          repository: `${running.host}/env/node`,
+        },
+      );
       const env = { PATH: generation.path, COSIGN_REPOSITORY: `${running.host}/evil/node` };
       const steered = createCosignVerifier({ env, home: made.folder });
       await expect(check('env/node', '>=1', steered)).rejects.toMatchObject({ code: 'BASE_UNVERIFIED' });

@@ -113,6 +113,7 @@ test(
           keyless: null,
           trustedRoot: null,
           annotations,
+          attestations: [],
           transparencyLog: 'none',
           allowSetuidFiles: false,
           location: { file: '/p' },

@@ -1,6 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { SjsError } from '../../src/errors.js';
+import { PREDICATE_TYPES, type AttestationType } from '../../src/model/attestation-type.js';
+import type { Predicate } from '../../src/model/predicate.js';
 import { formatReference, formatRepository, type DigestReference } from '../../src/model/reference.js';
+import { formatSigningKey, type SigningKey } from '../../src/model/signing-key.js';
 import type { SignatureVerifier, VerifiedPayload } from '../../src/ports/signature-verifier.js';
 
 /** Signatures in memory. Keys are real, so that fingerprints are; key files are names given to `addKey`. */
@@ -19,6 +22,13 @@ interface Signature {
   readonly payload: VerifiedPayload;
 }
 
+interface Attestation {
+  readonly reference: string;
+  readonly publicKey: string;
+  readonly type: AttestationType;
+  readonly predicate: Predicate;
+}
+
 /** A fresh PEM public key. */
 export function makePublicKey(): string {
   return generateKeyPairSync('ec', {
@@ -32,10 +42,12 @@ export function makePublicKey(): string {
 export function createFakeSignatureVerifier(): FakeSignatureVerifier {
   const keys = new Map<string, string>();
   const signatures: Signature[] = [];
+  const attestations: Attestation[] = [];
   const questions: string[] = [];
-  const keyOf = (keyFile: string): string => {
-    const key = keys.get(keyFile);
-    if (key === undefined) throw new SjsError('COSIGN_FAILED', `no key ${keyFile}`, { next: 'make one' });
+  const keyOf = (signingKey: SigningKey): string => {
+    const name = formatSigningKey(signingKey);
+    const key = keys.get(name);
+    if (key === undefined) throw new SjsError('COSIGN_FAILED', `no key ${name}`, { next: 'make one' });
     return key;
   };
   const enter = (signal?: AbortSignal): void => {
@@ -72,18 +84,38 @@ export function createFakeSignatureVerifier(): FakeSignatureVerifier {
       }
       return Promise.resolve(fitting.map((signature) => signature.payload));
     },
-    async sign(reference, keyFile, annotations, signal) {
+    async sign(reference, key, annotations, signal) {
       enter(signal);
-      addSignature(reference, keyOf(keyFile), {
+      addSignature(reference, keyOf(key), {
         dockerReference: formatRepository(reference),
         annotations,
       });
       return Promise.resolve();
     },
-    publicKey: (keyFile, signal) =>
+    async verifyAttestation({ reference, signer }, type, signal) {
+      enter(signal);
+      if (!('publicKey' in signer)) throw new Error('the fake knows keys only');
+      const name = formatReference(reference);
+      questions.push(`${name} ${type}`);
+      const found = attestations.filter(
+        (one) => one.reference === name && one.publicKey === signer.publicKey && one.type === type,
+      );
+      if (found.length === 0) {
+        throw new SjsError('ATTESTATION_MISSING', `${name} has no ${type}`, { next: 'attest it' });
+      }
+      return Promise.resolve(
+        found.map(({ predicate }) => ({ predicateType: PREDICATE_TYPES[type], predicate })),
+      );
+    },
+    async attest(reference, key, type, predicate, signal) {
+      enter(signal);
+      attestations.push({ reference: formatReference(reference), publicKey: keyOf(key), type, predicate });
+      return Promise.resolve();
+    },
+    publicKey: (key, signal) =>
       Promise.resolve().then(() => {
         enter(signal);
-        return keyOf(keyFile);
+        return keyOf(key);
       }),
   };
 }

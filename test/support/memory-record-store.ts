@@ -15,6 +15,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
   const inputs = new Map<Digest, IndexEntry>();
   const cache = new Map<string, string>();
   const signals = new Map<string, SignalRequest[]>();
+  const receipts = new Map<string, string>();
   const growing = new Map<string, Uint8Array[]>();
   const copy = <T>(value: T): T => structuredClone(value);
   return {
@@ -48,7 +49,16 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       ),
     listOpen: () =>
       Promise.resolve([...records.values()].filter((record) => !isFinished(record)).map(({ id }) => id)),
-    removeRecord: async (id) => void (await Promise.resolve(records.delete(id))),
+    removeRecord: async (id) => {
+      receipts.delete(id);
+      await Promise.resolve(records.delete(id));
+    },
+    saveReceipt: async (runId, text) => {
+      if (!isUlid(runId)) throw new SjsError('STORE_INVALID', 'not the id of a run');
+      await Promise.resolve(receipts.set(runId, text));
+    },
+    readReceipt: (runId) => Promise.resolve(receipts.get(runId) ?? null),
+    listReceipts: () => Promise.resolve([...receipts.keys()]),
 
     sendSignal: async (runId, request) =>
       void (await Promise.resolve(signals.set(runId, [...(signals.get(runId) ?? []), copy(request)]))),

@@ -1,4 +1,5 @@
 import { SjsError, type ErrorCode } from '../../errors.js';
+import type { AttestationType } from '../../model/attestation-type.js';
 import { cleanText } from '../../model/clean-text.js';
 import { formatReference } from '../../model/reference.js';
 import type { VerifyRequest } from '../../ports/signature-verifier.js';
@@ -114,7 +115,42 @@ export function explainFailedVerify(result: ProgramResult, { reference, signer }
   return error('BASE_UNVERIFIED', `cosign refuses ${name} (exit ${result.exitCode})`, 'see what cosign says');
 }
 
-/** What a failed `cosign sign` or `public-key` means. */
+/** What a failed `cosign verify-blob-attestation` means: refused, for a reason that only its words tell. */
+export function explainUnverifiedStatement(
+  result: ProgramResult,
+  { signer }: Pick<VerifyRequest, 'signer'>,
+): SjsError {
+  const whom = 'publicKey' in signer ? 'the trusted key' : 'the trusted identity';
+  return new SjsError('STATEMENT_UNVERIFIED', `the statement is not signed by ${whom}, or was changed`, {
+    cause: `cosign: ${lastWords(result.stderr)}`,
+    next: 'give the public key of whoever signed it, or ask them for it anew',
+  });
+}
+
+/**
+ * What a failed `cosign verify-attestation` means: none of this type, none by this signer, or what keeps any answer from
+ * coming, which is told as for a signature.
+ */
+export function explainFailedAttestation(
+  result: ProgramResult,
+  request: VerifyRequest,
+  type: AttestationType,
+): SjsError {
+  const error = explainFailedVerify(result, request);
+  const isAboutSigner = /^BASE_(?!NOT_FOUND)/.test(error.code);
+  if (!isAboutSigner) return error;
+  const name = formatReference(request.reference);
+  const words = lastWords(result.stderr);
+  const message = /predicate type|no matching attestations:\s*$|no signatures/.test(words)
+    ? `${name} has no attestation ${type} that this cosign finds`
+    : `${name} has no attestation ${type} by the trusted signer`;
+  return new SjsError('ATTESTATION_MISSING', message, {
+    cause: error.cause,
+    next: `whoever signed it attests it with sjs push --sign, or cosign attest --type ${type}; what cosign 3 attested, cosign 2 does not find`,
+  });
+}
+
+/** What a failed `cosign sign`, `sign-blob`, `attest` or `public-key` means. */
 export function explainFailedCommand(result: ProgramResult, message: string): SjsError {
   const words = lastWords(result.stderr);
   const next = /decrypt/.test(words)

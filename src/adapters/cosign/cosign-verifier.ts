@@ -1,121 +1,84 @@
-import { resolve } from 'node:path';
-import type { Digest } from '../../model/digest.js';
+import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
 import { isLoopback } from '../../model/loopback.js';
 import { anchorIdentityPattern } from '../../model/identity-pattern.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
+import { formatSigningKey } from '../../model/signing-key.js';
 import type { SignatureVerifier, Signer, VerifyRequest } from '../../ports/signature-verifier.js';
-import { runProgram, type ProgramResult } from '../process/run-program.js';
-import { explainFailedCommand, explainFailedVerify, explainNoAnswer } from './cosign-errors.js';
-import { detectVersion, isThirdGeneration, recallVersion } from './cosign-version.js';
+import type { ProgramResult } from '../process/run-program.js';
+import { withTemporaryFiles } from '../process/temporary-files.js';
+import { explainFailedAttestation, explainFailedCommand, explainFailedVerify } from './cosign-errors.js';
+import { createCosignProgram, type CosignOptions } from './cosign-program.js';
 import { readPayloads } from './read-payloads.js';
-import { withSigningConfig } from './signing-config.js';
+import { readStatements } from './read-statements.js';
+import { keyEnvironment, keyFlags, withSigningServices } from './signing-key.js';
 import { hasOwnTrust, withTrustMaterial } from './trust-material.js';
-
-/** What cosign takes from the machine. */
-export interface CosignOptions {
-  /** The operator's environment: `PATH`, `DOCKER_CONFIG`, `COSIGN_PASSWORD`; nothing else of it reaches cosign. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** The user's home folder: Docker's credentials and cosign's trust root lie there. */
-  readonly home: string;
-  /** Milliseconds one call may take; default 30 s. */
-  readonly timeoutMs?: number;
-  /** Keeps the version of a program that is still the same file: finding it takes longer than to verify. */
-  readonly versions?: VersionMemory;
-}
-
-/** Versions by what identifies a file. Never fails. */
-export interface VersionMemory {
-  get(identity: Digest): Promise<string | null>;
-  set(identity: Digest, version: string): Promise<void>;
-}
-
-/** Runs cosign with the fixed part of its environment and the given rest. */
-export type RunCosign = (
-  args: readonly string[],
-  signal?: AbortSignal,
-  env?: Readonly<Record<string, string>>,
-) => Promise<ProgramResult>;
-
-/** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
-const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
 
 /** Signatures by the `cosign` program in PATH, versions 2.5 to 3. Nothing is started before the first call. */
 export function createCosignVerifier(options: CosignOptions): SignatureVerifier {
-  const passedOn = Object.fromEntries(
-    PASSED_ON.flatMap((name) => (options.env[name] ? [[name, options.env[name]]] : [])),
-  );
-  const timeoutMs = options.timeoutMs ?? 30_000;
-  const path = options.env['PATH'] ?? '';
-  const run: RunCosign = async (args, signal, env = {}) => {
-    const result = await runProgram({
-      program: 'cosign',
-      args,
-      path,
-      env: { ...passedOn, HOME: options.home, ...env },
-      timeoutMs,
-      signal,
-    });
-    const failure = explainNoAnswer(result, timeoutMs);
-    if (failure) throw failure;
-    return result;
-  };
-  // An empty password too must be said: without it cosign asks a terminal.
-  const password = { COSIGN_PASSWORD: options.env['COSIGN_PASSWORD'] ?? '' };
-  let known: Promise<string> | undefined;
-  const version = (signal?: AbortSignal): Promise<string> => {
-    known ??= recallVersion(options.versions, path, () => detectVersion(run, path, signal)).catch(
-      (error: unknown) => {
-        known = undefined;
-        throw error;
-      },
-    );
-    return known;
-  };
-  /** Does both at once: an answer of an unsupported version does not count. */
-  const besidesVersion = async <T>(
-    ask: (signal: AbortSignal) => Promise<T>,
+  const { run, version, besidesVersion } = createCosignProgram(options);
+
+  /** Asks one question of a request, under the trust that it names. */
+  const ask = async (
+    request: VerifyRequest,
+    toArguments: (trust: readonly string[]) => readonly string[],
     signal?: AbortSignal,
-  ): Promise<T> => {
-    const stop = new AbortController();
-    const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-    const [, answer] = await Promise.all([
-      version(signal).catch((error: unknown) => {
-        stop.abort(error);
-        throw error;
-      }),
-      ask(either),
-    ]);
-    return answer;
+  ): Promise<ProgramResult> => {
+    const { signer } = request;
+    const key = 'publicKey' in signer ? { SJS_COSIGN_PUBLIC_KEY: signer.publicKey } : {};
+    if (!hasOwnTrust(request)) return besidesVersion((either) => run(toArguments([]), either, key), signal);
+    return withTrustMaterial(request, await version(signal), (flags, env) =>
+      run(toArguments(flags), signal, { ...key, ...env }),
+    );
   };
 
   return {
     version,
     async verify(request, signal) {
-      const { reference, signer } = request;
-      const key = 'publicKey' in signer ? { SJS_COSIGN_PUBLIC_KEY: signer.publicKey } : {};
-      const result = hasOwnTrust(request)
-        ? await withTrustMaterial(request, await version(signal), (flags, env) =>
-            run(verifyArguments(request, flags), signal, { ...key, ...env }),
-          )
-        : await besidesVersion((either) => run(verifyArguments(request), either, key), signal);
+      const result = await ask(request, (trust) => verifyArguments(request, trust), signal);
       if (result.exitCode !== 0) throw explainFailedVerify(result, request);
-      return readPayloads(result.stdout, reference);
+      return readPayloads(result.stdout, request.reference);
     },
-    // An absolute path is a file: cosign also takes URLs, key services and variables under `--key`.
-    async sign(reference, keyFile, annotations, signal) {
+    async verifyAttestation(request, type, signal) {
+      const result = await ask(request, (trust) => attestationArguments(request, type, trust), signal);
+      if (result.exitCode !== 0) throw explainFailedAttestation(result, request, type);
+      return readStatements(result.stdout, request.reference, type);
+    },
+    async sign(reference, key, annotations, signal) {
+      const env = keyEnvironment(key, options.env);
       const annotated = Object.entries(annotations).flatMap(([name, value]) => ['-a', `${name}=${value}`]);
-      const common = ['--key', resolve(keyFile), '--yes', ...registryFlags(reference), ...annotated];
       const target = formatReference(reference);
-      const result = isThirdGeneration(await version(signal))
-        ? await withSigningConfig((flags) => run(['sign', ...common, ...flags, target], signal, password))
-        : await run(['sign', ...common, '--tlog-upload=false', target], signal, password);
+      const common = [...keyFlags(key), '--yes', ...registryFlags(reference), ...annotated];
+      const result = await withSigningServices(key, await version(signal), (flags) =>
+        run(['sign', ...common, ...flags, target], signal, env),
+      );
       if (result.exitCode !== 0) throw explainFailedCommand(result, `cosign did not sign ${target}`);
     },
-    async publicKey(keyFile, signal) {
+    async attest(reference, key, type, predicate, signal) {
+      const env = keyEnvironment(key, options.env);
+      const target = formatReference(reference);
+      const common = [...keyFlags(key), '--yes', ...registryFlags(reference)];
+      // By its address: for its own words cosign 2 writes predicates anew, and leaves out what it does not know.
+      const typed = ['--type', PREDICATE_TYPES[type]];
+      const known = await version(signal);
+      const result = await withTemporaryFiles({ 'predicate.json': JSON.stringify(predicate) }, (paths) =>
+        withSigningServices(key, known, (flags) =>
+          run(
+            ['attest', ...common, ...typed, '--predicate', paths['predicate.json'], ...flags, target],
+            signal,
+            env,
+          ),
+        ),
+      );
+      if (result.exitCode !== 0)
+        throw explainFailedCommand(result, `cosign did not attest ${type} of ${target}`);
+    },
+    async publicKey(key, signal) {
+      if (key.kind === 'keyless') return null;
+      const env = keyEnvironment(key, options.env);
       await version(signal);
-      const result = await run(['public-key', '--key', resolve(keyFile)], signal, password);
+      const result = await run(['public-key', ...keyFlags(key)], signal, env);
       if (result.exitCode !== 0 || !/^-----BEGIN PUBLIC KEY-----\n/.test(result.stdout)) {
-        throw explainFailedCommand(result, `cosign gives no public key for ${keyFile}`);
+        throw explainFailedCommand(result, `cosign gives no public key for ${formatSigningKey(key)}`);
       }
       return result.stdout;
     },
@@ -143,8 +106,28 @@ export function verifyArguments(
   ];
 }
 
+/** The same of `cosign verify-attestation`, for one type. */
+export function attestationArguments(
+  { reference, signer, transparencyLog }: VerifyRequest,
+  type: AttestationType,
+  trust: readonly string[] = [],
+): readonly string[] {
+  return [
+    'verify-attestation',
+    ...signerFlags(signer),
+    '--type',
+    PREDICATE_TYPES[type],
+    '--output',
+    'json',
+    ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
+    ...trust,
+    ...registryFlags(reference),
+    formatReference(reference),
+  ];
+}
+
 /** Issuer and identity always go together: cosign takes an absent one for "any" in places (ATTACKS B06). */
-function signerFlags(signer: Signer): readonly string[] {
+export function signerFlags(signer: Signer): readonly string[] {
   if ('publicKey' in signer) return ['--key', 'env://SJS_COSIGN_PUBLIC_KEY'];
   const { issuer, identity, identityPattern, caRoots } = signer;
   return [

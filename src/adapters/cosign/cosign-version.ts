@@ -5,7 +5,7 @@ import { sha256 } from '../../model/digest.js';
 import { findProgram } from '../process/find-program.js';
 import { runProgram } from '../process/run-program.js';
 import { cosignInvalid } from './cosign-errors.js';
-import type { RunCosign, VersionMemory } from './cosign-verifier.js';
+import type { RunCosign, VersionMemory } from './cosign-program.js';
 
 /** The oldest cosign whose flags and exit codes sjs knows. */
 const OLDEST = '2.5.0';

@@ -4,11 +4,14 @@ import type { VerifyRequest } from '../../ports/signature-verifier.js';
 import { isThirdGeneration } from './cosign-version.js';
 import { withTemporaryFiles } from '../process/temporary-files.js';
 
+/** The part of a question that says whom to believe. */
+type TrustRequest = Pick<VerifyRequest, 'signer' | 'trustedRoot'>;
+
 /** Calls cosign with more flags and environment. */
 type Use<T> = (flags: readonly string[], env: Readonly<Record<string, string>>) => Promise<T>;
 
 /** Whether the question names authorities or logs other than public Sigstore's. */
-export function hasOwnTrust({ signer, trustedRoot }: VerifyRequest): boolean {
+export function hasOwnTrust({ signer, trustedRoot }: TrustRequest): boolean {
   return trustedRoot !== null || caRootsOf(signer) !== null;
 }
 
@@ -17,7 +20,7 @@ export function hasOwnTrust({ signer, trustedRoot }: VerifyRequest): boolean {
  * a trusted root whole; cosign 2 takes it for bundles only, so for signatures it gets the parts.
  * @throws SjsError `COSIGN_UNSUPPORTED` when cosign 2 cannot be told all parts; `POLICY_INVALID` when one is missing.
  */
-export function withTrustMaterial<T>(request: VerifyRequest, version: string, use: Use<T>): Promise<T> {
+export function withTrustMaterial<T>(request: TrustRequest, version: string, use: Use<T>): Promise<T> {
   const { signer, trustedRoot } = request;
   if (isThirdGeneration(version)) {
     const caRoots = caRootsOf(signer);
@@ -41,7 +44,7 @@ interface Part {
 }
 
 /** A part that is left out would make cosign 2 take public Sigstore's in its place. */
-function toParts({ signer, trustedRoot }: VerifyRequest): readonly Part[] {
+function toParts({ signer, trustedRoot }: TrustRequest): readonly Part[] {
   const root = trustedRoot === null ? null : readTrustedRoot(trustedRoot, Date.now());
   const parts: Part[] = root
     ? [{ name: 'SIGSTORE_REKOR_PUBLIC_KEY', text: onlyOne(root.logs, 'transparency log') }]

@@ -7,6 +7,7 @@ import { CacheFiles } from './cache.js';
 import { HomeFolder } from './home-folder.js';
 import { ImageFiles } from './images.js';
 import { parseRecord } from './record-shape.js';
+import { ReceiptFiles } from './receipts.js';
 import { RecordFiles } from './records.js';
 import { SignalFiles } from './signals.js';
 import { invalidFile } from './store-error.js';
@@ -25,6 +26,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   const blobs = new BlobFiles(home, clock);
   const images = new ImageFiles(home);
   const cache = new CacheFiles(home);
+  const receipts = new ReceiptFiles(home);
   const signals = new SignalFiles(home, clock);
   const removeStaleTemp = async (): Promise<number> => {
     await records.removeStaleMarkers(clock.now());
@@ -38,7 +40,13 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     findRecord: (idOrPrefix) => records.find(idOrPrefix),
     listRecords: (query) => records.list(query),
     listOpen: () => records.listOpen(),
-    removeRecord: (id) => records.remove(id),
+    removeRecord: async (id) => {
+      await records.remove(id);
+      await receipts.remove(id);
+    },
+    saveReceipt: (runId, text) => receipts.save(runId, text),
+    readReceipt: (runId) => receipts.read(runId),
+    listReceipts: () => Promise.resolve(receipts.list()),
     sendSignal: (runId, request) => signals.send(runId, request),
     takeSignals: (runId) => signals.take(runId),
     createBlob: (name) => Promise.resolve(blobs.create(name)),

@@ -13,7 +13,11 @@ export const inspectVerb: Verb = {
   async run(input, { sjs, output }) {
     const target = input.positionals[0] ?? '';
     await output.printJson(
-      await withRunOrImage(target, sjs, async (run) => run ?? (await sjs.inspectImage(target))),
+      await withRunOrImage(target, sjs, async (run) => {
+        if (run === null) return sjs.inspectImage(target);
+        const receipt = await sjs.findReceipt(run.id);
+        return { ...run, ...(receipt && { receipt: receipt.digest }) };
+      }),
     );
     return 0;
   },

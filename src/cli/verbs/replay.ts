@@ -2,6 +2,7 @@ import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js
 import { exitCodeOfSignal } from '../exit-codes.js';
 import { suggestRun } from '../find-run.js';
 import type { Colors } from '../output.js';
+import { readReceiptOptions, RECEIPT_OPTIONS } from '../receipt-options.js';
 import { readSecrets } from '../run-request.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
@@ -14,6 +15,7 @@ export const replayVerb: Verb = {
   examples: [
     ['sjs replay 01K5ZQ8V', 'run that run again, with the same inputs and limits'],
     ['sjs replay sjs/my-job:1.0.0-3f9a0c1b2d4e', 'the newest finished run of that image'],
+    ['sjs replay --receipt --key cosign.key 01K5ZQ8V', 'and sign the verdict'],
     ['sjs replay --json 01K5ZQ8V | jq .reproduced', 'the verdict for a script'],
   ],
   usage: '<run or tag>',
@@ -24,17 +26,22 @@ export const replayVerb: Verb = {
       many: true,
       describe: 'a secret the run had, from your environment; NAME=@FILE takes it from a file',
     },
+    ...RECEIPT_OPTIONS,
   },
   notes: 'Exit status: 0 reproduced, 1 different; 125 failed, 126 refused, 127 no such run.',
   async run(input, { sjs, output, env, stdin, tapSignals }) {
+    const sign = readReceiptOptions(input, sjs);
     const secrets = await readSecrets(input.values('secret'), env, stdin);
     const tap = tapSignals();
     const target = input.positionals[0] ?? '';
     const { original, replay, verdict } = await suggestRun(target, sjs, () =>
       sjs.replay(target, { secrets, signals: tap.signals }),
     );
-    if (output.json) await output.printJson({ ...verdict, original: original.id, replay: replay.id });
-    else await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
+    const receipt = await sign(replay);
+    if (output.json) {
+      const ids = { original: original.id, replay: replay.id };
+      await output.printJson({ ...verdict, ...ids, ...(receipt && { receipt: receipt.digest }) });
+    } else await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
     const received = tap.received();
     if (replay.state === 'interrupted' && received !== null) return exitCodeOfSignal(received);
     return verdict.reproduced ? 0 : 1;

@@ -6,6 +6,7 @@ import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
 import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeBlocked, describeEnding } from '../run-ending.js';
+import { readReceiptOptions, RECEIPT_OPTIONS } from '../receipt-options.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
@@ -66,6 +67,7 @@ export const runVerb: Verb = {
       describe: 'let it connect to this name; NAME:PORT=ADDRESS pins an address; of a path or code only',
     },
     ...LIMIT_OPTIONS,
+    ...RECEIPT_OPTIONS,
     raw: { describe: 'show the output on a terminal just as it is, control sequences too' },
     detached: { hidden: true, describe: 'the half of -d that goes on' },
     rm: { hidden: true, describe: 'always so' },
@@ -119,6 +121,7 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
   const file = input.value('stdin');
   let published: readonly PublishedPort[] = [];
   try {
+    const sign = readReceiptOptions(input, context.sjs);
     const { target, request } = await readRequest(input, context);
     const out = input.value('out');
     const record = await context.sjs.run(target, {
@@ -129,6 +132,7 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
       ...(out !== undefined && { onArtifact: await prepareArtifactFolder(out) }),
       signals: { ...tap.signals, abort: AbortSignal.any([tap.signals.abort, report.unheard]) },
     });
+    await sign(record);
     return exitCodeOfRun(record, tap.received());
   } catch (error) {
     await report.failed(error);
@@ -157,6 +161,7 @@ async function readRequest(input: VerbInput, context: CliContext) {
 
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
+  const sign = readReceiptOptions(input, sjs);
   const { target, request } = await readRequest(input, context);
   const stdin = await openStdinOf(input, context);
   const out = input.value('out');
@@ -178,8 +183,13 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
     // Told to end while nobody read what was left: the record has it.
     if (tap.signals.abort.aborted) return exitCodeOfSignal(tap.received() ?? 'SIGINT');
     await passed?.end();
-    if (collected) await output.printJson({ ...record, output: collected.texts() });
-    sayEnding(record, tap.received(), context);
+    if (!collected) sayEnding(record, tap.received(), context);
+    const receipt = await sign(record);
+    if (collected) {
+      const signed = receipt && { receipt: receipt.digest };
+      await output.printJson({ ...record, ...signed, output: collected.texts() });
+      sayEnding(record, tap.received(), context);
+    } else if (receipt) output.note(`sjs: receipt ${receipt.digest} of run ${record.id}`);
     return exitCodeOfRun(record, tap.received());
   } catch (error) {
     if (passed?.failure()) return reportClosedOutput(passed, context);

@@ -5,6 +5,7 @@ import { formatEgress, isPublicAddress, type Network } from '../../model/network
 import type { Policy, PolicyAllow, PolicyLimits } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import { matchesName } from '../../model/repository-pattern.js';
+import { showPlace } from '../../model/show-place.js';
 import type { LoadedSandbox, Permissions, Resources } from '../../model/sandbox.js';
 import { LABELS, type SealedLabels } from '../../model/sealed-image.js';
 import { deniesAny, isDenied } from './effective-policy.js';
@@ -235,10 +236,6 @@ const fitsPort = (port: Declared<'ports'>) => (pattern: string) => matchesName(p
 const fitsEgress = (rule: Declared<'egress'>) => (pattern: string) =>
   pattern === '*' ||
   (pattern.includes('=') === (rule.address !== null) && matchesName(pattern, formatEgress(rule)));
-
-function showPlace({ file, line }: SourceLocation): string {
-  return line === undefined ? file : `${file}:${line}`;
-}
 
 function throwAll(problems: readonly Problem[], next: string): void {
   const [first, ...others] = problems;

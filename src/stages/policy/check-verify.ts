@@ -1,9 +1,10 @@
+import type { AttestationType } from '../../model/attestation-type.js';
 import { cleanText } from '../../model/clean-text.js';
 import { explainIdentityPattern } from '../../model/identity-pattern.js';
 import { show, type Report } from '../../model/schema-check.js';
 import { readCaRoots, readTrustedRoot } from '../../model/trusted-root.js';
 
-/** `bases[].verify` of a policy file, as it is written (SPEC §4). */
+/** `verify` of a base or of a signer in a policy file, as it is written (SPEC §4). */
 export interface VerifyFile {
   readonly keys?: readonly {
     readonly publicKey: string;
@@ -17,6 +18,7 @@ export interface VerifyFile {
     readonly caRoots?: string;
   };
   readonly trustedRoot?: string;
+  readonly attestations?: readonly AttestationType[];
   readonly annotations?: Readonly<Record<string, string>>;
   readonly transparencyLog?: 'required' | 'none';
 }

@@ -25,6 +25,14 @@ export function gatewayBase(policy: Policy): BaseRequest | null {
   return lastDefault(policy, 'gateway') ?? defaultBase(policy);
 }
 
+/** Where sealed images are pushed to: the last operator layer that states `repository` decides; null when none does. */
+export function pushRepository(policy: Policy): string | null {
+  const layer = policy.layers.findLast(
+    ({ origin, defaults }) => origin === 'operator' && defaults.repository !== undefined,
+  );
+  return layer?.defaults.repository ?? null;
+}
+
 function lastDefault(policy: Policy, key: 'base' | 'gateway'): BaseRequest | null {
   const layer = policy.layers.findLast(({ origin, defaults }) => origin === 'operator' && defaults[key]);
   return layer?.defaults[key] ?? null;

@@ -1,8 +1,10 @@
 import { basename } from 'node:path';
-import type { BaseRule, Policy } from '../../model/policy.js';
+import type { Policy, SignerRule } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import { DEFAULT_RESOURCES, type BaseRequest } from '../../model/sandbox.js';
 import { matchesName } from '../../model/repository-pattern.js';
+import { showPlace } from '../../model/show-place.js';
+import { waiverState, type Waiver } from '../../model/waiver.js';
 import { effectiveRetention } from './effective-policy.js';
 
 /** One value in force, as it would be written, and `file:line` of every layer that has a say in it. */
@@ -36,16 +38,18 @@ const LIMITS = [
   ['sourceBytes', 'source', formatBytes],
 ] as const;
 
-/** Every value that any layer states, as it holds after all layers, with where it comes from. */
-export function explainPolicy(policy: Policy): PolicyExplanation {
+/**
+ * Every value that any layer states, as it holds after all layers, with where it comes from.
+ * @param now milliseconds since the epoch: waivers end
+ */
+export function explainPolicy(policy: Policy, now: number): PolicyExplanation {
   const { layers } = policy;
   /** The layers that state something, each with its value and its place. */
   const stated = <T>(path: string, get: (layer: (typeof layers)[number]) => T | undefined) =>
     layers.flatMap((layer) => {
       const value = get(layer);
       if (value === undefined) return [];
-      const { file, line } = layer.locate(path);
-      return [{ value, from: line === undefined ? file : `${file}:${line}` }];
+      return [{ value, from: showPlace(layer.locate(path)) }];
     });
   const row = (key: string, value: string | readonly string[], from: readonly string[]): ExplainedValue[] => [
     { key, value, from },
@@ -89,11 +93,28 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
   });
   const base = stated('defaults.base', (layer) => layer.defaults.base).at(-1);
   const gateway = stated('defaults.gateway', (layer) => layer.defaults.gateway).at(-1);
+  const repository = stated('defaults.repository', (layer) => layer.defaults.repository).at(-1);
   const bases = layers.flatMap((layer) =>
     (layer.bases ?? []).flatMap((rule) =>
-      row('bases', describeRule(rule), [
-        `${rule.location.file}${rule.location.line === undefined ? '' : `:${rule.location.line}`}`,
-      ]),
+      row(
+        'bases',
+        [describeRule(rule), ...(rule.allowSetuidFiles ? ['setuid files allowed'] : [])].join('; '),
+        [showPlace(rule.location)],
+      ),
+    ),
+  );
+  const signers = layers.flatMap(({ sealed }) =>
+    (sealed.signers ?? []).flatMap((rule) =>
+      row('sealed.signers', describeRule(rule), [showPlace(rule.location)]),
+    ),
+  );
+  const attestations = stated('sealed.attestations', ({ sealed }) =>
+    sealed.attestations.length > 0 ? sealed.attestations : undefined,
+  );
+  const required = stated('sealed.requireSigned', ({ sealed }) => sealed.requireSigned || undefined);
+  const waivers = layers.flatMap((layer) =>
+    layer.waivers.flatMap((waiver) =>
+      row('waivers', describeWaiver(waiver, now), [showPlace(waiver.location)]),
     ),
   );
   const denied = stated('deny.digests', (layer) =>
@@ -120,8 +141,24 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
         : []),
       ...(base ? row('defaults.base', describeBase(base.value), [base.from]) : []),
       ...(gateway ? row('defaults.gateway', describeBase(gateway.value), [gateway.from]) : []),
+      ...(repository ? row('defaults.repository', repository.value, [repository.from]) : []),
       ...defaults,
       ...bases,
+      ...signers,
+      ...(attestations.length > 0
+        ? row(
+            'sealed.attestations',
+            [...new Set(attestations.flatMap(({ value }) => value))],
+            attestations.map(({ from }) => from),
+          )
+        : []),
+      ...(required.length > 0
+        ? row(
+            'sealed.requireSigned',
+            'true',
+            required.map(({ from }) => from),
+          )
+        : []),
       ...denied.flatMap(({ value, from }) => row('deny.digests', value, [from])),
       ...limits,
       ...allow,
@@ -136,6 +173,7 @@ export function explainPolicy(policy: Policy): PolicyExplanation {
         formatBytes(retention.bytes),
         sizes.map(({ from }) => from),
       ),
+      ...waivers,
     ],
   };
 }
@@ -150,20 +188,29 @@ function describeRule({
   keyless,
   trustedRoot,
   annotations,
+  attestations,
   transparencyLog,
-  allowSetuidFiles,
-}: BaseRule): string {
+}: SignerRule): string {
   return [
     [repository, ...mirrors].join(' or '),
     describeSigners(keys, keyless),
     ...(trustedRoot === null ? [] : ['own trusted root']),
     `transparency log ${transparencyLog}`,
     ...Object.entries(annotations).map(([name, value]) => `${name}=${value}`),
-    ...(allowSetuidFiles ? ['setuid files allowed'] : []),
+    ...(attestations.length > 0 ? [`attested: ${attestations.join(', ')}`] : []),
   ].join('; ');
 }
 
-function describeSigners(keys: BaseRule['keys'], keyless: BaseRule['keyless']): string {
+const STATES = {
+  valid: '',
+  'ends soon': ' (ends soon)',
+  expired: ' (expired: it counts no longer)',
+} as const;
+
+const describeWaiver = (waiver: Waiver, now: number): string =>
+  `${waiver.sandbox} may break ${waiver.rule} until ${waiver.until}${STATES[waiverState(waiver, now)]}: ${waiver.reason}`;
+
+function describeSigners(keys: SignerRule['keys'], keyless: SignerRule['keyless']): string {
   if (!keyless) return keys.length === 1 ? '1 key' : `${keys.length} keys`;
   const authorities = keyless.caRoots === null ? '' : ' by own authorities';
   return `${keyless.identity ?? keyless.identityPattern} of ${keyless.issuer}${authorities}`;

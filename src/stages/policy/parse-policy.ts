@@ -1,3 +1,5 @@
+import { SjsError } from '../../errors.js';
+import type { AttestationType } from '../../model/attestation-type.js';
 import { sha256, type Digest } from '../../model/digest.js';
 import type {
   BaseRule,
@@ -6,6 +8,7 @@ import type {
   PolicyFloors,
   PolicyLayer,
   PolicyLimits,
+  SignerRule,
 } from '../../model/policy.js';
 import { POLICY_SCHEMA } from '../../model/policy-schema.js';
 import {
@@ -15,9 +18,11 @@ import {
   type BaseFile,
   type ResourcesFile,
 } from '../../model/base-file.js';
+import { parseReference } from '../../model/reference.js';
 import {
   checkSchema,
   readQuantity,
+  show,
   toError,
   type Report,
   type SchemaFindings,
@@ -25,26 +30,35 @@ import {
   type ValidTexts,
 } from '../../model/schema-check.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
+import { waiverEnd, type Waiver } from '../../model/waiver.js';
 import { checkVerify, type VerifyFile } from './check-verify.js';
+
+interface SignerFile {
+  readonly repository: string;
+  readonly mirrors?: readonly string[];
+  readonly verify: VerifyFile;
+}
 
 interface PolicyFile {
   readonly extends?: PolicyLayer['extends'];
   readonly defaults?: {
     readonly base?: BaseFile;
     readonly gateway?: BaseFile;
+    readonly repository?: string;
     readonly resources?: ResourcesFile;
   };
-  readonly bases?: readonly {
-    readonly repository: string;
-    readonly mirrors?: readonly string[];
-    readonly allowSetuidFiles?: boolean;
-    readonly verify: VerifyFile;
-  }[];
+  readonly bases?: readonly (SignerFile & { readonly allowSetuidFiles?: boolean })[];
+  readonly sealed?: {
+    readonly signers?: readonly SignerFile[];
+    readonly attestations?: readonly AttestationType[];
+    readonly requireSigned?: boolean;
+  };
   readonly deny?: { readonly digests?: readonly Digest[] };
   readonly limits?: ResourcesFile & Partial<Record<'tmp' | 'out' | 'source', string | number>>;
   readonly allow?: PolicyAllow;
   readonly floors?: PolicyFloors;
   readonly retention?: { readonly age?: string; readonly size?: string | number };
+  readonly waivers?: readonly Omit<Waiver, 'location'>[];
 }
 
 /**
@@ -93,12 +107,27 @@ function checkMeaning(
     const base = value.defaults?.[key];
     if (base && !findings.hasFault('defaults', key)) checkBase(base, `defaults.${key}`, report);
   }
+  const repository = value.defaults?.repository;
+  if (repository !== undefined && !findings.hasFault('defaults', 'repository'))
+    checkRepository(repository, report);
   for (const [at, rule] of (value.bases ?? []).entries()) {
     if (findings.hasFault('bases', String(at))) continue;
     checkVerify(rule.verify, `bases.${at}.verify`, report);
+    if ((rule.verify.attestations ?? []).length > 0) {
+      const path = `bases.${at}.verify.attestations`;
+      report(path, 'is not possible yet: required attestations of a base', 'remove it', 'NOT_YET');
+    }
+  }
+  for (const [at, rule] of (value.sealed?.signers ?? []).entries()) {
+    if (findings.hasFault('sealed', 'signers', String(at))) continue;
+    checkVerify(rule.verify, `sealed.signers.${at}.verify`, report);
+  }
+  for (const [at, { until }] of (value.waivers ?? []).entries()) {
+    if (!findings.hasFault('waivers', String(at)) && Number.isNaN(waiverEnd(until)))
+      report(`waivers.${at}.until`, `found ${show(until)}, which is no date`);
   }
   if (origin === 'repository') {
-    for (const key of ['extends', 'defaults', 'retention'] as const) {
+    for (const key of ['extends', 'defaults', 'retention', 'waivers'] as const) {
       if (value[key] !== undefined)
         report(key, 'a repository’s policy can only tighten; this belongs to the operator', 'remove it');
     }
@@ -106,10 +135,27 @@ function checkMeaning(
   return problems;
 }
 
+/** The name of a sandbox is put behind it: what comes out must be a repository. */
+function checkRepository(repository: string, report: Report): void {
+  try {
+    const { tag } = parseReference(repository);
+    if (tag === undefined) parseReference(`${repository}/x`);
+    else
+      report(
+        'defaults.repository',
+        `found ${show(repository)}, expected a repository without tag or digest`,
+        'end it before the colon: the tag is that of the sealed image',
+      );
+  } catch (error) {
+    if (!(error instanceof SjsError)) throw error;
+    report('defaults.repository', error.message, error.next, error.code);
+  }
+}
+
 function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyLayer {
   const value = document.value as PolicyFile;
   const locate = (path: string) => ({ file: document.file, ...document.locate(path), path });
-  const { limits, retention, defaults } = value;
+  const { limits, retention, defaults, sealed } = value;
   const bytes = (key: 'tmp' | 'out' | 'source', field: keyof PolicyLimits): PolicyLimits =>
     limits?.[key] === undefined ? {} : { [field]: readQuantity('bytes', limits[key]) };
   return {
@@ -119,11 +165,22 @@ function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyL
     defaults: {
       ...(defaults?.base && { base: toBaseRequest(defaults.base) }),
       ...(defaults?.gateway && { gateway: toBaseRequest(defaults.gateway) }),
+      ...(defaults?.repository !== undefined && { repository: defaults.repository }),
       ...(defaults?.resources && { resources: toResources(defaults.resources) }),
     },
     ...(value.bases && {
-      bases: value.bases.map((rule, at): BaseRule => toRule(rule, locate(`bases.${at}`))),
+      bases: value.bases.map((rule, at): BaseRule => ({
+        ...toRule(rule, locate(`bases.${at}`)),
+        allowSetuidFiles: rule.allowSetuidFiles ?? false,
+      })),
     }),
+    sealed: {
+      ...(sealed?.signers && {
+        signers: sealed.signers.map((rule, at) => toRule(rule, locate(`sealed.signers.${at}`))),
+      }),
+      attestations: sealed?.attestations ?? [],
+      requireSigned: sealed?.requireSigned ?? false,
+    },
     deniedDigests: value.deny?.digests ?? [],
     limits: {
       ...toResources(limits ?? {}),
@@ -137,11 +194,18 @@ function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyL
       ...(retention?.age !== undefined && { ageMs: readQuantity('duration', retention.age) }),
       ...(retention?.size !== undefined && { bytes: readQuantity('bytes', retention.size) }),
     },
+    waivers: (value.waivers ?? []).map(({ sandbox, rule, until, reason }, at) => ({
+      sandbox,
+      rule,
+      until,
+      reason,
+      location: locate(`waivers.${at}`),
+    })),
     locate,
   };
 }
 
-function toRule(rule: NonNullable<PolicyFile['bases']>[number], location: BaseRule['location']): BaseRule {
+function toRule(rule: SignerFile, location: SignerRule['location']): SignerRule {
   return {
     repository: rule.repository,
     mirrors: rule.mirrors ?? [],
@@ -153,8 +217,8 @@ function toRule(rule: NonNullable<PolicyFile['bases']>[number], location: BaseRu
     keyless: toKeyless(rule.verify.keyless),
     trustedRoot: rule.verify.trustedRoot ?? null,
     annotations: rule.verify.annotations ?? {},
+    attestations: rule.verify.attestations ?? [],
     transparencyLog: rule.verify.transparencyLog ?? 'required',
-    allowSetuidFiles: rule.allowSetuidFiles ?? false,
     location,
   };
 }

@@ -1,13 +1,13 @@
 import { createPublicKey } from 'node:crypto';
 import { SjsError } from '../../errors.js';
 import { sha256, type Digest } from '../../model/digest.js';
-import type { BaseRule, TrustedKey } from '../../model/policy.js';
+import type { SignerRule, TrustedKey } from '../../model/policy.js';
 
 /**
  * The rule's keys whose dates include the time, in milliseconds since the epoch. Bounds count as inside.
  * @throws SjsError `BASE_KEY_OUT_OF_DATE` when there is none; `POLICY_INVALID` for a key or date that cannot be read.
  */
-export function usableKeys(rule: BaseRule, now: number): readonly TrustedKey[] {
+export function usableKeys(rule: SignerRule, now: number): readonly TrustedKey[] {
   const usable = rule.keys.filter((key) => {
     checkReadable(key, rule);
     return now >= timeOf(key.notBefore, -Infinity, rule) && now <= timeOf(key.notAfter, Infinity, rule);
@@ -32,7 +32,7 @@ export function fingerprintOf(publicKey: string): Digest {
   return sha256(createPublicKey(publicKey).export({ type: 'spki', format: 'der' }));
 }
 
-function checkReadable({ publicKey }: TrustedKey, rule: BaseRule): void {
+function checkReadable({ publicKey }: TrustedKey, rule: SignerRule): void {
   try {
     if (!/^\s*-----BEGIN PUBLIC KEY-----\s/.test(publicKey)) throw new Error('not a PEM public key');
     fingerprintOf(publicKey);
@@ -49,7 +49,7 @@ function checkReadable({ publicKey }: TrustedKey, rule: BaseRule): void {
   }
 }
 
-function timeOf(date: string | null, otherwise: number, rule: BaseRule): number {
+function timeOf(date: string | null, otherwise: number, rule: SignerRule): number {
   if (date === null) return otherwise;
   const time = Date.parse(date);
   if (!Number.isNaN(time)) return time;

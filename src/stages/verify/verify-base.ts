@@ -11,6 +11,7 @@ import type {
   VerifyRequest,
 } from '../../ports/signature-verifier.js';
 import { formatRepository, type DigestReference } from '../../model/reference.js';
+import { showPlace } from '../../model/show-place.js';
 import { withAuthorities } from '../../model/trusted-root.js';
 import { mostHelpful } from './most-helpful.js';
 import { checkPayload } from './check-payload.js';
@@ -110,7 +111,7 @@ export async function verifyBase(
       ...describeSigner(first),
       transparencyLog: first.rule.transparencyLog,
       annotations: first.payload.annotations,
-      rule: `${first.rule.location.file}${first.rule.location.line === undefined ? '' : `:${first.rule.location.line}`}`,
+      rule: showPlace(first.rule.location),
     },
     signedVersion: semver.valid(first.payload.annotations['version']) ?? base.version,
     allowSetuidFiles: layers.every((found) => found.some(({ rule }) => rule.allowSetuidFiles)),

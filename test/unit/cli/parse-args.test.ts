@@ -16,6 +16,15 @@ const errorOf = (work: () => unknown): SjsError => {
   throw new Error('nothing was refused');
 };
 
+test('an option whose value may be left out never takes the next word', () => {
+  const bare = parseRun('--receipt', 'job');
+  expect([bare.value('receipt'), bare.positionals]).toEqual(['', ['job']]);
+  expect(parseRun('--receipt=r.json', 'job').value('receipt')).toBe('r.json');
+  expect(parseRun('job').value('receipt')).toBeUndefined();
+  expect(errorOf(() => parseRun('--receipt', '--receipt=x', 'job')).message).toContain('more than once');
+  expect(parseRun('job', '--', '--receipt').programArgs).toEqual(['--receipt']);
+});
+
 describe('what follows --', () => {
   test('reaches the program untouched', () => {
     const args = ['65', '017', '0x1', '1e3', '', ' ', '--json', '-e', '--', '--no-x', '1.0', 'NaN', '-0'];

@@ -9,6 +9,8 @@ describe('the verb', () => {
     [['--policy', 'p.yaml', 'base', 'ls', '-q'], 'base ls', ['--policy', 'p.yaml', '-q']],
     [['--policy=p.yaml', 'policy', 'show', 'dir'], 'policy show', ['--policy=p.yaml', 'dir']],
     [['validate', 'run'], 'validate', ['run']],
+    [['receipt', '01K5ZQ8V'], 'receipt', ['01K5ZQ8V']],
+    [['receipt', 'verify', 'x'], 'receipt verify', ['x']],
     [['help', 'run'], 'run', ['--help']],
     [['help', 'base', 'ls'], 'base ls', ['--help']],
   ])('of %j is found', (argv, verb, rest) => {

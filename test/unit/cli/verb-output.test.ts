@@ -337,6 +337,7 @@ test('validate checks every path, and says all of it at once', async () => {
 
 describe('a target of inspect and rm', () => {
   const sjs: Partial<Sjs> = {
+    findReceipt: () => Promise.resolve(null),
     findRun: (id) =>
       id === RUN || RUN.startsWith(id)
         ? Promise.resolve(record)

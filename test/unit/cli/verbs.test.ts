@@ -39,12 +39,14 @@ const FLAGS: Record<string, readonly string[]> = {
     '--files N',
     '--timeout TIME',
     '--output-limit SIZE',
+    '--receipt [=FILE]',
+    '--key KEY',
     '--raw',
     '--detached (hidden)',
     '--rm (hidden)',
     '--network --net none (hidden)',
   ],
-  replay: ['--secret NAME …'],
+  replay: ['--secret NAME …', '--receipt [=FILE]', '--key KEY'],
   ps: ['-a --all', '-n --last N', ...FILTERS, '--format FORMAT', '-q --quiet', '--no-trunc'],
   runs: ['-n --last N', ...FILTERS, '--format FORMAT', '-q --quiet', '--no-trunc'],
   logs: ['-f --follow', '-n --tail N', '--since TIME', '--stdout', '--stderr', '--raw'],
@@ -64,6 +66,8 @@ const FLAGS: Record<string, readonly string[]> = {
   export: ['--run RUN …', '--no-runs'],
   import: ['--trust SEAL'],
   verify: [],
+  receipt: ['--key KEY', '-o --out FILE'],
+  'receipt verify': ['--key FILE'],
   'base import': ['--sign-key KEY', '--trust'],
   'base ls': [],
   'base verify': [],
@@ -75,11 +79,11 @@ const FLAGS: Record<string, readonly string[]> = {
 };
 
 const flagsOf = (options: Verb['options'] = {}): string[] =>
-  Object.entries(options).map(([name, { short, also = [], value, many, hidden }]) =>
+  Object.entries(options).map(([name, { short, also = [], value, optional, many, hidden }]) =>
     [
       ...(short === undefined ? [] : [`-${short}`]),
       ...[name, ...also].map((long) => `--${long}`),
-      ...(value === undefined ? [] : [value]),
+      ...(value === undefined ? [] : [optional ? `[=${value}]` : value]),
       ...(many ? ['…'] : []),
       ...(hidden ? ['(hidden)'] : []),
     ].join(' '),

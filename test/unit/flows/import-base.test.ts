@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { importBase } from '../../../src/flows/import-base.js';
+import { parseSigningKey } from '../../../src/model/signing-key.js';
 import { sha256 } from '../../../src/model/digest.js';
 import { silentReporter } from '../../../src/ports/reporter.js';
 import { createFakeRegistry, type FakeRegistry } from '../../support/fake-registry.js';
@@ -25,7 +26,10 @@ beforeEach(async () => {
 });
 
 const run = (source: string, target: string, keyFile: string | null = 'a.key') =>
-  importBase({ source, target, keyFile }, { registry, verifier, reporter: silentReporter });
+  importBase(
+    { source, target, key: keyFile === null ? null : parseSigningKey(keyFile) },
+    { registry, verifier, reporter: silentReporter },
+  );
 
 describe('importBase', () => {
   test('copies by digest and signs version and repository', async () => {

@@ -1,6 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { createCosignVerifier } from '../../../../src/adapters/cosign/cosign-verifier.js';
+import {
+  attestationArguments,
+  createCosignVerifier,
+} from '../../../../src/adapters/cosign/cosign-verifier.js';
 import { sha256 } from '../../../../src/model/digest.js';
+import { parseSigningKey } from '../../../../src/model/signing-key.js';
 import { makeAuthority } from '../../../support/certificates.js';
 import { makePublicKey } from '../../../support/fake-signature-verifier.js';
 import { cleanPrograms, makePrograms } from '../../../support/programs.js';
@@ -57,8 +61,8 @@ describe('a cosign that is not one', () => {
     };
     await expect(cosign.verify(request)).rejects.toMatchObject(missing);
     await expect(cosign.version()).rejects.toMatchObject(missing);
-    await expect(cosign.publicKey('k.key')).rejects.toMatchObject(missing);
-    await expect(cosign.sign(reference, 'k.key', {})).rejects.toMatchObject(missing);
+    await expect(cosign.publicKey(parseSigningKey('k.key'))).rejects.toMatchObject(missing);
+    await expect(cosign.sign(reference, parseSigningKey('k.key'), {})).rejects.toMatchObject(missing);
   });
 
   test.each([
@@ -92,7 +96,9 @@ describe('a cosign that is not one', () => {
     const path = await makePrograms({ cosign: 'exit 0' });
     const cosign = createCosignVerifier({ env: { PATH: path }, home: '/nonexistent' });
     await expect(cosign.verify(request)).rejects.toMatchObject({ code: 'COSIGN_INVALID_ANSWER' });
-    await expect(cosign.publicKey('k.key')).rejects.toMatchObject({ code: 'COSIGN_INVALID_ANSWER' });
+    await expect(cosign.publicKey(parseSigningKey('k.key'))).rejects.toMatchObject({
+      code: 'COSIGN_INVALID_ANSWER',
+    });
   });
 });
 
@@ -385,34 +391,69 @@ describe('sign and publicKey', () => {
       ['v3.1.1', '-a version=1.0.0 --signing-config '],
     ] as const) {
       const cosign = await makeCosign(echo, version, { COSIGN_PASSWORD: 'open' });
-      await expect(cosign.sign(reference, '/keys/a.key', { version: '1.0.0' })).rejects.toMatchObject({
+      await expect(
+        cosign.sign(reference, parseSigningKey('/keys/a.key'), { version: '1.0.0' }),
+      ).rejects.toMatchObject({
         code: 'COSIGN_FAILED',
         cause: expect.stringContaining(`cosign: open sign --key /keys/a.key --yes ${flags}`),
       });
     }
   });
 
-  test('a key is a file, whatever it is called', async () => {
-    const cosign = await makeCosign(echo);
-    await expect(cosign.publicKey('k8s://secret/key')).rejects.toMatchObject({
-      code: 'COSIGN_FAILED',
-      cause: expect.stringMatching(/public-key --key \/.*k8s:\/secret\/key$/),
+  const AWS = { AWS_REGION: 'eu-1', AWS_SECRET_ACCESS_KEY: 's' };
+  const SECRETS = { ...AWS, VAULT_TOKEN: 't', SIGSTORE_ID_TOKEN: 'i', COSIGN_PASSWORD: 'p' };
+
+  test.each([
+    ['a.key', ['COSIGN_PASSWORD']],
+    ['awskms:///alias/a', Object.keys(AWS)],
+    ['hashivault://a', ['VAULT_TOKEN']],
+    ['pkcs11:token=a', []],
+    [undefined, ['SIGSTORE_ID_TOKEN']],
+  ])(
+    'with the key %s cosign gets what that needs of the environment, and nothing else',
+    async (key, names) => {
+      const look = Object.keys(SECRETS).map((name) => `[ -z "$${name}" ] || printf '%s ' ${name} >&2`);
+      const show = `${look.join('; ')}; exit 1`;
+      const cosign = await makeCosign(show, 'v2.5.0', SECRETS);
+      const refused = await cosign.sign(reference, parseSigningKey(key), {}).catch((error: Error) => error);
+      expect(
+        String((refused as Error).cause)
+          .replace('cosign: ', '')
+          .trim()
+          .split(' ')
+          .filter(Boolean),
+      ).toEqual(names);
+      const verified = await cosign.verify(request).catch((error: Error) => error);
+      expect((verified as Error).cause).toBe('cosign: ');
+    },
+  );
+
+  test('keyless signing asks Sigstore, and is refused where nothing says who signs', async () => {
+    const cosign = await makeCosign(echo, 'v3.1.1', { SIGSTORE_ID_TOKEN: 'token' });
+    await expect(cosign.sign(reference, { kind: 'keyless' }, {})).rejects.toMatchObject({
+      cause: expect.stringMatching(/^cosign: +sign --yes registry\.example\.com/),
     });
+    const nobody = await makeCosign(echo);
+    await expect(nobody.sign(reference, { kind: 'keyless' }, {})).rejects.toMatchObject({
+      code: 'USAGE',
+      next: expect.stringContaining('SIGSTORE_ID_TOKEN'),
+    });
+    await expect(nobody.publicKey({ kind: 'keyless' })).resolves.toBeNull();
   });
 
   test('says what to do about the password and the path', async () => {
     const locked = await makeCosign(
       `echo 'Error: reading key: decrypt: encrypted: decryption failed' >&2; exit 1`,
     );
-    await expect(locked.publicKey('a.key')).rejects.toMatchObject({
+    await expect(locked.publicKey(parseSigningKey('a.key'))).rejects.toMatchObject({
       next: expect.stringContaining('COSIGN_PASSWORD'),
     });
     const absent = await makeCosign(`echo 'Error: open a.key: no such file or directory' >&2; exit 1`);
-    await expect(absent.publicKey('a.key')).rejects.toMatchObject({
+    await expect(absent.publicKey(parseSigningKey('a.key'))).rejects.toMatchObject({
       next: expect.stringContaining('generate-key-pair'),
     });
     const silent = await makeCosign('true');
-    await expect(silent.publicKey('a.key')).rejects.toMatchObject({ code: 'COSIGN_FAILED' });
+    await expect(silent.publicKey(parseSigningKey('a.key'))).rejects.toMatchObject({ code: 'COSIGN_FAILED' });
   });
 });
 
@@ -421,4 +462,82 @@ test.each(['"text"', '["a"]', '7'])('annotations that are %s are none', async (o
     `echo '${JSON.stringify([{ ...(JSON.parse(payload()) as object[])[0], optional: JSON.parse(optional) as unknown }])}'`,
   );
   await expect(cosign.verify(request)).resolves.toEqual([expect.objectContaining({ annotations: {} })]);
+});
+
+describe('attestations', () => {
+  const statement = (overrides: object = {}): object => ({
+    _type: 'https://in-toto.io/Statement/v0.1',
+    predicateType: 'https://cyclonedx.org/bom',
+    subject: [{ name: 'x', digest: { sha256: digest.slice(7) } }],
+    predicate: { a: 1 },
+    ...overrides,
+  });
+  const envelope = (content: unknown, overrides: object = {}): string =>
+    JSON.stringify({
+      payloadType: 'application/vnd.in-toto+json',
+      payload: Buffer.from(JSON.stringify(content)).toString('base64'),
+      signatures: [],
+      ...overrides,
+    });
+  const other = { subject: [{ digest: { sha256: sha256('other').slice(7) } }] };
+
+  test('what verified is handed over, each', async () => {
+    const two = [envelope(statement()), envelope(statement({ predicate: { b: 2 } }))];
+    const cosign = await makeCosign(`printf '%s\\n' '${two.join("' '")}'`);
+    const found = await cosign.verifyAttestation(request, 'cyclonedx');
+    expect(found.map(({ predicate }) => predicate)).toEqual([{ a: 1 }, { b: 2 }]);
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['no JSON', 'Verified OK'],
+    ['a list', '[]'],
+    ['no envelope', JSON.stringify(statement())],
+    ['another payload', envelope(statement(), { payloadType: 'text/plain' })],
+    ['no statement', envelope({ predicateType: 'https://cyclonedx.org/bom' })],
+    ['another type', envelope(statement({ predicateType: 'https://spdx.dev/Document' }))],
+    ['another image', envelope(statement(other))],
+    [
+      'another image too',
+      envelope(statement({ subject: [...other.subject, { digest: { sha256: digest.slice(7) } }] })),
+    ],
+    ['no subject', envelope(statement({ subject: [] }))],
+    ['no predicate', envelope(statement({ predicate: 'text' }))],
+    ['one good, one bad', `${envelope(statement())}\n${envelope(statement(other))}`],
+  ])('a cosign that accepts and shows %s is not believed', async (_what, stdout) => {
+    const cosign = await makeCosign(`printf '%s' '${stdout}'`);
+    await expect(cosign.verifyAttestation(request, 'cyclonedx')).rejects.toMatchObject({
+      code: 'COSIGN_INVALID_ANSWER',
+    });
+  });
+
+  test('the arguments are fixed', () => {
+    expect(attestationArguments(request, 'slsaprovenance1')).toEqual([
+      ...['verify-attestation', '--key', 'env://SJS_COSIGN_PUBLIC_KEY'],
+      ...['--type', 'https://slsa.dev/provenance/v1', '--output', 'json', '--insecure-ignore-tlog=true'],
+      `registry.example.com/base/node@${digest}`,
+    ]);
+  });
+
+  test.each([
+    ['no matching attestations: ', /finds$/],
+    ['none of the attestations matched the predicate type: x, found: y', /finds$/],
+    [
+      'no matching attestations: accepted signatures do not match threshold, Found: 0, Expected 1',
+      /trusted signer$/,
+    ],
+  ])('cosign says %s', async (words, message) => {
+    const cosign = await makeCosign(`echo 'Error: ${words}' >&2; exit 1`);
+    await expect(cosign.verifyAttestation(request, 'cyclonedx')).rejects.toMatchObject({
+      code: 'ATTESTATION_MISSING',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test('a registry that does not answer is no missing attestation', async () => {
+    const cosign = await makeCosign(`echo 'Error: dial tcp: connection refused' >&2; exit 1`);
+    await expect(cosign.verifyAttestation(request, 'cyclonedx')).rejects.toMatchObject({
+      code: 'REGISTRY_UNREACHABLE',
+    });
+  });
 });

@@ -1,7 +1,7 @@
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { SjsError } from '../../../../src/errors.js';
+import type { SjsError } from '../../../../src/errors.js';
 import { sha256 } from '../../../../src/model/digest.js';
 import type { Policy } from '../../../../src/model/policy.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
@@ -25,45 +25,17 @@ import { explainPolicy } from '../../../../src/stages/policy/explain-policy.js';
 import { loadPolicy } from '../../../../src/stages/policy/load-policy.js';
 import { parsePolicy } from '../../../../src/stages/policy/parse-policy.js';
 import { trustRequirement } from '../../../../src/stages/policy/trust-requirement.js';
+import { codeOf, loadPolicies, POLICY_HEAD, signerRule } from '../../../support/policy.js';
 import { makeLoaded } from '../../../support/sandbox.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';
 
 cleanFolders();
 
-const HEAD = 'apiVersion: sjs/v1\nkind: Policy\n';
+const HEAD = POLICY_HEAD;
 const PEM = '-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----';
 const PROFILES = resolve('policies');
-
-const rule = (repository: string, more = ''): string =>
-  `  - repository: "${repository}"\n    verify:\n      keys:\n        - publicKey: |\n${PEM.replace(/^/gm, '            ')}\n${more}`;
-
-/** Loads operator text, and a repository's if there is one, with the shipped profiles. */
-async function load(operator: string | null, repository?: string, second?: string): Promise<Policy> {
-  const folder = await makeFolder();
-  const file = async (name: string, text: string | null | undefined): Promise<string> => {
-    const path = join(folder, name);
-    await mkdir(join(path, '..'), { recursive: true });
-    if (typeof text === 'string') await writeFile(path, HEAD + text, { mode: 0o600 });
-    return path;
-  };
-  const files = [await file('etc/policy.yaml', operator), await file('user/policy.yaml', second)];
-  await file('repo/.sjs/policy.yaml', repository);
-  await mkdir(join(folder, 'repo/deep/job'), { recursive: true });
-  return loadPolicy({
-    operatorFiles: files,
-    repositoryStart: join(folder, 'repo/deep/job'),
-    profilesDirectory: PROFILES,
-  });
-}
-
-const codeOf = (action: () => unknown): string => {
-  try {
-    action();
-  } catch (error) {
-    return error instanceof SjsError ? error.code : String(error);
-  }
-  return 'nothing was refused';
-};
+const NOW = Date.parse('2026-06-15T12:00:00Z');
+const [load, rule] = [loadPolicies, signerRule];
 
 describe('layers', () => {
   test('without any file the restricted profile holds, and trusts nothing', async () => {
@@ -85,7 +57,7 @@ describe('layers', () => {
       isDenied(policy, digest('y')),
       isDenied(policy, digest('z')),
     ]).toEqual([true, true, false]);
-    const secrets = explainPolicy(policy).values.find(({ key }) => key === 'allow.secrets');
+    const secrets = explainPolicy(policy, NOW).values.find(({ key }) => key === 'allow.secrets');
     expect(secrets).toMatchObject({
       value: ['B'],
       from: [
@@ -332,7 +304,7 @@ describe('files', () => {
       /./,
     ],
     ['egress of no pattern', 'allow: { egress: ["A b"] }', 'POLICY_INVALID', /./],
-    ['signers of sealed images', 'sealed: { signers: [] }', 'NOT_YET', /./],
+    ['custom templates', 'allow: { templates: [] }', 'NOT_YET', /./],
     ['no YAML', 'limits: [', 'YAML_SYNTAX', /./],
   ])('%s is refused', async (_name, text, code, next) => {
     const error = (await parsePolicy(Buffer.from(`${HEAD}${text}\n`), '/p.yaml', 'operator').catch(
@@ -576,7 +548,7 @@ describe('patterns that are made to cost', () => {
 
 describe('what is explained', () => {
   const values = (policy: Policy) =>
-    Object.fromEntries(explainPolicy(policy).values.map(({ key, value }) => [key, value]));
+    Object.fromEntries(explainPolicy(policy, NOW).values.map(({ key, value }) => [key, value]));
 
   test('the profile, the defaults in force and how each base must verify', async () => {
     expect(values(await load(null))).toMatchObject({

@@ -156,7 +156,7 @@ describe('who must sign', () => {
 
   test('is explained', async () => {
     const layer = await parse({ keyless: { ...SIGNER, caRoots: authority.pem }, transparencyLog: 'none' });
-    const { values } = explainPolicy({ layers: [layer], digest: 'sha256:00' });
+    const { values } = explainPolicy({ layers: [layer], digest: 'sha256:00' }, Date.now());
     expect(values.find((one) => one.key === 'bases')?.value).toBe(
       `r.example/x; ${IDENTITY} of https://issuer.example.com by own authorities; transparency log none`,
     );

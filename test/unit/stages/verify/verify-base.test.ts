@@ -34,6 +34,7 @@ const makeRule = (fields: Partial<BaseRule> = {}): BaseRule => ({
   keyless: null,
   trustedRoot: null,
   annotations: {},
+  attestations: [],
   transparencyLog: 'none',
   allowSetuidFiles: false,
   location: { file: '/policy.yaml', line: 3 },
