@@ -218,7 +218,9 @@ export interface Sjs {
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */
-  readonly prune: (options?: Abortable & { readonly dryRun?: boolean }) => Promise<PruneResult>;
+  readonly prune: (
+    options?: Abortable & { readonly dryRun?: boolean; readonly adHoc?: boolean },
+  ) => Promise<PruneResult>;
 
   /** The policy in force for a folder (default: the operator's alone), and where each line comes from. */
   readonly explainPolicy: (directory?: string) => Promise<PolicyExplanation>;

@@ -311,7 +311,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
       const dryRun = given.dryRun ?? false;
       if (!dryRun) await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
-      return prune(tools, { dryRun, signal: given.signal });
+      return prune(tools, { dryRun, adHoc: given.adHoc ?? false, signal: given.signal });
     },
 
     async explainPolicy(directory) {

@@ -81,7 +81,7 @@ export async function buildSandbox(
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) await refresh(known, baseOf(prepared.base), tools);
+  if (known) await refresh({ ...known, ...originOf(loaded) }, baseOf(prepared.base), tools);
   tools.reporter.done();
   return {
     tag: entry.tag,
@@ -109,6 +109,10 @@ const describeChanges = (changes: readonly LockChange[]): string =>
  */
 const refresh = (entry: IndexEntry, base: IndexEntry['base'], { store, clock }: BuildTools): Promise<void> =>
   store.saveImage({ ...entry, base, usedAt: new Date(clock.now()).toISOString() });
+
+/** What prune has to know of where a seal came from. */
+const originOf = (loaded: LoadedSandbox): Pick<IndexEntry, 'lockedIn' | 'isAdHoc'> =>
+  loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.directory };
 
 /** What the index keeps of a base. */
 export const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
@@ -168,6 +172,7 @@ async function buildAndSeal(
     inputs,
     base: baseOf(base),
     createdAt: new Date(tools.clock.now()).toISOString(),
+    ...originOf(loaded),
   };
   checkSeal(image, entry);
   await refuseTaken(entry, tools.store);

@@ -93,6 +93,10 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
+  /** Folder of the sandbox.lock that a build last came out at it with; absent for code without one. */
+  readonly lockedIn?: string;
+  /** Code that was sealed without a sandbox.yaml: by `sjs run FILE` or `-e`. */
+  readonly isAdHoc?: true;
   /** The seal that it was rebased from, as its label says. */
   readonly rebasedFrom?: Digest;
   /** A seal that was made elsewhere: when it came, and that the operator vouched for it by typing it. */

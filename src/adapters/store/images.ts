@@ -91,6 +91,8 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['base.manifestDigest', isDigest(base.manifestDigest)],
     ['base.version', textOrNull(base.version)],
     ['createdAt', text(value.createdAt)],
+    ['lockedIn', value.lockedIn === undefined || text(value.lockedIn)],
+    ['isAdHoc', value.isAdHoc === undefined || value.isAdHoc === true],
     ['rebasedFrom', value.rebasedFrom === undefined || isDigest(value.rebasedFrom)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
