@@ -15,6 +15,7 @@ import type { PruneResult } from './flows/prune.js';
 import type { PublishedImage } from './flows/find-published.js';
 import type { PullResult } from './flows/pull-image.js';
 import type { PushResult } from './flows/push-image.js';
+import type { RebaseResult } from './flows/rebase-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { Publisher, TrustedPublisher } from './flows/trust-publisher.js';
@@ -258,10 +259,14 @@ export interface Sjs {
   ) => Promise<Readonly<Record<string, unknown>>>;
   /** The SLSA provenance of a seal that was made here. */
   readonly describeProvenance: (target: string, options?: Abortable) => Promise<Provenance>;
+  /** Puts what is sealed over another base (`repository:version` or `repository@digest`), from the sealed image alone. */
+  readonly rebaseImage: (target: string, base: string, options?: Abortable) => Promise<RebaseResult>;
   /** Removes the tag and the index entry; records stay. */
   readonly removeImage: (target: string) => Promise<IndexEntry>;
   /** Removes what retention has outlived; with `dryRun` it only says what that would be. */
-  readonly prune: (options?: Abortable & { readonly dryRun?: boolean }) => Promise<PruneResult>;
+  readonly prune: (
+    options?: Abortable & { readonly dryRun?: boolean; readonly adHoc?: boolean },
+  ) => Promise<PruneResult>;
 
   /** Sandboxes, folders of them, tags and seals against the policy in force; what is refused is told, not thrown. */
   readonly checkPolicy: (targets: readonly string[], options?: Abortable) => Promise<PolicyCheck>;

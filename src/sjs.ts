@@ -303,6 +303,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return diffTargets(from, to, tools, given.signal);
     },
     pairSandboxes: async (from, to) => (await import('./flows/diff-images.js')).pairSandboxes(from, to),
+    async rebaseImage(target, base, given = {}) {
+      const [build, { rebaseImage }] = await Promise.all([buildTools(), import('./flows/rebase-image.js')]);
+      const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
+      return rebaseImage(target, await baseRequest(base), tools, given.signal);
+    },
     async verifyImage(target, given = {}) {
       const [tools, { verifySealedImage }] = await Promise.all([
         verifyTools(),
@@ -352,7 +357,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
       const dryRun = given.dryRun ?? false;
       if (!dryRun) await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
-      return prune(tools, { dryRun, signal: given.signal });
+      return prune(tools, { dryRun, adHoc: given.adHoc ?? false, signal: given.signal });
     },
 
     async explainPolicy(directory) {

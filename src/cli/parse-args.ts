@@ -16,7 +16,8 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
   const after = end === -1 ? null : words.slice(end + 1);
   const split = emptyOptionals(splitShortValues(before, specs), specs);
-  const parsed = parseWords(name, fillOptionalWords(plainSwitches(name, split, specs), specs), specs);
+  const plain = fillOptionalWords(plainSwitches(name, split, specs), specs);
+  const parsed = parseWords(name, plain, specs);
   refuseUnknown(name, verb, specs, parsed);
   refuseNumbers(name, verb, parsed);
   const positionals = [...parsed._.map(String), ...((!verb.passesArgs && after) || [])];

@@ -125,6 +125,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'change a sealed image in your editor and build it anew',
     load: async () => (await import('./verbs/edit.js')).editVerb,
   },
+  rebase: {
+    group: 'Sealed images',
+    summary: 'put what is sealed over a patched base',
+    load: async () => (await import('./verbs/rebase.js')).rebaseVerb,
+  },
   export: {
     group: 'Sealed images',
     summary: 'write a sealed image and its runs to a file',

@@ -90,7 +90,7 @@ export async function buildSandbox(
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) await refresh(known, baseOf(prepared.base), tools);
+  if (known) await refresh({ ...known, ...originOf(loaded) }, baseOf(prepared.base), tools);
   tools.reporter.done();
   return {
     tag: entry.tag,
@@ -119,6 +119,10 @@ const describeChanges = (changes: readonly LockChange[]): string =>
  */
 const refresh = (entry: IndexEntry, base: IndexEntry['base'], { store, clock }: BuildTools): Promise<void> =>
   store.saveImage({ ...entry, base, usedAt: new Date(clock.now()).toISOString() });
+
+/** What prune has to know of where a seal came from. */
+const originOf = (loaded: LoadedSandbox): Pick<IndexEntry, 'lockedIn' | 'isAdHoc'> =>
+  loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.directory };
 
 /** What the index keeps of a base. */
 export const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
@@ -186,6 +190,7 @@ async function buildAndSeal(
     base: baseOf(base),
     createdAt: build.finishedAt,
     build,
+    ...originOf(loaded),
   };
   checkSeal(image, entry);
   await refuseTaken(entry, tools.store);
@@ -239,10 +244,10 @@ export async function refuseTaken(
 }
 
 /** A base's file system is looked through once: its digest names the same bytes for ever. */
-async function findingsOf(
+export async function findingsOf(
   base: VerifiedBase,
   imageId: string,
-  tools: BuildTools,
+  tools: Pick<BuildTools, 'images' | 'owner' | 'reporter' | 'rootfs'>,
   signal?: AbortSignal,
 ): Promise<RootfsFindings> {
   const known = await tools.rootfs.get(base.manifestDigest);

@@ -209,10 +209,10 @@ export async function prepareBuild(
 }
 
 /** Whether the versions that build and verify are above the policy's floors; they are asked for where it has any. */
-async function requireVersions(
+export async function requireVersions(
   policy: Policy,
   subject: Subject,
-  { images, verifier }: PrepareTools,
+  { images, verifier }: Pick<PrepareTools, 'images' | 'verifier'>,
   signal?: AbortSignal,
 ): Promise<readonly UsedWaiver[]> {
   const has = (component: keyof PolicyFloors): boolean =>

@@ -54,6 +54,7 @@ export const LABELS = {
   baseVersion: 'dev.sjs.base.version',
   plan: 'dev.sjs.plan',
   packages: 'dev.sjs.packages',
+  rebasedFrom: 'dev.sjs.rebased-from',
 } as const;
 
 /** What the labels of a sealed image say. A claim until it is checked against the operator's policy. */
@@ -67,6 +68,8 @@ export interface SealedLabels {
   readonly plan: SealedPlan;
   /** Digest of /.sjs/packages.json, which lies in a layer of its own below the source; null without dependencies. */
   readonly packages: Digest | null;
+  /** The seal that a rebase put over another base; null for what was built from source. */
+  readonly rebasedFrom: Digest | null;
 }
 
 /** What this SJS_HOME keeps of each seal it made. */
@@ -92,6 +95,12 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
+  /** Folder of the sandbox.lock that a build last came out at it with; absent for code without one. */
+  readonly lockedIn?: string;
+  /** Code that was sealed without a sandbox.yaml: by `sjs run FILE` or `-e`. */
+  readonly isAdHoc?: true;
+  /** The seal that it was rebased from, as its label says. */
+  readonly rebasedFrom?: Digest;
   /** A seal that was made elsewhere: when it came, and who vouched for it. */
   readonly imported?: ImportedSeal;
   /** Where it lies in registries, newest last. */

@@ -24,6 +24,7 @@ export function encodeLabels(labels: SealedLabels): Record<string, string> {
     ...(labels.baseVersion !== null && { [LABELS.baseVersion]: labels.baseVersion }),
     [LABELS.plan]: canonicalJson(labels.plan),
     ...(labels.packages !== null && { [LABELS.packages]: labels.packages }),
+    ...(labels.rebasedFrom !== null && { [LABELS.rebasedFrom]: labels.rebasedFrom }),
   };
 }
 
@@ -50,6 +51,8 @@ export function decodeLabels(labels: Readonly<Record<string, string>>): SealedLa
   }
   const packages = labels[LABELS.packages] ?? null;
   if (packages !== null && !isDigest(packages)) throw refuse(LABELS.packages, 'is not a digest');
+  const rebasedFrom = labels[LABELS.rebasedFrom] ?? null;
+  if (rebasedFrom !== null && !isDigest(rebasedFrom)) throw refuse(LABELS.rebasedFrom, 'is not a digest');
   const plan = parsePlan(labels[LABELS.plan] ?? '');
   if (plan === undefined) throw refuse(LABELS.plan, 'is not a run plan that this sjs understands');
   return {
@@ -60,6 +63,7 @@ export function decodeLabels(labels: Readonly<Record<string, string>>): SealedLa
     baseVersion: labels[LABELS.baseVersion] ?? null,
     plan,
     packages,
+    rebasedFrom,
   };
 }
 

@@ -42,6 +42,7 @@ const VERBS = [
     'diff',
     'clone',
     'edit',
+    'rebase',
     'export',
     'import',
     'verify',

@@ -122,6 +122,7 @@ const sealed: fc.Arbitrary<SealedLabels> = fc.record({
     seccompDigest: fc.constant(sha256('p')),
   }),
   packages: fc.constantFrom(null, sha256('packages')),
+  rebasedFrom: fc.constantFrom(null, sha256('rebased')),
 });
 
 test(

@@ -111,6 +111,9 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['pushed', isAbsentOr(value.pushed, isPushedSeal)],
     ['signatures', isAbsentOr(value.signatures, isSealProof)],
     ['build', value.build === undefined || isBuildFacts(value.build)],
+    ['lockedIn', value.lockedIn === undefined || text(value.lockedIn)],
+    ['isAdHoc', value.isAdHoc === undefined || value.isAdHoc === true],
+    ['rebasedFrom', value.rebasedFrom === undefined || isDigest(value.rebasedFrom)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
   if (wrong !== undefined) throw invalid(path, wrong);

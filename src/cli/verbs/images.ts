@@ -3,6 +3,7 @@ import { FORMAT_OPTION, printList } from '../format.js';
 import { formatRelativeTime } from '../relative-time.js';
 import { formatSize } from '../size.js';
 import { formatTable } from '../table.js';
+import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
 type Image = Awaited<ReturnType<Sjs['listImages']>>[number];
@@ -12,6 +13,7 @@ export const imagesVerb: Verb = {
   examples: [
     ['sjs images', 'every sealed image made here, newest first'],
     ['sjs images my-job', 'those of that name'],
+    ['sjs images --tree', 'which was rebased from which, and what each stands on'],
     ['sjs images --format "{{.tag}} {{.sizeBytes}}"', 'for a script; --json has all that is known'],
   ],
   usage: '[name|tag]',
@@ -20,6 +22,7 @@ export const imagesVerb: Verb = {
     ...FORMAT_OPTION,
     quiet: { short: 'q', describe: 'tags only' },
     'no-trunc': { describe: 'whole tags, seals and bases' },
+    tree: { describe: 'each below the one it was rebased from, with the base that it stands on' },
   },
   async run(input, context) {
     const { sjs, output } = context;
@@ -31,12 +34,38 @@ export const imagesVerb: Verb = {
       for (const { tag } of images) await output.print(tag);
       return 0;
     }
+    if (input.has('tree') && !output.json) {
+      await output.print(formatTree(images));
+      return 0;
+    }
     const isWhole = input.has('no-trunc');
     const width = isWhole ? undefined : output.stdout.columns;
     await printList(images, FIELDS, input, context, () => formatImages(images, isWhole, width, Date.now()));
     return 0;
   },
 };
+
+/** Lineage as a tree; one whose origin is gone says which seal that was. */
+export function formatTree(images: readonly Image[]): string {
+  const here = new Set(images.map(({ seal }) => seal));
+  const lines: string[] = [];
+  const add = (image: Image, indent: string, isLast: boolean | null): void => {
+    const { tag, base, rebasedFrom, isPresent } = image;
+    const branch = isLast === null ? '' : isLast ? '└─ ' : '├─ ';
+    const origin = rebasedFrom !== undefined && isLast === null ? `  (from ${rebasedFrom.slice(0, 19)})` : '';
+    const version = base.version === null ? '' : `:${base.version}`;
+    const standsOn = `${base.image}${version}@${base.digest.slice(0, 19)}`;
+    const gone = isPresent ? '' : '  (not in the engine)';
+    lines.push(cleanLine(`${indent}${branch}${tag}  on ${standsOn}${origin}${gone}`));
+    const children = images.filter((other) => other.rebasedFrom === image.seal);
+    const next = isLast === null ? indent : `${indent}${isLast ? '   ' : '│  '}`;
+    children.forEach((child, at) => add(child, next, at === children.length - 1));
+  };
+  for (const image of images) {
+    if (image.rebasedFrom === undefined || !here.has(image.rebasedFrom)) add(image, '', null);
+  }
+  return lines.join('\n');
+}
 
 const FIELDS: readonly (keyof Image)[] = [
   'tag',
@@ -48,6 +77,7 @@ const FIELDS: readonly (keyof Image)[] = [
   'createdAt',
   'usedAt',
   'imported',
+  'rebasedFrom',
   'isPresent',
   'sizeBytes',
 ];

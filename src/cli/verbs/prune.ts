@@ -1,17 +1,26 @@
 import { SjsError } from '../../index.js';
 import { formatSize } from '../size.js';
+import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
 /** `sjs prune`. */
 export const pruneVerb: Verb = {
   examples: [
     ['sjs prune', 'what is older or larger than the policy keeps: 30 days and 5 GiB when it does not say'],
-    ['sjs prune --dry-run', 'what that would be'],
+    ['sjs prune --dry-run', 'what that would be, and why the rest of what is old stays'],
+    ['sjs prune --ad-hoc', 'also all that was sealed of code without a sandbox.yaml, with its runs'],
     ['sjs prune --json | jq .contents.bytes', 'how much was freed'],
   ],
   usage: '',
   positionals: [0, 0],
-  options: { 'dry-run': { describe: 'remove nothing, and say what would be removed' } },
+  options: {
+    'dry-run': { describe: 'remove nothing, and say what would be removed, and what is kept why' },
+    'ad-hoc': { describe: 'also images of code that has no sandbox.yaml, and their runs, however young' },
+  },
+  notes:
+    'What is needed stays, however old it is: a run with a receipt, and its image; the image of any run that is kept; the\n' +
+    'newest image built beside a sandbox.lock that is still there and names its base; what a kept image was rebased\n' +
+    'from. Images of code without a sandbox.yaml go after a day when no run needs them. Base images are never removed.',
   refuse: (option) =>
     ['f', 'force'].includes(option)
       ? new SjsError('USAGE', `there is no option ${option === 'f' ? '-f' : '--force'}`, {
@@ -20,8 +29,14 @@ export const pruneVerb: Verb = {
       : null,
   async run(input, { sjs, output, tapSignals }) {
     const dryRun = input.has('dry-run');
-    const { records, contents, images } = await sjs.prune({ dryRun, signal: tapSignals().signals.abort });
-    if (output.json) await output.printJson({ records, contents, images });
+    const { records, contents, images, kept } = await sjs.prune({
+      dryRun,
+      adHoc: input.has('ad-hoc'),
+      signal: tapSignals().signals.abort,
+    });
+    if (output.json) await output.printJson({ records, contents, images, kept });
+    if (dryRun)
+      for (const { what, name, why } of kept) output.note(cleanLine(`kept: ${what} ${name}: ${why}`));
     for (const id of records) await output.print(`run ${id}`);
     for (const image of images) await output.print(`image ${image}`);
     output.note(

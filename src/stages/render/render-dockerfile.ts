@@ -27,6 +27,7 @@ export interface RenderedImage {
  * Renders the Dockerfile and the config that must come of it. Environment that the base sets and that steers the
  * loader or the runtime is emptied; its health check and stop signal are replaced.
  * @param packages digest of the list of packages that have a layer of their own; null without any
+ * @param rebasedFrom the seal that is put over another base; null for what is built from source
  * @throws SjsError `TEMPLATE_VALUE`, `TEMPLATE_INVALID`, `SANDBOX_INVALID`.
  */
 export function renderDockerfile(
@@ -36,6 +37,7 @@ export function renderDockerfile(
   resources: Resources,
   seccompDigest: Digest,
   packages: Digest | null = null,
+  rebasedFrom: Digest | null = null,
 ): RenderedImage {
   const plan = planOf(sandbox, resources, seccompDigest);
   const labels: SealedLabels = {
@@ -46,6 +48,7 @@ export function renderDockerfile(
     baseVersion: base.signedVersion,
     plan,
     packages,
+    rebasedFrom,
   };
   const env = mergeEnv(base.config.Env ?? [], sandbox.env);
   const encoded = encodeLabels(labels);

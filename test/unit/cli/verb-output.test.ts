@@ -497,11 +497,20 @@ describe('verify', () => {
 
 test('prune says what it removed', async () => {
   const sjs: Partial<Sjs> = {
-    prune: () => Promise.resolve({ records: [RUN], contents: { count: 2, bytes: 2048 }, images: [] }),
+    prune: () =>
+      Promise.resolve({
+        records: [RUN],
+        contents: { count: 2, bytes: 2048 },
+        images: [],
+        kept: [{ what: 'image', name: 'sjs/a:1', why: 'run X needs it' }],
+      }),
   };
   expect(await runVerbWith('prune', pruneVerb, [], sjs)).toMatchObject({
     stdout: `run ${RUN}\n`,
     stderr: 'removed 1 run, 0 sealed images and 2 kept contents (2.0 KiB)\n',
+  });
+  expect(await runVerbWith('prune', pruneVerb, ['--dry-run'], sjs)).toMatchObject({
+    stderr: expect.stringMatching(/^kept: image sjs\/a:1: run X needs it\nwould remove 1 run, /),
   });
 });
 
@@ -574,4 +583,29 @@ test.each([
   ['import', importVerb, ['-'], 'name a file; one that is called - is ./-'],
 ])("docker's habit at %s: nothing is done, and the way is said", async (name, verb, words, next) => {
   await expect(runVerbWith(name, verb, words, {})).rejects.toMatchObject({ code: 'USAGE', next });
+});
+
+test('images --tree shows what was rebased from what, and what each stands on', async () => {
+  const make = (digit: string, from?: string): object => ({
+    tag: `sjs/job:${digit.repeat(12)}`,
+    name: 'job',
+    seal: hex(digit),
+    base: { image: 'r.example.com/node', version: `24.${digit}.0`, digest: hex(digit) },
+    createdAt: `2026-01-0${digit}T00:00:00Z`,
+    isPresent: true,
+    ...(from !== undefined && { rebasedFrom: hex(from) }),
+  });
+  const all = [make('1'), make('2', '1'), make('3', '2'), make('4', '1'), make('5', '9')];
+  const sjs = { listImages: () => Promise.resolve(all) } as unknown as Partial<Sjs>;
+  const { stdout } = await runVerbWith('images', imagesVerb, ['--tree'], sjs);
+  const on = (digit: string): string =>
+    `sjs/job:${digit.repeat(12)}  on r.example.com/node:24.${digit}.0@sha256:${digit.repeat(12)}`;
+  expect(stdout.split('\n')).toEqual([
+    `${on('5')}  (from sha256:999999999999)`,
+    on('1'),
+    `├─ ${on('4')}`,
+    `└─ ${on('2')}`,
+    `   └─ ${on('3')}`,
+    '',
+  ]);
 });

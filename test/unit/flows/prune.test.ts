@@ -1,8 +1,15 @@
-import { expect, test } from '@jest/globals';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { sha256 } from '../../../src/model/digest.js';
+import type { RecordStore } from '../../../src/ports/record-store.js';
+import { cleanFolders, makeFolder } from '../../support/world.js';
 import { prune, type PruneTools } from '../../../src/flows/prune.js';
 import type { Policy } from '../../../src/model/policy.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
 import { makeEntry, makeRecord } from '../../support/records.js';
+
+cleanFolders();
 
 const DAY_MS = 24 * 3_600_000;
 const NOW = Date.parse('2026-06-01T00:00:00Z');
@@ -42,9 +49,97 @@ test('a dry run says what would go, with what only that refers to, and leaves it
     clock: { now: () => NOW },
     loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
   } as unknown as PruneTools;
-  const planned = { records: [record.id], contents: { count: 1, bytes: 6 }, images: [] };
+  const planned = { records: [record.id], contents: { count: 1, bytes: 6 }, images: [], kept: [] };
   expect(await prune(tools, { dryRun: true })).toEqual(planned);
   expect(await store.hasBlob(digest)).toBe(true);
   expect(await prune(tools, { dryRun: false })).toEqual(planned);
   expect(await store.hasBlob(digest)).toBe(false);
+});
+
+describe('what is needed stays, and why is said', () => {
+  const BASE = {
+    image: 'r.example.com/base/node',
+    digest: sha256('base'),
+    manifestDigest: sha256('m'),
+    version: null,
+  };
+  const lock = {
+    lockVersion: 1,
+    formatVersion: 1,
+    base: { image: BASE.image, version: null, digest: BASE.digest, manifests: {}, signer: sha256('key') },
+    template: { name: 'node', digest: sha256('template') },
+    packages: {},
+  };
+  const pruneWith = (store: RecordStore, options: { dryRun?: boolean; adHoc?: boolean } = {}) =>
+    prune(
+      {
+        store,
+        clock: { now: () => NOW },
+        images: { remove: () => Promise.resolve(true) },
+        loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
+      } as unknown as PruneTools,
+      { dryRun: false, ...options },
+    );
+
+  test('a receipt keeps its run and image; without it both go', async () => {
+    const store = createMemoryRecordStore();
+    const [image] = ['1'].map((name) => makeEntry(name, { createdAt: ago(90) }));
+    const record = makeRecord({ createdAt: ago(90), seal: image!.seal });
+    await store.saveImage(image!);
+    await store.saveRecord(record);
+    await store.saveReceipt(record.id, '{}');
+    expect(await pruneWith(store)).toMatchObject({
+      records: [],
+      images: [],
+      kept: [
+        { what: 'run', name: record.id, why: 'it has a receipt' },
+        { what: 'image', name: image!.tag, why: `the receipt of run ${record.id} needs it` },
+      ],
+    });
+    await store.removeRecord(record.id);
+    expect(await pruneWith(store)).toMatchObject({ images: [image!.tag], kept: [] });
+  });
+
+  test('a lock that is there and names its base keeps the newest image built beside it', async () => {
+    const store = createMemoryRecordStore();
+    const folder = await makeFolder({ 'sandbox.lock': JSON.stringify(lock) });
+    const [older, newer] = [90, 80].map((days) =>
+      makeEntry(`locked-${days}`, { createdAt: ago(days), lockedIn: folder, base: BASE }),
+    );
+    await store.saveImage(older!);
+    await store.saveImage(newer!);
+    const planned = await pruneWith(store, { dryRun: true });
+    expect(planned.images).toEqual([older!.tag]);
+    expect(planned.kept).toEqual([
+      { what: 'image', name: newer!.tag, why: `the lock in ${folder} needs it` },
+    ]);
+    const moved = { ...lock, base: { ...lock.base, digest: sha256('another') } };
+    await writeFile(join(folder, 'sandbox.lock'), JSON.stringify(moved));
+    expect((await pruneWith(store)).images).toHaveLength(2);
+  });
+
+  test('what a kept image was rebased from stays, as far back as it goes', async () => {
+    const store = createMemoryRecordStore();
+    const first = makeEntry('first', { createdAt: ago(90) });
+    const second = makeEntry('second', { createdAt: ago(60), rebasedFrom: first.seal });
+    const third = makeEntry('third', { createdAt: ago(1), rebasedFrom: second.seal });
+    for (const entry of [first, second, third]) await store.saveImage(entry);
+    expect(await pruneWith(store)).toMatchObject({ images: [], kept: [{}, {}] });
+    await store.removeImage(third.seal);
+    expect((await pruneWith(store)).images).toHaveLength(2);
+  });
+
+  test('code without a sandbox.yaml goes after a day, or at once with its runs when that is asked', async () => {
+    const store = createMemoryRecordStore();
+    const entry = (name: string, days: number) =>
+      makeEntry(name, { createdAt: ago(days), isAdHoc: true as const });
+    const [old, used, young] = [entry('old', 2), entry('used', 2), entry('young', 0.5)];
+    for (const one of [old, used, young]) await store.saveImage(one);
+    const record = makeRecord({ createdAt: ago(2), seal: used.seal });
+    await store.saveRecord(record);
+    expect(await pruneWith(store)).toMatchObject({ records: [], images: [old.tag] });
+    const all = await pruneWith(store, { adHoc: true });
+    expect(all.records).toEqual([record.id]);
+    expect([...all.images].sort()).toEqual([used.tag, young.tag].sort());
+  });
 });

@@ -342,6 +342,7 @@ describe('what is checked', () => {
     baseDigest: sha256('base'),
     baseVersion: null,
     packages: null,
+    rebasedFrom: null,
     plan: {
       secrets: [],
       permissions: DEFAULT_PERMISSIONS,

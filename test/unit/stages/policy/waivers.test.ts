@@ -172,6 +172,7 @@ describe('what is waived beside rights', () => {
       baseDigest: base.manifestDigest,
       baseVersion: null,
       packages: null,
+      rebasedFrom: null,
       plan: {
         secrets: [],
         permissions: DEFAULT_PERMISSIONS,

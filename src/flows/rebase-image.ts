@@ -1,0 +1,271 @@
+import { canonicalJson } from '../model/canonical-json.js';
+import { formatBuildingTag } from '../model/building-tag.js';
+import { sha256, type Digest } from '../model/digest.js';
+import { formatSandbox } from '../model/format-sandbox.js';
+import { filledLayers } from '../model/image-layers.js';
+import type { Policy } from '../model/policy.js';
+import { formatRepository } from '../model/reference.js';
+import type { BaseRequest, Sandbox } from '../model/sandbox.js';
+import type { VerifiedBase } from '../model/base.js';
+import {
+  computeSeal,
+  formatTag,
+  FORMAT_VERSION,
+  type IndexEntry,
+  type SealedImage,
+} from '../model/sealed-image.js';
+import { SjsError } from '../errors.js';
+import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
+import { changes, type Change } from '../stages/compare/changes.js';
+import { parseSandbox } from '../stages/load/load-sandbox.js';
+import { repackLayers, type SealedLayer } from '../stages/pack/repack-layers.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { trustRequirement } from '../stages/policy/trust-requirement.js';
+import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
+import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
+import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
+import { checkSeal } from '../stages/seal/check-seal.js';
+import { readPackages } from '../stages/unpack/read-packages.js';
+import { readSource } from '../stages/unpack/read-source.js';
+import { baseOf, findingsOf, refuseTaken, type BuildTools } from './build-sandbox.js';
+import { baseFacts } from './describe-plan.js';
+import { findSealedImage } from './find-target.js';
+import { requireVersions } from './prepare-build.js';
+import { provideGateway } from './provide-gateway.js';
+import { verifyBaseRequest } from './verify-sandbox.js';
+
+/** What rebasing needs of the world. */
+export interface RebaseTools extends Omit<BuildTools, 'loadPolicy'> {
+  readonly loadPolicy: () => Promise<Policy>;
+  readonly build: BuildTools;
+}
+
+/** What a rebase made, or found made. */
+export interface RebaseResult {
+  readonly tag: string;
+  readonly seal: string;
+  /** What it stands on now. */
+  readonly base: IndexEntry['base'];
+  readonly from: { readonly tag: string; readonly seal: string };
+  /** Image, version and digest of the base. */
+  readonly baseChanges: readonly Change[];
+  /** True when it was made before and nothing was built. */
+  readonly cached: boolean;
+}
+
+/**
+ * Puts what is sealed over another base, from the sealed image alone. The base is resolved and verified as for a build;
+ * the layers over it are those of the sealed image, digest for digest; rights, program and environment are the same. What
+ * comes of it is sealed as any build, and says in a label which seal it came from.
+ * @throws SjsError what finding the image and verifying a base throw; `POLICY_VIOLATION`, `SEAL_REFUSED`
+ */
+export async function rebaseImage(
+  target: string,
+  request: BaseRequest,
+  tools: RebaseTools,
+  signal?: AbortSignal,
+): Promise<RebaseResult> {
+  const sealed = await findSealedImage(target, tools, signal);
+  const { name } = sealed.labels;
+  const now = tools.clock.now();
+  const [policy, base] = await Promise.all([
+    tools.loadPolicy(),
+    verifyBaseRequest(request, name, tools, signal),
+  ]);
+  await requireVersions(policy, { name, now }, tools, signal);
+  const rendered = await render(sealed, base, policy, tools, signal);
+  checkSealedPlan(policy, rendered.labels, base.digest, now);
+  const inputs = sha256(canonicalJson({ rebase: sealed.entry.seal, dockerfile: rendered.dockerfile }));
+  const known = await findRebased(inputs, tools, signal);
+  const result = known ?? (await buildRebased(sealed, base, rendered, inputs, tools, signal));
+  await provideGateway(result, policy, tools, signal);
+  tools.reporter.done();
+  return {
+    tag: result.entry.tag,
+    seal: result.entry.seal,
+    base: result.entry.base,
+    from: { tag: sealed.entry.tag, seal: sealed.entry.seal },
+    baseChanges: changes(baseFacts(sealed), baseFacts(result)),
+    cached: known !== null,
+  };
+}
+
+async function findRebased(
+  inputs: Digest,
+  { store, images }: RebaseTools,
+  signal?: AbortSignal,
+): Promise<SealedImage | null> {
+  const entry = await store.findImageByInputs(inputs);
+  const image = entry && (await images.inspect(entry.tag, signal));
+  return entry && image ? checkSeal(image, entry) : null;
+}
+
+/** The Dockerfile and config that a build of the same over that base would have. */
+async function render(
+  sealed: SealedImage,
+  base: VerifiedBase,
+  policy: Policy,
+  tools: RebaseTools,
+  signal?: AbortSignal,
+): Promise<RenderedImage> {
+  const { labels } = sealed;
+  const [{ template, seccompProfile }, sandbox] = await Promise.all([
+    tools.assets(),
+    readSandbox(sealed, policy, tools, signal),
+  ]);
+  const rendered = renderDockerfile(
+    template,
+    sandbox,
+    base,
+    labels.plan.resources,
+    sha256(seccompProfile),
+    labels.packages,
+    sealed.entry.seal,
+  );
+  const { seccompDigest: _new, ...rights } = rendered.labels.plan;
+  const { seccompDigest: _old, ...sealedRights } = labels.plan;
+  if (canonicalJson(rights) === canonicalJson(sealedRights)) return rendered;
+  throw new SjsError(
+    'SEAL_REFUSED',
+    `this sjs would not give ${sealed.entry.tag} the rights that are sealed into it`,
+    { next: 'build it again from its source: another sjs sealed it' },
+  );
+}
+
+/** The sandbox that was sealed, as far as an image shows it: all but where its source lay. */
+async function readSandbox(
+  sealed: SealedImage,
+  policy: Policy,
+  tools: RebaseTools,
+  signal?: AbortSignal,
+): Promise<Sandbox> {
+  const text = formatSandbox(sealed, {
+    source: '.',
+    exclude: [],
+    inputs: [],
+    dependencies: null,
+    // The program is the file that is sealed, whatever it was made of.
+    stripped: [],
+    baseEnv: await readBaseEnv(sealed, policy, tools, signal),
+  });
+  return (await parseSandbox(Buffer.from(text), sealed.entry.tag)).sandbox;
+}
+
+/** What the present base set: the program's own environment is what remains without it. */
+async function readBaseEnv(
+  { entry, image }: SealedImage,
+  policy: Policy,
+  { images, registry }: RebaseTools,
+  signal?: AbortSignal,
+): Promise<readonly string[]> {
+  const { base } = entry;
+  const isBelow = (diffIds: readonly Digest[]): boolean =>
+    diffIds.length > 0 && diffIds.every((diffId, at) => image.diffIds[at] === diffId);
+  const known = await images.inspect(`${base.image}@${base.manifestDigest}`, signal);
+  if (known && isBelow(known.diffIds)) return known.config.Env ?? [];
+  // Of an image from elsewhere its base could be said to be on any host that this machine reaches.
+  trustRequirement(policy, base.image);
+  const request = { image: formatRepository(parseRepository(base.image)), digest: base.manifestDigest };
+  const found = await resolveBase(request, image.platform, registry, null, { update: true }, signal);
+  if (isBelow(found.diffIds)) return found.config.Env ?? [];
+  throw new SjsError('SEAL_MISMATCH', `${entry.tag} does not stand on ${base.image}@${base.manifestDigest}`, {
+    next: 'build it again from its source',
+  });
+}
+
+async function buildRebased(
+  sealed: SealedImage,
+  base: VerifiedBase,
+  rendered: RenderedImage,
+  inputs: Digest,
+  tools: RebaseTools,
+  signal?: AbortSignal,
+): Promise<SealedImage> {
+  const { store, images, reporter, registry, clock } = tools;
+  const { name, version } = sealed.entry;
+  const environment: BuildEnvironment = {
+    images,
+    credentials: () => registry.credentials(base.repository.registry, signal),
+    onProgress: (message) => reporter.debug(message),
+    signal,
+  };
+  reporter.step('rebase', `${sealed.entry.tag} over ${formatRepository(base.repository)}@${base.digest}`);
+  const baseImage = await fetchBase(base, environment);
+  checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
+  const building = formatBuildingTag(await tools.owner(), tools.createId());
+  try {
+    const image = await withOwnLayers(sealed, tools, signal, (layers) =>
+      buildImage(
+        { digest: inputs, open: () => repackLayers(rendered.dockerfile, layers) },
+        building,
+        environment,
+      ),
+    );
+    const wanted = ownLayers(sealed);
+    checkBuiltImage(image, base, rendered.expectedConfig, wanted.length);
+    const made = filledLayers(image.diffIds.slice(base.diffIds.length));
+    if (canonicalJson(made) !== canonicalJson(wanted)) {
+      throw new SjsError(
+        'SEAL_REFUSED',
+        `over this base the layers of ${sealed.entry.tag} come out otherwise: ${made.join(', ')} instead of ${wanted.join(', ')}`,
+        { next: 'build it from its source instead: the base has files where those of the sandbox lie' },
+      );
+    }
+    const seal = computeSeal(image);
+    reporter.step('seal', seal);
+    const entry: IndexEntry = {
+      formatVersion: FORMAT_VERSION,
+      seal,
+      tag: formatTag(name, version, seal),
+      name,
+      version,
+      imageId: image.imageId,
+      inputs,
+      base: baseOf(base),
+      createdAt: new Date(clock.now()).toISOString(),
+      rebasedFrom: sealed.entry.seal,
+    };
+    const rebased = checkSeal(image, entry);
+    await refuseTaken(entry, store);
+    await store.saveImage(entry);
+    await images.tag(entry.imageId, entry.tag, signal);
+    return rebased;
+  } finally {
+    await images.remove(building).catch((error: unknown) => reporter.debug(String(error)));
+  }
+}
+
+/** The layers that sjs put over a base: that of the source, and that of the packages below it. */
+const ownLayers = ({ image, labels }: SealedImage): readonly Digest[] =>
+  filledLayers(image.diffIds).slice(labels.packages === null ? -1 : -2);
+
+/** Hands over the layers of a sealed image, each looked through: it may have come from anybody. */
+async function withOwnLayers<T>(
+  sealed: SealedImage,
+  { images }: RebaseTools,
+  signal: AbortSignal | undefined,
+  use: (layers: readonly SealedLayer[]) => Promise<T>,
+): Promise<T> {
+  const { packages: digest } = sealed.labels;
+  const [source, packages] = [...ownLayers(sealed)].reverse();
+  if (source === undefined) throw new Error('a sealed image has a layer of its own');
+  return images.withLayer(
+    sealed.image,
+    source,
+    async (openSource) => {
+      await readSource(openSource());
+      const own: SealedLayer = { folder: 'layer', openTar: openSource };
+      if (packages === undefined || digest === null) return use([own]);
+      return images.withLayer(
+        sealed.image,
+        packages,
+        async (openPackages) => {
+          await readPackages(openPackages(), digest);
+          return use([{ folder: 'packages', openTar: openPackages }, own]);
+        },
+        signal,
+      );
+    },
+    signal,
+  );
+}
