@@ -33,7 +33,7 @@ async function follow(
   steps: readonly Step[],
   env: Record<string, string>,
   before: (at: number) => string,
-): Promise<{ readonly code: number; readonly printed: readonly string[] }> {
+): Promise<{ readonly code: number; readonly printed: readonly string[]; readonly folder: string }> {
   const mark = '\u0001';
   const script = steps.map(({ command }, at) => `${before(at)}\nprintf '${mark}'\n${command}\n`).join('');
   const folder = await makeFolder({ 'script.sh': script });
@@ -49,7 +49,7 @@ async function follow(
   for (const stream of [shell.stdout, shell.stderr])
     stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [code] = (await once(shell, 'close')) as [number | null];
-  return { code: code ?? -1, printed: output.split(mark).slice(1) };
+  return { code: code ?? -1, printed: output.split(mark).slice(1), folder: cwd };
 }
 
 /** Whether the lines are printed, in this order, whatever stands between them. */
@@ -146,5 +146,14 @@ describe('docs/gitops.md', () => {
     expect(after).not.toBe(before);
     const reference = /publish: ok, (\S+@sha256:[0-9a-f]{64})/.exec(published)?.[1] ?? '';
     expect(reference).toMatch(new RegExp(`^${world.registry}/gitops/hello@`));
+    const flags = [
+      '--key',
+      join(result.folder, 'ci.pub'),
+      '--insecure-ignore-tlog=true',
+      '--allow-insecure-registry',
+    ];
+    for (const words of [['verify'], ['verify-attestation', '--type', 'slsaprovenance1']]) {
+      execFileSync('cosign', [...words, ...flags, reference], { stdio: 'pipe' });
+    }
   });
 });

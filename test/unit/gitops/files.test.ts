@@ -22,9 +22,10 @@ async function unknownIn(words: readonly string[]): Promise<readonly string[]> {
 
 test('every verb and flag that the program calls is one of sjs', async () => {
   const source = ['steps', 'sjs'].map((name) => read(`gitops/lib/${name}.mjs`)).join('\n');
-  const calls = [...source.matchAll(/(?:sjs\(|checkFiles\('\w+', |words = )\[([^\]]*)/g)].map(
-    ([, list = '']) => [...list.matchAll(/'([^']*)'/g)].map(([, word = '']) => word),
-  );
+  const lists = [...source.matchAll(/(?:sjs\(|checkFiles\('\w+', |words = )\[([^\]]*)/g)];
+  const calls = lists
+    .map(([, list = '']) => [...list.matchAll(/'([^']*)'/g)].map(([, word = '']) => word))
+    .filter(({ length }) => length > 0);
   expect(calls.map(([verb]) => verb).sort()).toEqual([
     ...['build', 'diff', 'diff', 'policy', 'published', 'push', 'validate', 'verify'],
   ]);
