@@ -131,7 +131,7 @@ describe('docs/gitops.md', () => {
   });
 
   test('the change that widens is shown where it stands, and refused', () => {
-    const said = printed('|| echo');
+    const said = printed('policies/ci.yaml || echo');
     expect(said).toMatch(/^sjs-ci: warning: diff: hello\/sandbox\.yaml:\d+: .*network/m);
     expect(said).toMatch(/^sjs-ci: warning: diff: hello\/sandbox\.yaml:\d+: .*permissions\.childProcess/m);
     expect(said).toMatch(/^sjs-ci: error: policy: hello\/sandbox\.yaml:\d+:\d+: .*spec\.network/m);
