@@ -117,7 +117,21 @@ describe('docs/gitops.md', () => {
   });
 
   afterAll(() => {
-    for (const tag of tags) execFileSync('docker', ['image', 'rm', '-f', tag], { stdio: 'ignore' });
+    // The bases that the builds pulled, and what the other machine pulled.
+    const pulled = ['gitops-base/node', 'gitops/hello'].flatMap((name) =>
+      execFileSync(
+        'docker',
+        ['images', '--digests', '--format', '{{.Repository}}@{{.Digest}}', `${world.registry}/${name}`],
+        {
+          encoding: 'utf8',
+        },
+      )
+        .split('\n')
+        .filter((one) => one.includes('@sha256:')),
+    );
+    for (const one of new Set([...tags, ...pulled])) {
+      execFileSync('docker', ['image', 'rm', '-f', one], { stdio: 'ignore' });
+    }
   });
 
   test('every command works as it stands, and prints what the page says', () => {
