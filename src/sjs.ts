@@ -145,6 +145,10 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       await recovering;
       return { ...result, ...(await publish(result.tag, given)) };
     },
+    async checkLock(path) {
+      const { checkLock } = await import('./flows/check-lock.js');
+      await checkLock(await loadSandbox(path), declaredTools);
+    },
     async lock(path, given = {}) {
       const [loaded, tools, { describePlan }, { writeLock }] = await Promise.all([
         loadSandbox(path),

@@ -41,7 +41,7 @@ export async function runCi(options, env) {
       scratch,
       key: options.key,
       sandboxes: files.filter((path) => !path.endsWith('.lock')),
-      sjs: openSjs({ program, root, env, policyFile }),
+      sjs: openSjs({ program, root, env, policyFile, policyName: options.policy ?? '' }),
     };
     const state = await runSteps(context, mayPublish(options, platform));
     return await report(state, { platform, options, env, context });

@@ -5,17 +5,20 @@ import { logLine } from './text.mjs';
 const TIMEOUT_MS = 45 * 60_000;
 
 /** Calls sjs as a person would, and reads its one document, or its lines of them; with `plain` its words. */
-export function openSjs({ program, root, env, policyFile }) {
+export function openSjs({ program, root, env, policyFile, policyName }) {
+  // A policy of the target branch lies in a file of ours: nobody can open that.
+  const named = (text) => (policyFile === null ? text : text.replaceAll(policyFile, policyName));
+
   return async (words, { isPublishing = false, lines = false, plain = false } = {}) => {
     const options = [...(plain ? [] : ['--json']), ...(policyFile === null ? [] : ['--policy', policyFile])];
     const result = await run(process.execPath, [program, ...words, ...options], {
       cwd: root,
       env: { ...childEnvironment(env, root, { credentials: isPublishing }), NO_COLOR: '1' },
       timeoutMs: TIMEOUT_MS,
-      onLine: (line) => line.trim() !== '' && console.error(logLine(`  ${line}`)),
+      onLine: (line) => line.trim() !== '' && console.error(logLine(`  ${named(line)}`)),
     });
     if (plain) return { code: result.code, text: result.stdout };
-    const documents = parse(result.stdout, lines);
+    const documents = parse(named(result.stdout), lines);
     if (documents === null) {
       const words = result.stderr.trim().split('\n').at(-1);
       return {

@@ -16,8 +16,11 @@ function errorsIn(document) {
 
 async function checkFiles(step, words, { sjs, sandboxes, root }) {
   const { code, documents } = await sjs([...words, ...sandboxes.map(asPath)]);
-  const findings = documents.flatMap(errorsIn).flatMap((error) => findingsOf(step, error, root));
-  if (code !== 0 && findings.length === 0) throw new Error(`sjs ${words.join(' ')} ended with ${code}`);
+  const errors = documents.flatMap(errorsIn);
+  // What the policy refuses is said by the next step, with all that it refuses.
+  const own = errors.filter(({ error }) => step === 'policy' || error.code !== 'POLICY_VIOLATION');
+  const findings = own.flatMap((error) => findingsOf(step, error, root));
+  if (code !== 0 && errors.length === 0) throw new Error(`sjs ${words.join(' ')} ended with ${code}`);
   return { findings, detail: plural(sandboxes.length, 'sandbox') };
 }
 
@@ -107,7 +110,7 @@ export async function compareRights(context) {
     const line = await lineOf(right, file, changed.get(file) ?? [], context);
     findings.push({ level: 'warning', step: 'diff', code: 'WIDENED', file, ...line, message: words });
   }
-  const { text } = await sjs(['diff', '--all', '--format', 'markdown', from, to], { plain: true });
+  const { text } = await sjs(['diff', '--all', '--format', 'markdown', '--quiet', from, to], { plain: true });
   const count = findings.filter(({ level }) => level === 'warning').length;
   return { findings, markdown: text, detail: plural(count, 'widened right') };
 }

@@ -27,7 +27,7 @@ const FLAGS: Record<string, readonly string[]> = {
     '--sign',
     '--key KEY',
   ],
-  lock: ['--all', '--frozen', '--update [base|dependencies]'],
+  lock: ['--all', '--frozen', '--update [base|dependencies]', '--check'],
   run: [
     '--eval CODE',
     '-e --env NAME=VALUE …',

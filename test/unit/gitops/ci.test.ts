@@ -96,7 +96,7 @@ describe('the steps', () => {
       'build --all --frozen ./ --json',
       `published ${TAG} --json`,
       'diff --all --json',
-      'diff --all --format markdown',
+      'diff --all --format markdown --quiet',
     ]);
   });
 
