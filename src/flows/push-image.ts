@@ -13,7 +13,6 @@ import {
 import type { SealedImage } from '../model/sealed-image.js';
 import type { PushedSeal } from '../model/seal-proof.js';
 import { formatSigningKey, type SigningKey } from '../model/signing-key.js';
-import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';

@@ -1,6 +1,6 @@
 import { SjsError } from '../errors.js';
 import { PREDICATE_TYPES } from '../model/attestation-type.js';
-import { hexOf, type Digest } from '../model/digest.js';
+import { hexOf } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import type { Predicate } from '../model/predicate.js';
 import type { IndexEntry, SealedLabels } from '../model/sealed-image.js';
@@ -129,5 +129,5 @@ export async function verifySealStatement(
   return { repository, digest: null, signers, baseDigest: provenance.signedBase, provenance, trustedBy };
 }
 
-const describeDigest = (hex: Digest | string | undefined): string =>
+const describeDigest = (hex: string | undefined): string =>
   hex === undefined ? 'nothing' : `the seal sha256:${hex}`;

@@ -60,14 +60,12 @@ export async function findAccepted(
       refusal ??= error;
     }
   }
-  throw (
-    refusal ??
-    new SjsError('SEAL_PROOF_INVALID', `nothing in this SJS_HOME shows who signed ${entry.tag}`, {
-      cause:
-        proofs.length === 0 ? 'the proof is gone' : 'the proof was changed, or comes from another SJS_HOME',
-      next: 'take it in anew with sjs pull, which verifies the signature again',
-    })
-  );
+  if (refusal instanceof Error) throw refusal;
+  throw new SjsError('SEAL_PROOF_INVALID', `nothing in this SJS_HOME shows who signed ${entry.tag}`, {
+    cause:
+      proofs.length === 0 ? 'the proof is gone' : 'the proof was changed, or comes from another SJS_HOME',
+    next: 'take it in anew with sjs pull, which verifies the signature again',
+  });
 }
 
 /** The entry with what was verified of its seal just now. */

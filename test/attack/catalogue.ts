@@ -112,6 +112,22 @@ export const CASES = {
     control: 'the log’s entry must be that of this signature',
     removed: 'the log: cosign with --insecure-ignore-tlog',
   },
+  B12: {
+    tried:
+      'have a stranger’s signature count by where it lies: under a tag, in the fallback index, as a referrer',
+    control: 'each place is judged by the same rule',
+    removed: 'the rule: one that trusts the stranger',
+  },
+  B13: {
+    tried: 'delete the bundle, so that an older signature by a signer no longer trusted is found',
+    control: 'what is left must meet the same rule',
+    removed: 'the rule: one that still trusts the old signer',
+  },
+  B14: {
+    tried: 'pass with an attestation by the trusted key, and no signature',
+    control: 'what cosign accepted must be a signature of the image',
+    removed: 'that: the exit code of cosign 3',
+  },
   B16: {
     tried: 'bring more layers by a signed manifest than its config lists',
     control: 'a manifest fits its config, has layers of known kinds and no URLs, and is no index at once',

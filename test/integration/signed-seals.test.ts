@@ -45,7 +45,7 @@ let taker: string;
 beforeAll(async () => {
   const made = await makeCosignKeys(2);
   keys = [made.keys[0] as CosignKey, made.keys[1] as CosignKey];
-  removeKeys = made.remove;
+  removeKeys = () => made.remove();
   maker = await makeFolder();
   taker = await makeFolder();
 }, 60_000);
@@ -107,7 +107,7 @@ const publicFile = (key: CosignKey): string => key.keyFile.replace(/\.key$/, '.p
 describeCosigns('a signed seal', (generation) => {
   let pushed: Pushed;
   const name = `signed-${generation.name.at(-1)}`;
-  const as = async (policy: string) => ({ env: { PATH: generation.path, SJS_POLICY: policy } });
+  const as = (policy: string) => ({ env: { PATH: generation.path, SJS_POLICY: policy } });
 
   beforeAll(async () => {
     pushed = await publish(name, generation);
@@ -131,7 +131,7 @@ describeCosigns('a signed seal', (generation) => {
 
   test('comes in elsewhere, is verified, runs by its digest and is replayed', async () => {
     forget(pushed.tag);
-    const policy = await as(await policyWith({ more: 'attestations: [slsaprovenance1]' }));
+    const policy = as(await policyWith({ more: 'attestations: [slsaprovenance1]' }));
     const early = await runSjs(taker, ['run', pushed.reference, '--json'], policy);
     expect([early.code, errorOf(early).code]).toEqual([127, 'TARGET_NOT_FOUND']);
     const pulled = await runSjs(taker, ['pull', pushed.reference, '--json'], policy);

@@ -157,8 +157,15 @@ export function explainFailedCommand(result: ProgramResult, message: string): Sj
     ? 'give the password of the key in COSIGN_PASSWORD'
     : /no such file/.test(words)
       ? 'check the path of the key file; cosign generate-key-pair makes one'
-      : 'see what cosign says';
+      : (pluginFor(words) ?? 'see what cosign says');
   return new SjsError('COSIGN_FAILED', message, { cause: `cosign: ${words}`, next });
+}
+
+/** Distributions build cosign without some of the key services; programs of these names in PATH bring them back. */
+function pluginFor(words: string): string | null {
+  const [, scheme] = /unrecognized scheme: ([a-z]+):/.exec(words) ?? [];
+  if (scheme === undefined) return null;
+  return `this cosign was built without ${scheme}: put the plugin sigstore-kms-${scheme} into PATH, or take the build of the cosign project`;
 }
 
 /** The last `Error:` line without its prefix, fit for a terminal. */

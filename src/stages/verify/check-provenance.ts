@@ -60,12 +60,13 @@ export function checkProvenance(
     signedBase: isDigest(signedBase) ? signedBase : baseDigest,
     baseImage: repositoryOf(base.uri),
     buildType: typeof buildType === 'string' ? buildType : '',
-    builder: String(fieldsOf(builder)['id'] ?? ''),
+    builder: textOf(fieldsOf(builder)['id']),
     finishedOn: typeof finishedOn === 'string' ? finishedOn : null,
     commit: typeof commit === 'string' ? commit : null,
   };
 }
 
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 const fieldsOf = (value: unknown): Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
@@ -76,7 +77,7 @@ const namedIn = (
 ): readonly { readonly digest: string; readonly uri: unknown }[] =>
   listOf(list)
     .filter((one) => one['name'] === name)
-    .map((one) => ({ digest: String(fieldsOf(one['digest'])['sha256'] ?? ''), uri: one['uri'] }));
+    .map((one) => ({ digest: textOf(fieldsOf(one['digest'])['sha256']), uri: one['uri'] }));
 
 /** The repository in the package URL of an image. */
 function repositoryOf(uri: unknown): string | null {
