@@ -2,7 +2,7 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { SECRETS_PRELOAD } from '../model/own-files.js';
+import { DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Resources } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceTree } from '../model/source-tree.js';
@@ -37,6 +37,7 @@ export interface BuildAssets {
   readonly template: string;
   readonly seccompProfile: string;
   readonly secretsPreload: Uint8Array;
+  readonly determinismPreload: Uint8Array;
 }
 
 /** What preparing a build needs of the world. */
@@ -136,7 +137,7 @@ export async function prepareBuild(
     checkFloors(policy, { cosign: await tools.verifier.version(signal) });
   }
 
-  const { template, seccompProfile, secretsPreload } = await assets;
+  const { template, seccompProfile, secretsPreload, determinismPreload } = await assets;
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
   if (options.frozen && lockChanges.length > 0) {
@@ -167,7 +168,14 @@ export async function prepareBuild(
     dockerfile: rendered.dockerfile,
     tree,
     inputs,
-    files: { ...files, ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }) },
+    files: {
+      ...files,
+      ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
+      ...(sandbox.determinism && {
+        [DETERMINISM_PRELOAD]: determinismPreload,
+        [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),
+      }),
+    },
     folders: rendered.needsOut ? ['/out'] : [],
   });
   return {

@@ -89,7 +89,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
   STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
   STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',
-  RECEIPT_REFUSED: 'A receipt is asked for of a run that was elsewhere: only who ran it can sign what it did.',
+  RECEIPT_REFUSED:
+    'A receipt is asked for of a run that was elsewhere: only who ran it can sign what it did.',
   RECEIPT_MISMATCH: 'A receipt and what is known here of the same run or seal contradict each other.',
   RUN_ENDED: 'The run is over: there is nothing to kill.',
   OUTPUT_TIMES_MISSING:

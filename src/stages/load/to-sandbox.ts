@@ -12,6 +12,7 @@ import {
   DEFAULT_TMP_BYTES,
   DEFAULT_USER,
   runsNode,
+  type Determinism,
   type Permissions,
   type Sandbox,
 } from '../../model/sandbox.js';
@@ -39,6 +40,7 @@ export interface SandboxFile {
       readonly egress?: readonly string[];
     };
     readonly resources?: ResourcesFile;
+    readonly determinism?: { readonly clock?: string; readonly seed?: number };
   };
 }
 
@@ -72,7 +74,13 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     network: toNetwork(spec.network),
     resources: toResources(spec.resources ?? {}),
     runtime: 'runc',
+    ...(spec.determinism && { determinism: toDeterminism(spec.determinism) }),
   };
+}
+
+/** One spelling of each time: the same declaration is the same seal. */
+function toDeterminism({ clock, seed }: NonNullable<SandboxFile['spec']['determinism']>): Determinism {
+  return { clock: clock === undefined ? null : new Date(clock).toISOString(), seed: seed ?? null };
 }
 
 /** In one order, whatever order they were written in: the same rights are the same seal. */

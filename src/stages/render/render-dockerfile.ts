@@ -87,6 +87,7 @@ function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): 
     network: sandbox.network,
     runtime: sandbox.runtime,
     seccompDigest,
+    ...(sandbox.determinism && { determinism: sandbox.determinism }),
   };
 }
 
