@@ -122,9 +122,16 @@ function rightsOf({ user, rights }: BuildPlan): Row[] {
       allowed.length === 0 ? 'no child processes, workers, addons or WASI' : allowed.join(', '),
     ],
     ['runtime', rights.runtime],
+    ...(rights.determinism ? [['frozen', describeFrozen(rights.determinism)] as const] : []),
     ['seccomp', rights.seccompDigest],
   ];
 }
+
+/** What a program finds frozen, in words. */
+export const describeFrozen = ({ clock, seed }: NonNullable<BuildPlan['rights']['determinism']>): string =>
+  [...(clock === null ? [] : [`clock at ${clock}`]), ...(seed === null ? [] : [`random seed ${seed}`])].join(
+    ', ',
+  );
 
 function networkOf(network: BuildPlan['rights']['network']): Row[] {
   if (network.mode === 'none') return [['network', 'none']];

@@ -2,7 +2,7 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { SECRETS_PRELOAD } from '../model/own-files.js';
+import { DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
@@ -45,6 +45,7 @@ export interface BuildAssets {
   readonly template: string;
   readonly seccompProfile: string;
   readonly secretsPreload: Uint8Array;
+  readonly determinismPreload: Uint8Array;
 }
 
 /** What preparing a build needs of the world. */
@@ -148,7 +149,7 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const { template, seccompProfile, secretsPreload } = await assets;
+  const { template, seccompProfile, secretsPreload, determinismPreload } = await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -189,7 +190,14 @@ export async function prepareBuild(
     dockerfile: rendered.dockerfile,
     tree,
     inputs,
-    files: { ...files, ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }) },
+    files: {
+      ...files,
+      ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
+      ...(sandbox.determinism && {
+        [DETERMINISM_PRELOAD]: determinismPreload,
+        [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),
+      }),
+    },
     folders: rendered.needsOut ? ['/out'] : [],
   });
   return {

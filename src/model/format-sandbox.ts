@@ -3,7 +3,14 @@ import type { Digest } from './digest.js';
 import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
 import { scriptPath, typescriptName } from './own-files.js';
-import { hasUnprintable, isEnvName, isReservedEnv, runsNode, type Dependencies } from './sandbox.js';
+import {
+  hasUnprintable,
+  isEnvName,
+  isReservedEnv,
+  runsNode,
+  type Dependencies,
+  type Determinism,
+} from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
 
 /** What of a sandbox.yaml is not in the image itself. */
@@ -61,6 +68,7 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
         timeout: formatDuration(resources.timeoutMs),
         output: formatBytes(resources.outputBytes),
       },
+      ...(plan.determinism && { determinism: describeDeterminism(plan.determinism) }),
     },
   };
   return dump(document, { lineWidth: -1, noRefs: true });
@@ -80,6 +88,11 @@ function writtenCommand(entrypoint: readonly string[], stripped: readonly string
   }
   return [program, typescriptName(script), ...rest];
 }
+
+const describeDeterminism = ({ clock, seed }: Determinism): object => ({
+  ...(clock !== null && { clock }),
+  ...(seed !== null && { seed }),
+});
 
 function describeNetwork(network: Network): object {
   if (network.mode === 'none') return { mode: 'none' };

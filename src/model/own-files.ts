@@ -1,6 +1,13 @@
 /** Where the preload lies in an image that declares secrets. */
 export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 
+/** Where the preload lies that freezes clock and random numbers, and beside it what it freezes them to. */
+export const DETERMINISM_PRELOAD = '/.sjs/determinism.cjs';
+export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
+
+/** Files of sjs's own that an image may have. */
+export const OWN_FILES: readonly string[] = [SECRETS_PRELOAD, DETERMINISM_PRELOAD, DETERMINISM_CONFIG];
+
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
 export const STRIPPED_LIST = '/.sjs/stripped.json';
 

@@ -270,7 +270,27 @@ export const SANDBOX_SCHEMA = {
             default: 'runc',
             description: 'The OCI runtime.',
           },
-          determinism: { notYet: 'a fixed clock and seed', description: 'Not yet.' },
+          determinism: {
+            ...mapping(
+              {
+                clock: text(
+                  'a time such as 2024-01-01T00:00:00Z, in UTC',
+                  '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\\.[0-9]{1,3})?Z$',
+                  'When the program believes that it starts; the clock goes on by its own reads and timers alone.',
+                ),
+                seed: {
+                  type: 'integer',
+                  minimum: 0,
+                  maximum: Number.MAX_SAFE_INTEGER,
+                  title: 'a whole number from 0 to 2^53 - 1',
+                  description: 'What random numbers come from. Never for programs that make keys.',
+                },
+              },
+              [],
+              'What is frozen in a Node program, so that it does the same each time. For honest programs: no boundary.',
+            ),
+            minProperties: 1,
+          },
         },
         ['language', 'source'],
         'What it is, and how little it may do.',

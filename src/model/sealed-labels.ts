@@ -12,6 +12,7 @@ import {
   type PublishedPort,
 } from './network.js';
 import type { SealedPlan } from './run-plan.js';
+import { isTimestamp } from './timestamp.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
 
 /** The labels of a sealed image as Docker stores them. */
@@ -100,6 +101,11 @@ const ISOLATED: Shape = {
   ),
 };
 
+const DETERMINISM: Shape = {
+  clock: (value) => value === null || isTimestamp(value),
+  seed: (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0),
+};
+
 /** The plan's exact shape: a missing field would be a missing limit, an unknown one a right nobody checks. */
 const PLAN: Shape = {
   secrets: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
@@ -125,7 +131,9 @@ function parsePlan(text: string): SealedPlan | undefined {
   } catch {
     return undefined;
   }
-  return matches(PLAN, value) ? (value as SealedPlan) : undefined;
+  const declares = typeof value === 'object' && value !== null && Object.hasOwn(value, 'determinism');
+  const shape = declares ? { ...PLAN, determinism: DETERMINISM } : PLAN;
+  return matches(shape, value) ? (value as SealedPlan) : undefined;
 }
 
 function matches(shape: Shape, value: unknown): boolean {

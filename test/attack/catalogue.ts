@@ -617,8 +617,8 @@ export const CASES = {
   },
   Y07: {
     tried: 'come out otherwise in one of 25 replays, while others run',
-    control: 'the same image, arguments, stdin, environment and limits',
-    removed: 'what is the same: a program that prints random bytes',
+    control: 'the same image, arguments, stdin, environment and limits; a frozen clock and seed',
+    removed: 'the declared determinism of a program that prints time and random numbers',
   },
 } satisfies Readonly<Record<string, Case>>;
 

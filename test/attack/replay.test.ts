@@ -244,8 +244,10 @@ attack(
 );
 
 const REPLAYS = 25;
+const FROZEN = { clock: '2024-01-01T00:00:00.000Z', seed: 42 };
 /** Everything a program may take from outside, and some of what may vary inside; ends with 3. */
-const DETERMINISTIC = `const { createHash } = require('crypto');
+const DETERMINISTIC = `const { createHash, randomBytes, randomUUID } = require('crypto');
+console.log(new Date(), process.hrtime.bigint(), performance.now(), Math.random(), randomBytes(8), randomUUID());
 const input = require('fs').readFileSync(0);
 let hash = createHash('sha256').update(input).digest('hex');
 for (let at = 0; at < 1000; at += 1) hash = createHash('sha256').update(hash).digest('hex');
@@ -255,8 +257,11 @@ process.exitCode = 3;`;
 attack(
   'Y07',
   async () => {
-    const id = await run(await seal('same', DETERMINISTIC), 'some input', ['an argument']);
-    const { stdout } = await readRecord(id);
+    const spec = `  determinism: ${JSON.stringify(FROZEN)}\n`;
+    const files = { 'sandbox.yaml': sandboxYaml('same', spec), 'index.js': DETERMINISTIC };
+    const id = await run(await build(await makeFolder(files)), 'some input', ['an argument']);
+    const { stdout, determinism } = await readRecord(id);
+    expect(determinism).toEqual(FROZEN);
     const left = Array.from({ length: REPLAYS }, (_, at) => at);
     const replayed: Replayed[] = [];
     const work = async (): Promise<void> => {
@@ -271,10 +276,11 @@ attack(
     return `reproduced ${REPLAYS} of ${REPLAYS} times: output, exit code and state`;
   },
   async () => {
-    const code = `process.stdout.write(require('crypto').randomBytes(16))`;
-    const { reproduced, differences } = await replay(await run(await seal('random', code)));
+    const id = await run(await seal('random', DETERMINISTIC));
+    expect((await readRecord(id)).determinism).toBeUndefined();
+    const { reproduced, differences } = await replay(id);
     expect(reproduced).toBe(false);
     expect(differences.map(({ field }) => field)).toEqual(['stdout']);
-    return 'random bytes are told apart at the first replay';
+    return 'time and random numbers are told apart at the first replay';
   },
 );

@@ -69,6 +69,11 @@ const written = Object.keys(TYPESCRIPT);
 test.each<[string, string, Record<string, string>]>([
   ['JavaScript', '', { 'index.js': 'console.log(1);\n', 'lib/a.js': '2;\n' }],
   [
+    'determinism',
+    '  secrets: [API_TOKEN]\n  determinism: { clock: 2024-01-01T00:00:00Z, seed: 42 }\n',
+    { 'index.js': 'console.log(Date.now());\n' },
+  ],
+  [
     'ports and egress',
     `  network: { mode: isolated, ports: ["0:3000"], egress: ["example.com:443"] }\n  resources: { timeout: 10s }\n`,
     { 'index.js': 'console.log(1);\n' },

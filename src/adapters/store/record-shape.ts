@@ -110,6 +110,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   sjsVersion: text,
   owner: shape({ bootId: text, pid: count, startTime: text, home: text }),
   replayOf: orNull(isUlid),
+  determinism: optional(shape({ clock: orNull(time), seed: orNull(integer) })),
   importedSeal: optional(
     shape({ at: time, trustedBy: (value) => value === 'hand' || value === 'signature' }),
   ),

@@ -1,5 +1,6 @@
 import type { ReceiptVerification } from '../../index.js';
 import type { Colors } from '../output.js';
+import { describeFrozen } from '../plan-view.js';
 import { describeEnding } from '../run-ending.js';
 import { describeSigner } from '../signer.js';
 import { cleanLine } from '../terminal.js';
@@ -55,14 +56,7 @@ export function formatReceipt(found: ReceiptVerification, colors: Colors): strin
     ]),
     ['engine', [engine.name, engine.version, engine.runtime, engine.kernel].filter(Boolean).join(' ')],
     ['network', receipt.network.mode],
-    ...(receipt.determinism
-      ? [
-          [
-            'frozen',
-            `clock ${receipt.determinism.clock ?? 'as it is'}, seed ${receipt.determinism.seed ?? 'none'}`,
-          ] as const,
-        ]
-      : []),
+    ['frozen', receipt.determinism ? describeFrozen(receipt.determinism) : ''],
     ['replay', describeReplay(receipt.replay)],
   ];
   return [

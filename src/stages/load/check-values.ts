@@ -55,6 +55,7 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
   checkCommand(spec, report);
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
   checkNetwork(spec, report);
+  checkDeterminism(spec, report);
   if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
     report(
       'spec.user',
@@ -68,6 +69,20 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
   ];
   for (const [path, value] of texts as [string, string][]) checkVisible(value, path, report);
   return problems;
+}
+
+/** JavaScript turns the 31st of February into a day of March. */
+function checkDeterminism({ determinism, command }: Partial<SandboxFile['spec']>, report: Report): void {
+  if (!determinism) return;
+  const { clock, seed } = determinism;
+  const time = Date.parse(clock ?? '');
+  const isTime = !Number.isNaN(time) && new Date(time).toISOString().startsWith(String(clock).slice(0, 19));
+  if (clock !== undefined && !isTime)
+    report('spec.determinism.clock', `found ${show(clock)}, which is no time`);
+  if (clock === undefined && seed === undefined)
+    report('spec.determinism', 'clock or seed is missing', 'add one of them, or remove determinism');
+  if (command && !runsNode(command))
+    report('spec.determinism', 'needs a command that begins with node', 'use entrypoint, or remove it');
 }
 
 function checkCommand(spec: Partial<SandboxFile['spec']>, report: Report): void {

@@ -14,6 +14,7 @@ import {
   DEFAULT_USER,
   runsNode,
   type Dependencies,
+  type Determinism,
   type Permissions,
   type Sandbox,
 } from '../../model/sandbox.js';
@@ -42,6 +43,7 @@ export interface SandboxFile {
     };
     readonly resources?: ResourcesFile;
     readonly dependencies?: Partial<Dependencies>;
+    readonly determinism?: { readonly clock?: string; readonly seed?: number };
   };
 }
 
@@ -81,7 +83,13 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
           omit: [...(spec.dependencies.omit ?? [])].sort(),
         }
       : null,
+    ...(spec.determinism && { determinism: toDeterminism(spec.determinism) }),
   };
+}
+
+/** One spelling of each time: the same declaration is the same seal. */
+function toDeterminism({ clock, seed }: NonNullable<SandboxFile['spec']['determinism']>): Determinism {
+  return { clock: clock === undefined ? null : new Date(clock).toISOString(), seed: seed ?? null };
 }
 
 /** In one order, whatever order they were written in: the same rights are the same seal. */

@@ -74,6 +74,7 @@ export function startRecord(start: RunStart): RunRecord {
     sjsVersion: start.sjsVersion,
     owner: start.owner,
     replayOf: start.replayOf,
+    ...(sealed.labels.plan.determinism && { determinism: sealed.labels.plan.determinism }),
     ...(sealed.entry.imported && { importedSeal: sealed.entry.imported }),
     error: null,
   };

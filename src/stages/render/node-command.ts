@@ -1,6 +1,6 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
-import { SECRETS_PRELOAD } from '../../model/own-files.js';
+import { DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../../model/own-files.js';
 import { runsNode, type Sandbox } from '../../model/sandbox.js';
 
 const MIB = 1024 ** 2;
@@ -18,10 +18,10 @@ const GRANTS = [
 
 /**
  * The argument list that starts the program. A command that begins with `node` gets Node's permission model, the heap
- * limit at the memory limit (so that the kernel ends what grows too large) and, with secrets, the preload; `--` ends
+ * limit at the memory limit (so that the kernel ends what grows too large) and the preloads for what is declared; `--` ends
  * Node's options, so that a program gets its arguments untouched.
  * @param nodeVersion version of the base, or null when nobody says: then Node 24's flags are used
- * @throws SjsError `SANDBOX_INVALID` for secrets with another command; `BASE_CONFIG_REFUSED` below Node 20.
+ * @throws SjsError `SANDBOX_INVALID` for secrets or determinism with another command; `BASE_CONFIG_REFUSED` below Node 20.
  */
 export function nodeCommand(
   sandbox: Sandbox,
@@ -35,6 +35,13 @@ export function nodeCommand(
         next: 'use spec.entrypoint, or remove spec.secrets',
       });
     }
+    if (sandbox.determinism) {
+      throw new SjsError(
+        'SANDBOX_INVALID',
+        `determinism needs a command that begins with node, not ${program}`,
+        { next: 'use spec.entrypoint, or remove spec.determinism' },
+      );
+    }
     return sandbox.command;
   }
   return [
@@ -42,6 +49,7 @@ export function nodeCommand(
     ...permissionFlags(sandbox, nodeVersion),
     `--max-old-space-size=${Math.max(1, Math.floor(memoryBytes / MIB))}`,
     ...(sandbox.secrets.length > 0 ? [`--require=${SECRETS_PRELOAD}`] : []),
+    ...(sandbox.determinism ? [`--require=${DETERMINISM_PRELOAD}`] : []),
     // Without it Node looks for --env-file among the program's own arguments and takes options from that file.
     ...(rest.length > 0 ? ['--', ...rest] : []),
   ];

@@ -95,6 +95,7 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     network: sandbox.network,
     runtime: sandbox.runtime,
     seccompDigest,
+    ...(sandbox.determinism && { determinism: sandbox.determinism }),
   };
 }
 

@@ -6,7 +6,7 @@ import { checkLinks } from '../../model/check-links.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
-import { SECRETS_PRELOAD, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
+import { OWN_FILES, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
 
 /** A file of a sealed source, or at /in. Its path is below that folder, `/`-separated. */
@@ -93,7 +93,7 @@ export async function readSource(tar: Readable, onFile: FileTaker = drain): Prom
       } else if (top !== 'app') {
         checkIs('file', header);
         const isList = `/${whole}` === STRIPPED_LIST;
-        if (!isList && `/${whole}` !== SECRETS_PRELOAD) throw refuse(`it puts a file at /${shown(whole)}`);
+        if (!isList && !OWN_FILES.includes(`/${whole}`)) throw refuse(`it puts a file at /${shown(whole)}`);
         const counter = new Counter(entry as AsyncIterable<Uint8Array>);
         if (isList) list = await readList(counter.pass());
         await onFile('.sjs', path, executable, list === null || !isList ? counter.pass() : piecesOf(list));

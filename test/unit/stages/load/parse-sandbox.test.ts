@@ -366,13 +366,35 @@ describe('what it says', () => {
   test.each([
     'dependencies: { lockfile: package-lock.json }',
     'modules: { builtins: [url] }',
-    'determinism: { seed: 42 }',
     'runtime: gvisor',
   ])('%s is not yet', async (lines) => {
     expect(await failure(withSpec(lines))).toMatchObject({
       code: 'NOT_YET',
       message: expect.stringContaining('not possible yet'),
     });
+  });
+
+  test('determinism is taken in one spelling, each half alone too', async () => {
+    const take = async (lines: string) => (await withSpec(lines)).sandbox.determinism;
+    const clock = '2024-01-01T00:00:00.000Z';
+    expect(await take('determinism: { clock: 2024-01-01T00:00:00Z, seed: 42 }')).toEqual({ clock, seed: 42 });
+    expect(await take('determinism: { clock: "2024-01-01T00:00:00.0Z" }')).toEqual({ clock, seed: null });
+    expect(await take('determinism: { seed: 0 }')).toEqual({ clock: null, seed: 0 });
+    expect(await take('args: []')).toBeUndefined();
+  });
+
+  test.each([
+    'determinism: {}',
+    'determinism: { seed: -1 }',
+    'determinism: { seed: 1.5 }',
+    'determinism: { seed: 9007199254740992 }',
+    'determinism: { clock: 2024-01-01 }',
+    'determinism: { clock: 2023-02-29T00:00:00Z }',
+    'determinism: { clock: 2024-01-01T25:00:00Z }',
+    'determinism: { clock: "2024-01-01T00:00:00+01:00" }',
+    'determinism: { x-note: 1 }',
+  ])('%s freezes nothing', async (lines) => {
+    expect(await failure(withSpec(lines))).toMatchObject({ code: 'SANDBOX_INVALID' });
   });
 
   test('a sandbox is judged to the end whatever its file is called and however it is written', async () => {

@@ -140,6 +140,20 @@ describe('labels', () => {
     expect(decodeLabels(encodeLabels(rendered.labels))).toEqual(rendered.labels);
   });
 
+  test('say what is frozen, and nothing of it when nothing is', () => {
+    const { plan } = rendered.labels;
+    expect(plan).not.toHaveProperty('determinism');
+    const frozen = { clock: '2024-01-01T00:00:00.000Z', seed: 42 };
+    const labels = { ...rendered.labels, plan: { ...plan, determinism: frozen } };
+    expect(decodeLabels(encodeLabels(labels)).plan.determinism).toEqual(frozen);
+    for (const wrong of [{}, { ...frozen, seed: -1 }, { ...frozen, more: 1 }, null, 'frozen']) {
+      const other = { ...rendered.labels, plan: { ...plan, determinism: wrong as typeof frozen } };
+      expect(() => decodeLabels(encodeLabels(other))).toThrow(
+        expect.objectContaining({ code: 'SEAL_REFUSED' }),
+      );
+    }
+  });
+
   const plan = JSON.parse(encodeLabels(rendered.labels)[LABELS.plan] ?? '') as Record<string, object>;
   test.each([
     ['no format', { [LABELS.format]: '' }],
