@@ -2,7 +2,7 @@ import { dirname, relative, resolve } from 'node:path';
 import { SjsError } from '../errors.js';
 import type { Lock } from '../model/lock.js';
 import { authorCommand, ownEnv } from '../model/format-sandbox.js';
-import { SECRETS_PRELOAD } from '../model/own-files.js';
+import { OWN_FILES } from '../model/own-files.js';
 import {
   DEFAULT_PERMISSIONS,
   DEFAULT_TMP_BYTES,
@@ -186,7 +186,7 @@ async function diffMixed(
     env: ownEnv(sealed.image.config.Env ?? [], baseImage?.config.Env ?? []),
     // What sjs itself puts in follows from the rights.
     files: new Map(
-      [...(await filesOf(sealed, targets, signal))].filter(([path]) => path !== SECRETS_PRELOAD),
+      [...(await filesOf(sealed, targets, signal))].filter(([path]) => !OWN_FILES.includes(path)),
     ),
   };
   const ofFiles = {

@@ -243,6 +243,31 @@ export const CASES = {
     removed: 'the list: one of them named, and plain tar',
   },
   // b5 Build
+  D01: {
+    tried: 'have the install script of a package run while it is laid in',
+    control: 'tarballs are unpacked into the layer, and nothing of them is ever run',
+    removed: 'that: npm ci of the same lockfile',
+  },
+  D02: {
+    tried: 'have a lockfile fetch from git, a file, http or another host',
+    control: 'only addresses of the registry that the operator configured',
+    removed: 'the check: npm ci asks the other host',
+  },
+  D03: {
+    tried: 'have other bytes laid in than those that were locked, or none that are locked',
+    control: 'every package has a strong integrity, and every byte is checked against it',
+    removed: 'the integrity: npm ci installs the other tarball',
+  },
+  D04: {
+    tried: 'have more installed than the lockfile has, or something without one',
+    control: 'package.json and lockfile must agree; nothing is ever resolved',
+    removed: 'the check: npm install takes what is new',
+  },
+  D13: {
+    tried: 'fill disk and memory with a tarball that unpacks to more than a gigabyte',
+    control: 'unpacking stops at its bounds, and what was begun is removed',
+    removed: 'the bounds: gunzip makes all of it',
+  },
   D06: {
     tried: 'reach this machine, or the cloud’s metadata, from a build step',
     control: 'every build has the network none',

@@ -82,13 +82,15 @@ export async function startRegistry(): Promise<TestRegistry> {
     else response.writeHead(404, { 'content-type': 'application/json' }).end('{}');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     seen,
     tarballs,
     add: (name, version, tarball) => {
-      tarballs.set(`/${name}/-/${name.slice(name.indexOf('/') + 1)}-${version}.tgz`, tarball);
-      return { version, integrity: integrityOf(tarball) };
+      const path = `/${name}/-/${name.slice(name.indexOf('/') + 1)}-${version}.tgz`;
+      tarballs.set(path, tarball);
+      return { version, integrity: integrityOf(tarball), resolved: `${url}${path}` };
     },
     close: async () => {
       server.closeAllConnections();

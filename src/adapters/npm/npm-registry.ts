@@ -64,6 +64,17 @@ function integrityOf({ name, integrity }: LockedPackage): string {
   throw new SjsError('INTERNAL', `${name} has no tarball of its own`);
 }
 
+/** What its types leave out. */
+interface Pacote {
+  readonly RemoteFetcher: new (
+    spec: string,
+    options: object,
+  ) => {
+    cleanupCached: () => Promise<void>;
+    tarballStream(take: (stream: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void>;
+  };
+}
+
 async function download(
   wanted: LockedPackage,
   config: NpmConfig,
@@ -71,32 +82,33 @@ async function download(
   signal?: AbortSignal,
 ): Promise<void> {
   const { default: pacote } = await import('pacote');
+  const RemoteFetcher = (pacote as unknown as Pacote).RemoteFetcher;
   const { name, version, resolved } = wanted;
   const stop = new AbortController();
   const signals = [stop.signal, AbortSignal.timeout(FETCH_MS), ...(signal ? [signal] : [])];
   const options = {
     ...config.options,
-    integrity: integrityOf(wanted),
     signal: AbortSignal.any(signals),
     // What is cached, and where, is decided here.
     cache: undefined,
     preferOnline: true,
     preferOffline: false,
   };
-  const from = (address: string): Promise<void> =>
-    pacote.tarball.stream(
-      `${name}@${version}`,
-      async (stream) => {
-        // npm's library asks once more when the bytes were wrong.
-        await file.restart();
-        for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
-          if ((await file.take(chunk)) <= PACKAGE_LIMITS.tarballBytes) continue;
-          stop.abort();
-          throw tooLarge(wanted);
-        }
-      },
-      { ...options, resolved: address },
-    );
+  const from = (address: string): Promise<void> => {
+    // By its address, as npm ci does: by its version, the registry would be asked for the address each time.
+    const fetcher = new RemoteFetcher(`${name}@${address}`, options);
+    // npm's own cache is left alone.
+    fetcher.cleanupCached = () => Promise.resolve();
+    return fetcher.tarballStream(async (stream) => {
+      // npm's library asks once more when something was wrong.
+      await file.restart();
+      for await (const chunk of stream) {
+        if ((await file.take(chunk)) <= PACKAGE_LIMITS.tarballBytes) continue;
+        stop.abort();
+        throw tooLarge(wanted);
+      }
+    });
+  };
   try {
     await from(tarballAddress(name, version, resolved, config));
   } catch (error) {

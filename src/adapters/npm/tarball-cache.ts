@@ -36,17 +36,15 @@ export class TarballCache {
 
   /** The bytes; fails with `EINTEGRITY` at their end when they are not those of the integrity. */
   async *read(integrity: string): AsyncGenerator<Uint8Array> {
-    const wanted = ssri.parse(integrity, { single: true });
-    const hash = ssri.create({ algorithms: [wanted.algorithm] });
+    const hash = createHash(integrity);
     for await (const chunk of createReadStream(this.pathOf(integrity)) as AsyncIterable<Uint8Array>) {
       hash.update(chunk);
       yield chunk;
     }
-    if (ssri.parse(String(hash.digest())).match(integrity)) return;
-    throw Object.assign(new Error('the cached bytes are others'), { code: 'EINTEGRITY' });
+    checkHash(hash, integrity);
   }
 
-  /** Writes a tarball under its integrity, whole or not at all; whoever writes checks it, and may begin anew. */
+  /** Writes a tarball under its integrity, whole or not at all: with `EINTEGRITY` when the bytes are others. */
   async write(integrity: string, write: (file: TarballWriter) => Promise<void>): Promise<void> {
     const path = this.pathOf(integrity);
     const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
@@ -55,17 +53,21 @@ export class TarballCache {
       const handle = await open(temporary, 'wx', 0o600);
       try {
         let bytes = 0;
+        let hash = createHash(integrity);
         await write({
           restart: async () => {
             await handle.truncate(0);
             bytes = 0;
+            hash = createHash(integrity);
           },
           take: async (chunk) => {
             await handle.write(chunk, 0, chunk.length, bytes);
+            hash.update(chunk);
             bytes += chunk.length;
             return bytes;
           },
         });
+        checkHash(hash, integrity);
       } finally {
         await handle.close();
       }
@@ -97,4 +99,15 @@ export class TarballCache {
       next: 'make it readable and writable for you, or remove it',
     });
   }
+}
+
+type Hash = ReturnType<typeof ssri.create>;
+
+const createHash = (integrity: string): Hash =>
+  ssri.create({ algorithms: [ssri.parse(integrity, { single: true }).algorithm] });
+
+function checkHash(hash: Hash, integrity: string): void {
+  const found = String(hash.digest());
+  if (ssri.parse(found).match(integrity)) return;
+  throw Object.assign(new Error(`wanted ${integrity}, found ${found}`), { code: 'EINTEGRITY' });
 }

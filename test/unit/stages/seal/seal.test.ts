@@ -200,7 +200,12 @@ describe('what was built', () => {
     ['another label', image({ Labels: {} }), /Labels/],
     ['an unknown field', image({}, { unknownConfigFields: ['Evil'] }), /Evil/],
     ['another base', image({}, { diffIds: [sha256('evil'), sha256('app')] }), /verified base/],
-    ['no layer', image({}, { diffIds: base.diffIds }), /no layer/],
+    ['no layer', image({}, { diffIds: base.diffIds }), /0 layers above/],
+    [
+      'a layer more',
+      image({}, { diffIds: [...base.diffIds, sha256('app'), sha256('more')] }),
+      /2 layers above the base instead of 1/,
+    ],
     ['another platform', image({}, { platform: { os: 'linux', architecture: 'arm64' } }), /arm64/],
   ])('is refused with %s', (_name, facts, words) => {
     expect(() => checkBuiltImage(facts, base, rendered.expectedConfig)).toThrow(

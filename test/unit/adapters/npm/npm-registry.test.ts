@@ -1,0 +1,124 @@
+import { chmod, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createNpmRegistry } from '../../../../src/adapters/npm/npm-registry.js';
+import type { LockedPackage } from '../../../../src/model/locked-package.js';
+import { makePackage, startRegistry, type TestRegistry } from '../../../support/package-registry.js';
+import { cleanFolders, makeFolder } from '../../../support/world.js';
+
+cleanFolders();
+let server: TestRegistry;
+let home: string;
+let warnings: string[];
+beforeEach(async () => {
+  server = await startRegistry();
+  home = await makeFolder();
+  warnings = [];
+});
+afterEach(() => server.close());
+
+/** With the operator's npmrc naming the registry. */
+async function connect(npmrc = '', env: NodeJS.ProcessEnv = {}) {
+  await writeFile(join(home, '.npmrc'), `registry=${server.url}/\nfetch-retries=0\n${npmrc}`);
+  const onWarning = (message: string): void => void warnings.push(message);
+  return createNpmRegistry({ env: { PATH: '', ...env }, home, cacheFolder: join(home, 'cache'), onWarning });
+}
+
+async function add(name = 'a', files: Record<string, string> = {}): Promise<LockedPackage> {
+  const { integrity } = server.add(name, '1.0.0', await makePackage(name, '1.0.0', files));
+  const own = { location: `node_modules/${name}`, name, version: '1.0.0', integrity, bundledIn: null };
+  return { ...own, resolved: null, hasInstallScript: false, aliases: {} };
+}
+
+async function bytesOf(content: AsyncIterable<Uint8Array>): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of content) bytes += chunk.length;
+  return bytes;
+}
+
+const files = async (): Promise<string[]> =>
+  (await readdir(join(home, 'cache'), { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+
+test('a tarball is fetched once, and checked at each read', async () => {
+  const [registry, wanted] = [await connect(), await add('@s/a')];
+  await registry.fetch(wanted);
+  await registry.fetch(wanted);
+  expect(server.seen).toEqual(['/@s/a/-/a-1.0.0.tgz']);
+  expect(await bytesOf(registry.open(wanted))).toBe(server.tarballs.get('/@s/a/-/a-1.0.0.tgz')?.length);
+});
+
+test('a lockfile made against the public registry is served by the configured one', async () => {
+  const { default: definitions } = await import('@npmcli/config/lib/definitions/index.js');
+  const [registry, wanted] = [await connect(), await add()];
+  const resolved = new URL('a/-/a-1.0.0.tgz', definitions.definitions.registry.default).href;
+  expect((await registry.addresses())(new URL(resolved), 'a')).toBe(true);
+  await registry.fetch({ ...wanted, resolved });
+  expect(server.seen).toEqual(['/a/-/a-1.0.0.tgz']);
+});
+
+test('whose an address is, says the operator alone', async () => {
+  const registry = await connect('@s:registry=https://scoped.example/npm/\n');
+  const isOwn = await registry.addresses();
+  expect(isOwn(new URL(`${server.url}/a/-/a-1.0.0.tgz`), 'a')).toBe(true);
+  expect(isOwn(new URL('https://scoped.example/npm/@s/a/-/a.tgz'), '@s/a')).toBe(true);
+  for (const [address, name] of [
+    ['https://scoped.example/npm/a/-/a.tgz', 'a'],
+    ['https://scoped.example/other/@s/a/-/a.tgz', '@s/a'],
+    ['http://scoped.example/npm/@s/a/-/a.tgz', '@s/a'],
+    ['https://evil.example/a/-/a.tgz', 'a'],
+  ] as const)
+    expect([address, isOwn(new URL(address), name)]).toEqual([address, false]);
+});
+
+describe('a poisoned cache', () => {
+  test('is noticed, and the tarball fetched again', async () => {
+    const [registry, wanted] = [await connect(), await add()];
+    await registry.fetch(wanted);
+    const [file = ''] = await files();
+    await chmod(file, 0o600);
+    await writeFile(file, 'evil');
+    await expect(bytesOf(registry.open(wanted))).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+    await registry.fetch(wanted);
+    expect(warnings).toEqual([expect.stringContaining('was changed')]);
+    expect(server.seen).toHaveLength(2);
+    await expect(bytesOf(registry.open(wanted))).resolves.toBeGreaterThan(100);
+  });
+
+  test('is refused offline; what it has right is used', async () => {
+    const wanted = await add();
+    await (await connect()).fetch(wanted);
+    const offline = await connect('offline=true\n');
+    await offline.fetch(wanted);
+    await writeFile((await files())[0] ?? '', 'evil');
+    await expect(offline.fetch(wanted)).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
+    expect(server.seen).toHaveLength(1);
+  });
+});
+
+test('other bytes than the lockfile’s are refused, and nothing is kept', async () => {
+  const [registry, wanted] = [await connect(), await add()];
+  server.tarballs.set('/a/-/a-1.0.0.tgz', await makePackage('a', '1.0.0', { 'evil.js': '' }));
+  await expect(registry.fetch(wanted)).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+  expect(await files()).toEqual([]);
+});
+
+test('what the registry does not have, and a registry that is not there', async () => {
+  const [registry, wanted] = [await connect(), await add()];
+  server.tarballs.clear();
+  await expect(registry.fetch(wanted)).rejects.toMatchObject({
+    code: 'PACKAGE_UNAVAILABLE',
+    message: expect.stringContaining('does not have it'),
+  });
+  const gone = await connect('', { NPM_CONFIG_REGISTRY: 'http://127.0.0.1:1/' });
+  await expect(gone.fetch(wanted)).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
+});
+
+test('of two at once each gets its own', async () => {
+  const registry = await connect();
+  const all = await Promise.all(['a', 'b', 'c'].map((name) => add(name, { 'x.js': name })));
+  await Promise.all([...all, ...all].map((one) => registry.fetch(one)));
+  for (const one of all) await expect(bytesOf(registry.open(one))).resolves.toBeGreaterThan(100);
+  expect(await files()).toHaveLength(3);
+});
