@@ -29,9 +29,9 @@ describe.each(pages)('%s', (page) => {
 
   test('names verbs that there are', () => {
     const shown = blocks(page, 'console').flatMap((text) =>
-      [...text.matchAll(/^\$ (?:.*&& )?sjs ([a-z]+(?: (?:import|ls|verify|check|show|explain|trust)\b)?)/gm)].map(
-        (match) => match[1] ?? '',
-      ),
+      [
+        ...text.matchAll(/^\$ (?:.*&& )?sjs ([a-z]+(?: (?:import|ls|verify|check|show|explain|trust)\b)?)/gm),
+      ].map((match) => match[1] ?? ''),
     );
     const inline = [...read(page).matchAll(/`sjs ([a-z]+)/g)].map((match) => match[1] ?? '');
     const known = Object.keys(VERBS).flatMap((verb) => [verb, verb.split(' ')[0] ?? '']);
