@@ -178,7 +178,10 @@ async function buildAndSeal(
   const seal = computeSeal(image);
   tools.reporter.step('seal', seal);
   const { name, version } = loaded.sandbox;
-  const build = await describeBuild(prepared, invocation, tools, signal);
+  const [build, earlier] = await Promise.all([
+    describeBuild(prepared, invocation, tools, signal),
+    tools.store.findImageBySeal(seal),
+  ]);
   const entry: IndexEntry = {
     formatVersion: FORMAT_VERSION,
     seal,
@@ -190,6 +193,9 @@ async function buildAndSeal(
     base: baseOf(base),
     createdAt: build.finishedAt,
     build,
+    // The engine may have lost the image of a seal that was signed and pushed: it still is.
+    ...(earlier?.pushed && { pushed: earlier.pushed }),
+    ...(earlier?.signatures && { signatures: earlier.signatures }),
     ...originOf(loaded),
   };
   checkSeal(image, entry);
