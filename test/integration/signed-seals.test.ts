@@ -316,6 +316,23 @@ describe('a pull', () => {
 });
 
 describe('a push', () => {
+  test('is remembered of a seal that the engine lost and that is built again', async () => {
+    const pushed = await publish('lost');
+    forget(pushed.tag);
+    const files = { 'sandbox.yaml': sandboxYaml('lost, version: 1.0.0'), 'index.js': PROGRAM };
+    const env = { SJS_POLICY: await policyWith({}) };
+    expect(await runSjs(maker, ['build', await makeFolder(files)], { env })).toMatchObject({ code: 0 });
+    const listed = JSON.parse((await runSjs(maker, ['images', '--json'], { env })).stdout) as {
+      tag: string;
+      pushed: unknown;
+      signatures: unknown;
+    }[];
+    expect(listed.find(({ tag }) => tag === pushed.tag)).toMatchObject({
+      pushed: [{ repository: pushed.repository, digest: pushed.digest }],
+      signatures: [{ digest: pushed.digest }],
+    });
+  }, 120_000);
+
   test('never moves a tag that names another seal, and leaves nothing in the engine', async () => {
     const files = { 'sandbox.yaml': sandboxYaml('pushed-over, version: 1.0.0'), 'index.js': PROGRAM };
     const env = { SJS_POLICY: await policyWith({}) };
