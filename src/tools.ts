@@ -147,6 +147,7 @@ export function createTools(options: SjsOptions) {
       assets,
       owner,
       rootfs: remember('rootfs'),
+      layers: remember('packages-layer'),
       sjsVersion: VERSION,
       stripped: remember('stripped'),
       packages,

@@ -15,7 +15,7 @@ import { readGit } from '../stages/collect/read-git.js';
 import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { fetchPackages, withPackages } from './provide-packages.js';
+import { providePackages, withPackages } from './provide-packages.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import type { Memory } from './strip-program.js';
@@ -28,6 +28,8 @@ export interface BuildTools extends PrepareTools {
   readonly gatewaySource: () => Promise<GatewaySource>;
   /** What was found in the file systems of bases, by manifest. */
   readonly rootfs: Memory;
+  /** Layers of packages that were laid before. */
+  readonly layers: Memory;
   readonly sjsVersion: string;
 }
 
@@ -171,7 +173,7 @@ async function buildAndSeal(
   const baseImage = await fetchBase(base, environment);
   checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
   const parts = prepared.packages
-    ? withPackages(context, await fetchPackages(prepared.packages, tools, signal))
+    ? withPackages(context, await providePackages(prepared.packages, tools, signal))
     : context;
   const image = await buildImage(parts, invocation.building, environment);
   checkBuiltImage(image, base, rendered.expectedConfig, prepared.packages ? 2 : 1);

@@ -1,9 +1,13 @@
 import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import type { Platform, VerifiedBase } from '../model/base.js';
-import type { LockedPackage } from '../model/locked-package.js';
+import { canonicalJson } from '../model/canonical-json.js';
+import { isDigest, sha256, type Digest } from '../model/digest.js';
+import { LAYER_VERSION } from '../model/locked-package.js';
+import { digestOfPackages } from '../model/package-list.js';
 import type { Dependencies, LoadedSandbox } from '../model/sandbox.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
+import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import {
   choosePackages,
@@ -13,6 +17,7 @@ import {
 import { layPackages } from '../stages/dependencies/lay-packages.js';
 import type { PackagePlatform } from '../stages/dependencies/package-graph.js';
 import { readLockfile, type LockedFiles } from '../stages/dependencies/read-lockfile.js';
+import type { Memory } from './strip-program.js';
 
 /** What the packages of a build need of the world. */
 export interface PackageTools {
@@ -67,15 +72,78 @@ export function packagePlatform({ os, architecture }: Platform, node: string | n
 /** So many at once: npm's own default for sockets. */
 const AT_ONCE = 15;
 
-/** Makes the cache hold every tarball, and returns the layer's part of a build context, made anew each time it is opened. */
-export async function fetchPackages(
-  { packages, omitted }: ChosenPackages,
-  tools: PackageTools,
+/** What it takes to have the layer of packages that a build asks for. */
+export interface LayerTools extends PackageTools {
+  readonly store: Pick<RecordStore, 'createBlob' | 'openBlob' | 'hasBlob'>;
+  /** Digest of the layer's part of a build context, by that of its list. */
+  readonly layers: Memory;
+}
+
+/**
+ * The layer's part of a build context, made anew each time it is opened: laid from tarballs, all of which the cache then
+ * holds, or as it was laid before. It depends on the list alone.
+ */
+export async function providePackages(
+  chosen: ChosenPackages,
+  tools: LayerTools,
   signal?: AbortSignal,
 ): Promise<() => AsyncIterable<Uint8Array>> {
-  const registry = await tools.packages();
+  const { packages, omitted } = chosen;
   const rest = omitted === 0 ? '' : `, ${omitted} left out`;
   tools.reporter.step('packages', `${packages.length} packages${rest}`);
+  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list: digestOfPackages(packages) }));
+  const known = await tools.layers.get(key);
+  if (isDigest(known) && (await isSound(known, tools))) return () => tools.store.openBlob(known);
+  await fetchPackages(chosen, tools, signal);
+  const registry = await tools.packages();
+  const lay = (): AsyncIterable<Uint8Array> => layPackages(packages, (wanted) => registry.open(wanted));
+  return () => keep(lay(), key, tools);
+}
+
+/** What was changed since is noticed before the engine gets any of it, and laid anew. */
+async function isSound(digest: Digest, { store, reporter }: LayerTools): Promise<boolean> {
+  if (!(await store.hasBlob(digest))) return false;
+  try {
+    for await (const chunk of store.openBlob(digest)) void chunk;
+    return true;
+  } catch (error) {
+    reporter.warn(`the cached layer of packages was changed: it is laid anew (${String(error)})`);
+    return false;
+  }
+}
+
+/** Passes a layer on, and keeps it when it comes to its end and the disk takes it. */
+async function* keep(
+  layer: AsyncIterable<Uint8Array>,
+  key: Digest,
+  { store, layers }: LayerTools,
+): AsyncGenerator<Uint8Array> {
+  const writer = await store.createBlob();
+  let isKept = true;
+  try {
+    for await (const chunk of layer) {
+      isKept &&= await succeeds(writer.write(chunk));
+      yield chunk;
+    }
+    if (isKept) await succeeds(writer.commit().then(({ digest }) => layers.set(key, digest)));
+  } finally {
+    await writer.discard();
+  }
+}
+
+const succeeds = (work: Promise<unknown>): Promise<boolean> =>
+  work.then(
+    () => true,
+    () => false,
+  );
+
+/** Makes the cache hold every tarball. */
+async function fetchPackages(
+  { packages }: ChosenPackages,
+  tools: PackageTools,
+  signal?: AbortSignal,
+): Promise<void> {
+  const registry = await tools.packages();
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const waiting = packages.filter(({ bundledIn }) => bundledIn === null).values();
@@ -88,7 +156,6 @@ export async function fetchPackages(
     stop.abort(new SjsError('ABORTED', 'another package could not be had'));
     throw error;
   }
-  return () => layPackages(packages, (wanted: LockedPackage) => registry.open(wanted));
 }
 
 /** The context of a build with the packages in front of it. */

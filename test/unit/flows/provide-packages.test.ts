@@ -1,0 +1,64 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { expect, test } from '@jest/globals';
+import { createFileRecordStore } from '../../../src/adapters/store/file-record-store.js';
+import { providePackages, type LayerTools } from '../../../src/flows/provide-packages.js';
+import type { LockedPackage } from '../../../src/model/locked-package.js';
+import { silentReporter } from '../../../src/ports/reporter.js';
+import { integrityOf, makePackage } from '../../support/package-registry.js';
+import { cleanFolders, makeFolder } from '../../support/world.js';
+
+cleanFolders();
+
+/** What a build has at hand; each tarball that is asked for is counted. */
+async function makeTools() {
+  const tarball = await makePackage('a', '1.0.0', { 'index.js': '1' }, {});
+  const one: LockedPackage = {
+    ...{ location: 'node_modules/a', name: 'a', version: '1.0.0', integrity: integrityOf(tarball) },
+    ...{ bundledIn: null, resolved: null, hasInstallScript: false, aliases: {} },
+  };
+  const home = await makeFolder();
+  const [asked, warnings]: string[][] = [[], []];
+  const layers = new Map<string, unknown>();
+  const tools: LayerTools = {
+    packages: () =>
+      Promise.resolve({
+        addresses: () => Promise.resolve(() => true),
+        fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
+        open: () => Readable.from([tarball]),
+      }),
+    store: await createFileRecordStore(home),
+    layers: {
+      get: (key) => Promise.resolve(layers.get(key) ?? null),
+      set: (key, value) => Promise.resolve(void layers.set(key, value)),
+    },
+    reporter: { ...silentReporter, warn: (message) => void warnings?.push(message) },
+  };
+  const provide = async (): Promise<Buffer> => {
+    const open = await providePackages({ packages: [one], omitted: 0, scriptsIgnored: [] }, tools);
+    return buffer(Readable.from(open()));
+  };
+  return { home, asked, warnings, provide };
+}
+
+test('a layer is laid once: later its list is enough, and nobody is asked', async () => {
+  const { asked, warnings, provide } = await makeTools();
+  const laid = await provide();
+  expect(asked).toEqual(['a']);
+  expect((await provide()).equals(laid)).toBe(true);
+  expect([asked, warnings]).toEqual([['a'], []]);
+});
+
+test('a kept layer that somebody changed is noticed before anything of it is used, and laid anew', async () => {
+  const { home, asked, warnings, provide } = await makeTools();
+  const laid = await provide();
+  const [blob = ''] = await readdir(join(home, 'blobs', 'sha256'));
+  await writeFile(join(home, 'blobs', 'sha256', blob), Buffer.from(laid).fill(0x41, 600, 700));
+  expect((await provide()).equals(laid)).toBe(true);
+  expect(asked).toEqual(['a', 'a']);
+  expect(warnings).toEqual([expect.stringContaining('the cached layer of packages was changed')]);
+  expect((await provide()).equals(laid)).toBe(true);
+  expect(asked).toHaveLength(2);
+});
