@@ -64,6 +64,9 @@ function integrityOf({ name, integrity }: LockedPackage): string {
   throw new SjsError('INTERNAL', `${name} has no tarball of its own`);
 }
 
+/** A stream of npm's, which tells a late listener of an error that was before. */
+type NpmStream = AsyncIterable<Uint8Array> & { on(event: 'error', listener: () => void): unknown };
+
 /** What its types leave out. */
 interface Pacote {
   readonly RemoteFetcher: new (
@@ -71,7 +74,7 @@ interface Pacote {
     options: object,
   ) => {
     cleanupCached: () => Promise<void>;
-    tarballStream(take: (stream: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void>;
+    tarballStream(take: (stream: NpmStream) => Promise<void>): Promise<void>;
   };
 }
 
@@ -100,6 +103,8 @@ async function download(
     // npm's own cache is left alone.
     fetcher.cleanupCached = () => Promise.resolve();
     return fetcher.tarballStream(async (stream) => {
+      // It may fail before it is read: an error that nobody listens to would end sjs.
+      stream.on('error', () => undefined);
       // npm's library asks once more when something was wrong.
       await file.restart();
       for await (const chunk of stream) {

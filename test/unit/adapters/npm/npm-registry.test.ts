@@ -107,10 +107,12 @@ test('other bytes than the lockfile’s are refused, and nothing is kept', async
 test('what the registry does not have, and a registry that is not there', async () => {
   const [registry, wanted] = [await connect(), await add()];
   server.tarballs.clear();
-  await expect(registry.fetch(wanted)).rejects.toMatchObject({
-    code: 'PACKAGE_UNAVAILABLE',
-    message: expect.stringContaining('does not have it'),
-  });
+  // Many at once: some answers are there before anybody reads them.
+  for (const result of await Promise.allSettled(Array.from({ length: 30 }, () => registry.fetch(wanted)))) {
+    expect(result).toMatchObject({
+      reason: { code: 'PACKAGE_UNAVAILABLE', message: expect.stringContaining('does not have it') },
+    });
+  }
   const gone = await connect('', { NPM_CONFIG_REGISTRY: 'http://127.0.0.1:1/' });
   await expect(gone.fetch(wanted)).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
 });
