@@ -205,8 +205,8 @@ export function createTools(options: SjsOptions) {
     };
   };
   const receiptTools = async () => {
-    const [records, signer] = await Promise.all([store(), statements()]);
-    return { store: records, statements: signer, clock, loadPolicy: () => loadPolicy(null) };
+    const [records, signer, cosignVerifier] = await Promise.all([store(), statements(), verifier()]);
+    return { store: records, statements: signer, verifier: cosignVerifier, clock, loadPolicy: () => loadPolicy(null) };
   };
   const verifyTools = async () => ({
     ...(await buildTools()),

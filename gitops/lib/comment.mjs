@@ -4,8 +4,12 @@ const MOST_PAGES = 20;
 
 /** The body as it is posted: with the mark that the next one is found by, and never longer than both platforms take. */
 export function commentBody(markdown) {
-  const rest = '\n\n… the rest stands in the log of the job.';
-  return `${MARK}\n${markdown.length > LARGEST ? `${markdown.slice(0, LARGEST)}${rest}` : markdown}`;
+  if (markdown.length <= LARGEST) return `${MARK}\n${markdown}`;
+  // At the end of a line: in the middle of one the words of an author would leave the code span that holds them.
+  const kept = markdown.slice(0, Math.max(0, markdown.lastIndexOf('\n', LARGEST)));
+  const count = (tag) => kept.split(tag).length - 1;
+  const open = Math.max(0, count('<details>') - count('</details>'));
+  return `${MARK}\n${kept}\n${'\n</details>\n'.repeat(open)}\n… the rest stands in the log of the job.`;
 }
 
 /**

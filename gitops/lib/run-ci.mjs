@@ -141,7 +141,7 @@ async function report(state, { platform, options, env, context }) {
   if (options.report) {
     const file = join(context.root, basename(options.report));
     // What lies there came with the repository, and may be a link.
-    await rm(file, { force: true, recursive: true });
+    await rm(file, { force: true });
     await writeFile(file, JSON.stringify(codeQuality(state.findings)), { flag: 'wx' });
   }
   const failed = state.results.find(({ outcome }) => outcome === 'failed');

@@ -17,6 +17,7 @@ import { refuseTaken } from './build-sandbox.js';
 import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
+import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { takeRuns } from './take-runs.js';
 import { withProof } from './trust-seal.js';
@@ -88,6 +89,7 @@ async function acceptNew(
   const { seal } = entry;
   if (trust === seal) return entry;
   if (archive.statement === null) throw untrusted(file, seal, trust);
+  await requireCosign(policy, tools, signal);
   const labels = decodeLabels(archive.image.config.Labels ?? {});
   const subject = { ...entry, baseDigest: labels.baseDigest };
   const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);

@@ -132,7 +132,9 @@ async function lockedSeals(entries: readonly IndexEntry[]): Promise<ReadonlyMap<
   }
   const found = new Map<string, string>();
   for (const [folder, { seal, base }] of newest) {
-    const lock = await readLock(folder).catch(() => null);
+    // One that cannot be read is there all the same.
+    const lock = await readLock(folder).catch(() => undefined);
+    if (lock === undefined) found.set(seal, folder);
     if (lock?.base.image === base.image && lock.base.digest === base.digest) found.set(seal, folder);
   }
   return found;

@@ -25,6 +25,7 @@ import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js
 import { refuseTaken } from './build-sandbox.js';
 import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
+import { requireCosign } from './require-cosign.js';
 import { withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
@@ -71,6 +72,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
   const policy = await tools.loadPolicy();
   // Before anything is asked of it: a reference could name any host that this machine reaches.
   const requirement = sealedRequirement(policy, formatRepository(repository));
+  await requireCosign(policy, tools, signal);
   const platform = await tools.images.platform(signal);
   const look = (pointer: string) => resolveSealed(repository, pointer, platform, tools.registry, signal);
   const named = pinned === undefined ? await look(tag ?? '') : null;

@@ -32,6 +32,7 @@ import { baseFacts } from './describe-plan.js';
 import { findSealedImage } from './find-target.js';
 import { requireVersions } from './prepare-build.js';
 import { provideGateway } from './provide-gateway.js';
+import { checkTrust } from './trust-seal.js';
 import { verifyBaseRequest } from './verify-sandbox.js';
 
 /** What rebasing needs of the world. */
@@ -73,6 +74,8 @@ export async function rebaseImage(
     verifyBaseRequest(request, name, tools, signal),
   ]);
   await requireVersions(policy, { name, now }, tools, signal);
+  // What may not run may not become something of one's own that may.
+  await checkTrust(sealed.entry, policy, tools);
   const rendered = await render(sealed, base, policy, tools, signal);
   checkSealedPlan(policy, rendered.labels, base.digest, now);
   const inputs = sha256(canonicalJson({ rebase: sealed.entry.seal, dockerfile: rendered.dockerfile }));

@@ -15,6 +15,7 @@ import {
   type VerifiedStatement,
 } from '../stages/verify/verify-statement.js';
 import { claimReplay, findOrNull, type ReceiptTools } from './make-receipt.js';
+import { requireCosign, type CosignTools } from './require-cosign.js';
 
 /** A receipt that verified: who says what about which run, and whether this home agrees. */
 export interface ReceiptVerification {
@@ -30,7 +31,7 @@ export interface ReceiptVerification {
 }
 
 /** What checking a receipt needs of the world besides. */
-export interface VerifyReceiptTools extends ReceiptTools {
+export interface VerifyReceiptTools extends ReceiptTools, CosignTools {
   readonly loadPolicy: () => Promise<Policy>;
 }
 
@@ -94,9 +95,10 @@ function describeKey(publicKey: string): string {
 
 async function verifyByPolicy(
   signed: string,
-  { loadPolicy, statements, clock }: VerifyReceiptTools,
+  tools: VerifyReceiptTools,
   signal?: AbortSignal,
 ): Promise<Verified> {
+  const { statements, clock } = tools;
   const name = parseSignedStatement(signed).statement.subject[0]?.name ?? '';
   const [repository = ''] = name.split(':');
   if (!/^sjs\/[a-z0-9-]{1,63}$/.test(repository)) {
@@ -104,7 +106,9 @@ async function verifyByPolicy(
       next: 'give a file that sjs receipt wrote',
     });
   }
-  const requirement = requirementOf(await loadPolicy(), repository);
+  const policy = await tools.loadPolicy();
+  const requirement = requirementOf(policy, repository);
+  await requireCosign(policy, tools, signal);
   return verifyStatement(signed, RECEIPT_TYPE, requirement, statements, clock, signal);
 }
 

@@ -18,7 +18,6 @@ import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import type { UsedWaiver } from '../model/waiver.js';
-import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
@@ -30,6 +29,7 @@ import { verifyBase } from '../stages/verify/verify-base.js';
 import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
+import { requireCosign } from './require-cosign.js';
 import { checkTrust, findAccepted } from './trust-seal.js';
 
 /** What verifying needs of the world. */
@@ -57,8 +57,7 @@ export async function verifyBaseRequest(
   const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
   const subject = { name: sandbox, now: tools.clock.now() };
   refuseDenied(policy, resolved, subject);
-  if (policy.layers.some((layer) => layer.floors.cosign !== undefined))
-    checkFloors(policy, { cosign: await tools.verifier.version(signal) }, subject);
+  await requireCosign(policy, tools, signal);
   return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
 }
 
@@ -135,6 +134,7 @@ export async function verifySealedImage(
   signal?: AbortSignal,
 ): Promise<SealVerification> {
   const policy = await tools.loadPolicy();
+  await requireCosign(policy, tools, signal);
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
   const now = tools.clock.now();

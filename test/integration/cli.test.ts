@@ -377,7 +377,7 @@ describe('in its shell', () => {
     const script = `source <(sjs completion bash); compopt() { :; }
 COMP_LINE="$LINE"; COMP_POINT=\${#LINE}; COMP_WORDBREAKS=$' :'; _sjs; printf '%s\\n' "\${COMPREPLY[@]}"`;
     const complete = (line: string): string[] => shell('bash', script, line);
-    expect(complete('sjs re')).toEqual(['replay']);
+    expect(complete('sjs repl')).toEqual(['replay']);
     expect(complete('sjs base i')).toEqual(['import']);
     expect(complete('sjs run --mem')).toEqual(['--memory']);
     expect(complete('sjs completion ')).toEqual(['bash', 'fish', 'zsh']);

@@ -302,7 +302,8 @@ describe('a pull', () => {
     const text = `FROM ${pushed.tag}\nENTRYPOINT ["node", "-e", "console.log('evil')"]\n`;
     docker(['build', '-q', '-t', evil, '-'], { input: text });
     docker(['push', '-q', evil]);
-    const reference = docker(['image', 'inspect', '--format', '{{index .RepoDigests 0}}', evil]);
+    const names = docker(['image', 'inspect', '--format', '{{join .RepoDigests " "}}', evil]).split(' ');
+    const reference = names.find((name) => name.startsWith(`${pushed.repository}@`)) ?? '';
     await runCosign(COSIGN_2, [
       ...['sign', '--key', keys[0].keyFile, '--yes', '--tlog-upload=false', '--allow-insecure-registry'],
       ...['-a', `seal=${pushed.seal}`, '-a', `repository=${pushed.repository}`, reference],

@@ -71,8 +71,12 @@ export class TarballCache {
       } finally {
         await handle.close();
       }
-      await rm(path, { recursive: true, force: true });
-      await rename(temporary, path);
+      await rename(temporary, path).catch(async (error: unknown) => {
+        // Somebody put a folder there: of a file the new one takes the place at once.
+        if (!isErrno(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST')) throw error;
+        await rm(path, { recursive: true, force: true });
+        await rename(temporary, path);
+      });
     } catch (error) {
       await rm(temporary, { force: true });
       throw this.describe(error);

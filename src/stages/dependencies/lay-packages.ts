@@ -197,9 +197,14 @@ class Layer {
     await this.enter(name, wanted);
     const header = { ...plain(`packages/${name}`), size: bytes, mode: modeOf(isExecutable) };
     const entry = this.pack.entry(header);
-    const done = once(entry, 'close');
+    let isClosed = false;
+    // Before its end that means that nobody reads the layer any more: no drain comes then.
+    const done = once(entry, 'close').finally(() => (isClosed = true));
     done.catch(() => undefined);
-    for await (const chunk of content) if (!entry.write(chunk)) await once(entry, 'drain');
+    for await (const chunk of content) {
+      if (!entry.write(chunk)) await Promise.race([once(entry, 'drain'), done]);
+      if (isClosed) throw new SjsError('ABORTED', 'nobody reads the layer of packages any more');
+    }
     entry.end(undefined);
     await done;
   }

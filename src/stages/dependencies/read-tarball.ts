@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
@@ -78,7 +79,8 @@ async function feed(
       if ((allowance.bytes -= chunk.length) < 0) {
         throw tooLarge(wanted, formatBytes(PACKAGE_LIMITS.bytes));
       }
-      if (!archive.write(chunk)) await drained(archive);
+      if (!archive.write(chunk)) await drained(archive as unknown as Writable);
+      if ((archive as unknown as Writable).destroyed) return;
     }
     archive.end(undefined);
   } catch (error) {
@@ -87,9 +89,10 @@ async function feed(
   }
 }
 
-/** Ends too when nobody reads any more. */
-function drained(stream: Pick<NodeJS.EventEmitter, 'on' | 'off'>): Promise<void> {
+/** Ends too when nobody reads any more, or did before: then no event comes. */
+function drained(stream: Pick<Writable, 'on' | 'off' | 'destroyed'>): Promise<void> {
   return new Promise((done) => {
+    if (stream.destroyed) return done();
     const settle = (): void => {
       for (const event of ['drain', 'close']) stream.off(event, settle);
       done();

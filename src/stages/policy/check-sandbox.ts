@@ -202,5 +202,5 @@ export function throwAll(violations: readonly Violation[], next: string): void {
   const message = others.length === 0 ? first.message : `the policy refuses ${names.join(', ')}`;
   const codes = new Set(violations.map(({ code }) => code));
   const [code = 'POLICY_VIOLATION'] = codes.size === 1 ? codes : [];
-  throw new SjsError(code, message, { problems, next: first.next ?? next });
+  throw new SjsError(code, message, { problems, next: (others.length === 0 && first.next) || next });
 }

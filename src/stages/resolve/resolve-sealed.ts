@@ -13,6 +13,8 @@ import { descend, MAX_CONFIG_BYTES } from './resolve-base.js';
 export interface RegistryImage {
   /** What the tag or digest names: an index, or the manifest itself. */
   readonly digest: Digest;
+  /** Whether an index named the manifest, beside others. */
+  readonly isIndex: boolean;
   /** Computed from its config, whose bytes are those of their digest; what its layers are, the engine finds at a pull. */
   readonly seal: Digest;
   readonly image: Pick<ImageFacts, 'platform' | 'diffIds' | 'config'>;
@@ -39,7 +41,7 @@ export async function resolveSealed(
     new SjsError('BASE_MANIFEST_INVALID', `${name} is no sealed image: ${why}`, {
       next: 'give the digest of an image that sjs push printed',
     });
-  const { manifest } = await descend(top, repository, platform, registry, name, signal);
+  const { manifest, isIndex } = await descend(top, repository, platform, registry, name, signal);
   if (manifest.config.bytes > MAX_CONFIG_BYTES) throw refuse(`its config has ${manifest.config.bytes} bytes`);
   const bytes = await registry.getBlob(repository, manifest.config.digest, MAX_CONFIG_BYTES, signal);
   const { runtime, ...found } = readAnyConfig(bytes, manifest.layers, name);
@@ -50,5 +52,5 @@ export async function resolveSealed(
     throw refuse(`it is for ${formatPlatform(found.platform)}, the engine runs ${formatPlatform(platform)}`);
   }
   const image = { ...found, config };
-  return { digest: top.digest, seal: computeSeal(image), image };
+  return { digest: top.digest, isIndex, seal: computeSeal(image), image };
 }

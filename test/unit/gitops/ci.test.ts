@@ -554,3 +554,16 @@ test('what was not fetched is said', async () => {
   expect({ code, said: stderr.includes('fetch-depth: 2') }).toEqual({ code: 2, said: true });
   expect(readFileSync('docs/gitops.md', 'utf8')).toContain('fetch-depth: 2');
 });
+
+test('a comment that is too long ends at a line, and what is open in it is closed', async () => {
+  const module: string = '../../../gitops/lib/comment.mjs';
+  const { commentBody } = (await import(module)) as { commentBody: (markdown: string) => string };
+  const line = `- \`${'@everyone '.repeat(20)}\``;
+  const long = `<details>\n\n${`${line}\n`.repeat(400)}</details>`;
+  const body = commentBody(long);
+  expect(body.length).toBeLessThan(61_000);
+  const shown = body.split('\n').filter((one) => one.includes('@everyone'));
+  expect(new Set(shown)).toEqual(new Set([line]));
+  expect(body).toMatch(/<\/details>\n\n… the rest stands in the log of the job\.$/);
+  expect(commentBody('short')).toBe('<!-- sjs-gitops -->\nshort');
+});

@@ -217,3 +217,21 @@ describe('the layer of a sealed image', () => {
     });
   });
 });
+
+test('what is refused is refused at once, however much lies behind it', async () => {
+  const behind = Buffer.alloc(8 * 1024 ** 2, 'x');
+  const tarball = await makePackage('a', '1.0.0', { x: { type: 'symlink', linkname: '/etc' }, behind });
+  await expect(lay(locked('node_modules/a', tarball))).rejects.toMatchObject({ code: 'PACKAGE_REFUSED' });
+});
+
+test.each([
+  ['kept', 4],
+  ['streamed', 20],
+])('whoever stops reading in the middle of a file that is %s is let go', async (_what, mebibytes) => {
+  const large = Buffer.alloc(mebibytes * 1024 ** 2, 'x');
+  const tarball = await makePackage('a', '1.0.0', { large, 'z.js': '1' });
+  const layer = layPackages([locked('node_modules/a', tarball)], open);
+  let bytes = 0;
+  for await (const chunk of layer) if ((bytes += chunk.length) > 1024 ** 2) break;
+  expect(bytes).toBeGreaterThan(1024 ** 2);
+});
