@@ -29,7 +29,7 @@ async function makeTools() {
         fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
         open: () => Readable.from([tarball]),
       }),
-    store: await createFileRecordStore(home),
+    store: createFileRecordStore(home),
     layers: {
       get: (key) => Promise.resolve(layers.get(key) ?? null),
       set: (key, value) => Promise.resolve(void layers.set(key, value)),
