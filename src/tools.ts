@@ -206,7 +206,13 @@ export function createTools(options: SjsOptions) {
   };
   const receiptTools = async () => {
     const [records, signer, cosignVerifier] = await Promise.all([store(), statements(), verifier()]);
-    return { store: records, statements: signer, verifier: cosignVerifier, clock, loadPolicy: () => loadPolicy(null) };
+    return {
+      store: records,
+      statements: signer,
+      verifier: cosignVerifier,
+      clock,
+      loadPolicy: () => loadPolicy(null),
+    };
   };
   const verifyTools = async () => ({
     ...(await buildTools()),

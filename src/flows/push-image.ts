@@ -149,9 +149,13 @@ async function push(
   if (there?.seal === entry.seal) {
     const isOurs = (entry.pushed ?? []).some(({ digest }) => digest === there.digest);
     if (there.isIndex && !isOurs) {
-      throw new SjsError('SEAL_REFUSED', `${name} is an index that was not pushed from here: it can name other images too`, {
-        next: 'push to another repository: what is signed must be this image alone',
-      });
+      throw new SjsError(
+        'SEAL_REFUSED',
+        `${name} is an index that was not pushed from here: it can name other images too`,
+        {
+          next: 'push to another repository: what is signed must be this image alone',
+        },
+      );
     }
     reporter.step('push', `${name} is there already`);
     return { digest: there.digest, wasPushed: false };
