@@ -23,7 +23,8 @@ export const RECEIPT_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 export type SignRun = (record: Pick<RunRecord, 'id'>) => Promise<KeptReceipt | null>;
 
 /**
- * What {@link RECEIPT_OPTIONS} ask for. Anything that can be refused before the run is refused here.
+ * What {@link RECEIPT_OPTIONS} ask for. Options that contradict each other are refused here, before the run; the key itself
+ * is met after it.
  * @throws SjsError `USAGE`; of the returned function what `makeReceipt` throws, saying that the run itself is recorded.
  */
 export function readReceiptOptions(input: VerbInput, sjs: Pick<Sjs, 'makeReceipt'>): SignRun {

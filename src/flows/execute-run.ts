@@ -15,12 +15,12 @@ import {
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
-import type { Engine, Owner, RunSignals, RunStreams } from '../ports/engine.js';
+import type { UsedWaiver } from '../model/waiver.js';
+import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { noteOutputTimes } from './note-output-times.js';
-import type { AllowedEngine } from './run-sandbox.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, type OutputRelay } from './relay-output.js';
 
@@ -58,6 +58,11 @@ const KEEPING_BYTES = 1024 ** 2;
 
 /** How long an interrupted run waits for a receiver that takes nothing. */
 const INTERRUPTED_PATIENCE_MS = 1000;
+
+/** An engine that a run may use, and what of the policy is waived for that run. */
+export interface AllowedEngine extends EngineFacts {
+  readonly waivers: readonly UsedWaiver[];
+}
 
 /** Everything decided about one run. */
 export interface DecidedRun {

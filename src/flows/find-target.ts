@@ -61,7 +61,8 @@ export interface TargetTools {
 }
 
 /**
- * The index entry a tag, seal (at least seven digits), name or image in a registry (by its digest there) means; a name means the newest seal built under it.
+ * The index entry a tag, seal (at least seven digits), name or image in a registry (by its digest there) means; a name
+ * means the newest seal built under it.
  * @throws SjsError `TARGET_NOT_FOUND`, `TARGET_AMBIGUOUS` with the candidates; `SEAL_UNTRUSTED` for an image that
  * claims to be sealed but was not sealed here; `USAGE` for paths and stdin.
  */

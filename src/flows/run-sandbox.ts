@@ -8,7 +8,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkHostAddresses, checkSealedPlan } from '../stages/policy/check-sandbox.js';
-import { executeRun, type ExecuteTools, type RunOutput } from './execute-run.js';
+import { executeRun, type AllowedEngine, type ExecuteTools, type RunOutput } from './execute-run.js';
 import { findGateway, type GatewayTools } from './find-gateway.js';
 import { findSealedImage } from './find-target.js';
 import { checkTrust } from './trust-seal.js';
@@ -47,7 +47,8 @@ export async function runSandbox(
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
   const proven = await checkTrust(sealed.entry, policy, tools);
-  const waived = checkSealedPlan(policy, sealed.labels, proven, tools.clock.now());
+  const subject = { name: sealed.labels.name, now: tools.clock.now() };
+  const waived = checkSealedPlan(policy, sealed.labels, proven, subject.now);
   const gateway = await findGateway(sealed, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {
@@ -55,7 +56,6 @@ export async function runSandbox(
       next: 'leave --out out, or declare spec.filesystem.out and build again',
     });
   }
-  const subject = { name: sealed.labels.name, now: tools.clock.now() };
   const facts = probing.then((found) =>
     requireControls(withPortWarning(found, plan), plan, policy, subject, waived, tools.reporter),
   );
@@ -70,11 +70,6 @@ export function withPortWarning(facts: EngineFacts, { network }: Pick<RunPlan, '
   const publishes = network.mode === 'isolated' && network.ports.length > 0;
   if (!publishes || facts.portWarning === null) return facts;
   return { ...facts, warnings: [...facts.warnings, facts.portWarning] };
-}
-
-/** An engine that a run may use, and what of the policy is waived for that run. */
-export interface AllowedEngine extends EngineFacts {
-  readonly waivers: readonly UsedWaiver[];
 }
 
 /**
