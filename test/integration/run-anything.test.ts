@@ -4,6 +4,7 @@ import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { removeImages } from '../support/docker.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 let home: string;
@@ -15,10 +16,11 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   const images = JSON.parse((await sjs(['images', '--json'])).stdout) as { tag: string }[];
-  for (const { tag } of images) execFileSync('docker', ['image', 'rm', '-f', tag], { stdio: 'ignore' });
+  for (const { tag } of images) sealed.add(tag);
 });
 
 // After that: images are listed in a folder that it removes.
+const sealed = removeImages();
 cleanFolders();
 
 /** The tag that the one line about the seal names. */

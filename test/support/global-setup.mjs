@@ -3,6 +3,14 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** The tags of gateways that the engine has; global-teardown removes what the tests add to them. */
+export const listGateways = () =>
+  execFileSync('docker', ['images', 'sjs/sjs-gateway', '--format', '{{.Repository}}:{{.Tag}}'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter((tag) => tag !== '');
+
 const VERSION = '24.21.0';
 
 /**
@@ -69,5 +77,5 @@ ${publicKey.replace(/^/gm, '            ').trimEnd()}
     publicKey,
     policyFile,
   };
-  process.env.SJS_TEST_WORLD = JSON.stringify(world);
+  process.env.SJS_TEST_WORLD = JSON.stringify({ ...world, gateways: listGateways() });
 }

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { listGateways } from './global-setup.mjs';
 
 /** Stops the tests' registry and removes what the tests made: folders, and images that only they have. */
 export default function tearDown() {
-  const { directory, registry } = JSON.parse(process.env.SJS_TEST_WORLD);
+  const { directory, registry, gateways } = JSON.parse(process.env.SJS_TEST_WORLD);
   execFileSync('scripts/registry', ['--stop', join(directory, 'registry')]);
   const images = execFileSync(
     'docker',
@@ -20,5 +21,7 @@ export default function tearDown() {
       }
     }
   }
+  for (const tag of listGateways().filter((one) => !gateways.includes(one)))
+    execFileSync('docker', ['image', 'rm', tag], { stdio: 'ignore' });
   rmSync(directory, { recursive: true, force: true });
 }
