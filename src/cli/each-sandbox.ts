@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { relative } from 'node:path';
+import pLimit from 'p-limit';
 import { workOn } from './current-sandbox.js';
 import { errorDocument, formatError, toSjsError } from './error-report.js';
 import { exitCodeOf } from './exit-codes.js';
@@ -42,7 +43,7 @@ export async function doAll<T>(
   signal?: AbortSignal,
 ): Promise<number> {
   const running: Promise<PromiseSettledResult<T>>[] = [];
-  const limit = inTurns(availableParallelism());
+  const limit = pLimit(availableParallelism());
   for (const { name, act } of tasks) {
     running.push(
       limit(() => workOn(name, act)).then(
@@ -101,21 +102,4 @@ export async function forAllSandboxes<T extends object>(
 /** A sandbox by its folder, as seen from here. */
 export function nameOf(file: string): string {
   return relative(process.cwd(), file).replace(/(?:^|\/)sandbox\.ya?ml$/, '') || '.';
-}
-
-/** At most so many at once, in the order of asking. */
-function inTurns(most: number): <T>(act: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let free = most;
-  return async (act) => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await act();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free += 1;
-    }
-  };
 }

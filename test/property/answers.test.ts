@@ -161,7 +161,7 @@ test(
               transparencyLog: 'none',
             }),
             explainFailedCommand(result({ stderr, exitCode }), 'no'),
-            explainNoAnswer(result(ended), 1000),
+            explainNoAnswer(result(ended), 1000, 1024),
           ];
           expect(failures[2] === null).toBe(!Object.values(ended).includes(true));
           for (const failure of failures) {

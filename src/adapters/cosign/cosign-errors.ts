@@ -14,7 +14,11 @@ const NO_CERTIFICATE = 13;
 const SIGN_IT = 'sign it with sjs base import --sign-key …, or trust another signer in the policy';
 
 /** Why there is no answer at all, or null when there is one. */
-export function explainNoAnswer(result: ProgramResult, timeoutMs: number): SjsError | null {
+export function explainNoAnswer(
+  result: ProgramResult,
+  timeoutMs: number,
+  maxOutput: number,
+): SjsError | null {
   if (result.missing) {
     return new SjsError('COSIGN_MISSING', 'cosign is not in PATH', {
       next: 'install it: sudo apt-get install cosign (Debian 13, Ubuntu 25.04), or run make setup',
@@ -25,7 +29,9 @@ export function explainNoAnswer(result: ProgramResult, timeoutMs: number): SjsEr
       next: 'check the way to the registry and, where the policy requires the transparency log, to Sigstore',
     });
   }
-  if (result.tooMuchOutput) return cosignInvalid('cosign prints without end', 'more than 8 MiB');
+  if (result.tooMuchOutput) {
+    return cosignInvalid('cosign prints without end', `more than ${maxOutput / 1024 ** 2} MiB`);
+  }
   return null;
 }
 

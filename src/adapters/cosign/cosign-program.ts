@@ -1,5 +1,6 @@
+import pLimit from 'p-limit';
 import type { Digest } from '../../model/digest.js';
-import { runProgram, type ProgramResult } from '../process/run-program.js';
+import { MAX_OUTPUT, runProgram, type ProgramResult } from '../process/run-program.js';
 import { explainNoAnswer } from './cosign-errors.js';
 import { detectVersion, recallVersion } from './cosign-version.js';
 
@@ -21,12 +22,16 @@ export interface VersionMemory {
   set(identity: Digest, version: string): Promise<void>;
 }
 
-/** Runs cosign with the fixed part of its environment and the given rest. */
+/** Runs cosign with the fixed part of its environment and the given rest; `maxOutput` as for every program. */
 export type RunCosign = (
   args: readonly string[],
   signal?: AbortSignal,
   env?: Readonly<Record<string, string>>,
+  maxOutput?: number,
 ) => Promise<ProgramResult>;
+
+/** So many run at once: a policy can ask for every key, type and layer in the same moment, and each is a process of its own. */
+const AT_ONCE = 8;
 
 /** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
 const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
@@ -47,16 +52,20 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
   );
   const timeoutMs = options.timeoutMs ?? 30_000;
   const path = options.env['PATH'] ?? '';
-  const run: RunCosign = async (args, signal, env = {}) => {
-    const result = await runProgram({
-      program: 'cosign',
-      args,
-      path,
-      env: { ...passedOn, HOME: options.home, ...env },
-      timeoutMs,
-      signal,
-    });
-    const failure = explainNoAnswer(result, timeoutMs);
+  const inTurn = pLimit(AT_ONCE);
+  const run: RunCosign = async (args, signal, env = {}, maxOutput = MAX_OUTPUT) => {
+    const result = await inTurn(() =>
+      runProgram({
+        program: 'cosign',
+        args,
+        path,
+        env: { ...passedOn, HOME: options.home, ...env },
+        timeoutMs,
+        maxOutput,
+        signal,
+      }),
+    );
+    const failure = explainNoAnswer(result, timeoutMs, maxOutput);
     if (failure) throw failure;
     return result;
   };

@@ -13,6 +13,12 @@ import { readStatements } from './read-statements.js';
 import { keyEnvironment, keyFlags, withSigningServices } from './signing-key.js';
 import { hasOwnTrust, withTrustMaterial } from './trust-material.js';
 
+/**
+ * Most that cosign may print of the attestations of one type, in characters: the largest source, 50,000 files, in SPDX
+ * takes some 45 MiB.
+ */
+const MAX_ATTESTATION = 64 * 1024 ** 2;
+
 /** Signatures by the `cosign` program in PATH, versions 2.5 to 3. Nothing is started before the first call. */
 export function createCosignVerifier(options: CosignOptions): SignatureVerifier {
   const { run, version, besidesVersion } = createCosignProgram(options);
@@ -22,12 +28,14 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
     request: VerifyRequest,
     toArguments: (trust: readonly string[]) => readonly string[],
     signal?: AbortSignal,
+    maxOutput?: number,
   ): Promise<ProgramResult> => {
     const { signer } = request;
     const key = 'publicKey' in signer ? { SJS_COSIGN_PUBLIC_KEY: signer.publicKey } : {};
-    if (!hasOwnTrust(request)) return besidesVersion((either) => run(toArguments([]), either, key), signal);
+    if (!hasOwnTrust(request))
+      return besidesVersion((either) => run(toArguments([]), either, key, maxOutput), signal);
     return withTrustMaterial(request, await version(signal), (flags, env) =>
-      run(toArguments(flags), signal, { ...key, ...env }),
+      run(toArguments(flags), signal, { ...key, ...env }, maxOutput),
     );
   };
 
@@ -39,7 +47,12 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
       return readPayloads(result.stdout, request.reference);
     },
     async verifyAttestation(request, type, signal) {
-      const result = await ask(request, (trust) => attestationArguments(request, type, trust), signal);
+      const result = await ask(
+        request,
+        (trust) => attestationArguments(request, type, trust),
+        signal,
+        MAX_ATTESTATION,
+      );
       if (result.exitCode !== 0) throw explainFailedAttestation(result, request, type);
       return readStatements(result.stdout, request.reference, type);
     },

@@ -14,6 +14,8 @@ export interface ProgramCall {
   /** What stands on stdin; without it stdin is empty. */
   readonly input?: string | Readable;
   readonly timeoutMs: number;
+  /** Most that it may print, per stream, in characters; default {@link MAX_OUTPUT}. */
+  readonly maxOutput?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -29,8 +31,8 @@ export interface ProgramResult {
   readonly tooMuchOutput: boolean;
 }
 
-/** Most that a program may print, per stream, in characters (ATTACKS B18). */
-const MAX_OUTPUT = 8 * 1024 ** 2;
+/** Most that a program may print, per stream, in characters, unless its caller expects more (ATTACKS B18). */
+export const MAX_OUTPUT = 8 * 1024 ** 2;
 
 /**
  * Runs a program and returns how it ended; a bad end is a result, not an error. On time-out, on too much output and on
@@ -47,7 +49,7 @@ export async function runProgram(call: ProgramCall): Promise<ProgramResult> {
     env: { ...call.env },
     extendEnv: false,
     ...(call.input === undefined ? { stdin: 'ignore' as const } : { input: call.input }),
-    maxBuffer: MAX_OUTPUT,
+    maxBuffer: call.maxOutput ?? MAX_OUTPUT,
     killSignal: 'SIGKILL',
     // A process group of its own, so that what the program started dies with it, and no terminal to ask at.
     detached: true,

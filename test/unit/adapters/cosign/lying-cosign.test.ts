@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
   attestationArguments,
@@ -373,6 +375,19 @@ describe('verify', () => {
     await expect(cosign.verify(request)).rejects.toMatchObject({ cause: 'cosign: \\x1b[2Jboom' });
   });
 
+  test('however much is asked at once, eight run', async () => {
+    const folder = await makeFolder({ 'running/none': '', counts: '' });
+    const cosign = await makeCosign(
+      `: > '${folder}/running/'$$; set -- '${folder}/running/'*; echo $# >> '${folder}/counts'
+       /bin/sleep 0.2; /bin/rm '${folder}/running/'$$; echo '${payload()}'`,
+    );
+    await Promise.all(Array.from({ length: 30 }, () => cosign.verify(request)));
+    const counts = (await readFile(join(folder, 'counts'), 'utf8')).trim().split('\n').map(Number);
+    expect(counts).toHaveLength(30);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(9);
+    expect(Math.max(...counts)).toBeGreaterThan(2);
+  });
+
   test('can be interrupted', async () => {
     const cosign = await makeCosign('/bin/sleep 1000');
     const controller = new AbortController();
@@ -487,6 +502,22 @@ describe('attestations', () => {
     const found = await cosign.verifyAttestation(request, 'cyclonedx');
     expect(found.map(({ predicate }) => predicate)).toEqual([{ a: 1 }, { b: 2 }]);
   });
+
+  test('a bill of the largest source is read, and what is endless is not', async () => {
+    const files = Array.from({ length: 50_000 }, (_, at) => ({ name: `file ${at} ${'x'.repeat(500)}` }));
+    const path = join(await makeFolder(), 'answer');
+    await writeFile(path, `${envelope(statement({ predicate: { files } }))}\n`);
+    const whole = await makeCosign(`/bin/cat '${path}'`);
+    const [found] = await whole.verifyAttestation(request, 'cyclonedx');
+    expect(found?.predicate).toEqual({ files });
+    await expect(
+      (await makeCosign('/usr/bin/yes')).verifyAttestation(request, 'cyclonedx'),
+    ).rejects.toMatchObject({
+      code: 'COSIGN_INVALID_ANSWER',
+      message: 'cosign prints without end',
+      cause: 'more than 64 MiB',
+    });
+  }, 60_000);
 
   test.each([
     ['nothing', ''],
