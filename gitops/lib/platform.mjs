@@ -33,6 +33,12 @@ function github(env, options) {
   }
   const event = JSON.parse(readFileSync(env.GITHUB_EVENT_PATH ?? '', 'utf8'));
   const pull = event.pull_request;
+  // A queue tests what the branch will be once all before it are merged: that it was reviewed says nothing of the policy.
+  const queued = event.merge_group;
+  if (queued) {
+    const onto = [options.against ?? queued.base_sha];
+    return { kind: 'github', isFork: false, isMain: false, request: null, against: onto, policyAt: onto };
+  }
   if (!pull) {
     const branch = options.branch ?? event.repository?.default_branch ?? 'main';
     return {

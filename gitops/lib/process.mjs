@@ -9,17 +9,28 @@ const LARGEST = 64 * 1024 ** 2;
  * them.
  */
 const CREDENTIALS =
-  /^(?:GITHUB_TOKEN|GH_TOKEN|SJS_CI_.*|ACTIONS_(?:ID_TOKEN_REQUEST|RUNTIME|RESULTS|CACHE)_.*|CI_JOB_TOKEN|CI_JOB_JWT.*|CI_REGISTRY_PASSWORD|CI_DEPLOY_PASSWORD|CI_REPOSITORY_URL|GITLAB_TOKEN|SIGSTORE_ID_TOKEN|COSIGN_.*|VAULT_TOKEN|NPM_TOKEN|NODE_AUTH_TOKEN)$/;
+  /^(?:GITHUB_TOKEN|GH_TOKEN|SJS_CI_.*|ACTIONS_(?:ID_TOKEN_REQUEST|RUNTIME|RESULTS|CACHE)_.*|CI_JOB_TOKEN|CI_JOB_JWT.*|CI_REGISTRY_PASSWORD|CI_DEPLOY_PASSWORD|CI_REPOSITORY_URL|GITLAB_TOKEN|SIGSTORE_ID_TOKEN|COSIGN_.*|VAULT_TOKEN)$/;
 
-/** Makes Node or git load what a variable names. */
+/** What a registry of packages is read with: building alone needs it. */
+const PACKAGE_CREDENTIALS = /^(?:NPM_TOKEN|NODE_AUTH_TOKEN)$/;
+
+/** Where the job set up its registry of packages. In small letters the names come from an .npmrc of the repository. */
+const PACKAGE_SETTINGS = /^NPM_CONFIG_(?:USERCONFIG|GLOBALCONFIG|REGISTRY|CAFILE)$/;
+
+/** Makes Node, npm or git load what a variable names. */
 const LOADERS = /^(?:NODE_OPTIONS|NODE_PATH|NODE_EXTRA_.*|LD_.*|DYLD_.*|GIT_.*|BASH_ENV|ENV|npm_.*)$/i;
 
-/** The environment of a step. Nothing on its PATH lies in the repository. */
-export function childEnvironment(env, root, { credentials = false } = {}) {
-  const kept = Object.entries(env).filter(
-    ([name]) =>
-      (!LOADERS.test(name) || name === 'NODE_EXTRA_CA_CERTS') && (credentials || !CREDENTIALS.test(name)),
-  );
+/**
+ * The environment of a step. Nothing on its PATH lies in the repository.
+ * @param needs `nothing`, `packages` to build, or `everything` to publish
+ */
+export function childEnvironment(env, root, needs = 'nothing') {
+  const mayHave = (name) => {
+    if (PACKAGE_SETTINGS.test(name) || name === 'NODE_EXTRA_CA_CERTS') return true;
+    if (PACKAGE_CREDENTIALS.test(name)) return needs !== 'nothing';
+    return !LOADERS.test(name) && (needs === 'everything' || !CREDENTIALS.test(name));
+  };
+  const kept = Object.entries(env).filter(([name]) => mayHave(name));
   const path = (env.PATH ?? '')
     .split(delimiter)
     .filter((folder) => isAbsolute(folder) && !isWithin(folder, root))

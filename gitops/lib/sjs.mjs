@@ -9,11 +9,11 @@ export function openSjs({ program, root, env, policyFile, policyName }) {
   // A policy of the target branch lies in a file of ours: nobody can open that.
   const named = (text) => (policyFile === null ? text : text.replaceAll(policyFile, policyName));
 
-  return async (words, { isPublishing = false, lines = false, plain = false } = {}) => {
+  return async (words, { needs, lines = false, plain = false } = {}) => {
     const options = [...(plain ? [] : ['--json']), ...(policyFile === null ? [] : ['--policy', policyFile])];
     const result = await run(process.execPath, [program, ...words, ...options], {
       cwd: root,
-      env: { ...childEnvironment(env, root, { credentials: isPublishing }), NO_COLOR: '1' },
+      env: { ...childEnvironment(env, root, needs), NO_COLOR: '1' },
       timeoutMs: TIMEOUT_MS,
       onLine: (line) => line.trim() !== '' && console.error(logLine(`  ${named(line)}`)),
     });

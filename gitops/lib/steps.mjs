@@ -32,7 +32,8 @@ export const policyCheck = (context) => checkFiles('policy', ['policy', 'check']
 
 /** Builds all, exactly as locked. */
 export async function build({ sjs, root, below }) {
-  const { code, documents } = await sjs(['build', '--all', '--frozen', asPath(below)], { lines: true });
+  const words = ['build', '--all', '--frozen', asPath(below)];
+  const { code, documents } = await sjs(words, { lines: true, needs: 'packages' });
   const failed = documents.filter(({ error }) => error);
   const findings = failed.flatMap((document) => findingsOf('build', document, root));
   const builds = documents
@@ -150,7 +151,7 @@ export async function publish({ sjs, root, key }, builds) {
   const findings = [];
   for (const built of builds.filter(({ published }) => !published)) {
     const words = ['push', built.tag, '--sign', ...(key === undefined ? [] : ['--key', key])];
-    const { code, documents } = await sjs(words, { isPublishing: true });
+    const { code, documents } = await sjs(words, { needs: 'everything' });
     const [pushed] = documents;
     if (pushed.error) findings.push(...findingsOf('publish', { ...pushed, file: built.file }, root));
     else if (code !== 0) throw new Error(`sjs push ended with ${code}`);

@@ -175,6 +175,8 @@ describe('the steps', () => {
   });
 });
 
+const push = { repository: { full_name: 'owner/jobs', default_branch: 'main' } };
+
 describe('the comment', () => {
   let api: CommentApi;
   beforeEach(async () => {
@@ -291,6 +293,24 @@ describe('the comment', () => {
     }
   });
 
+  test('of a merge queue is none; it is judged by the policy and beside the rights of what it is merged onto', async () => {
+    await writeFile(join(folder, 'policies/ci.yaml'), 'policy of the change\n');
+    commitAll(folder, 'own policy');
+    const sjs = await makeFakeSjs(FINE);
+    const event = { ...push, merge_group: { base_sha: base, head_sha: git(folder, 'rev-parse', 'HEAD') } };
+    const job = await githubJob(folder, 'merge_group', event);
+    const { code, stderr } = await runCi(
+      folder,
+      ['--sjs', sjs.program, '--policy', 'policies/ci.yaml', '--publish'],
+      { ...job, GITHUB_REF: 'refs/heads/main', GITHUB_API_URL: api.url, GITHUB_TOKEN: TOKEN },
+    );
+    expect({ code, asked: api.requests }).toEqual({ code: 0, asked: [] });
+    expect(stderr).toContain('nothing is pushed or signed: this is not the main branch');
+    const calls = await sjs.calls();
+    expect(verbs(calls)).toContain('diff');
+    expect(new Set(calls.map(({ policy }) => policy))).toEqual(new Set(['old policy\n']));
+  });
+
   test('events that give a fork the rights of the repository are refused', async () => {
     for (const name of ['pull_request_target', 'workflow_run']) {
       const job = await githubJob(folder, name, pullRequest(base));
@@ -302,7 +322,6 @@ describe('the comment', () => {
 });
 
 describe('the main branch', () => {
-  const push = { repository: { full_name: 'owner/jobs', default_branch: 'main' } };
   const secrets = {
     GITHUB_TOKEN: TOKEN,
     COSIGN_PASSWORD: 'password',
@@ -310,6 +329,9 @@ describe('the main branch', () => {
     ACTIONS_ID_TOKEN_REQUEST_URL: 'https://example.com',
     VAULT_TOKEN: 'vault',
     AWS_REGION: 'eu-central-1',
+    NODE_AUTH_TOKEN: 'packages',
+    NPM_CONFIG_USERCONFIG: '/runner/.npmrc',
+    npm_config_registry: 'https://example.com/of-the-repository',
   };
 
   const publish = async (answers: Answers, ref: string, args: string[] = ['--publish']) => {
@@ -330,8 +352,13 @@ describe('the main branch', () => {
     expect(calls.at(-1)?.words).toEqual(['push', TAG, '--sign', '--key', 'awskms:///alias/sjs', '--json']);
     const seen = (names: Readonly<Record<string, string>>) =>
       Object.keys(secrets).filter((name) => name in names);
-    expect(seen(calls.at(-1)?.env ?? {})).toEqual(Object.keys(secrets));
-    for (const call of calls.slice(0, -1)) expect(seen(call.env)).toEqual(['AWS_REGION']);
+    const { npm_config_registry: ofTheRepository, ...own } = secrets;
+    expect(ofTheRepository).toBeDefined();
+    expect(seen(calls.at(-1)?.env ?? {})).toEqual(Object.keys(own));
+    for (const { words, env } of calls.slice(0, -1)) {
+      const reading = words[0] === 'build' ? ['NODE_AUTH_TOKEN'] : [];
+      expect(seen(env)).toEqual(['AWS_REGION', ...reading, 'NPM_CONFIG_USERCONFIG']);
+    }
     expect(JSON.parse(output.replace('results=', ''))).toMatchObject({
       steps: { publish: 'ok' },
       sandboxes: [{ tag: TAG, seal: SEAL, published: REFERENCE }],
