@@ -1,6 +1,6 @@
-import { appendFile, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, isAbsolute, join, relative, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeQuality, formatFinding } from './annotate.mjs';
 import { postComment } from './comment.mjs';
@@ -110,7 +110,17 @@ async function findPolicy(given, { root, repository, commit, scratch }) {
     throw new UsageError('the policy lies outside of the repository: name it by its whole path');
   const bytes = await repository.readFile(commit, path, LARGEST_POLICY);
   if (bytes === null) throw new UsageError(`the target branch has no policy ${path}: commit it there first`);
-  const file = join(scratch, 'policy.yaml');
+  return layPolicy(path, bytes, { root, scratch });
+}
+
+/** Writes it to a folder of ours, in which the folders that it names are those of the repository: its waivers are for them. */
+async function layPolicy(path, bytes, { root, scratch }) {
+  const [top] = path.split(sep);
+  const tree = join(scratch, 'policy');
+  const file = join(tree, path);
+  await mkdir(dirname(file), { recursive: true });
+  const others = (await readdir(root)).filter((name) => name !== top);
+  await Promise.all(others.map((name) => symlink(join(root, name), join(tree, name))));
   await writeFile(file, bytes, { mode: 0o600 });
   return file;
 }

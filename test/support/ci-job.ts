@@ -47,6 +47,8 @@ export interface FakeCall {
   readonly env: Readonly<Record<string, string>>;
   /** The policy that it was given. */
   readonly policy: string | null;
+  /** Real paths of what lies in the folder above the policy's. */
+  readonly folders: readonly string[];
 }
 
 /** A program in sjs's place that answers from a list and keeps what it was asked. */
@@ -56,12 +58,15 @@ export async function makeFakeSjs(
   const folder = await makeFolder({
     'answers.json': JSON.stringify(answers),
     'calls.jsonl': '',
-    'sjs.mjs': `import { appendFileSync, readFileSync } from 'node:fs';
+    'sjs.mjs': `import { appendFileSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 const words = process.argv.slice(2);
 const at = words.indexOf('--policy');
 const policy = at === -1 ? null : readFileSync(words[at + 1], 'utf8');
+const top = at === -1 ? null : join(dirname(words[at + 1]), '..');
+const folders = top === null ? [] : readdirSync(top).map((name) => realpathSync(join(top, name)));
 const file = (name) => new URL(name, import.meta.url);
-appendFileSync(file('calls.jsonl'), JSON.stringify({ words, env: process.env, policy }) + '\\n');
+appendFileSync(file('calls.jsonl'), JSON.stringify({ words, env: process.env, policy, folders }) + '\\n');
 const answers = JSON.parse(readFileSync(file('answers.json'), 'utf8'));
 const { code = 0, documents } = answers[words.slice(0, 2).join(' ')] ?? answers[words[0]] ?? { code: 2, documents: [{ error: { code: 'USAGE', message: 'no answer for ' + words[0] } }] };
 const text = words.includes('--json') ? documents.map((one) => JSON.stringify(one)).join('\\n') : 'Nothing changes.';

@@ -431,6 +431,8 @@ describe('the policy', () => {
     const { code, calls } = await pull({}, null, {}, ['--policy', 'policies/ci.yaml']);
     expect(code).toBe(0);
     expect(calls.map(({ policy }) => policy)).toEqual(calls.map(() => 'old policy\n'));
+    // And the folders that its waivers are for are those of the checkout.
+    for (const { folders } of calls) expect(folders).toContain(join(folder, 'job'));
     // The branch that GitHub tests is a merge: its first parent is the target, whatever the event says.
     git(folder, 'checkout', '-q', '-b', 'target', base);
     await writeFile(join(folder, 'policies/other.yaml'), 'newer policy\n');
