@@ -74,8 +74,8 @@ const AT_ONCE = 15;
 
 /** What it takes to have the layer of packages that a build asks for. */
 export interface LayerTools extends PackageTools {
-  readonly store: Pick<RecordStore, 'createBlob' | 'openBlob' | 'hasBlob'>;
-  /** Digest of the layer's part of a build context, by that of its list. */
+  readonly store: Pick<RecordStore, 'createBlob' | 'openBlob' | 'hasBlob' | 'fingerprint'>;
+  /** Digest of the layer's part of a build context, by that of its list, and what binds the two to this SJS_HOME. */
   readonly layers: Memory;
 }
 
@@ -92,13 +92,24 @@ export async function providePackages(
   const rest = omitted === 0 ? '' : `, ${omitted} left out`;
   tools.reporter.step('packages', `${packages.length} packages${rest}`);
   const key = sha256(canonicalJson({ layer: LAYER_VERSION, list: digestOfPackages(packages) }));
-  const known = await tools.layers.get(key);
-  if (isDigest(known) && (await isSound(known, tools))) return () => tools.store.openBlob(known);
+  const known = await findLayer(key, tools);
+  if (known !== null && (await isSound(known, tools))) return () => tools.store.openBlob(known);
   await fetchPackages(chosen, tools, signal);
   const registry = await tools.packages();
   const lay = (): AsyncIterable<Uint8Array> => layPackages(packages, (wanted) => registry.open(wanted));
   return () => keep(lay(), key, tools);
 }
+
+/** The layer that was laid of a list; null when none was, or when it was not this SJS_HOME that says which. */
+async function findLayer(key: Digest, { store, layers }: LayerTools): Promise<Digest | null> {
+  const known = await layers.get(key);
+  if (typeof known !== 'object' || known === null) return null;
+  const { digest, mac } = known as Readonly<Record<string, unknown>>;
+  return isDigest(digest) && mac === (await store.fingerprint(textOfLayer(key, digest))) ? digest : null;
+}
+
+/** What the key of an SJS_HOME binds: in its blobs lies much that programs wrote, each under a digest that is right. */
+const textOfLayer = (key: Digest, digest: Digest): string => `packages-layer\n${key}\n${digest}`;
 
 /** What was changed since is noticed before the engine gets any of it, and laid anew. */
 async function isSound(digest: Digest, { store, reporter }: LayerTools): Promise<boolean> {
@@ -125,7 +136,13 @@ async function* keep(
       isKept &&= await succeeds(writer.write(chunk));
       yield chunk;
     }
-    if (isKept) await succeeds(writer.commit().then(({ digest }) => layers.set(key, digest)));
+    if (isKept) {
+      await succeeds(
+        writer.commit().then(async ({ digest }) => {
+          await layers.set(key, { digest, mac: await store.fingerprint(textOfLayer(key, digest)) });
+        }),
+      );
+    }
   } finally {
     await writer.discard();
   }

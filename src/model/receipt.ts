@@ -29,7 +29,7 @@ export interface ReceiptPredicate extends Omit<RunRecord, Left> {
   readonly base: Digest | null;
   /** Names alone. */
   readonly secrets: readonly string[];
-  /** Subjects, and `stdin`, whose content was no longer kept when the receipt was made. */
+  /** `stdin`, outputs and artifacts whose content was no longer kept when the receipt was made. */
   readonly notKept: readonly string[];
   /** Null for a run that was no replay. */
   readonly replay: ReplayClaim | null;

@@ -1,13 +1,29 @@
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { createCosignStatements } from '../../src/adapters/cosign/cosign-statements.js';
 import { sha256 } from '../../src/model/digest.js';
 import { RECEIPT_TYPE, type Receipt, type ReceiptPredicate } from '../../src/model/receipt.js';
 import type { RunRecord } from '../../src/model/record.js';
 import { checkWithCosign } from '../support/check-statement.js';
-import { COSIGN_2, COSIGN_3, describeCosigns, type CosignGeneration } from '../support/cosign-generations.js';
+import {
+  COSIGN_2,
+  COSIGN_3,
+  describeCosigns,
+  describeWithCosign3,
+  runCosign,
+  type CosignGeneration,
+} from '../support/cosign-generations.js';
 import { makeCosignKeys, type CosignKey } from '../support/cosign-keys.js';
 import { removeImages } from '../support/docker.js';
+import {
+  describeContent,
+  INDEX,
+  makeTinyImage,
+  MANIFEST,
+  pushImage,
+  putManifest,
+} from '../support/tiny-image.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 jest.setTimeout(120_000);
@@ -77,13 +93,13 @@ describe('the receipt of a run', () => {
     });
     expect(text + JSON.stringify(predicate)).not.toMatch(/sesame|owner/);
     expect(JSON.stringify(predicate)).not.toContain(run.secrets['API_TOKEN']);
-    expect(subject.map(({ name }) => name)).toEqual([tag, 'stdout', 'stderr', '/out/a.txt']);
-    expect(subject.map(({ digest }) => `sha256:${digest.sha256}`)).toEqual([
-      seal,
-      sha256('said: hello\n'),
-      sha256(''),
-      sha256('left behind\n'),
-    ]);
+    // Nothing that the program could choose.
+    expect(subject).toEqual([{ name: tag, digest: { sha256: seal.slice('sha256:'.length) } }]);
+    expect(predicate).toMatchObject({
+      stdout: { digest: sha256('said: hello\n') },
+      stderr: { digest: sha256('') },
+      artifacts: [{ path: 'a.txt', digest: sha256('left behind\n') }],
+    });
   });
 
   test('is kept beside the record, shown by inspect, printed again, and goes with rm', async () => {
@@ -250,28 +266,89 @@ test('a replay is signed with its verdict, and refers to the receipt of the firs
 });
 
 describeCosigns('receipts', (generation: CosignGeneration) => {
-  test('plain cosign of both generations accepts what it signs, for the output that it names', async () => {
+  test('plain cosign of both generations accepts what it signs, for the seal that it names', async () => {
     const env = { PATH: generation.path };
     const code = 'console.log("from a stranger")';
     const flags = [`--receipt=${at('stranger.json')}`, '--key', ours.keyFile];
     const ran = await sjs(['run', '--json', ...flags, '--eval', code], { env });
     expect({ code: ran.code, error: ran.stderr }).toEqual({ code: 0, error: expect.any(String) });
-    images.add((JSON.parse(ran.stdout) as RunRecord).tag);
-    await writeFile(at('stranger.txt'), 'from a stranger\n');
+    const { tag: ranTag, seal } = JSON.parse(ran.stdout) as RunRecord;
+    images.add(ranTag);
     const given = {
       file: at('stranger.json'),
       publicKeyFile: publicFile(ours),
       predicateType: RECEIPT_TYPE,
-      blob: at('stranger.txt'),
+      about: { sha256: seal.slice('sha256:'.length) },
     };
     for (const stranger of process.env['SJS_TEST_COSIGN3'] === 'skip' ? [COSIGN_2] : [COSIGN_2, COSIGN_3]) {
       await checkWithCosign(stranger, given);
-      await expect(checkWithCosign(stranger, { ...given, blob: at('run.json') })).rejects.toThrow(
-        /subject|digest/,
-      );
+      const output = { sha256: sha256('from a stranger\n').slice('sha256:'.length) };
+      if (stranger === COSIGN_2) continue;
+      await expect(checkWithCosign(stranger, { ...given, about: output })).rejects.toThrow(/subject|digest/);
     }
     expect(await sjs(['receipt', 'verify', given.file, '--key', publicFile(ours)], { env })).toMatchObject({
       code: 0,
     });
+  });
+});
+
+describeWithCosign3('a program that prints the manifest of an image', () => {
+  const BUNDLE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+
+  /** Puts a bundle where cosign looks for signatures of an image, and has plain cosign verify that. */
+  const verifyWith = async (
+    bundle: string,
+    path: string,
+    image: Awaited<ReturnType<typeof makeTinyImage>>,
+  ) => {
+    const blobs = [Buffer.from('{}'), Buffer.from(bundle)] as const;
+    const manifest = {
+      ...{ schemaVersion: 2, mediaType: MANIFEST, artifactType: BUNDLE },
+      config: describeContent('application/vnd.oci.empty.v1+json', blobs[0]),
+      layers: [describeContent(BUNDLE, blobs[1])],
+      subject: describeContent(MANIFEST, image.bytes),
+    };
+    const bytes = Buffer.from(JSON.stringify(manifest));
+    const referrer = { digest: sha256(bytes), mediaType: MANIFEST, bytes, blobs, children: [] };
+    await pushImage(world.registry, path, referrer.digest, referrer);
+    const manifests = [{ ...describeContent(MANIFEST, bytes), artifactType: BUNDLE }];
+    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests }));
+    await putManifest(world.registry, path, image.digest.replace(':', '-'), INDEX, index);
+    const flags = ['--key', publicFile(ours), '--insecure-ignore-tlog=true', '--allow-insecure-registry'];
+    return runCosign(COSIGN_3, ['verify', ...flags, `${world.registry}/${path}@${image.digest}`]);
+  };
+
+  test('gets no signature of that image by the receipt of its run', async () => {
+    const path = 'receipts/printed';
+    const image = await makeTinyImage({ files: { path } });
+    await pushImage(world.registry, path, 'printed', image);
+    const printed = Buffer.from(image.bytes).toString();
+    const flags = [`--receipt=${at('printed.json')}`, '--key', ours.keyFile];
+    const ran = await sjs([
+      'run',
+      '--json',
+      ...flags,
+      '--eval',
+      `process.stdout.write(${JSON.stringify(printed)})`,
+    ]);
+    const { tag: printer, stdout } = JSON.parse(ran.stdout) as RunRecord;
+    images.add(printer);
+    expect(stdout?.digest).toBe(image.digest);
+    const receipt = await readFile(at('printed.json'), 'utf8');
+    await expect(verifyWith(receipt, path, image)).rejects.toThrow(/no matching|subject|digest/);
+
+    // The negative control: were the output a subject, it would be one.
+    const statement = statementIn(receipt);
+    const subject = [
+      ...statement.subject,
+      { name: 'stdout', digest: { sha256: image.digest.slice('sha256:'.length) } },
+    ];
+    const env = { ...process.env, PATH: COSIGN_3.path, COSIGN_PASSWORD: '' };
+    const signer = createCosignStatements({ env, home });
+    const forged = await signer.signStatement(
+      { ...statement, subject },
+      { kind: 'file', path: ours.keyFile },
+    );
+    await expect(verifyWith(forged, path, image)).resolves.toContain(RECEIPT_TYPE);
   });
 });

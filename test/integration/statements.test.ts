@@ -63,11 +63,11 @@ describeCosigns('statements', (generation) => {
       file: file('signed.json'),
       publicKeyFile: ours.keyFile.replace(/key$/, 'pub'),
       predicateType: PREDICATE_TYPE,
-      blob: file('blob'),
+      about: { blob: file('blob') },
     };
     for (const stranger of [COSIGN_2, ...(process.env['SJS_TEST_COSIGN3'] === 'skip' ? [] : [COSIGN_3])]) {
       await checkWithCosign(stranger, given);
-      await expect(checkWithCosign(stranger, { ...given, blob: file('other') })).rejects.toThrow(
+      await expect(checkWithCosign(stranger, { ...given, about: { blob: file('other') } })).rejects.toThrow(
         /subject|digest/,
       );
       const publicKeyFile = theirs.keyFile.replace(/key$/, 'pub');

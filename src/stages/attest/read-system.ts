@@ -8,13 +8,15 @@ import type { NodeProgram, SystemContents, SystemPackage } from '../../model/ima
 const DPKG = /^var\/lib\/dpkg\/(?:status|status\.d\/(?!.*\.md5sums$)[^/]+)$/;
 const APK = /^(?:usr\/)?lib\/apk\/db\/installed$/;
 const RELEASE = /^(?:etc|usr\/lib)\/os-release$/;
+/** What lies over a base is its author's: it would be said of every other image over the same base. */
+const OURS = /^(?:app|in|out|\.sjs)\//;
 const NODE = /(?:^|\/)node(?:js)?$/;
 /** A Node of nodejs.org has the address of its own headers in it. */
 const OWN_ADDRESS = /https:\/\/nodejs\.org\/download\/release\/v(\d{1,3}\.\d{1,3}\.\d{1,3})\//;
 const MOST_TEXT_BYTES = 64 * 1024 ** 2;
 const LEAST_NODE_BYTES = 1024 ** 2;
 
-/** What a base says that it has in it, from a tar of its root file system. */
+/** What a base says that it has in it, from a tar of the root file system of an image over it. */
 export async function readSystem(tar: Readable): Promise<SystemContents> {
   const releases = new Map<string, string>();
   const packages: SystemPackage[] = [];
@@ -28,7 +30,7 @@ export async function readSystem(tar: Readable): Promise<SystemContents> {
     const path = name.replace(/^\.?\//, '');
     const content = entry as AsyncIterable<Uint8Array>;
     const wanted = [DPKG, APK, RELEASE].find((pattern) => pattern.test(path));
-    if (type !== 'file') entry.resume();
+    if (type !== 'file' || OURS.test(path)) entry.resume();
     else if (wanted && size <= room) {
       room -= size;
       const text = await readText(content);

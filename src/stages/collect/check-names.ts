@@ -1,6 +1,7 @@
 import { SjsError } from '../../errors.js';
 import { escapeUnprintable, hasUnprintable } from '../../model/sandbox.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
+import { isWhiteout } from '../../model/whiteout.js';
 
 /**
  * The text of a file name as the system gave it.
@@ -46,6 +47,16 @@ export function checkPath(path: string): void {
       },
     );
   }
+}
+
+/** Refuses a name that means something else in a layer: parents are looked at by themselves. */
+export function checkInLayer(path: string): void {
+  if (!isWhiteout(path.slice(path.lastIndexOf('/') + 1))) return;
+  throw new SjsError(
+    'SOURCE_NAME',
+    `${path} would remove a file: in the layers of an image that is what a name with .wh. in front means`,
+    { next: 'rename it, or exclude it with .sjsignore' },
+  );
 }
 
 const shorten = (path: string): string =>

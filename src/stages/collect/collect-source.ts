@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { isErrno, SjsError, type SourceLocation } from '../../errors.js';
 import { formatBytes } from '../../model/quantity.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
-import { checkCollisions, decodeName } from './check-names.js';
+import { checkCollisions, checkInLayer, decodeName } from './check-names.js';
 import { createIgnoreRules } from './ignore-rules.js';
 import type { SourceTree } from '../../model/source-tree.js';
 import { Walk } from './walk-source.js';
@@ -42,6 +42,7 @@ function treeOfCode(root: string, path: string, content: Uint8Array, maxBytes: n
       next: 'pass data on stdin, or in a file with --in',
     });
   }
+  checkInLayer(path);
   return { root, entries: [{ kind: 'inline', path, content }], totalBytes: content.length, withheld: [] };
 }
 

@@ -4,7 +4,7 @@ import { isErrno, SjsError } from '../../errors.js';
 import { formatBytes } from '../../model/quantity.js';
 import { escapeUnprintable, hasUnprintable } from '../../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceEntry, type SourceTree } from '../../model/source-tree.js';
-import { checkCollisions, checkPath, decodeName } from './check-names.js';
+import { checkCollisions, checkInLayer, checkPath, decodeName } from './check-names.js';
 import { checkLinks } from '../../model/check-links.js';
 import type { IgnoreRules } from './ignore-rules.js';
 
@@ -116,6 +116,7 @@ export class Walk {
   }
 
   private add(entry: SourceEntry): void {
+    checkInLayer(entry.path);
     if (this.entries.push(entry) > SOURCE_LIMITS.files) {
       throw new SjsError(
         'SOURCE_TOO_MANY_FILES',

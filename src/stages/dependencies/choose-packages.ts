@@ -68,7 +68,7 @@ export function choosePackages(
   const context: CheckContext = {
     platform,
     isOwnAddress,
-    allowed: objectOf(manifest['allowScripts']),
+    refused: refusedScripts(objectOf(manifest['allowScripts'])),
     entries: new Map(chosen.map(({ location, entry }) => [location, entry])),
     isLaid: (node) => node.location === '' || laid.has(node),
   };
@@ -228,7 +228,8 @@ function overriddenNames(manifest: Manifest): ReadonlySet<string> {
 interface CheckContext {
   readonly platform: PackagePlatform;
   readonly isOwnAddress: IsOwnAddress;
-  readonly allowed: Readonly<Record<string, unknown>>;
+  /** Versions whose install script package.json says no to, by name. */
+  readonly refused: ReadonlyMap<string, readonly string[]>;
   /** Of all that is laid in, by location. */
   readonly entries: ReadonlyMap<string, Manifest>;
   /** Whether it is the root, or is laid in. */
@@ -245,7 +246,7 @@ function checkNode(
   node: PackageNode,
   context: CheckContext,
 ): { readonly found?: LockedPackage; readonly problems: readonly Finding[] } {
-  const { platform, isOwnAddress, allowed, entries } = context;
+  const { platform, isOwnAddress, refused, entries } = context;
   const { location, entry } = node;
   if (entry['link'] === true) {
     const next =
@@ -286,7 +287,7 @@ function checkNode(
     const { os, cpu, libc } = platform;
     problems.push({ message: `${location} is not for ${os}, ${cpu}, ${libc}, and it is not optional` });
   }
-  if (hasInstallScript && !isScriptRefused(allowed, name, String(entry['version']))) {
+  if (hasInstallScript && !isScriptRefused(refused, name, version)) {
     problems.push({
       message: `${location} has an install script, which sjs does not run`,
       next: `if it works without, write "allowScripts": { "${name}": false } into package.json, as npm does; else depend on one that ships what it needs`,
@@ -370,10 +371,19 @@ function* checkAddress(
       message: `${location} comes from ${shown}, which is not the registry that npm is configured for here`,
       next: 'set registry (or @scope:registry) in your own npm configuration, or run npm install anew against yours',
     };
+  } else if (leadsElsewhere(url)) {
+    yield { message: `${location} comes from an address that can be read in two ways: ${shown}` };
   } else if (!namesPackage(url, name)) {
     yield { message: `${location} comes from the address of another package: ${shown}` };
   }
 }
+
+/**
+ * Whether a path begins like an address of its own, or has slashes that some servers see and others do not: npm's library
+ * resolves it once more against the registry, and `//host/` is then another host.
+ */
+const leadsElsewhere = ({ pathname }: URL): boolean =>
+  pathname.includes('//') || /%(?:2f|5c)/i.test(pathname.replace(/\/@[^/%]+%2f/gi, '/'));
 
 /** Every registry has the name of the package in the path of its tarballs. */
 function namesPackage({ pathname }: URL, name: string): boolean {
@@ -388,14 +398,31 @@ function namesPackage({ pathname }: URL, name: string): boolean {
 
 const withoutSecrets = (address: string): string => address.replace(/\/\/[^/@]*@/, '//…@');
 
+/** Of one name: whoever writes more wants the build to have no end. */
+const MOST_RANGES = 100;
+
 /** npm's own words for "do not run it": a name, or a name with exact versions. */
-function isScriptRefused(allowed: Readonly<Record<string, unknown>>, name: string, version: string): boolean {
-  return Object.entries(allowed).some(([key, value]) => {
-    if (value !== false) return false;
-    const [, keyName = key, range = '*'] = /^(@?[^@]+)@(.+)$/.exec(key) ?? [];
-    return keyName === name && semver.satisfies(version, range, { loose: true, includePrerelease: true });
-  });
+function refusedScripts(allowed: Readonly<Record<string, unknown>>): ReadonlyMap<string, readonly string[]> {
+  const refused = new Map<string, string[]>();
+  for (const [key, value] of Object.entries(allowed)) {
+    if (value !== false) continue;
+    const [, name = key, range = '*'] = /^(@?[^@]+)@(.+)$/.exec(key) ?? [];
+    const ranges = refused.get(name) ?? [];
+    if (ranges.length < MOST_RANGES) ranges.push(range);
+    refused.set(name, ranges);
+  }
+  return refused;
 }
+
+const isScriptRefused = (
+  refused: ReadonlyMap<string, readonly string[]>,
+  name: string,
+  version: semver.SemVer | null,
+): boolean =>
+  version !== null &&
+  (refused.get(name) ?? []).some((range) =>
+    semver.satisfies(version, range, { loose: true, includePrerelease: true }),
+  );
 
 /** Finds the line of an entry without a second parse. */
 class Lines {

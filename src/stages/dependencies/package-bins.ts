@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { isWhiteout } from '../../model/whiteout.js';
 import { objectOf, type Manifest } from './package-graph.js';
 
 /**
@@ -15,6 +16,7 @@ export function binsOf(
   const add = (command: string, target: unknown): void => {
     const base = posix.join('/', posix.basename(command.replace(/[\\:]/g, '/'))).slice(1);
     if (typeof target !== 'string' || base === '' || base === '.' || base === '..') return;
+    if (isWhiteout(base)) return;
     const file = posix.join('/', target.replace(/\\/g, '/')).slice(1);
     if (file !== '') bins.set(base, file);
   };

@@ -1,4 +1,5 @@
 import semver from 'semver';
+import { SjsError } from '../../errors.js';
 import { parentOf } from '../../model/package-list.js';
 import type { OMITTABLE } from '../../model/sandbox.js';
 
@@ -170,24 +171,40 @@ export function isOmitted(node: PackageNode, omit: readonly (typeof OMITTABLE)[n
 
 /** Marks what npm leaves out of an installation for the platform: optional packages for others, and what is there for them alone. */
 export function markInert(nodes: readonly PackageNode[], platform: PackagePlatform): void {
+  const work = { left: MOST_STEPS };
   for (const node of nodes) {
     if (!node.optional || node.isInert || node.extraneous || fits(node.entry, platform)) continue;
-    for (const one of optionalSet(node)) one.isInert = true;
+    for (const one of optionalSet(node, work)) one.isInert = true;
   }
 }
 
+/** Dependencies that are looked at for what other platforms need: a lockfile of ten thousand packages takes some 100,000. */
+const MOST_STEPS = 20_000_000;
+
 /** As arborist's optional-set: up to the optional dependency that it is there for, and down to what nobody else needs. */
-function optionalSet(node: PackageNode): ReadonlySet<PackageNode> {
+function optionalSet(node: PackageNode, work: { left: number }): ReadonlySet<PackageNode> {
+  const look = (): boolean => {
+    if ((work.left -= 1) >= 0) return true;
+    throw new SjsError(
+      'LOCKFILE_INVALID',
+      'the lockfile’s optional packages depend on each other in too many ways',
+      {
+        next: 'take those for other platforms out of optionalDependencies',
+      },
+    );
+  };
   const bounds = new Set([node]);
-  for (const one of bounds) for (const edge of one.edgesIn) if (!isOptional(edge)) bounds.add(edge.from);
+  for (const one of bounds)
+    for (const edge of one.edgesIn) if (look() && !isOptional(edge)) bounds.add(edge.from);
   const counts = (edge: Edge): boolean => edge.to !== null && !bounds.has(edge.to) && !edge.from.isInert;
   const set = new Set(bounds);
-  for (const one of set) for (const edge of one.edgesOut) if (edge.to && counts(edge)) set.add(edge.to);
+  for (const one of set)
+    for (const edge of one.edgesOut) if (look() && edge.to && counts(edge)) set.add(edge.to);
   const doubtful = [...set];
   for (const one of doubtful) {
-    if (!set.has(one) || !one.edgesIn.some((edge) => !set.has(edge.from) && counts(edge))) continue;
+    if (!set.has(one) || !one.edgesIn.some((edge) => look() && !set.has(edge.from) && counts(edge))) continue;
     set.delete(one);
-    for (const { to } of one.edgesOut) if (to && set.has(to)) doubtful.push(to);
+    for (const { to } of one.edgesOut) if (look() && to && set.has(to)) doubtful.push(to);
   }
   return set;
 }

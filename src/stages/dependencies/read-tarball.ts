@@ -7,6 +7,7 @@ import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.j
 import { formatBytes } from '../../model/quantity.js';
 import { hasUnprintable } from '../../model/sandbox.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
+import { isWhiteout } from '../../model/whiteout.js';
 
 /** A file of a tarball. */
 export interface TarballFile {
@@ -144,6 +145,7 @@ function placeOf({ name, type }: Header, wanted: LockedPackage): string {
     name.includes('\\') ||
     hasUnprintable(name) ||
     name.split('/').includes('..') ||
+    parts.some(isWhiteout) ||
     Buffer.byteLength(path) > SOURCE_LIMITS.pathBytes ||
     parts.length > SOURCE_LIMITS.depth;
   if (isWrong) throw refused(wanted, `it has the name ${shown(name)}`);

@@ -1,5 +1,5 @@
 import { SjsError } from '../../errors.js';
-import { hexOf, type Digest } from '../../model/digest.js';
+import { hexOf } from '../../model/digest.js';
 import { RECEIPT_TYPE, type Receipt, type ReceiptPredicate } from '../../model/receipt.js';
 import { isFinished, type RunRecord } from '../../model/record.js';
 import { STATEMENT_TYPE, type Subject } from '../../model/statement.js';
@@ -37,18 +37,11 @@ export function writeReceipt(record: RunRecord, facts: ReceiptFacts): Receipt {
   };
 }
 
-/** What a receipt is about: the seal under the name of its tag, and all that the run left behind. */
-export function subjectsOf(
-  run: Pick<ReceiptPredicate, 'tag' | 'seal' | 'stdout' | 'stderr' | 'artifacts'>,
-): readonly Subject[] {
-  return [
-    toSubject(run.tag, run.seal),
-    ...(['stdout', 'stderr'] as const).flatMap((name) => {
-      const stream = run[name];
-      return stream ? [toSubject(name, stream.digest)] : [];
-    }),
-    ...run.artifacts.map(({ path, digest }) => toSubject(`/out/${path}`, digest)),
-  ];
+/**
+ * What a receipt is about: the seal, under the name of its tag. Nothing that the program wrote is a subject: cosign 3 takes
+ * any statement of a key about a digest for that key's signature, and a program can print the manifest of whatever image
+ * it wants signed. A seal is the digest of no manifest.
+ */
+export function subjectsOf({ tag, seal }: Pick<ReceiptPredicate, 'tag' | 'seal'>): readonly Subject[] {
+  return [{ name: tag, digest: { sha256: hexOf(seal) } }];
 }
-
-const toSubject = (name: string, digest: Digest): Subject => ({ name, digest: { sha256: hexOf(digest) } });

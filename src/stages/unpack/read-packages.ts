@@ -8,6 +8,7 @@ import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
 import { parsePackageList, type PackageList } from '../../model/package-list.js';
+import { isWhiteout } from '../../model/whiteout.js';
 import { manifestLocation } from './read-manifest.js';
 
 /** The layer that packages have of their own, right below that of the source. */
@@ -76,7 +77,7 @@ function placeOf({ name, type, mode = 0, linkname }: Header): string {
   const parts = whole.split('/');
   const isWrong =
     name.includes('\0') ||
-    parts.some((part) => part === '' || part === '.' || part === '..' || part.startsWith('.wh.')) ||
+    parts.some((part) => part === '' || part === '.' || part === '..' || isWhiteout(part)) ||
     !(
       /^(?:app|\.sjs)$/.test(whole) ||
       /^app\/node_modules(?:\/|$)/.test(whole) ||

@@ -8,6 +8,7 @@ import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
 import { OWN_FILES, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
+import { isWhiteout } from '../../model/whiteout.js';
 
 /** A file of a sealed source, or at /in. Its path is below that folder, `/`-separated. */
 export interface SealedFile {
@@ -134,7 +135,7 @@ function placeOf({ name, mode = 0 }: Header): {
     name.includes('\0') ||
     Buffer.byteLength(name) > SOURCE_LIMITS.pathBytes + 'app/'.length ||
     parts.length > SOURCE_LIMITS.depth + 1 ||
-    parts.some((part) => part === '' || part === '.' || part === '..' || part.startsWith('.wh.'));
+    parts.some((part) => part === '' || part === '.' || part === '..' || isWhiteout(part));
   if (isWrong) throw refuse(`it has the name ${shown(name)}`);
   const [top = ''] = parts;
   if (!FOLDERS.includes(top)) throw refuse(`it puts a file at /${shown(name)}`);

@@ -40,7 +40,7 @@ async function makeTools() {
     const open = await providePackages({ packages: [one], omitted: 0, scriptsIgnored: [] }, tools);
     return buffer(Readable.from(open()));
   };
-  return { home, asked, warnings, provide };
+  return { home, asked, warnings, provide, layers, store: tools.store };
 }
 
 test('a layer is laid once: later its list is enough, and nobody is asked', async () => {
@@ -61,4 +61,18 @@ test('a kept layer that somebody changed is noticed before anything of it is use
   expect(warnings).toEqual([expect.stringContaining('the cached layer of packages was changed')]);
   expect((await provide()).equals(laid)).toBe(true);
   expect(asked).toHaveLength(2);
+});
+
+test('a layer that another list was laid of, or that a program wrote, is not taken for it', async () => {
+  const { asked, provide, layers, store } = await makeTools();
+  const laid = await provide();
+  const writer = await store.createBlob();
+  await writer.write(Buffer.from(laid).fill(0x41, 600, 700));
+  const { digest } = await writer.commit();
+  const [[key, known] = ['', {}]] = layers;
+  for (const forged of [digest, { ...(known as object), digest }]) {
+    layers.set(key, forged);
+    expect((await provide()).equals(laid)).toBe(true);
+  }
+  expect(asked).toEqual(['a', 'a', 'a']);
 });

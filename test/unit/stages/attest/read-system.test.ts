@@ -102,6 +102,14 @@ describe('Node', () => {
     ]);
   });
 
+  test('is none where an author put it: that would be said of every image over the same base', async () => {
+    const files = ['app/node', 'app/x/nodejs', './in/node', 'out/node', '.sjs/node'];
+    const { nodes } = await readSystem(
+      makeTar(Object.fromEntries([...files, 'opt/app/node'].map((name) => [name, program(0)]))),
+    );
+    expect(nodes.map(({ path }) => path)).toEqual(['/opt/app/node']);
+  });
+
   test('is none where nothing says which', async () => {
     const { nodes } = await readSystem(
       makeTar(

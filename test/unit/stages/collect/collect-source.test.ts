@@ -192,6 +192,14 @@ describe('what is refused, with the name', () => {
     expect((error as Error).message).not.toMatch(/[\u0000-\u001f\u202e]/);
   });
 
+  test.each(['.wh.index.js', '.wh..wh..opq', 'lib/.wh.node_modules', '.wh.lib/x.js'])(
+    'P09: %s, which removes another file where the image is unpacked',
+    async (name) => {
+      await refused(await makeFolder({ [name]: '' }), 'SOURCE_NAME', /would remove a file/);
+      await expect(collect(await makeFolder({ [name.replace('.wh.', '.who.')]: '' }))).resolves.toBeDefined();
+    },
+  );
+
   test('P09: a name that is not UTF-8', async () => {
     const folder = await makeFolder({});
     writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0xfe])]), '');

@@ -50,6 +50,21 @@ describe('what a lockfile may not say', () => {
     ['http', { ...GOOD, resolved: 'http://registry.example.com/a/-/a-1.0.0.tgz' }, 'not the registry'],
     ['a foreign host', { ...GOOD, resolved: 'https://evil.example/a/-/a-1.0.0.tgz' }, 'not the registry'],
     [
+      'a host that is hidden in the path',
+      { ...GOOD, resolved: 'https://registry.example.com//evil.example/a/-/a-1.0.0.tgz' },
+      'in two ways',
+    ],
+    [
+      'the same with backslashes',
+      { ...GOOD, resolved: String.raw`https://registry.example.com/\evil.example/a/-/a-1.0.0.tgz` },
+      'in two ways',
+    ],
+    [
+      'a way out of the registry’s folder',
+      { ...GOOD, resolved: 'https://registry.example.com/..%2Fother/a/-/a-1.0.0.tgz' },
+      'in two ways',
+    ],
+    [
       'another package',
       { ...GOOD, resolved: 'https://registry.example.com/b/-/b-1.0.0.tgz' },
       'of another package',
@@ -134,6 +149,48 @@ describe('package.json and lockfile disagree', () => {
     const entries = { 'node_modules/a': { ...GOOD, dependencies: { b: '^2.0.0' } }, 'node_modules/b': GOOD };
     expect(refusal(writeLock({ a: '1' }, entries)).code).toBe('LOCKFILE_MISMATCH');
     expect(choose(writeLock({ a: '1' }, entries, { overrides: { b: '1.0.0' } })).packages).toHaveLength(2);
+  });
+});
+
+test('a scope is written with a slash in either way', () => {
+  for (const path of ['@b/c', '@b%2fc', '@b%2Fc']) {
+    const entry = { ...GOOD, resolved: `https://registry.example.com/${path}/-/c-1.0.0.tgz` };
+    const lock = writeLock({ '@b/c': '1.0.0' }, { 'node_modules/@b/c': entry });
+    expect(choose(lock).packages).toHaveLength(1);
+  }
+});
+
+describe('a lockfile that is made to take for ever', () => {
+  const names = Array.from({ length: 2000 }, (_, at) => `n${at}`);
+  const all = Object.fromEntries(names.map((name) => [name, '1']));
+  const some = (at: number) =>
+    Object.fromEntries(names.slice(at % 1000, (at % 1000) + 30).map((name) => [name, '1']));
+
+  test('by many words about install scripts', () => {
+    const entries = names.map((name) => [`node_modules/${name}`, { ...GOOD, hasInstallScript: true }]);
+    const allowScripts = Object.fromEntries(
+      Array.from({ length: 50_000 }, (_, at) => [`n1@${at}.0.0`, false]),
+    );
+    const lock = writeLock(all, Object.fromEntries(entries) as Record<string, object>, { allowScripts });
+    expect(refusal(lock).problems).toHaveLength(names.length - 1);
+  });
+
+  test('by packages for other platforms that depend on each other', () => {
+    const optionalDependencies = Object.fromEntries(names.map((name) => [`o${name}`, '1']));
+    const packages = {
+      '': { dependencies: all, optionalDependencies },
+      ...Object.fromEntries(
+        names.flatMap((name, at) => [
+          [`node_modules/${name}`, { ...GOOD, dependencies: some(at) }],
+          [`node_modules/o${name}`, { ...GOOD, os: ['win32'], dependencies: some(at) }],
+        ]),
+      ),
+    };
+    const lock = {
+      'package.json': JSON.stringify({ dependencies: all, optionalDependencies }),
+      'package-lock.json': JSON.stringify({ lockfileVersion: 3, packages }),
+    };
+    expect(refusal(lock).problems.join()).toContain('depend on each other in too many ways');
   });
 });
 

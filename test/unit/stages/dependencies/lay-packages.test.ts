@@ -78,6 +78,12 @@ test('the layer is the same whatever order the cache gives things in, and reads 
   expect(inImage.length).toBeLessThan(one.length);
 });
 
+test('no command is the removal of another file', async () => {
+  const one = await single({}, { bin: { '.wh.b': 'index.js', run: 'index.js' } });
+  const names = Object.keys(await entriesOf(await lay(one)));
+  expect(names.filter((name) => name.includes('.bin/'))).toEqual(['packages/app/node_modules/.bin/run']);
+});
+
 test('of two commands of one name the first has it, as with npm', async () => {
   const bin = { bin: { run: 'index.js' } };
   const packages = await Promise.all(
@@ -115,6 +121,8 @@ describe('a tarball that npm never made', () => {
     ['an absolute name', { '=/etc/x': '1' }, 'it has the name'],
     ['a backslash', { '=package/a\\..\\x': '1' }, 'it has the name'],
     ['what cannot be seen', { 'x\u202ey': '1' }, 'it has the name'],
+    ['the removal of another file', { 'lib/.wh.index.js': '' }, 'it has the name'],
+    ['the removal of all in a folder', { '.wh..wh..opq': '' }, 'it has the name'],
     ['a symbolic link', { x: { type: 'symlink', linkname: '/etc/passwd' } }, 'is a link'],
     ['a hard link', { x: { type: 'link', linkname: 'package/package.json' } }, 'is a link'],
     ['a device', { x: { type: 'character-device', devmajor: 1, devminor: 3 } }, 'character-device'],
