@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Batch, BuildOptions, Published, PublishOptions, RunOptions, Sjs, SjsOptions } from './api.js';
 import type { BuildTools } from './flows/build-sandbox.js';
 import { SjsError } from './errors.js';
@@ -366,7 +366,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 
     async explainPolicy(directory) {
       const { explainPolicy } = await import('./stages/policy/explain-policy.js');
-      const policy = await loadPolicy(directory === undefined ? null : resolve(directory));
+      const policy = await loadPolicy(directory === undefined ? null : await existingFolder(directory));
       return explainPolicy(policy, systemClock.now());
     },
 
@@ -435,6 +435,17 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 /** `true` signs without a key; null is for what is not signed. */
 const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
   given === undefined || given === false ? null : parseSigningKey(given === true ? undefined : given);
+
+/** A folder, or that of a file: what is not there has no policy. */
+async function existingFolder(path: string): Promise<string> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new SjsError('FILE_NOT_FOUND', `there is no ${path}`, {
+      cause,
+      next: 'name a folder that is there',
+    });
+  });
+  return resolve(found.isDirectory() ? path : dirname(path));
+}
 
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 

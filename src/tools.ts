@@ -164,6 +164,7 @@ export function createTools(options: SjsOptions) {
     reporter,
     loadPolicy,
     seccompProfile,
+    packages,
     stripped: remember('stripped'),
     forbiddenSources: { containing: [home], being: [userHome] },
   };

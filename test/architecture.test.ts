@@ -25,7 +25,7 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .map((file) => join(source, file));
 
 const specifiers = (file: string): string[] =>
-  [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
+  [...readFileSync(file, 'utf8').matchAll(/(?<!')(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
     (match) => match[1] ?? '',
   );
 

@@ -70,7 +70,13 @@ export async function doAll<T>(
     status ||= exitCodeOf(error, verb);
   }
   output.endWait();
-  output.note(await formatTable(['sandbox', 'what', 'tag'], rows));
+  const width = rows.some(([, , tag]) => tag !== '') ? 3 : 2;
+  output.note(
+    await formatTable(
+      ['sandbox', 'what', 'tag'].slice(0, width),
+      rows.map((row) => row.slice(0, width)),
+    ),
+  );
   return status;
 }
 

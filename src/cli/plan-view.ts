@@ -163,13 +163,14 @@ function formatRows(rows: readonly Row[]): string[] {
 
 /** What writing the lock would change, a line each. */
 export function formatLockChanges(changes: BuildPlan['lockChanges'], colors: Colors): readonly string[] {
-  const isNew = changes.every(({ from }) => from === null);
+  const isNew = changes.some(({ field, from }) => field === 'lockVersion' && from === null);
   const part = (prefix: string): { what: string; from: unknown; to: unknown }[] =>
     changes.flatMap(({ field, from, to }) =>
       field.startsWith(prefix) ? [{ what: field.slice(prefix.length), from, to }] : [],
     );
   const packages = part('packages.');
-  const rest = changes.filter(({ field }) => !/^(?:base|packages)\./.test(field));
+  // What every lock has says nothing of a new one.
+  const rest = isNew ? [] : changes.filter(({ field }) => !/^(?:base|packages)\./.test(field));
   return formatLines(
     [
       ...baseLines(part('base.')).map((line) => ({ ...line, words: `base ${line.words}` })),

@@ -20,10 +20,11 @@ export async function formatPolicy({ digest, layers, values }: PolicyExplanation
 /** Where each value in force comes from. */
 export function formatOrigins({ values }: PolicyExplanation): Promise<string> {
   return formatTable(
-    ['key', 'value', 'from'],
+    // What can be long stands last.
+    ['key', 'from', 'value'],
     values.flatMap(({ key, value, from }) =>
       (from.length === 0 ? ['the default'] : from).map((place, index) =>
-        index === 0 ? [key, show(value), place] : ['', '', place],
+        index === 0 ? [key, place, show(value)] : ['', place, ''],
       ),
     ),
   );

@@ -36,9 +36,25 @@ export function selectVerb(argv: readonly string[]): Selection {
   throw unknownVerb(both, members);
 }
 
+/** What docker and other tools call what a verb here does. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  ls: 'images` or `sjs runs',
+  list: 'images` or `sjs runs',
+  create: 'build',
+  exec: 'run',
+  history: 'runs',
+  info: 'doctor',
+  lint: 'validate',
+  rmi: 'rm',
+  sign: 'push --sign',
+  start: 'run',
+  top: 'stats',
+};
+
 function unknownVerb(word: string, candidates: readonly string[]): SjsError {
-  const meant = nearest(word, candidates);
+  const meant = Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : nearest(word, candidates);
+  const all = candidates.length > 9 ? 'sjs --help lists the verbs' : `choose from ${candidates.join(', ')}`;
   return new SjsError('USAGE', `there is no verb ${JSON.stringify(word)}`, {
-    next: meant === undefined ? `choose from ${candidates.join(', ')}` : `did you mean \`sjs ${meant}\`?`,
+    next: meant === undefined ? all : `did you mean \`sjs ${meant}\`?`,
   });
 }

@@ -112,7 +112,7 @@ export async function findEntry(
 /** What was probably meant by a target that names nothing. */
 function describeMeant(target: string, form: TargetForm, entries: readonly IndexEntry[]): string {
   const imported = entries.find((entry) => form === 'name' && entry.name === target);
-  if (imported) return `it was imported, and goes by its tag: ${imported.tag}`;
+  if (imported) return `it was made elsewhere, and goes by its tag: ${imported.tag}`;
   const meant = form === 'tag' ? meantTag(target, entries) : meantName(target, entries);
   return meant === undefined
     ? 'sjs images lists the sealed images, sjs runs the runs; sjs build makes an image'

@@ -8,7 +8,7 @@ const FILES = { 'sandbox.yaml': 'sandbox.yaml', 'index.js': 'index.js', sjsignor
 
 /**
  * Writes a commented `sandbox.yaml`, a program and a `.sjsignore` into a folder, which is made when it is not there.
- * Files that exist are never overwritten.
+ * Files that exist are never overwritten; a package-lock.json that exists is declared.
  * @param templates folder of the templates
  * @param schemaFile what the modeline for editors points at
  * @returns absolute paths of the files written
@@ -32,6 +32,8 @@ export async function initSandbox(
   const values: Readonly<Record<string, string>> = {
     name: sandboxName(basename(folder), 'my-sandbox'),
     schema: schemaFile,
+    // What a lockfile names is declared; else the line stands there as a comment.
+    dependencies: (await exists(join(folder, 'package-lock.json'))) ? '' : '# ',
   };
   for (const [template, name] of Object.entries(FILES)) {
     const text = await readFile(join(templates, template), 'utf8');

@@ -93,6 +93,15 @@ export interface PreparedBuild {
   readonly waivers: readonly UsedWaiver[];
 }
 
+/** Packages are counted where they are many: `sjs plan` names each. */
+function nameFields(changes: readonly LockChange[]): string {
+  const fields = changes.map(({ field }) => field);
+  const packages = fields.filter((field) => field.startsWith('packages.'));
+  if (packages.length <= 3) return fields.join(', ');
+  const rest = fields.filter((field) => !field.startsWith('packages.'));
+  return [...rest, `${packages.length} packages`].join(', ');
+}
+
 /**
  * Load, policy, resolve, verify, collect, render, pack: all but the build itself. What does not depend on each other
  * runs at once.
@@ -156,7 +165,7 @@ export async function prepareBuild(
   if (options.frozen && lockChanges.length > 0) {
     throw new SjsError(
       'LOCK_OUTDATED',
-      `${lockPath(directory)} does not fit: ${lockChanges.map((change) => change.field).join(', ')} would change`,
+      `${lockPath(directory)} does not fit: ${nameFields(lockChanges)} would change`,
       {
         location: { file: lockPath(directory) },
         next: 'run sjs lock, review the change and commit it',

@@ -306,7 +306,7 @@ function requirementOf(policy: Policy, repository: string, publicKey: string | n
       annotations: {},
       attestations: [],
       transparencyLog: 'none',
-      location: { file: 'this SJS_HOME, which signed it' },
+      location: { file: 'this SJS_HOME (which signed it)' },
     };
     return { repository, alternatives: [[rule]] };
   }

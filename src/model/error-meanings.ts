@@ -77,7 +77,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PACKAGE_REFUSED: 'A tarball has what no package has: ways out of its folder, links, devices, names twice.',
   PACKAGE_TOO_LARGE: 'A package, or all of them together, are larger than what sjs unpacks.',
   LOCK_INVALID: 'sandbox.lock is not one.',
-  LOCK_OUTDATED: 'With `--frozen`: sandbox.lock would change.',
+  LOCK_OUTDATED: 'With `--frozen` or `--check`: sandbox.lock would change.',
   BUILD_FAILED: 'The engine did not build the image.',
   BUILD_TIMEOUT: 'The engine did not build the image in time.',
   PUSH_FAILED: 'The engine could not push the image, or the registry then has another one.',

@@ -70,6 +70,6 @@ export interface SignatureVerifier {
     predicate: Predicate,
     signal?: AbortSignal,
   ): Promise<void>;
-  /** PEM of the public half of a key; null for a keyless signer, who has none. */
+  /** PEM of the public half of a key; null for a keyless signer, who has none. `USAGE` where nothing says who that is. */
   publicKey(key: SigningKey, signal?: AbortSignal): Promise<string | null>;
 }

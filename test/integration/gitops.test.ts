@@ -86,7 +86,7 @@ describe('docs/gitops.md', () => {
       'bin/sjs': sjs('sjs', 'dist/cli/main.cjs'),
       'bin/sjs-ci': sjs('sjs-ci', 'gitops/ci.mjs'),
       '.gitconfig': '[user]\n\tname = dev\n\temail = dev@example.com\n',
-      'policy.yaml': `apiVersion: sjs/v1\nkind: Policy\ndefaults:\n  base: { image: ${bases}, version: ">=24 <25" }\n  repository: ${world.registry}/gitops\n`,
+      'policy.yaml': `apiVersion: sjs/v1\nkind: Policy\nextends: networked\nallow: { egress: ["*"] }\ndefaults:\n  base: { image: ${bases}, version: ">=24 <25" }\n  repository: ${world.registry}/gitops\n`,
     });
     for (const name of ['bin/sjs', 'bin/sjs-ci']) await chmod(join(home, name), 0o755);
     await chmod(join(home, 'policy.yaml'), 0o600);

@@ -6,6 +6,9 @@ import { describeMentionedWaiver } from '../policy-view.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
 
+/** By exit status; of what was not found, or cannot be read, the policy says nothing. */
+const OUTCOMES: Readonly<Record<number, string>> = { 0: 'allowed', 3: 'refused', 4: 'refused' };
+
 /** `sjs policy check`: every violation of everything that is named, each with both lines. */
 export const policyCheckVerb: Verb = {
   examples: [
@@ -23,11 +26,12 @@ export const policyCheckVerb: Verb = {
     const statuses: number[] = [];
     for (const { target, error, waivers } of check.targets) {
       const name = cleanLine(target.startsWith('/') ? relative(process.cwd(), target) || target : target);
-      await output.print(`${name}: ${error === null ? 'allowed' : 'refused'}`);
+      const status = error === null ? 0 : exitCodeOf(error, 'policy check');
+      await output.print(`${name}: ${OUTCOMES[status] ?? 'not checked'}`);
       for (const waiver of waivers) await output.print(`  ${cleanLine(describeUsedWaiver(waiver))}`);
       if (error === null) continue;
       output.say(formatError(error, view));
-      statuses.push(exitCodeOf(error, 'policy check'));
+      statuses.push(status);
     }
     for (const waiver of check.waivers) output.say(cleanLine(describeMentionedWaiver(waiver)));
     const status = statuses.includes(4) ? 4 : (statuses[0] ?? 0);

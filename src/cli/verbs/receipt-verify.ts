@@ -54,7 +54,14 @@ export function formatReceipt(found: ReceiptVerification, colors: Colors): strin
       `/out/${path}`,
       `${digest}, ${bytes} bytes`,
     ]),
-    ['engine', [engine.name, engine.version, engine.runtime, engine.kernel].filter(Boolean).join(' ')],
+    [
+      'engine',
+      [
+        `${engine.name} ${engine.version}`,
+        [engine.runtime, engine.runtimeVersion].filter(Boolean).join(' '),
+        ...(engine.kernel === null ? [] : [`kernel ${engine.kernel}`]),
+      ].join(', '),
+    ],
     ['network', receipt.network.mode],
     ['frozen', receipt.determinism ? describeFrozen(receipt.determinism) : ''],
     ['replay', describeReplay(receipt.replay)],

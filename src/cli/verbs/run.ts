@@ -202,8 +202,9 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
 function pathMeant(error: unknown, target: string | CodeTarget): unknown {
   const isUnknown = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';
   if (!isUnknown || typeof target !== 'string' || target.includes('/') || !existsSync(target)) return error;
+  const path = `for the ${statSync(target).isDirectory() ? 'folder' : 'file'} of that name: sjs run ./${target}`;
   return new SjsError(error.code, error.message, {
-    next: `for the ${statSync(target).isDirectory() ? 'folder' : 'file'} of that name: sjs run ./${target}`,
+    next: error.next?.startsWith('it was made elsewhere') ? `${error.next}; ${path}` : path,
   });
 }
 

@@ -1,6 +1,6 @@
 import pc from 'picocolors';
 import { expect, test } from '@jest/globals';
-import { formatPlan } from '../../../src/cli/plan-view.js';
+import { formatLockChanges, formatPlan } from '../../../src/cli/plan-view.js';
 import type { Sjs } from '../../../src/index.js';
 
 type BuildPlan = Awaited<ReturnType<Sjs['plan']>>;
@@ -98,6 +98,16 @@ test('a plan says what a reviewer has to know, with wider rights standing out wi
   ]) {
     expect(text).toContain(line);
   }
+});
+
+test('of a new lock the base is said and how many packages; of one that is there each that came', () => {
+  const base = { field: 'base.version', from: null, to: '24.2.0' };
+  const came = { field: 'packages.node_modules/a', from: null, to: 'a@1.0.0 sha512-AA' };
+  const rest = ['lockVersion', 'formatVersion'].map((field) => ({ field, from: null, to: 1 }));
+  const lines = (changes: BuildPlan['lockChanges']): readonly string[] =>
+    formatLockChanges(changes, pc.createColors(false));
+  expect(lines([base, came, ...rest])).toEqual(['base version: none -> 24.2.0', 'packages: 1']);
+  expect(lines([came])).toEqual(['package added a@1.0.0']);
 });
 
 test('nothing of the author steers the terminal', () => {

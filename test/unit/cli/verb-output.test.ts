@@ -545,10 +545,10 @@ test('policy show has the values, policy explain where each comes from', async (
   );
   expect((await runVerbWith('policy explain', policyExplainVerb, [], sjs)).stdout).toBe(
     [
-      'KEY             VALUE   FROM',
-      'limits.memory   1Gi     /p.yaml:3',
-      '                        /q.yaml:9',
-      'retention.age   720h    the default',
+      'KEY             FROM          VALUE',
+      'limits.memory   /p.yaml:3     1Gi',
+      '                /q.yaml:9',
+      'retention.age   the default   720h',
       '',
     ].join('\n'),
   );

@@ -22,7 +22,7 @@ test.each([
   ['my-jbo', `did you mean my-job? ${ALL}`],
   ['my_job', `did you mean my-job? ${ALL}`],
   ['forein', 'sjs images lists the sealed images, sjs runs the runs; sjs build makes an image'],
-  ['foreign', `it was imported, and goes by its tag: ${foreign.tag}`],
+  ['foreign', `it was made elsewhere, and goes by its tag: ${foreign.tag}`],
   ['sjs/my-job:1.0.0-3f9a0c1b2d4f', `did you mean ${older?.tag}? ${ALL}`],
   ['my-jbo:1.0.0-3f9a0c1b2d4e', `did you mean ${older?.tag}? ${ALL}`],
   ['my-job:latest', `did you mean ${newer?.tag}? ${ALL}`],

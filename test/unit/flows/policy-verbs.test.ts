@@ -132,7 +132,14 @@ waivers:
 
   test('a file that is no sandbox, and a folder without any, are said with their own status', async () => {
     const { sjs, folder } = await instance('', { 'a/sandbox.yaml': 'nothing', 'empty/x.txt': '' });
-    expect((await runVerbWith('policy check', policyCheckVerb, [join(folder, 'a')], sjs)).status).toBe(2);
+    // Of what cannot be read the policy says nothing.
+    expect(await runVerbWith('policy check', policyCheckVerb, [join(folder, 'a')], sjs)).toMatchObject({
+      status: 2,
+      stdout: expect.stringMatching(/: not checked\n$/),
+    });
+    await expect(sjs.explainPolicy(join(folder, 'nowhere'))).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+    });
     await expect(sjs.checkPolicy([join(folder, 'empty')])).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     const noImages = { findImageBySeal: () => Promise.resolve(null), listImages: () => Promise.resolve([]) };
     const { targets } = await checkPolicy(['sjs/none:0123456789ab'], {

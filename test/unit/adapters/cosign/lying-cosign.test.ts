@@ -453,7 +453,9 @@ describe('sign and publicKey', () => {
       code: 'USAGE',
       next: expect.stringContaining('SIGSTORE_ID_TOKEN'),
     });
-    await expect(nobody.publicKey({ kind: 'keyless' })).resolves.toBeNull();
+    // Before anything is pushed.
+    await expect(nobody.publicKey({ kind: 'keyless' })).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(cosign.publicKey({ kind: 'keyless' })).resolves.toBeNull();
   });
 
   test('says what to do about the password and the path', async () => {
