@@ -6,7 +6,7 @@ import { cleanText } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import { hasUnprintable } from '../../model/sandbox.js';
-import { SOURCE_LIMITS } from '../../model/source-tree.js';
+import { NAME_BYTES, SOURCE_LIMITS } from '../../model/source-tree.js';
 
 /** A file of a tarball. */
 export interface TarballFile {
@@ -20,7 +20,6 @@ export interface TarballFile {
 /** How much may still come out of the tarballs of one image. */
 export interface Allowance {
   bytes: number;
-  files: number;
 }
 
 /**
@@ -48,7 +47,6 @@ export async function* readTarball(
       }
       if (type !== 'file' && type !== 'contiguous-file')
         throw refused(wanted, `${shown(entry.header.name)} is a ${type}`);
-      if ((allowance.files -= 1) < 0) throw tooLarge(wanted, `${PACKAGE_LIMITS.files} files`);
       const name = renameIgnore(path, seenIgnores);
       if (name === null) {
         entry.resume();
@@ -77,7 +75,7 @@ async function feed(
   try {
     for await (const chunk of unzip(tarball)) {
       if ((allowance.bytes -= chunk.length) < 0) {
-        throw tooLarge(wanted, formatBytes(PACKAGE_LIMITS.bytes));
+        throw unpacksTooMuch(wanted, formatBytes(PACKAGE_LIMITS.bytes));
       }
       if (!archive.write(chunk)) await drained(archive as unknown as Writable);
       if ((archive as unknown as Writable).destroyed) return;
@@ -144,6 +142,7 @@ function placeOf({ name, type }: Header, wanted: LockedPackage): string {
     name.includes('\\') ||
     hasUnprintable(name) ||
     name.split('/').includes('..') ||
+    parts.some((part) => Buffer.byteLength(part) > NAME_BYTES) ||
     Buffer.byteLength(path) > SOURCE_LIMITS.pathBytes ||
     parts.length > SOURCE_LIMITS.depth;
   if (isWrong) throw refused(wanted, `it has the name ${shown(name)}`);
@@ -169,12 +168,12 @@ export function refused({ name, version }: LockedPackage, why: string, cause?: u
   });
 }
 
-function tooLarge({ name, version }: LockedPackage, limit: string): SjsError {
-  return new SjsError(
-    'PACKAGE_TOO_LARGE',
-    `the packages unpack to more than ${limit}: passed at ${name}@${version}`,
-    {
-      next: 'depend on less, or leave dev dependencies out with omit: [dev]',
-    },
-  );
-}
+/** More than is read of a package. */
+export const tooLarge = (message: string): SjsError =>
+  new SjsError('PACKAGE_TOO_LARGE', message, {
+    next: 'depend on less, or leave dev dependencies out with omit: [dev]',
+  });
+
+/** More than all of them may have together. */
+export const unpacksTooMuch = ({ name, version }: LockedPackage, limit: string): SjsError =>
+  tooLarge(`the packages unpack to more than ${limit}: passed at ${name}@${version}`);

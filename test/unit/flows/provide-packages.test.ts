@@ -13,11 +13,11 @@ import { cleanFolders, makeFolder } from '../../support/world.js';
 cleanFolders();
 
 /** What a build has at hand; each tarball that is asked for is counted. */
-async function makeTools() {
-  const tarball = await makePackage('a', '1.0.0', { 'index.js': '1' }, {});
+async function makeTools(manifest: object = {}) {
+  const tarball = await makePackage('a', '1.0.0', { 'index.js': '1' }, manifest);
   const one: LockedPackage = {
     ...{ location: 'node_modules/a', name: 'a', version: '1.0.0', integrity: integrityOf(tarball) },
-    ...{ bundledIn: null, resolved: null, hasInstallScript: false, aliases: {} },
+    ...{ bundledIn: null, resolved: null, hasInstallScript: false, worksWithoutScript: false, aliases: {} },
   };
   const home = await makeFolder();
   const [asked, warnings]: string[][] = [[], []];
@@ -36,8 +36,9 @@ async function makeTools() {
     },
     reporter: { ...silentReporter, warn: (message) => void warnings?.push(message) },
   };
-  const provide = async (): Promise<Buffer> => {
-    const open = await providePackages({ packages: [one], omitted: 0, scriptsIgnored: [] }, tools);
+  const provide = async (...more: Partial<LockedPackage>[]): Promise<Buffer> => {
+    const packages = (more.length === 0 ? [{}] : more).map((change) => ({ ...one, ...change }));
+    const open = await providePackages({ packages, omitted: 0, scriptsIgnored: [] }, tools);
     return buffer(Readable.from(open()));
   };
   return { home, asked, warnings, provide };
@@ -61,4 +62,17 @@ test('a kept layer that somebody changed is noticed before anything of it is use
   expect(warnings).toEqual([expect.stringContaining('the cached layer of packages was changed')]);
   expect((await provide()).equals(laid)).toBe(true);
   expect(asked).toHaveLength(2);
+});
+
+test('a tarball that lies in several places is fetched once', async () => {
+  const { asked, provide } = await makeTools();
+  const places = ['node_modules/a', 'node_modules/b/node_modules/a', 'node_modules/c/node_modules/a'];
+  await provide(...places.map((location) => ({ location })));
+  expect(asked).toEqual(['a']);
+});
+
+test('a layer that was laid with leave to be without an install script is no leave for the next', async () => {
+  const { provide } = await makeTools({ scripts: { install: 'x' } });
+  await expect(provide({ worksWithoutScript: true })).resolves.toBeDefined();
+  await expect(provide()).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
 });

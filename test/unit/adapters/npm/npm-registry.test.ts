@@ -27,7 +27,7 @@ async function connect(npmrc = '', env: NodeJS.ProcessEnv = {}) {
 async function add(name = 'a', files: Record<string, string> = {}): Promise<LockedPackage> {
   const { integrity } = server.add(name, '1.0.0', await makePackage(name, '1.0.0', files));
   const own = { location: `node_modules/${name}`, name, version: '1.0.0', integrity, bundledIn: null };
-  return { ...own, resolved: null, hasInstallScript: false, aliases: {} };
+  return { ...own, resolved: null, hasInstallScript: false, worksWithoutScript: false, aliases: {} };
 }
 
 async function bytesOf(content: AsyncIterable<Uint8Array>): Promise<number> {
