@@ -1,5 +1,4 @@
 import type { Writable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
@@ -7,6 +6,7 @@ import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.j
 import { formatBytes } from '../../model/quantity.js';
 import { hasUnprintable } from '../../model/sandbox.js';
 import { NAME_BYTES, SOURCE_LIMITS } from '../../model/source-tree.js';
+import { drained, uncompress } from '../../model/uncompress.js';
 
 /** A file of a tarball. */
 export interface TarballFile {
@@ -65,7 +65,7 @@ export async function* readTarball(
   }
 }
 
-/** Unpacks, and stops at the allowance: of a bomb no more than that is made. */
+/** Unpacks (npm takes tarballs that are not compressed too), and stops at the allowance: of a bomb no more than that is made. */
 async function feed(
   tarball: AsyncIterable<Uint8Array>,
   archive: ReturnType<typeof extract>,
@@ -73,7 +73,7 @@ async function feed(
   allowance: Allowance,
 ): Promise<void> {
   try {
-    for await (const chunk of unzip(tarball)) {
+    for await (const chunk of uncompress(tarball)) {
       if ((allowance.bytes -= chunk.length) < 0) {
         throw unpacksTooMuch(wanted, formatBytes(PACKAGE_LIMITS.bytes));
       }
@@ -85,48 +85,6 @@ async function feed(
     archive.destroy(error as Error);
     throw error;
   }
-}
-
-/** Ends too when nobody reads any more, or did before: then no event comes. */
-function drained(stream: Pick<Writable, 'on' | 'off' | 'destroyed'>): Promise<void> {
-  return new Promise((done) => {
-    if (stream.destroyed) return done();
-    const settle = (): void => {
-      for (const event of ['drain', 'close']) stream.off(event, settle);
-      done();
-    };
-    for (const event of ['drain', 'close']) stream.on(event, settle);
-  });
-}
-
-/** npm takes tarballs that are not compressed too. */
-async function* unzip(tarball: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const pieces = tarball[Symbol.asyncIterator]();
-  const first = await pieces.next();
-  if (first.done === true) return;
-  const all = async function* (): AsyncGenerator<Uint8Array> {
-    yield first.value;
-    for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) yield next.value;
-  };
-  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
-    yield* all();
-    return;
-  }
-  const gunzip = createGunzip({ chunkSize: 64 * 1024 });
-  let isOver = false;
-  const feeding = (async () => {
-    for await (const piece of all()) {
-      // What comes behind the end of the archive counts for its digest alone.
-      if (!isOver && !gunzip.write(piece)) {
-        await drained(gunzip);
-      }
-    }
-    gunzip.end();
-  })();
-  feeding.catch((error: unknown) => gunzip.destroy(error as Error));
-  gunzip.once('close', () => (isOver = true));
-  yield* gunzip as AsyncIterable<Uint8Array>;
-  await feeding;
 }
 
 /** The path below the package's folder; '' for that folder, and for what lies beside it and npm drops. */
