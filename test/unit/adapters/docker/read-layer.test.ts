@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
@@ -33,6 +33,10 @@ test.each([
   [
     'behind one that is broken in its middle',
     [Buffer.from(gzipSync(Buffer.alloc(1024 ** 2, 'x'))).fill(0xff, 20, 200), LAYER],
+  ],
+  [
+    'behind one with much behind its end',
+    [Buffer.concat([gzipSync(Buffer.from('other')), Buffer.alloc(4 * 1024 ** 2)]), LAYER],
   ],
 ])('a layer is found %s', async (_where, contents) => {
   const file = join(await makeFolder(), 'layer.tar');
