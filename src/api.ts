@@ -163,7 +163,7 @@ export interface Sjs {
   readonly build: (path: string, options?: BuildOptions & PublishOptions) => Promise<BuildResult & Published>;
   /** Resolves and verifies the base and writes sandbox.lock; builds nothing. */
   readonly lock: (path: string, options?: BuildOptions) => Promise<BuildPlan>;
-  /** Checks that sandbox.lock answers what sandbox.yaml asks for; asks neither engine nor registry. */
+  /** Checks that sandbox.lock answers what sandbox.yaml and package-lock.json ask for; asks neither engine nor registry. */
   readonly checkLock: (path: string) => Promise<void>;
 
   /** Of a tag, seal or name; or of a path or of code, which are sealed first. */

@@ -287,6 +287,7 @@ export function createTools(options: SjsOptions) {
     contentTools,
     runTools,
     declaredTools,
+    packages,
     verifyTools,
     pushTools,
     receiptTools,

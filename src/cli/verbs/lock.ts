@@ -6,7 +6,10 @@ import { ALL_OPTION, forAllSandboxes } from '../each-sandbox.js';
 import { LOCK_OPTIONS, readLockOptions } from './build.js';
 
 const CHECK = {
-  check: { describe: 'only see whether it answers sandbox.yaml; asks neither engine nor registry' },
+  check: {
+    describe:
+      'only see whether it answers sandbox.yaml and package-lock.json; asks neither engine nor registry',
+  },
 };
 
 /** `sjs lock`: resolves and verifies the base and writes sandbox.lock. */
@@ -15,7 +18,10 @@ export const lockVerb: Verb = {
     ['sjs lock', 'write sandbox.lock, or leave it when it fits'],
     ['sjs lock my-job --update', 'choose the newest base that the file allows'],
     ['sjs lock --frozen', 'only check that it fits, and verify what it says'],
-    ['sjs lock --all --check', 'before a commit: every lock is there and of the base that is asked for'],
+    [
+      'sjs lock --all --check',
+      'before a commit: every lock is there, of the base that is asked for, with the packages of package-lock.json',
+    ],
     ['sjs lock --all --update base', 'the newest base for every sandbox below this folder'],
   ],
   usage: '[path]',
@@ -52,7 +58,7 @@ export const lockVerb: Verb = {
       });
     }
     const { lock, lockChanges, base } = await sjs.lock(path, options);
-    if (output.json) await output.printJson({ lock, changes: lockChanges });
+    if (output.json) await output.printJson({ lock, changes: lockChanges, base });
     await output.print(`${base.image}@${base.digest}`);
     if (lockChanges.length === 0) output.note('sandbox.lock fits; nothing was written');
     else for (const line of formatLockChanges(lockChanges, output.err)) output.note(line);

@@ -28,6 +28,7 @@ async function makeTools(manifest: object = {}) {
         addresses: () => Promise.resolve(() => true),
         fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
         open: () => Readable.from([tarball]),
+        prune: () => Promise.resolve({ count: 0, bytes: 0 }),
       }),
     store: createFileRecordStore(home),
     layers: {

@@ -1,4 +1,4 @@
-import { chmod, readdir, writeFile } from 'node:fs/promises';
+import { chmod, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createNpmRegistry } from '../../../../src/adapters/npm/npm-registry.js';
@@ -123,4 +123,58 @@ test('of two at once each gets its own', async () => {
   await Promise.all([...all, ...all].map((one) => registry.fetch(one)));
   for (const one of all) await expect(bytesOf(registry.open(one))).resolves.toBeGreaterThan(100);
   expect(await files()).toHaveLength(3);
+});
+
+describe('pruning', () => {
+  const DAY_MS = 24 * 3_600_000;
+  const age = (file: string, days: number): Promise<void> => {
+    const then = (Date.now() - days * DAY_MS) / 1000;
+    return utimes(file, then, then);
+  };
+
+  test('takes what nobody has asked for since, and what a killed sjs left half written', async () => {
+    const registry = await connect();
+    const [old, used, fresh] = await Promise.all(['old', 'used', 'fresh'].map((name) => add(name)));
+    for (const one of [old, used]) await registry.fetch(one!);
+    const [first = '', second = ''] = await files();
+    for (const file of [first, second]) await age(file, 40);
+    // Asked for again, it is in use.
+    await registry.fetch(used!);
+    await registry.fetch(fresh!);
+    const [half, writing] = [`${first}.012345678901.tmp`, `${second}.012345678901.tmp`];
+    for (const file of [half, writing]) await writeFile(file, 'half');
+    await age(half, 1);
+    const before = Date.now() - 30 * DAY_MS;
+    const planned = await registry.prune({ before, dryRun: true });
+    expect(planned.count).toBe(2);
+    expect(await files()).toHaveLength(5);
+    expect(await registry.prune({ before, dryRun: false })).toEqual(planned);
+    expect(await files()).toHaveLength(3);
+    expect(await registry.prune({ before, dryRun: false })).toEqual({ count: 0, bytes: 0 });
+    for (const one of [used!, fresh!])
+      await expect(bytesOf(registry.open(one))).resolves.toBeGreaterThan(100);
+    await registry.fetch(old!);
+    expect(server.seen.filter((path) => path.includes('old'))).toHaveLength(2);
+  });
+
+  test('leaves what a build may be about to use, whatever the policy keeps; follows no link', async () => {
+    const [registry, wanted] = [await connect(), await add()];
+    await registry.fetch(wanted);
+    const outside = join(await makeFolder({ kept: 'x' }));
+    await age(join(outside, 'kept'), 90);
+    await symlink(outside, join(home, 'cache', 'link'));
+    expect(await registry.prune({ before: Date.now() + DAY_MS, dryRun: false })).toEqual({
+      count: 0,
+      bytes: 0,
+    });
+    await expect(bytesOf(registry.open(wanted))).resolves.toBeGreaterThan(100);
+    expect(await readdir(outside)).toEqual(['kept']);
+  });
+
+  test('of no cache is nothing', async () => {
+    expect(await (await connect()).prune({ before: Date.now(), dryRun: false })).toEqual({
+      count: 0,
+      bytes: 0,
+    });
+  });
 });

@@ -180,10 +180,10 @@ test('what the lockfile says of its own flags counts for nothing', () => {
 });
 
 test('ten thousand problems are told, each with its line', () => {
-  const entries = Array.from({ length: 10_000 }, (_, index) => [
-    `node_modules/p${index}`,
-    { version: '1.0.0' },
-  ] as const);
+  const entries = Array.from(
+    { length: 10_000 },
+    (_, index) => [`node_modules/p${index}`, { version: '1.0.0' }] as const,
+  );
   const dependencies = Array.from({ length: 10_000 }, (_, index) => [`p${index}`, '1.0.0'] as const);
   const lock = writeLock(Object.fromEntries(dependencies), Object.fromEntries(entries));
   const text = lock['package-lock.json'];
