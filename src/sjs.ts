@@ -30,6 +30,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     contentTools,
     runTools,
     declaredTools,
+    packages,
     verifyTools,
     pushTools,
     receiptTools,
@@ -147,7 +148,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async checkLock(path) {
       const { checkLock } = await import('./flows/check-lock.js');
-      await checkLock(await loadSandbox(path), declaredTools);
+      await checkLock(await loadSandbox(path), { ...declaredTools, packages });
     },
     async lock(path, given = {}) {
       const [loaded, tools, { describePlan }, { writeLock }] = await Promise.all([
@@ -361,7 +362,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
       const dryRun = given.dryRun ?? false;
       if (!dryRun) await Promise.all([recover(given.signal), recoverBuilds(given.signal)]);
-      return prune(tools, { dryRun, adHoc: given.adHoc ?? false, signal: given.signal });
+      return prune({ ...tools, packages }, { dryRun, adHoc: given.adHoc ?? false, signal: given.signal });
     },
 
     async explainPolicy(directory) {

@@ -288,6 +288,7 @@ export function createTools(options: SjsOptions) {
     contentTools,
     runTools,
     declaredTools,
+    packages,
     verifyTools,
     pushTools,
     receiptTools,

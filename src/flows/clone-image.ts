@@ -19,6 +19,7 @@ import {
 } from '../stages/unpack/read-source.js';
 import { makeEmptyFolder, writeNewFile, writeSource } from '../stages/unpack/write-source.js';
 import { readLockfile } from '../stages/dependencies/read-lockfile.js';
+import { hasInstallScript } from '../stages/dependencies/install-script.js';
 import { findOmitted, writeLockfile } from '../stages/dependencies/recover-lockfile.js';
 import { packagePlatform } from './provide-packages.js';
 import { sealedPackages } from './sealed-packages.js';
@@ -56,7 +57,13 @@ export async function cloneImage(
     .inspect(`${base.image}@${base.manifestDigest}`, signal)
     .catch(() => null);
   const folder = await makeEmptyFolder(directory);
-  const packages = await sealedPackages(sealed, tools, signal);
+  const scripted = new Set<string>();
+  const packages = await sealedPackages(sealed, tools, signal, {
+    onManifest: (location, text) => {
+      if (hasInstallScript(text)) scripted.add(location);
+    },
+    onGypFile: (location) => scripted.add(location),
+  });
   return withSource(sealed, tools, signal, async (found, openTar) => {
     const { entries, inputs, stripped } = found;
     const { source, exclude, place } = placeSource(found, sealed.labels.packages !== null);
@@ -76,7 +83,7 @@ export async function cloneImage(
     await mkdir(folders.app, { recursive: true });
     if (inputs.length > 0) await mkdir(folders.in);
     await writeSource(folders, found, openTar);
-    await writeNewFile(file, format(await placePackages(sealed, packages, folder, found)));
+    await writeNewFile(file, format(await placePackages(sealed, packages, scripted, folder, found)));
     return {
       tag: sealed.entry.tag,
       seal: sealed.entry.seal,
@@ -94,6 +101,7 @@ const LOCKFILES = ['npm-shrinkwrap.json', 'package-lock.json'];
 async function placePackages(
   { labels, image }: SealedImage,
   packages: PackageList,
+  scripted: ReadonlySet<string>,
   folder: string,
   { entries }: SealedSource,
 ): Promise<Dependencies | null> {
@@ -109,7 +117,7 @@ async function placePackages(
     );
     if (omit !== null) return { lockfile: `${SOURCE}/${name}`, omit };
   }
-  const { manifest, lock } = writeLockfile(labels.name, packages);
+  const { manifest, lock } = writeLockfile(labels.name, packages, scripted);
   await mkdir(join(folder, DEPENDENCIES));
   await writeNewFile(join(folder, DEPENDENCIES, 'package.json'), manifest);
   await writeNewFile(join(folder, DEPENDENCIES, 'package-lock.json'), lock);

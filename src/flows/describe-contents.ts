@@ -18,7 +18,7 @@ import { buildProvenance, type Provenance, type ProvenanceFacts } from '../stage
 import { readSystem } from '../stages/attest/read-system.js';
 import { buildSpdx } from '../stages/attest/spdx.js';
 import { findSourceLayer, type FileTaker } from '../stages/unpack/read-source.js';
-import { manifestLocation, parseManifest } from '../stages/unpack/read-manifest.js';
+import { fileOwner, parseManifest } from '../stages/unpack/read-manifest.js';
 import { withSource } from './clone-image.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 import { sealedPackages } from './sealed-packages.js';
@@ -64,9 +64,9 @@ export async function readProvenanceFacts(
   signal?: AbortSignal,
 ): Promise<ProvenanceFacts> {
   const licences = new Map<string, string | null>();
-  const list = await sealedPackages(sealed, tools, signal, (location, text) =>
-    licences.set(location, parseManifest(location, text)?.licence ?? null),
-  );
+  const list = await sealedPackages(sealed, tools, signal, {
+    onManifest: (location, text) => licences.set(location, parseManifest(location, text)?.licence ?? null),
+  });
   const npm = list.map(({ location, name, version, integrity }) => ({
     location,
     name,
@@ -116,7 +116,7 @@ async function readOwn(
   const sums = new Map<string, string>();
   const npm: NpmPackage[] = [];
   const take: FileTaker = async (at, path, _executable, content) => {
-    const location = manifestLocation(`${at}/${path}`);
+    const location = fileOwner(`${at}/${path}`, 'package.json');
     const hash = createHash('sha1');
     const kept: Uint8Array[] = [];
     for await (const chunk of content) {

@@ -91,7 +91,9 @@ export async function providePackages(
   const { packages, omitted } = chosen;
   const rest = omitted === 0 ? '' : `, ${omitted} left out`;
   tools.reporter.step('packages', `${packages.length} packages${rest}`);
-  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list: digestOfPackages(packages) }));
+  // What was laid once need not be looked at again, except by another rule.
+  const silent = packages.filter((one) => one.worksWithoutScript).map(({ location }) => location);
+  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list: digestOfPackages(packages), silent }));
   const known = await findLayer(key, tools);
   if (known !== null && (await isSound(known, tools))) return () => tools.store.openBlob(known);
   await fetchPackages(chosen, tools, signal);
@@ -163,7 +165,9 @@ async function fetchPackages(
   const registry = await tools.packages();
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const waiting = packages.filter(({ bundledIn }) => bundledIn === null).values();
+  // One may lie in several places.
+  const tarballs = packages.filter(({ bundledIn }) => bundledIn === null);
+  const waiting = new Map(tarballs.map((one) => [one.integrity, one])).values();
   const work = async (): Promise<void> => {
     for (const one of waiting) await registry.fetch(one, both);
   };

@@ -3,6 +3,7 @@ import { contentsOf, isFinished, type RunRecord } from '../model/record.js';
 import type { IndexEntry } from '../model/sealed-image.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
+import type { PackageRegistry } from '../ports/package-registry.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { readLock } from '../stages/lock/lock-file.js';
 import { effectiveRetention } from '../stages/policy/effective-policy.js';
@@ -23,6 +24,8 @@ export interface PruneResult {
   readonly contents: { readonly count: number; readonly bytes: number };
   /** Tags of sealed images that nothing needs and that are older than retention. */
   readonly images: readonly string[];
+  /** Cached npm packages that no build has asked for since. */
+  readonly packages: { readonly count: number; readonly bytes: number };
   readonly kept: readonly Kept[];
 }
 
@@ -31,6 +34,7 @@ export interface PruneTools {
   readonly store: RecordStore;
   readonly images: ImageStore;
   readonly clock: Clock;
+  readonly packages: () => Promise<Pick<PackageRegistry, 'prune'>>;
   readonly loadPolicy: () => Promise<Policy>;
 }
 
@@ -48,8 +52,8 @@ const AD_HOC_MS = 24 * 3_600_000;
 /**
  * Removes what retention has outlived: the strictest layer's age and size count. Running runs are never touched, nor what
  * is needed: a run with a receipt, with its contents and image; the image of a kept run; the newest image that was built
- * beside a sandbox.lock, as long as that lock is there and names its base; what a kept image was rebased from. Bases are
- * not sjs's to remove. With `dryRun` nothing is removed, and the result says what would be.
+ * beside a sandbox.lock, as long as that lock is there and names its base; what a kept image was rebased from. Of npm
+ * packages age alone counts: they can be had again. Bases are not sjs's to remove. With `dryRun` nothing is removed, and the result says what would be.
  */
 export async function prune(
   tools: PruneTools,
@@ -112,7 +116,8 @@ export async function prune(
     images.push(entry.tag);
   }
   const contents = await store.pruneBlobs(dryRun ? { without: removed } : {});
-  return { records: removed, contents, images, kept };
+  const packages = await (await tools.packages()).prune({ before: oldest, dryRun });
+  return { records: removed, contents, images, packages, kept };
 }
 
 function whyKept(record: RunRecord, receipts: ReadonlySet<string>): string | null {

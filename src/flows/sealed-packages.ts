@@ -1,7 +1,7 @@
 import type { Lock } from '../model/lock.js';
 import { formatLockLines, type PackageList } from '../model/package-list.js';
 import type { SealedImage } from '../model/sealed-image.js';
-import { findPackagesLayer, readPackages, type ManifestTaker } from '../stages/unpack/read-packages.js';
+import { findPackagesLayer, readPackages, type PackageTaker } from '../stages/unpack/read-packages.js';
 import type { TargetTools } from './find-target.js';
 
 /** The npm packages of a sealed image, read from the image alone; none without dependencies. Throws `SEAL_REFUSED`. */
@@ -9,12 +9,12 @@ export async function sealedPackages(
   { image, labels }: SealedImage,
   { images }: Pick<TargetTools, 'images'>,
   signal?: AbortSignal,
-  onManifest?: ManifestTaker,
+  taker?: PackageTaker,
 ): Promise<PackageList> {
   const digest = labels.packages;
   if (digest === null) return [];
   const layer = findPackagesLayer(image.diffIds);
-  return images.withLayer(image, layer, (openTar) => readPackages(openTar(), digest, onManifest), signal);
+  return images.withLayer(image, layer, (openTar) => readPackages(openTar(), digest, taker), signal);
 }
 
 /** The same as a lock lists them. */

@@ -73,9 +73,11 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'package-lock.json is none that sjs reads, or has packages that cannot be laid into an image; all are listed.',
   LOCKFILE_MISMATCH: 'package.json and package-lock.json disagree.',
   PACKAGE_UNAVAILABLE: 'A package is not in the cache and cannot be had from the registry.',
-  PACKAGE_MISMATCH: 'A tarball is not the one of the lockfile, or holds another package than it says.',
-  PACKAGE_REFUSED: 'A tarball has what no package has: ways out of its folder, links, devices, names twice.',
-  PACKAGE_TOO_LARGE: 'A package, or all of them together, are larger than what sjs unpacks.',
+  PACKAGE_MISMATCH:
+    'A tarball is not the one of the lockfile, holds another package than it says, or an install script that it does not tell of.',
+  PACKAGE_REFUSED:
+    'A tarball has what no package has: ways out of its folder, links, devices, names twice, paths for commands.',
+  PACKAGE_TOO_LARGE: 'A package, its package.json, or all of them together, are larger than what sjs takes.',
   LOCK_INVALID: 'sandbox.lock is not one.',
   LOCK_OUTDATED: 'With `--frozen` or `--check`: sandbox.lock would change.',
   BUILD_FAILED: 'The engine did not build the image.',

@@ -4,7 +4,10 @@ import type { ResolvedPackage } from './package-list.js';
 export interface LockedPackage extends ResolvedPackage {
   /** Address of its tarball; null when the lockfile does not say: then the registry knows. */
   readonly resolved: string | null;
+  /** As the lockfile says; its tarball is asked too. */
   readonly hasInstallScript: boolean;
+  /** By package.json (`allowScripts: { name: false }`) its install script is not needed. */
+  readonly worksWithoutScript: boolean;
   /** Real names of its own dependencies that are there under another: its tarball must say the same. */
   readonly aliases: Readonly<Record<string, string>>;
 }
@@ -19,5 +22,10 @@ export const PACKAGE_LIMITS = {
   tarballBytes: 256 * 1024 ** 2,
   /** Of all files together, unpacked. */
   bytes: 1024 ** 3,
-  files: 200_000,
+  /** Files and folders. */
+  names: 200_000,
+  /** Of all their names together. */
+  nameBytes: 64 * 1024 ** 2,
+  /** Of the package.json in one tarball, with those of the packages that come in it. */
+  manifestBytes: 8 * 1024 ** 2,
 } as const;

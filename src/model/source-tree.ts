@@ -25,6 +25,9 @@ export interface SourceTree {
   readonly withheld: readonly string[];
 }
 
+/** Of one name in a path, as Linux has it. */
+export const NAME_BYTES = 255;
+
 /** Bounds of a source (ATTACKS d). `maxBytes` comes from the policy. */
 export const SOURCE_LIMITS = {
   files: 50_000,

@@ -18,4 +18,12 @@ export interface PackageRegistry {
   fetch(wanted: LockedPackage, signal?: AbortSignal): Promise<void>;
   /** The bytes of a tarball that the cache holds. Fails with `PACKAGE_MISMATCH` at their end when they are others. */
   open(wanted: LockedPackage): AsyncIterable<Uint8Array>;
+  /**
+   * Removes cached tarballs that were last asked for before a time, and halves that a killed sjs left; with `dryRun` only
+   * counts them.
+   */
+  prune(options: {
+    readonly before: number;
+    readonly dryRun: boolean;
+  }): Promise<{ readonly count: number; readonly bytes: number }>;
 }

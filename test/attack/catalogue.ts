@@ -245,7 +245,8 @@ export const CASES = {
   // b5 Build
   D01: {
     tried: 'have the install script of a package run while it is laid in',
-    control: 'tarballs are unpacked into the layer, and nothing of them is ever run',
+    control:
+      'tarballs are unpacked into the layer, and nothing of them is ever run; one with a script that the lockfile hides is refused',
     removed: 'that: npm ci of the same lockfile',
   },
   D02: {

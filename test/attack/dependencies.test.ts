@@ -65,6 +65,12 @@ const withScript = async (canary: string) => {
     { allowScripts: { a: false } },
   );
 };
+/** The lockfile says nothing of it. */
+const withUntoldScript = async (canary: string) => {
+  const manifest = { scripts: { postinstall: `touch ${canary}` } };
+  const entry = server.add('b', '1.0.0', await makePackage('b', '1.0.0', {}, manifest));
+  return writeLock({ b: '1.0.0' }, { 'node_modules/b': entry });
+};
 attack(
   'D01',
   async () => {
@@ -80,7 +86,9 @@ attack(
     images.add(tag);
     expect(await runSjs(home, ['run', tag])).toMatchObject({ code: 0, stdout: '1\n' });
     expect(await isThere(canary)).toBe(false);
-    return 'refused until package.json says that it works without; laid in, it never ran';
+    await refuse(await withUntoldScript(canary), 'PACKAGE_MISMATCH');
+    expect(await isThere(canary)).toBe(false);
+    return 'refused, also when the lockfile hides it, until package.json says that it works without; laid in, it never ran';
   },
   async () => {
     const canary = join(await makeFolder(), 'canary');

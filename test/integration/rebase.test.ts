@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { COSIGN_2 } from '../support/cosign-generations.js';
 import { signWithCosign } from '../support/cosign-sign.js';
 import { docker, removeImages } from '../support/docker.js';
+import { makePackage, startRegistry, writeLock, type TestRegistry } from '../support/package-registry.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
@@ -17,6 +18,7 @@ interface Made {
 
 let home: string;
 let folder: string;
+let registry: TestRegistry;
 let sealed: Made;
 // Of its own: the other tests take the newest of the world's.
 const repository = `${world.registry}/base/patched`;
@@ -40,7 +42,7 @@ async function pushPatched(): Promise<void> {
 }
 
 async function sjs(args: readonly string[], code = 0): Promise<string> {
-  const result = await runSjs(home, args);
+  const result = await runSjs(home, args, { env: { NPM_CONFIG_REGISTRY: `${registry.url}/` } });
   if (result.code !== code)
     throw new Error(`sjs ${args.join(' ')}: ${result.code} ${result.stdout} ${result.stderr}`);
   return result.stdout;
@@ -51,18 +53,29 @@ const layersOf = (tag: string): string[] =>
 
 beforeAll(async () => {
   home = await makeFolder();
+  registry = await startRegistry();
+  const dep = await makePackage('dep', '1.0.0', { 'index.js': "module.exports = 'dep';" });
   const base = `  base: { image: ${world.repository}, version: "${world.version}" }\n`;
   folder = await makeFolder({
-    'sandbox.yaml': sandboxYaml('rebased', `${base}  env: { MODE: "a b" }\n  secrets: [TOKEN]\n`),
+    'sandbox.yaml': sandboxYaml(
+      'rebased',
+      `${base}  env: { MODE: "a b" }\n  secrets: [TOKEN]\n  dependencies: {}\n`,
+    ),
     'index.js':
-      "import { existsSync } from 'node:fs';\nconsole.log(process.env.MODE, process.env.FROM_BASE, existsSync('/note'));\n",
-    'package.json': '{ "type": "module" }',
+      "import { existsSync } from 'node:fs';\nimport dep from 'dep';\nconsole.log(process.env.MODE, process.env.FROM_BASE, existsSync('/note'), dep);\n",
+    ...writeLock(
+      { dep: '1.0.0' },
+      { 'node_modules/dep': registry.add('dep', '1.0.0', dep) },
+      { type: 'module' },
+    ),
     'lib/deep/run.sh': '#!/bin/sh\n',
   });
   sealed = JSON.parse(await sjs(['build', '--json', folder])) as Made;
   images.add(sealed.tag);
   await pushPatched();
 });
+
+afterAll(() => registry.close());
 
 test('the same layers over a patched base, verified, with its lineage; nothing but the sealed image is needed', async () => {
   const made = JSON.parse(await sjs(['rebase', '--json', 'rebased', '--base', patched])) as Made & {
@@ -74,7 +87,7 @@ test('the same layers over a patched base, verified, with its lineage; nothing b
   expect(made.seal).not.toBe(sealed.seal);
   expect(made.baseChanges).toContainEqual({ what: 'version', from: world.version, to: '24.21.1' });
   const [before, after] = [layersOf(sealed.tag), layersOf(made.tag)];
-  // One layer more, of the patch; above it those of sjs, digest for digest.
+  // One layer more, of the patch; above it those of sjs, packages and source, digest for digest.
   const own = before.slice(layersOf(world.reference).length);
   expect(after.slice(-own.length)).toEqual(own);
   expect(after).toHaveLength(before.length + 1);
@@ -94,8 +107,8 @@ test('the same layers over a patched base, verified, with its lineage; nothing b
     if (code !== 0) throw new Error(stderr);
     return stdout;
   };
-  expect(await run(sealed.tag)).toBe('a b undefined false\n');
-  expect(await run(made.tag)).toBe('a b new true\n');
+  expect(await run(sealed.tag)).toBe('a b undefined false dep\n');
+  expect(await run(made.tag)).toBe('a b new true dep\n');
 
   // All that differs from a build of the same source over that base is where it came from.
   const yaml = await readFile(join(folder, 'sandbox.yaml'), 'utf8');

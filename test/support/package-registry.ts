@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
@@ -62,6 +62,8 @@ export interface TestRegistry {
   readonly seen: string[];
   /** Puts a tarball where npm looks for it, or takes it away. */
   readonly tarballs: Map<string, Buffer>;
+  /** Answers in the place of all that, while it is there. */
+  answer: RequestListener | null;
   /** Has a package, and returns its entry in a lockfile. */
   add(
     name: string,
@@ -77,16 +79,18 @@ export async function startRegistry(): Promise<TestRegistry> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent(request.url ?? '');
     seen.push(path);
+    if (registry.answer) return registry.answer(request, response);
     const tarball = tarballs.get(path);
     if (tarball) response.end(tarball);
     else response.writeHead(404, { 'content-type': 'application/json' }).end('{}');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return {
+  const registry: TestRegistry = {
     url,
     seen,
     tarballs,
+    answer: null,
     add: (name, version, tarball) => {
       const path = `/${name}/-/${name.slice(name.indexOf('/') + 1)}-${version}.tgz`;
       tarballs.set(path, tarball);
@@ -98,4 +102,5 @@ export async function startRegistry(): Promise<TestRegistry> {
       await once(server, 'close');
     },
   };
+  return registry;
 }

@@ -4,13 +4,11 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { isErrno, SjsError } from '../../errors.js';
 import type { Digest } from '../../model/digest.js';
+import { uncompress } from '../../model/uncompress.js';
 import { IMAGE_MS, type DockerClient } from './client.js';
-
-const BLOCK = 64 * 1024;
 
 /**
  * Hands over one layer of an image as an uncompressed tar, from a temporary file. Nothing of the image runs and no
@@ -76,7 +74,7 @@ async function spool(entry: AsyncIterable<Uint8Array>, file: string): Promise<Di
   const hash = createHash('sha256');
   const handle = await open(file, 'w', 0o600);
   try {
-    for await (const chunk of uncompressed(entry)) {
+    for await (const chunk of uncompress(entry)) {
       hash.update(chunk);
       await handle.write(chunk);
     }
@@ -94,27 +92,4 @@ async function spool(entry: AsyncIterable<Uint8Array>, file: string): Promise<Di
   } finally {
     await handle.close();
   }
-}
-
-async function* uncompressed(entry: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const pieces = entry[Symbol.asyncIterator]();
-  const first = await pieces.next();
-  if (first.done === true) return;
-  const all = async function* (): AsyncGenerator<Uint8Array> {
-    yield first.value;
-    for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) yield next.value;
-  };
-  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
-    yield* all();
-    return;
-  }
-  const gunzip = createGunzip({ chunkSize: BLOCK });
-  const feeding = (async () => {
-    for await (const piece of all()) {
-      if (!gunzip.write(piece)) await new Promise<void>((resolve) => gunzip.once('drain', resolve));
-    }
-    gunzip.end();
-  })();
-  feeding.catch((error: unknown) => gunzip.destroy(error as Error));
-  yield* gunzip as AsyncIterable<Uint8Array>;
 }

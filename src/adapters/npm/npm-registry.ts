@@ -32,7 +32,7 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
     fetch: async (wanted, signal) => {
       const integrity = integrityOf(wanted);
       const found = await cache.look(integrity);
-      if (found === 'held') return;
+      if (found === 'held') return cache.touch(integrity);
       const { name, version } = wanted;
       if (found === 'other') {
         onWarning(`the cached tarball of ${name}@${version} was changed: it is fetched again`);
@@ -47,6 +47,8 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
     },
 
     open: (wanted) => readChecked(cache, wanted),
+
+    prune: (options) => cache.prune(options),
   };
 }
 

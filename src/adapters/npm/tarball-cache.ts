@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import ssri from 'ssri';
 import { isErrno, SjsError } from '../../errors.js';
+
+/** More than any download may take, and any build from the look at what is there to its last use. */
+const LONGEST_WRITE_MS = 3_600_000;
 
 /** A tarball while it comes. */
 export interface TarballWriter {
@@ -79,6 +82,47 @@ export class TarballCache {
       });
     } catch (error) {
       await rm(temporary, { force: true });
+      throw this.describe(error);
+    }
+  }
+
+  /** Says that it is in use: {@link prune} goes by that. */
+  async touch(integrity: string): Promise<void> {
+    const now = Date.now() / 1000;
+    // A cache that cannot be written can be read all the same.
+    await utimes(this.pathOf(integrity), now, now).catch(() => undefined);
+  }
+
+  /** Removes tarballs that were last in use before a time, and halves that no download is at work on any more. */
+  async prune({ before, dryRun }: { readonly before: number; readonly dryRun: boolean }): Promise<{
+    readonly count: number;
+    readonly bytes: number;
+  }> {
+    const young = Date.now() - LONGEST_WRITE_MS;
+    let [count, bytes] = [0, 0];
+    for (const path of await this.list()) {
+      const cutoff = path.endsWith('.tmp') ? young : Math.min(before, young);
+      try {
+        const { mtimeMs, size } = await lstat(path);
+        if (mtimeMs >= cutoff) continue;
+        if (!dryRun) await rm(path);
+        count += 1;
+        bytes += size;
+      } catch (error) {
+        // Another prune was there before.
+        if (!isErrno(error, 'ENOENT')) throw this.describe(error);
+      }
+    }
+    return { count, bytes };
+  }
+
+  /** Its files; a link is one too, and not followed. */
+  private async list(): Promise<readonly string[]> {
+    try {
+      const found = await readdir(this.folder, { recursive: true, withFileTypes: true });
+      return found.filter((one) => !one.isDirectory()).map((one) => join(one.parentPath, one.name));
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return [];
       throw this.describe(error);
     }
   }

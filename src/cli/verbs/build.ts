@@ -13,7 +13,7 @@ export const LOCK_OPTIONS = {
     value: '[base|dependencies]',
     words: ['base', 'dependencies'],
     describe:
-      'choose the base anew instead of the one in sandbox.lock; dependencies: take those of the lockfile and keep the base',
+      'choose the base anew instead of the one in sandbox.lock; dependencies: keep the base, and take what package-lock.json has now, as without --update',
   },
 } as const satisfies Record<string, OptionSpec>;
 

@@ -58,7 +58,7 @@ export const lockVerb: Verb = {
       });
     }
     const { lock, lockChanges, base } = await sjs.lock(path, options);
-    if (output.json) await output.printJson({ lock, changes: lockChanges });
+    if (output.json) await output.printJson({ lock, changes: lockChanges, base });
     await output.print(`${base.image}@${base.digest}`);
     if (lockChanges.length === 0) output.note('sandbox.lock fits; nothing was written');
     else for (const line of formatLockChanges(lockChanges, output.err)) output.note(line);

@@ -20,7 +20,7 @@ export const pruneVerb: Verb = {
   notes:
     'What is needed stays, however old it is: a run with a receipt, and its image; the image of any run that is kept; the\n' +
     'newest image built beside a sandbox.lock that is still there and names its base; what a kept image was rebased\n' +
-    'from. Images of code without a sandbox.yaml go after a day when no run needs them. Base images are never removed.',
+    'from. npm packages that no build has asked for in that time go too: they are fetched again. Images of code without a sandbox.yaml go after a day when no run needs them. Base images are never removed.',
   refuse: (option) =>
     ['f', 'force'].includes(option)
       ? new SjsError('USAGE', `there is no option ${option === 'f' ? '-f' : '--force'}`, {
@@ -29,19 +29,20 @@ export const pruneVerb: Verb = {
       : null,
   async run(input, { sjs, output, tapSignals }) {
     const dryRun = input.has('dry-run');
-    const { records, contents, images, kept } = await sjs.prune({
+    const { records, contents, images, packages, kept } = await sjs.prune({
       dryRun,
       adHoc: input.has('ad-hoc'),
       signal: tapSignals().signals.abort,
     });
-    if (output.json) await output.printJson({ records, contents, images, kept });
+    if (output.json) await output.printJson({ records, contents, images, packages, kept });
     if (dryRun)
       for (const { what, name, why } of kept) output.note(cleanLine(`kept: ${what} ${name}: ${why}`));
     for (const id of records) await output.print(`run ${id}`);
     for (const image of images) await output.print(`image ${image}`);
     output.note(
-      `${dryRun ? 'would remove' : 'removed'} ${count(records.length, 'run')}, ${count(images.length, 'sealed image')} and ` +
-        `${count(contents.count, 'kept content')} (${formatSize(contents.bytes)})`,
+      `${dryRun ? 'would remove' : 'removed'} ${count(records.length, 'run')}, ${count(images.length, 'sealed image')}, ` +
+        `${count(contents.count, 'kept content')} (${formatSize(contents.bytes)}) and ` +
+        `${count(packages.count, 'cached package')} (${formatSize(packages.bytes)})`,
     );
     return 0;
   },

@@ -68,7 +68,7 @@ export function choosePackages(
   const context: CheckContext = {
     platform,
     isOwnAddress,
-    refused: refusedScripts(objectOf(manifest['allowScripts'])),
+    refused: new RefusedScripts(objectOf(manifest['allowScripts'])),
     entries: new Map(chosen.map(({ location, entry }) => [location, entry])),
     isLaid: (node) => node.location === '' || laid.has(node),
   };
@@ -228,8 +228,7 @@ function overriddenNames(manifest: Manifest): ReadonlySet<string> {
 interface CheckContext {
   readonly platform: PackagePlatform;
   readonly isOwnAddress: IsOwnAddress;
-  /** Versions whose install script package.json says no to, by name. */
-  readonly refused: ReadonlyMap<string, readonly string[]>;
+  readonly refused: RefusedScripts;
   /** Of all that is laid in, by location. */
   readonly entries: ReadonlyMap<string, Manifest>;
   /** Whether it is the root, or is laid in. */
@@ -246,7 +245,7 @@ function checkNode(
   node: PackageNode,
   context: CheckContext,
 ): { readonly found?: LockedPackage; readonly problems: readonly Finding[] } {
-  const { platform, isOwnAddress, refused, entries } = context;
+  const { platform, isOwnAddress, entries } = context;
   const { location, entry } = node;
   if (entry['link'] === true) {
     const next =
@@ -262,7 +261,8 @@ function checkNode(
   const bundledIn = isBundled(entry) ? bundlerOf(location, entries) : null;
   const resolved = typeof entry['resolved'] === 'string' ? entry['resolved'] : null;
   const integrity = bundledIn === null ? strongest(entry['integrity']) : null;
-  const hasInstallScript = entry['hasInstallScript'] === true && bundledIn === null;
+  const hasInstallScript = entry['hasInstallScript'] === true;
+  const worksWithoutScript = context.refused.has(name, String(entry['version']));
   const problems: Finding[] = [];
   for (const { from, spec } of node.edgesIn.filter((edge) => context.isLaid(edge.from))) {
     if ((parseAlias(spec)?.name ?? nameAt(location)) === name) continue;
@@ -287,7 +287,7 @@ function checkNode(
     const { os, cpu, libc } = platform;
     problems.push({ message: `${location} is not for ${os}, ${cpu}, ${libc}, and it is not optional` });
   }
-  if (hasInstallScript && !isScriptRefused(refused, name, version)) {
+  if (hasInstallScript && !worksWithoutScript) {
     problems.push({
       message: `${location} has an install script, which sjs does not run`,
       next: `if it works without, write "allowScripts": { "${name}": false } into package.json, as npm does; else depend on one that ships what it needs`,
@@ -302,6 +302,7 @@ function checkNode(
     bundledIn,
     resolved,
     hasInstallScript,
+    worksWithoutScript,
     aliases: aliasesOf(node),
   };
   return { found, problems };
@@ -401,32 +402,30 @@ const withoutSecrets = (address: string): string => address.replace(/\/\/[^/@]*@
 /** Of one name: whoever writes more wants the build to have no end. */
 const MOST_RANGES = 100;
 
-/** npm's own words for "do not run it": a name, or a name with exact versions. */
-function refusedScripts(allowed: Readonly<Record<string, unknown>>): ReadonlyMap<string, readonly string[]> {
-  const refused = new Map<string, string[]>();
-  for (const [key, value] of Object.entries(allowed)) {
-    if (value !== false) continue;
-    const [, name = key, range = '*'] = /^(@?[^@]+)@(.+)$/.exec(key) ?? [];
-    const ranges = refused.get(name) ?? [];
-    if (ranges.length < MOST_RANGES) ranges.push(range);
-    refused.set(name, ranges);
+/** npm's own words for "do not run it" (`allowScripts`): a name, or a name with exact versions. */
+class RefusedScripts {
+  private readonly ranges = new Map<string, string[]>();
+
+  constructor(allowed: Readonly<Record<string, unknown>>) {
+    for (const [key, value] of Object.entries(allowed)) {
+      if (value !== false) continue;
+      const [, name = key, range = '*'] = /^(@?[^@]+)@(.+)$/.exec(key) ?? [];
+      const ranges = this.ranges.get(name);
+      if (!ranges) this.ranges.set(name, [range]);
+      else if (ranges.length < MOST_RANGES) ranges.push(range);
+    }
   }
-  return refused;
+
+  has(name: string, version: string): boolean {
+    const options = { loose: true, includePrerelease: true };
+    return (this.ranges.get(name) ?? []).some((range) => semver.satisfies(version, range, options));
+  }
 }
 
-const isScriptRefused = (
-  refused: ReadonlyMap<string, readonly string[]>,
-  name: string,
-  version: semver.SemVer | null,
-): boolean =>
-  version !== null &&
-  (refused.get(name) ?? []).some((range) =>
-    semver.satisfies(version, range, { loose: true, includePrerelease: true }),
-  );
-
-/** Finds the line of an entry without a second parse. */
+/** Finds the lines of entries without a second parse. */
 class Lines {
   private readonly text: string;
+  private found: ReadonlyMap<string, number> | undefined;
 
   constructor(text: string) {
     this.text = text;
@@ -434,8 +433,21 @@ class Lines {
 
   find(place: string | undefined): { readonly line?: number; readonly path?: string } {
     if (place === undefined || place === '') return {};
-    const start = this.text.indexOf(`${JSON.stringify(place)}: {`);
+    // Once for all: there may be a problem with each of ten thousand.
+    this.found ??= this.findAll();
     const path = `packages[${JSON.stringify(place)}]`;
-    return start < 0 ? { path } : { path, line: this.text.slice(0, start).split('\n').length };
+    const line = this.found.get(JSON.stringify(place));
+    return line === undefined ? { path } : { path, line };
+  }
+
+  private findAll(): ReadonlyMap<string, number> {
+    const found = new Map<string, number>();
+    let line = 1;
+    for (const text of this.text.split('\n')) {
+      const [, key] = /^\s*("[^"]{0,1000}"): \{/.exec(text) ?? [];
+      if (key !== undefined && !found.has(key)) found.set(key, line);
+      line += 1;
+    }
+    return found;
   }
 }

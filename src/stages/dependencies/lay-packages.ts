@@ -5,11 +5,20 @@ import { pack as createPack, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
+import { formatBytes } from '../../model/quantity.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
 import { formatPackageList, nameAt, parseAlias } from '../../model/package-list.js';
-import { binsOf, fixFirstLine } from './package-bins.js';
-import { dependenciesOf, objectOf, type Manifest } from './package-graph.js';
-import { readTarball, refused, type Allowance, type TarballFile } from './read-tarball.js';
+import { installScriptOf } from './install-script.js';
+import { binsOf, findReturn, FIRST_LINE_BYTES, wrongCommand } from './package-bins.js';
+import { dependenciesOf, parseManifest, type Manifest } from './package-graph.js';
+import {
+  readTarball,
+  refused,
+  tooLarge,
+  unpacksTooMuch,
+  type Allowance,
+  type TarballFile,
+} from './read-tarball.js';
 
 /** Contents of a package are kept up to this size from the look at them to their writing; of a larger one they are read again. */
 const KEPT_BYTES = 16 * 1024 ** 2;
@@ -41,12 +50,21 @@ export async function* layPackages(
 const EPOCH = new Date(0);
 const plain = (name: string) => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: EPOCH });
 
+/** A file of a tarball, as far as laying it in takes. */
+interface InspectedFile extends Pick<TarballFile, 'bytes' | 'isExecutable'> {
+  /** Where its first line has the carriage return of Windows, which a command may not have; null for none. */
+  readonly returnAt: number | null;
+}
+
 /** One tarball as it was looked at. */
 interface Inspected {
-  readonly files: ReadonlyMap<string, { readonly bytes: number; readonly isExecutable: boolean }>;
+  readonly files: ReadonlyMap<string, InspectedFile>;
   /** Null when they were too many to be kept. */
   readonly contents: ReadonlyMap<string, Buffer> | null;
+  /** The package.json of each package that the lockfile has in it, by path. */
   readonly manifests: ReadonlyMap<string, Buffer>;
+  /** The files of each package that comes in it, below that one. */
+  readonly inner: ReadonlyMap<LockedPackage, readonly string[]>;
 }
 
 class Layer {
@@ -54,7 +72,11 @@ class Layer {
   private readonly packages: readonly LockedPackage[];
   private readonly open: OpenTarball;
   private readonly byLocation: ReadonlyMap<string, LockedPackage>;
-  private readonly allowance: Allowance = { bytes: PACKAGE_LIMITS.bytes, files: PACKAGE_LIMITS.files };
+  /** What comes in the tarball of a package besides itself, by its location. */
+  private readonly bundled: ReadonlyMap<string | null, readonly LockedPackage[]>;
+  private readonly allowance = allowAll();
+  private names: number = PACKAGE_LIMITS.names;
+  private nameBytes: number = PACKAGE_LIMITS.nameBytes;
   private readonly folders = new Set<string>();
   /** All names, as a file system sees them that folds letter case and Unicode forms. */
   private readonly folded = new Map<string, string>();
@@ -65,6 +87,8 @@ class Layer {
     this.packages = packages;
     this.open = open;
     this.byLocation = new Map(packages.map((one) => [one.location, one]));
+    const bundled = packages.filter(({ bundledIn }) => bundledIn !== null);
+    this.bundled = groupBy(bundled, ({ bundledIn }) => bundledIn);
   }
 
   async write(): Promise<void> {
@@ -77,35 +101,37 @@ class Layer {
   }
 
   private async addPackage(wanted: LockedPackage): Promise<void> {
-    const { files, contents, manifests } = await this.inspect(wanted);
+    const { files, contents, manifests, inner } = await this.inspect(wanted);
     const links = new Map<string, string>();
-    for (const one of this.packages) {
-      if (one !== wanted && one.bundledIn !== wanted.location) continue;
-      const inside = one === wanted ? '' : `${one.location.slice(wanted.location.length + 1)}/`;
+    for (const one of [wanted, ...(this.bundled.get(wanted.location) ?? [])].sort(byLocation)) {
+      const inside = insideOf(one, wanted);
       const manifest = checkManifest(one, wanted, manifests.get(`${inside}package.json`));
-      const own = [...files.keys()].flatMap((path) =>
-        path.startsWith(inside) ? [path.slice(inside.length)] : [],
-      );
+      checkScript(one, wanted, installScriptOf(manifest, files.has(`${inside}binding.gyp`)));
+      const own = one === wanted ? files.keys() : (inner.get(one) ?? []);
+      const wrong = wrongCommand(manifest);
+      if (wrong !== null) throw refused(wanted, `it has a command with the name ${shown(wrong)}`);
       for (const [command, file] of binsOf(one.name, manifest, own)) {
         const link = `${one.location.slice(0, -nameAt(one.location).length)}.bin/${command}`;
         if (this.links.has(link)) continue;
+        this.countName(link, wanted);
         this.links.add(link);
         if (files.has(`${inside}${file}`)) links.set(link, `${inside}${file}`);
       }
     }
     const commands = new Set(links.values());
-    const writeFile = async (path: string, bytes: number, content: Buffer | AsyncIterable<Uint8Array>) => {
-      const isCommand = commands.has(path);
-      const isExecutable = isCommand || (files.get(path)?.isExecutable ?? false);
+    const writeFile = async (path: string, content: Buffer | AsyncIterable<Uint8Array>): Promise<void> => {
+      const file = files.get(path);
+      if (file === undefined) throw refused(wanted, `it became another while it was read`);
+      const { bytes, isExecutable, returnAt } = file;
       const name = `app/${wanted.location}/${path}`;
-      if (isCommand) await this.addFile(name, isExecutable, fixFirstLine(await whole(content)), wanted);
-      else if (Buffer.isBuffer(content)) await this.addFile(name, isExecutable, content, wanted);
-      else await this.addStream(name, isExecutable, bytes, content, wanted);
+      const isCommand = commands.has(path);
+      const cut = isCommand ? returnAt : null;
+      const mode = isCommand || isExecutable;
+      if (Buffer.isBuffer(content)) await this.addFile(name, mode, without(content, cut), wanted);
+      else await this.addStream(name, mode, cut === null ? bytes : bytes - 1, skip(content, cut), wanted);
     };
-    if (contents) for (const [path, content] of contents) await writeFile(path, content.length, content);
-    else
-      for await (const file of this.read(wanted, { ...FRESH }))
-        await writeFile(file.path, file.bytes, file.content);
+    if (contents) for (const [path, content] of contents) await writeFile(path, content);
+    else for await (const file of this.read(wanted, allowAll())) await writeFile(file.path, file.content);
     for (const [link, file] of links) {
       const target = posix.relative(posix.dirname(link), `${wanted.location}/${file}`);
       await this.addLink(`app/${link}`, target, wanted);
@@ -118,33 +144,55 @@ class Layer {
 
   /** Looks through a tarball before anything of it is laid in. */
   private async inspect(wanted: LockedPackage): Promise<Inspected> {
-    const files = new Map<string, { bytes: number; isExecutable: boolean }>();
+    const files = new Map<string, InspectedFile>();
     const manifests = new Map<string, Buffer>();
+    let manifestBytes: number = PACKAGE_LIMITS.manifestBytes;
     let contents: Map<string, Buffer> | null = new Map();
     let kept = 0;
+    const owned: [LockedPackage, string][] = [];
     for await (const { path, bytes, isExecutable, content } of this.read(wanted, this.allowance)) {
       if (files.has(path)) throw refused(wanted, `it has ${shown(path)} twice`);
-      files.set(path, { bytes, isExecutable });
-      this.checkOwner(wanted, path);
+      this.countName(`app/${wanted.location}/${path}`, wanted);
+      const owner = this.ownerOf(wanted, path);
+      const inside = owner === null ? '' : insideOf(owner, wanted);
+      const isManifest = path === `${inside}package.json`;
+      if (isManifest && (manifestBytes -= bytes) < 0) throw manifestTooLarge(wanted);
+      if (owner !== null && inside !== '') owned.push([owner, path.slice(inside.length)]);
       kept += bytes;
       if (kept > KEPT_BYTES) contents = null;
-      if (path.endsWith('package.json') && bytes <= MOST_MANIFEST_BYTES) {
-        const text = await whole(content);
-        manifests.set(path, text);
-        contents?.set(path, text);
-      } else if (contents) contents.set(path, await whole(content));
+      const text = isManifest || contents ? await whole(content) : await beginning(content, FIRST_LINE_BYTES);
+      files.set(path, { bytes, isExecutable, returnAt: findReturn(text) });
+      if (isManifest) manifests.set(path, text);
+      contents?.set(path, text);
     }
-    return { files, contents, manifests };
+    const inner = new Map(
+      [...groupBy(owned, ([owner]) => owner)].map(([owner, all]) => [owner, all.map(([, path]) => path)]),
+    );
+    return { files, contents, manifests, inner };
   }
 
-  /** Of node_modules in a tarball nothing lies where the lockfile has another package. */
-  private checkOwner(wanted: LockedPackage, path: string): void {
+  /**
+   * The package of the lockfile that a file of a tarball is part of. Of node_modules in a tarball nothing lies where the
+   * lockfile has another package.
+   */
+  private ownerOf(wanted: LockedPackage, path: string): LockedPackage | null {
     const parts = `${wanted.location}/${path}`.split('/');
     for (let end = parts.length - 1; end > 0; end -= 1) {
       const owner = this.byLocation.get(parts.slice(0, end).join('/'));
       if (owner === undefined) continue;
-      if (owner === wanted || owner.bundledIn === wanted.location) return;
+      if (owner === wanted || owner.bundledIn === wanted.location) return owner;
       throw refused(wanted, `${shown(path)} would lie in the package ${owner.location}`);
+    }
+    return null;
+  }
+
+  /** What is remembered of names is bounded, as what lies below them is. */
+  private countName(name: string, wanted: LockedPackage): void {
+    this.names -= 1;
+    this.nameBytes -= Buffer.byteLength(name);
+    if (this.names < 0) throw unpacksTooMuch(wanted, `${PACKAGE_LIMITS.names} files and folders`);
+    if (this.nameBytes < 0) {
+      throw unpacksTooMuch(wanted, `${formatBytes(PACKAGE_LIMITS.nameBytes)} of names`);
     }
   }
 
@@ -155,6 +203,7 @@ class Layer {
       parents.push(name.slice(0, end));
     for (const parent of parents) {
       if (this.folders.has(parent)) continue;
+      if (wanted !== null) this.countName(parent, wanted);
       this.claim(parent, wanted);
       this.folders.add(parent);
       await this.add({ ...plain(`packages/${parent}`.replace(/\/$/, '')), type: 'directory', mode: 0o755 });
@@ -223,8 +272,7 @@ class Layer {
   }
 }
 
-const FRESH: Allowance = { bytes: PACKAGE_LIMITS.bytes, files: PACKAGE_LIMITS.files };
-const MOST_MANIFEST_BYTES = 4 * 1024 ** 2;
+const allowAll = (): Allowance => ({ bytes: PACKAGE_LIMITS.bytes });
 const modeOf = (isExecutable: boolean): number => (isExecutable ? 0o755 : 0o644);
 const collator = new Intl.Collator('en');
 
@@ -236,25 +284,68 @@ function inOrderOfNpm(a: LockedPackage, b: LockedPackage): number {
   );
 }
 
-async function whole(content: Buffer | AsyncIterable<Uint8Array>): Promise<Buffer> {
-  if (Buffer.isBuffer(content)) return content;
+function groupBy<Key, Value>(values: Iterable<Value>, keyOf: (value: Value) => Key): Map<Key, Value[]> {
+  const groups = new Map<Key, Value[]>();
+  for (const value of values) {
+    const group = groups.get(keyOf(value));
+    if (group) group.push(value);
+    else groups.set(keyOf(value), [value]);
+  }
+  return groups;
+}
+
+const byLocation = (a: LockedPackage, b: LockedPackage): number => (a.location < b.location ? -1 : 1);
+
+/** Where a package lies in the tarball that it comes in: '' for that package itself. */
+const insideOf = ({ location }: LockedPackage, wanted: LockedPackage): string =>
+  location === wanted.location ? '' : `${location.slice(wanted.location.length + 1)}/`;
+
+async function whole(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
-function parseManifest(text: Buffer): Manifest | null {
-  try {
-    const value: unknown = JSON.parse(text.toString('utf8').replace(/^\uFEFF/, ''));
-    return typeof value === 'object' && value !== null ? objectOf(value) : null;
-  } catch {
-    return null;
+/** The first bytes of a content, all of which is read. */
+async function beginning(content: AsyncIterable<Uint8Array>, most: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of content) {
+    if (bytes >= most) continue;
+    // A copy: the rest of the chunk is not to stay for it.
+    const piece = Buffer.from(chunk.subarray(0, most - bytes));
+    chunks.push(piece);
+    bytes += piece.length;
   }
+  return Buffer.concat(chunks);
+}
+
+/** A content without the byte at a place. */
+const without = (content: Buffer, at: number | null): Buffer =>
+  at === null ? content : Buffer.concat([content.subarray(0, at), content.subarray(at + 1)]);
+
+async function* skip(content: AsyncIterable<Uint8Array>, at: number | null): AsyncGenerator<Uint8Array> {
+  let passed = 0;
+  for await (const chunk of content) {
+    const place = at === null ? -1 : at - passed;
+    passed += chunk.length;
+    yield place >= 0 && place < chunk.length ? without(Buffer.from(chunk), place) : chunk;
+  }
+}
+
+/** An install script that the lockfile does not tell of is none that its author has thought about. */
+function checkScript(one: LockedPackage, wanted: LockedPackage, script: string | null): void {
+  if (script === null || one.worksWithoutScript) return;
+  throw mismatch(
+    wanted,
+    `${one.location} has an install script (${script}), which sjs does not run, and the lockfile does not say so`,
+    `if it works without, write "allowScripts": { "${one.name}": false } into package.json, as npm does; else depend on one that ships what it needs`,
+  );
 }
 
 /** The name and version of the lockfile are those of the package itself: else nobody would know what is in there. */
 function checkManifest(one: LockedPackage, wanted: LockedPackage, text: Buffer | undefined): Manifest {
-  const manifest = text === undefined ? null : parseManifest(text);
+  const manifest = text === undefined ? null : parseManifest(text.toString('utf8'));
   if (manifest === null) throw mismatch(wanted, `${one.location} has no package.json that can be read`);
   const { name, version } = manifest;
   const found = typeof version === 'string' ? semver.parse(version, { loose: true })?.version : undefined;
@@ -282,14 +373,21 @@ function checkAliases({ location, aliases }: LockedPackage, wanted: LockedPackag
   }
 }
 
-function mismatch({ name, version }: LockedPackage, why: string): SjsError {
+function mismatch(
+  { name, version }: LockedPackage,
+  why: string,
+  next = 'remove it from package.json, or look into the tarball: its integrity is right, its content is not',
+): SjsError {
   return new SjsError(
     'PACKAGE_MISMATCH',
     `the tarball of ${name}@${version} is not what the lockfile says: ${why}`,
-    {
-      next: 'remove it from package.json, or look into the tarball: its integrity is right, its content is not',
-    },
+    { next },
   );
 }
+
+const manifestTooLarge = ({ name, version }: LockedPackage): SjsError =>
+  tooLarge(
+    `the package.json of ${name}@${version} is larger than ${formatBytes(PACKAGE_LIMITS.manifestBytes)}`,
+  );
 
 const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));

@@ -1,5 +1,7 @@
 import { posix } from 'node:path';
 import { isWhiteout } from '../../model/whiteout.js';
+import { hasUnprintable } from '../../model/sandbox.js';
+import { NAME_BYTES } from '../../model/source-tree.js';
 import { objectOf, type Manifest } from './package-graph.js';
 
 /**
@@ -37,10 +39,27 @@ export function binsOf(
   return bins;
 }
 
-/** The first line as Linux wants it: npm takes the carriage return of Windows away (bin-links). */
-export function fixFirstLine(content: Buffer): Buffer {
-  if (content[0] !== 0x23 || content[1] !== 0x21) return content;
-  const end = content.subarray(0, 2048).indexOf('\n');
-  if (end < 4 || content[end - 1] !== 0x0d) return content;
-  return Buffer.concat([content.subarray(0, end - 1), content.subarray(end)]);
+/**
+ * A name of a command that no package has to have; null for none. npm would take the last part of a path for it, of which
+ * only that of a scoped name is meant so.
+ */
+export function wrongCommand({ bin }: Manifest): string | null {
+  const isWrong = (command: string): boolean =>
+    hasUnprintable(command) ||
+    /[/\\]/.test(command.replace(/^@[^/\\]+\//, '')) ||
+    Buffer.byteLength(command) > NAME_BYTES;
+  return Object.keys(objectOf(bin)).find(isWrong) ?? null;
+}
+
+/** So much of a file says whether its first line is to be changed. */
+export const FIRST_LINE_BYTES = 2048;
+
+/**
+ * Where the first line of a program has the carriage return of Windows, which npm takes away (bin-links); null for none.
+ * @param start at least the first {@link FIRST_LINE_BYTES} of a file, or all of it
+ */
+export function findReturn(start: Buffer): number | null {
+  if (start[0] !== 0x23 || start[1] !== 0x21) return null;
+  const end = start.subarray(0, FIRST_LINE_BYTES).indexOf('\n');
+  return end < 4 || start[end - 1] !== 0x0d ? null : end - 1;
 }

@@ -118,6 +118,16 @@ export function dependenciesOf(entry: Manifest, isRoot: boolean): ReadonlyMap<st
   return found;
 }
 
+/** The text of a package.json; null for one that nobody can read. */
+export function parseManifest(text: string): Manifest | null {
+  try {
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    return typeof value === 'object' && value !== null ? objectOf(value) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** A JSON object; an empty one for anything else. */
 export function objectOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

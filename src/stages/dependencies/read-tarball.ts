@@ -1,13 +1,13 @@
 import type { Writable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import { hasUnprintable } from '../../model/sandbox.js';
-import { SOURCE_LIMITS } from '../../model/source-tree.js';
 import { isWhiteout } from '../../model/whiteout.js';
+import { NAME_BYTES, SOURCE_LIMITS } from '../../model/source-tree.js';
+import { drained, uncompress } from '../../model/uncompress.js';
 
 /** A file of a tarball. */
 export interface TarballFile {
@@ -21,7 +21,6 @@ export interface TarballFile {
 /** How much may still come out of the tarballs of one image. */
 export interface Allowance {
   bytes: number;
-  files: number;
 }
 
 /**
@@ -49,7 +48,6 @@ export async function* readTarball(
       }
       if (type !== 'file' && type !== 'contiguous-file')
         throw refused(wanted, `${shown(entry.header.name)} is a ${type}`);
-      if ((allowance.files -= 1) < 0) throw tooLarge(wanted, `${PACKAGE_LIMITS.files} files`);
       const name = renameIgnore(path, seenIgnores);
       if (name === null) {
         entry.resume();
@@ -68,7 +66,7 @@ export async function* readTarball(
   }
 }
 
-/** Unpacks, and stops at the allowance: of a bomb no more than that is made. */
+/** Unpacks (npm takes tarballs that are not compressed too), and stops at the allowance: of a bomb no more than that is made. */
 async function feed(
   tarball: AsyncIterable<Uint8Array>,
   archive: ReturnType<typeof extract>,
@@ -76,9 +74,9 @@ async function feed(
   allowance: Allowance,
 ): Promise<void> {
   try {
-    for await (const chunk of unzip(tarball)) {
+    for await (const chunk of uncompress(tarball)) {
       if ((allowance.bytes -= chunk.length) < 0) {
-        throw tooLarge(wanted, formatBytes(PACKAGE_LIMITS.bytes));
+        throw unpacksTooMuch(wanted, formatBytes(PACKAGE_LIMITS.bytes));
       }
       if (!archive.write(chunk)) await drained(archive as unknown as Writable);
       if ((archive as unknown as Writable).destroyed) return;
@@ -88,48 +86,6 @@ async function feed(
     archive.destroy(error as Error);
     throw error;
   }
-}
-
-/** Ends too when nobody reads any more, or did before: then no event comes. */
-function drained(stream: Pick<Writable, 'on' | 'off' | 'destroyed'>): Promise<void> {
-  return new Promise((done) => {
-    if (stream.destroyed) return done();
-    const settle = (): void => {
-      for (const event of ['drain', 'close']) stream.off(event, settle);
-      done();
-    };
-    for (const event of ['drain', 'close']) stream.on(event, settle);
-  });
-}
-
-/** npm takes tarballs that are not compressed too. */
-async function* unzip(tarball: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const pieces = tarball[Symbol.asyncIterator]();
-  const first = await pieces.next();
-  if (first.done === true) return;
-  const all = async function* (): AsyncGenerator<Uint8Array> {
-    yield first.value;
-    for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) yield next.value;
-  };
-  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
-    yield* all();
-    return;
-  }
-  const gunzip = createGunzip({ chunkSize: 64 * 1024 });
-  let isOver = false;
-  const feeding = (async () => {
-    for await (const piece of all()) {
-      // What comes behind the end of the archive counts for its digest alone.
-      if (!isOver && !gunzip.write(piece)) {
-        await drained(gunzip);
-      }
-    }
-    gunzip.end();
-  })();
-  feeding.catch((error: unknown) => gunzip.destroy(error as Error));
-  gunzip.once('close', () => (isOver = true));
-  yield* gunzip as AsyncIterable<Uint8Array>;
-  await feeding;
 }
 
 /** The path below the package's folder; '' for that folder, and for what lies beside it and npm drops. */
@@ -146,6 +102,7 @@ function placeOf({ name, type }: Header, wanted: LockedPackage): string {
     hasUnprintable(name) ||
     name.split('/').includes('..') ||
     parts.some(isWhiteout) ||
+    parts.some((part) => Buffer.byteLength(part) > NAME_BYTES) ||
     Buffer.byteLength(path) > SOURCE_LIMITS.pathBytes ||
     parts.length > SOURCE_LIMITS.depth;
   if (isWrong) throw refused(wanted, `it has the name ${shown(name)}`);
@@ -171,12 +128,12 @@ export function refused({ name, version }: LockedPackage, why: string, cause?: u
   });
 }
 
-function tooLarge({ name, version }: LockedPackage, limit: string): SjsError {
-  return new SjsError(
-    'PACKAGE_TOO_LARGE',
-    `the packages unpack to more than ${limit}: passed at ${name}@${version}`,
-    {
-      next: 'depend on less, or leave dev dependencies out with omit: [dev]',
-    },
-  );
-}
+/** More than is read of a package. */
+export const tooLarge = (message: string): SjsError =>
+  new SjsError('PACKAGE_TOO_LARGE', message, {
+    next: 'depend on less, or leave dev dependencies out with omit: [dev]',
+  });
+
+/** More than all of them may have together. */
+export const unpacksTooMuch = ({ name, version }: LockedPackage, limit: string): SjsError =>
+  tooLarge(`the packages unpack to more than ${limit}: passed at ${name}@${version}`);

@@ -25,10 +25,14 @@ export function findOmitted(
   return null;
 }
 
-/** A package.json and a lockfile that have these packages and no others. */
+/**
+ * A package.json and a lockfile that have these packages and no others.
+ * @param scripted locations of those with an install script: it was not run, and is not to be now
+ */
 export function writeLockfile(
   name: string,
   packages: PackageList,
+  scripted: ReadonlySet<string>,
 ): { readonly manifest: string; readonly lock: string } {
   const needs = new Map<string, Record<string, string>>();
   for (const { location, name: real, version } of packages) {
@@ -41,9 +45,15 @@ export function writeLockfile(
     const own = needs.get(location);
     const origin = integrity === null ? { inBundle: true } : { integrity };
     const alias = real !== nameAt(location) && { name: real };
-    return [location, { ...alias, version, ...origin, ...(own && { dependencies: own }) }] as const;
+    const script = scripted.has(location) && { hasInstallScript: true };
+    return [
+      location,
+      { ...alias, version, ...origin, ...script, ...(own && { dependencies: own }) },
+    ] as const;
   });
-  const manifest = { name, private: true, dependencies };
+  const silent = packages.filter(({ location }) => scripted.has(location));
+  const allowScripts = Object.fromEntries(silent.map((one) => [one.name, false]));
+  const manifest = { name, private: true, dependencies, ...(silent.length > 0 && { allowScripts }) };
   const lock = {
     name,
     lockfileVersion: 3,

@@ -10,7 +10,8 @@ import { parseLock, sortKeys, type Lock } from '../../model/lock.js';
 import { formatRepository } from '../../model/reference.js';
 import { FORMAT_VERSION } from '../../model/sealed-image.js';
 
-const LARGEST = 1024 * 1024;
+/** Twice the lockfile that its packages come from: whatever that has, fits. */
+const LARGEST = 32 * 1024 ** 2;
 
 /** Path of the lock beside a sandbox.yaml. */
 export function lockPath(directory: string): string {
@@ -48,7 +49,7 @@ async function readBounded(file: string): Promise<string> {
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stats = await handle.stat();
-    if (!stats.isFile() || stats.size > LARGEST) throw new Error('not a plain file of at most 1 MiB');
+    if (!stats.isFile() || stats.size > LARGEST) throw new Error('not a plain file of at most 32 MiB');
     return await handle.readFile('utf8');
   } finally {
     await handle.close();

@@ -2,9 +2,10 @@ import { cleanText } from '../../model/clean-text.js';
 import type { NpmPackage } from '../../model/image-contents.js';
 import { isPackageLocation, isPackageName, nameAt } from '../../model/package-list.js';
 
-/** Where the package lies whose package.json has this name in an archive of an image; null for any other file. */
-export function manifestLocation(name: string): string | null {
-  const location = /^app\/(.*)\/package\.json$/.exec(name)?.[1];
+/** Where the package lies that has the file of this name in an archive of an image, right below it; null for any other file. */
+export function fileOwner(name: string, file: 'package.json' | 'binding.gyp'): string | null {
+  if (!name.startsWith('app/') || !name.endsWith(`/${file}`)) return null;
+  const location = name.slice('app/'.length, -file.length - 1);
   return isPackageLocation(location) ? location : null;
 }
 

@@ -6,10 +6,11 @@ import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
+import { PACKAGE_LIMITS } from '../../model/locked-package.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
 import { parsePackageList, type PackageList } from '../../model/package-list.js';
 import { isWhiteout } from '../../model/whiteout.js';
-import { manifestLocation } from './read-manifest.js';
+import { fileOwner } from './read-manifest.js';
 
 /** The layer that packages have of their own, right below that of the source. */
 export function findPackagesLayer(diffIds: readonly Digest[]): Digest {
@@ -23,8 +24,13 @@ const MOST_LIST_BYTES = 16 * 1024 ** 2;
 /** More than any package.json that anybody has written. */
 const MOST_MANIFEST_BYTES = 1024 ** 2;
 
-/** Gets the package.json of each package, in the order of the archive. */
-export type ManifestTaker = (location: string, text: string) => void;
+/** Gets what the packages have in them, in the order of the archive. */
+export interface PackageTaker {
+  /** The package.json of each package. */
+  onManifest?(location: string, text: string): void;
+  /** Where a package has a binding.gyp. */
+  onGypFile?(location: string): void;
+}
 
 /**
  * The packages in a layer, which may come from anybody: their list is the one that the label names, and every file lies in
@@ -35,7 +41,7 @@ export type ManifestTaker = (location: string, text: string) => void;
 export async function readPackages(
   tar: Readable,
   digest: Digest,
-  onManifest?: ManifestTaker,
+  taker: PackageTaker = {},
 ): Promise<PackageList> {
   const names: string[] = [];
   let list: Buffer | null = null;
@@ -49,10 +55,13 @@ export async function readPackages(
       if (`/${name}` === PACKAGE_LIST && header.type === 'file') {
         list = await readBounded(entry as AsyncIterable<Uint8Array>);
       } else if (header.type !== 'directory') names.push(name);
-      const location = onManifest && header.type === 'file' ? manifestLocation(name) : null;
-      if (onManifest && location !== null && (header.size ?? 0) <= MOST_MANIFEST_BYTES) {
-        onManifest(location, (await readBounded(entry as AsyncIterable<Uint8Array>)).toString('utf8'));
+      if (names.length > PACKAGE_LIMITS.names) throw refuse(`it has more than ${PACKAGE_LIMITS.names} files`);
+      const location = header.type === 'file' ? fileOwner(name, 'package.json') : null;
+      if (taker.onManifest && location !== null && (header.size ?? 0) <= MOST_MANIFEST_BYTES) {
+        taker.onManifest(location, (await readBounded(entry as AsyncIterable<Uint8Array>)).toString('utf8'));
       }
+      const gyp = header.type === 'file' ? fileOwner(name, 'binding.gyp') : null;
+      if (gyp !== null) taker.onGypFile?.(gyp);
       entry.resume();
     }
   } catch (error) {

@@ -502,12 +502,13 @@ test('prune says what it removed', async () => {
         records: [RUN],
         contents: { count: 2, bytes: 2048 },
         images: [],
+        packages: { count: 1, bytes: 512 },
         kept: [{ what: 'image', name: 'sjs/a:1', why: 'run X needs it' }],
       }),
   };
   expect(await runVerbWith('prune', pruneVerb, [], sjs)).toMatchObject({
     stdout: `run ${RUN}\n`,
-    stderr: 'removed 1 run, 0 sealed images and 2 kept contents (2.0 KiB)\n',
+    stderr: 'removed 1 run, 0 sealed images, 2 kept contents (2.0 KiB) and 1 cached package (512 B)\n',
   });
   expect(await runVerbWith('prune', pruneVerb, ['--dry-run'], sjs)).toMatchObject({
     stderr: expect.stringMatching(/^kept: image sjs\/a:1: run X needs it\nwould remove 1 run, /),

@@ -13,11 +13,11 @@ import { cleanFolders, makeFolder } from '../../support/world.js';
 cleanFolders();
 
 /** What a build has at hand; each tarball that is asked for is counted. */
-async function makeTools() {
-  const tarball = await makePackage('a', '1.0.0', { 'index.js': '1' }, {});
+async function makeTools(manifest: object = {}) {
+  const tarball = await makePackage('a', '1.0.0', { 'index.js': '1' }, manifest);
   const one: LockedPackage = {
     ...{ location: 'node_modules/a', name: 'a', version: '1.0.0', integrity: integrityOf(tarball) },
-    ...{ bundledIn: null, resolved: null, hasInstallScript: false, aliases: {} },
+    ...{ bundledIn: null, resolved: null, hasInstallScript: false, worksWithoutScript: false, aliases: {} },
   };
   const home = await makeFolder();
   const [asked, warnings]: string[][] = [[], []];
@@ -28,6 +28,7 @@ async function makeTools() {
         addresses: () => Promise.resolve(() => true),
         fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
         open: () => Readable.from([tarball]),
+        prune: () => Promise.resolve({ count: 0, bytes: 0 }),
       }),
     store: createFileRecordStore(home),
     layers: {
@@ -36,8 +37,9 @@ async function makeTools() {
     },
     reporter: { ...silentReporter, warn: (message) => void warnings?.push(message) },
   };
-  const provide = async (): Promise<Buffer> => {
-    const open = await providePackages({ packages: [one], omitted: 0, scriptsIgnored: [] }, tools);
+  const provide = async (...more: Partial<LockedPackage>[]): Promise<Buffer> => {
+    const packages = (more.length === 0 ? [{}] : more).map((change) => ({ ...one, ...change }));
+    const open = await providePackages({ packages, omitted: 0, scriptsIgnored: [] }, tools);
     return buffer(Readable.from(open()));
   };
   return { home, asked, warnings, provide, layers, store: tools.store };
@@ -75,4 +77,17 @@ test('a layer that another list was laid of, or that a program wrote, is not tak
     expect((await provide()).equals(laid)).toBe(true);
   }
   expect(asked).toEqual(['a', 'a', 'a']);
+});
+
+test('a tarball that lies in several places is fetched once', async () => {
+  const { asked, provide } = await makeTools();
+  const places = ['node_modules/a', 'node_modules/b/node_modules/a', 'node_modules/c/node_modules/a'];
+  await provide(...places.map((location) => ({ location })));
+  expect(asked).toEqual(['a']);
+});
+
+test('a layer that was laid with leave to be without an install script is no leave for the next', async () => {
+  const { provide } = await makeTools({ scripts: { install: 'x' } });
+  await expect(provide({ worksWithoutScript: true })).resolves.toBeDefined();
+  await expect(provide()).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
 });

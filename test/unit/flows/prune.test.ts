@@ -15,6 +15,26 @@ const DAY_MS = 24 * 3_600_000;
 const NOW = Date.parse('2026-06-01T00:00:00Z');
 const ago = (days: number): string => new Date(NOW - days * DAY_MS).toISOString();
 
+const noPackages: PruneTools['packages'] = () =>
+  Promise.resolve({ prune: () => Promise.resolve({ count: 0, bytes: 0 }) });
+
+test('cached packages go by the age that the policy keeps runs for', async () => {
+  const asked: unknown[] = [];
+  const tools = {
+    store: createMemoryRecordStore(),
+    clock: { now: () => NOW },
+    packages: () =>
+      Promise.resolve({
+        prune: (options: unknown) => (asked.push(options), Promise.resolve({ count: 2, bytes: 10 })),
+      }),
+    loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
+  } as unknown as PruneTools;
+  for (const dryRun of [true, false]) {
+    expect(await prune(tools, { dryRun })).toMatchObject({ packages: { count: 2, bytes: 10 } });
+  }
+  expect(asked).toEqual([true, false].map((dryRun) => ({ before: NOW - 30 * DAY_MS, dryRun })));
+});
+
 test('prune keeps what is in use: by a container, or by builds that come out at it', async () => {
   const store = createMemoryRecordStore();
   const [unused, running, rebuilt] = ['1', '2', '3'].map((number) => makeEntry(number));
@@ -24,6 +44,7 @@ test('prune keeps what is in use: by a container, or by builds that come out at 
   const tools = {
     store,
     clock: { now: () => NOW },
+    packages: noPackages,
     images: { remove: (tag: string) => Promise.resolve(tag !== running!.tag) },
     loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
   } as unknown as PruneTools;
@@ -47,9 +68,16 @@ test('a dry run says what would go, with what only that refers to, and leaves it
   const tools = {
     store,
     clock: { now: () => NOW },
+    packages: noPackages,
     loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
   } as unknown as PruneTools;
-  const planned = { records: [record.id], contents: { count: 1, bytes: 6 }, images: [], kept: [] };
+  const planned = {
+    records: [record.id],
+    contents: { count: 1, bytes: 6 },
+    images: [],
+    packages: { count: 0, bytes: 0 },
+    kept: [],
+  };
   expect(await prune(tools, { dryRun: true })).toEqual(planned);
   expect(await store.hasBlob(digest)).toBe(true);
   expect(await prune(tools, { dryRun: false })).toEqual(planned);
@@ -75,6 +103,7 @@ describe('what is needed stays, and why is said', () => {
       {
         store,
         clock: { now: () => NOW },
+        packages: noPackages,
         images: { remove: () => Promise.resolve(true) },
         loadPolicy: () => Promise.resolve({ layers: [] } as unknown as Policy),
       } as unknown as PruneTools,

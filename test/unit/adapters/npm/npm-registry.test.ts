@@ -1,8 +1,9 @@
-import { chmod, readdir, writeFile } from 'node:fs/promises';
+import { chmod, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createNpmRegistry } from '../../../../src/adapters/npm/npm-registry.js';
-import type { LockedPackage } from '../../../../src/model/locked-package.js';
+import { PACKAGE_LIMITS, type LockedPackage } from '../../../../src/model/locked-package.js';
 import { makePackage, startRegistry, type TestRegistry } from '../../../support/package-registry.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';
 
@@ -27,7 +28,7 @@ async function connect(npmrc = '', env: NodeJS.ProcessEnv = {}) {
 async function add(name = 'a', files: Record<string, string> = {}): Promise<LockedPackage> {
   const { integrity } = server.add(name, '1.0.0', await makePackage(name, '1.0.0', files));
   const own = { location: `node_modules/${name}`, name, version: '1.0.0', integrity, bundledIn: null };
-  return { ...own, resolved: null, hasInstallScript: false, aliases: {} };
+  return { ...own, resolved: null, hasInstallScript: false, worksWithoutScript: false, aliases: {} };
 }
 
 async function bytesOf(content: AsyncIterable<Uint8Array>): Promise<number> {
@@ -123,4 +124,148 @@ test('of two at once each gets its own', async () => {
   await Promise.all([...all, ...all].map((one) => registry.fetch(one)));
   for (const one of all) await expect(bytesOf(registry.open(one))).resolves.toBeGreaterThan(100);
   expect(await files()).toHaveLength(3);
+});
+
+describe('a registry that misbehaves', () => {
+  const tarballOf = (path = '/a/-/a-1.0.0.tgz'): Buffer => server.tarballs.get(path) ?? Buffer.of();
+  const timers = new Set<NodeJS.Timeout>();
+  afterEach(() => timers.forEach((timer) => clearInterval(timer)));
+
+  test.each<[string, (tarball: Buffer) => RequestListener, string]>([
+    ['answers 500', () => (_, response) => response.writeHead(500).end('{}'), 'PACKAGE_UNAVAILABLE'],
+    ['answers 429', () => (_, response) => response.writeHead(429).end('{}'), 'PACKAGE_UNAVAILABLE'],
+    ['wants credentials', () => (_, response) => response.writeHead(401).end('{}'), 'PACKAGE_UNAVAILABLE'],
+    [
+      'hangs up in the middle',
+      (tarball) => (_, response) => {
+        response.writeHead(200, { 'content-length': tarball.length });
+        response.write(tarball.subarray(0, 100), () => response.destroy());
+      },
+      'PACKAGE_UNAVAILABLE',
+    ],
+    [
+      'promises more than it sends',
+      (tarball) => (_, response) => {
+        response.writeHead(200, { 'content-length': tarball.length + 100 });
+        response.write(tarball, () => response.destroy());
+      },
+      'PACKAGE_UNAVAILABLE',
+    ],
+    [
+      'sends less than all, and says so',
+      (tarball) => (_, response) =>
+        response.writeHead(200, { 'content-length': 100 }).end(tarball.subarray(0, 100)),
+      'PACKAGE_MISMATCH',
+    ],
+    [
+      'sends more than all',
+      (tarball) => (_, response) => response.end(Buffer.concat([tarball, Buffer.alloc(10)])),
+      'PACKAGE_MISMATCH',
+    ],
+    ['sends a page', () => (_, response) => response.end('<html>Sign in</html>'), 'PACKAGE_MISMATCH'],
+    [
+      'sends one to the next address for ever',
+      () => (request, response) =>
+        response.writeHead(302, { location: `${server.url}${request.url}x` }).end(),
+      'PACKAGE_UNAVAILABLE',
+    ],
+  ])('that %s: nothing is kept, and the next answer counts', async (_what, answerWith, code) => {
+    const [registry, wanted] = [await connect(), await add()];
+    server.answer = answerWith(tarballOf());
+    await expect(registry.fetch(wanted)).rejects.toMatchObject({ code });
+    expect(await files()).toEqual([]);
+    server.answer = null;
+    await registry.fetch(wanted);
+    expect(await bytesOf(registry.open(wanted))).toBe(tarballOf().length);
+  });
+
+  test('that never ends its tarball is cut off at the bound of one', async () => {
+    const [registry, wanted] = [await connect(), await add()];
+    const most = 4 * 1024 ** 2;
+    jest.replaceProperty(PACKAGE_LIMITS, 'tarballBytes', most);
+    let sent = 0;
+    server.answer = (_, response) => {
+      const more = (): void => {
+        while (!response.destroyed && response.write(Buffer.alloc(64 * 1024))) sent += 64 * 1024;
+      };
+      response.on('drain', more);
+      more();
+    };
+    await expect(registry.fetch(wanted)).rejects.toMatchObject({ code: 'PACKAGE_TOO_LARGE' });
+    expect(sent).toBeLessThan(16 * most);
+    expect(await files()).toEqual([]);
+    jest.restoreAllMocks();
+  });
+
+  test.each<[string, RequestListener]>([
+    ['never answers', () => undefined],
+    ['never goes on', (_, response) => void response.writeHead(200).write('x')],
+    [
+      'sends a byte now and then',
+      (_, response) => void timers.add(setInterval(() => void response.write('x'), 20)),
+    ],
+  ])('that %s holds nobody who does not want to wait', async (_what, answer) => {
+    const [registry, wanted] = [await connect(), await add()];
+    server.answer = answer;
+    const stop = new AbortController();
+    const why = new Error('stopped');
+    const fetching = registry.fetch(wanted, stop.signal);
+    setTimeout(() => stop.abort(why), 200);
+    await expect(fetching).rejects.toBe(why);
+    expect(await files()).toEqual([]);
+  });
+});
+
+describe('pruning', () => {
+  const DAY_MS = 24 * 3_600_000;
+  const age = (file: string, days: number): Promise<void> => {
+    const then = (Date.now() - days * DAY_MS) / 1000;
+    return utimes(file, then, then);
+  };
+
+  test('takes what nobody has asked for since, and what a killed sjs left half written', async () => {
+    const registry = await connect();
+    const [old, used, fresh] = await Promise.all(['old', 'used', 'fresh'].map((name) => add(name)));
+    for (const one of [old, used]) await registry.fetch(one!);
+    const [first = '', second = ''] = await files();
+    for (const file of [first, second]) await age(file, 40);
+    // Asked for again, it is in use.
+    await registry.fetch(used!);
+    await registry.fetch(fresh!);
+    const [half, writing] = [`${first}.012345678901.tmp`, `${second}.012345678901.tmp`];
+    for (const file of [half, writing]) await writeFile(file, 'half');
+    await age(half, 1);
+    const before = Date.now() - 30 * DAY_MS;
+    const planned = await registry.prune({ before, dryRun: true });
+    expect(planned.count).toBe(2);
+    expect(await files()).toHaveLength(5);
+    expect(await registry.prune({ before, dryRun: false })).toEqual(planned);
+    expect(await files()).toHaveLength(3);
+    expect(await registry.prune({ before, dryRun: false })).toEqual({ count: 0, bytes: 0 });
+    for (const one of [used!, fresh!])
+      await expect(bytesOf(registry.open(one))).resolves.toBeGreaterThan(100);
+    await registry.fetch(old!);
+    expect(server.seen.filter((path) => path.includes('old'))).toHaveLength(2);
+  });
+
+  test('leaves what a build may be about to use, whatever the policy keeps; follows no link', async () => {
+    const [registry, wanted] = [await connect(), await add()];
+    await registry.fetch(wanted);
+    const outside = join(await makeFolder({ kept: 'x' }));
+    await age(join(outside, 'kept'), 90);
+    await symlink(outside, join(home, 'cache', 'link'));
+    expect(await registry.prune({ before: Date.now() + DAY_MS, dryRun: false })).toEqual({
+      count: 0,
+      bytes: 0,
+    });
+    await expect(bytesOf(registry.open(wanted))).resolves.toBeGreaterThan(100);
+    expect(await readdir(outside)).toEqual(['kept']);
+  });
+
+  test('of no cache is nothing', async () => {
+    expect(await (await connect()).prune({ before: Date.now(), dryRun: false })).toEqual({
+      count: 0,
+      bytes: 0,
+    });
+  });
 });

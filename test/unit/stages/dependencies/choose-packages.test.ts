@@ -235,3 +235,30 @@ test('what the lockfile says of its own flags counts for nothing', () => {
   const unasked = writeLock({ a: '1' }, { 'node_modules/a': GOOD, 'node_modules/evil': GOOD });
   expect(choose(unasked)).toMatchObject({ packages: [{ name: 'a' }], omitted: 1 });
 });
+
+test('ten thousand problems are told, each with its line', () => {
+  const entries = Array.from(
+    { length: 10_000 },
+    (_, index) => [`node_modules/p${index}`, { version: '1.0.0' }] as const,
+  );
+  const dependencies = Array.from({ length: 10_000 }, (_, index) => [`p${index}`, '1.0.0'] as const);
+  const lock = writeLock(Object.fromEntries(dependencies), Object.fromEntries(entries));
+  const text = lock['package-lock.json'];
+  const both = {
+    file: 'package-lock.json',
+    lockText: text,
+    manifestFile: 'package.json',
+    manifestText: lock['package.json'],
+  };
+  try {
+    choosePackages(both, [], PLATFORM, isOwn);
+    throw new Error('nothing was refused');
+  } catch (error) {
+    const { problems } = error as SjsError;
+    expect(problems).toHaveLength(10_000);
+    const lines = text.split('\n');
+    for (const { location } of problems) {
+      expect(lines[(location?.line ?? 0) - 1]).toContain(location?.path?.slice('packages['.length, -1));
+    }
+  }
+});

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { extract } from 'tar-stream';
-import type { LockedPackage } from '../../../../src/model/locked-package.js';
+import { PACKAGE_LIMITS, type LockedPackage } from '../../../../src/model/locked-package.js';
 import { digestOfPackages } from '../../../../src/model/package-list.js';
 import { layPackages } from '../../../../src/stages/dependencies/lay-packages.js';
 import { readPackages } from '../../../../src/stages/unpack/read-packages.js';
@@ -17,7 +17,7 @@ function locked(location: string, tarball: Buffer | null, more: Partial<LockedPa
   if (tarball && integrity) tarballs.set(integrity, tarball);
   const name = location.replace(/.*node_modules\//, '');
   const own = { location, name, version: '1.0.0', integrity, bundledIn: null };
-  return { ...own, resolved: null, hasInstallScript: false, aliases: {}, ...more };
+  return { ...own, resolved: null, hasInstallScript: false, worksWithoutScript: false, aliases: {}, ...more };
 }
 
 const open = ({ integrity }: LockedPackage): AsyncIterable<Uint8Array> =>
@@ -46,7 +46,7 @@ const single = async (files: Record<string, Content>, manifest: object = {}): Pr
 test('a package lies as npm lays it, the list beside it', async () => {
   const one = await single(
     { 'lib/run.js': '#!/usr/bin/env node\r\n1', 'tool.sh': { mode: 0o4777, text: '2' }, '.gitignore': 'x' },
-    { bin: { run: 'lib/run.js', '../up': './lib/run.js', gone: 'gone.js' } },
+    { bin: { run: 'lib/run.js', '@scope/up': './lib/run.js', gone: 'gone.js' } },
   );
   const entries = await entriesOf(await lay(one));
   expect(entries).toEqual({
@@ -96,10 +96,26 @@ test('of two commands of one name the first has it, as with npm', async () => {
 
 test('a large package is read twice instead of being kept', async () => {
   const large = Buffer.alloc(17 * 1024 ** 2, 'x');
-  const one = await single({ 'large.txt': large, 'run.js': '#!x\r\n' }, { bin: 'run.js' });
+  const one = await single({ 'large.txt': large, 'run.js': '#!x\r\n1\r\n' }, { bin: 'run.js' });
   const entries = await entriesOf(await lay(one));
   expect(entries['packages/app/node_modules/a/large.txt']?.length).toBe(large.length + '644 '.length);
-  expect(entries['packages/app/node_modules/a/run.js']).toBe('755 #!x');
+  expect(entries['packages/app/node_modules/a/run.js']).toBe('755 #!x\n1');
+});
+
+test('a command is as large as it likes: only its first line is looked at', async () => {
+  const [first, rest] = ['#!/usr/bin/env node', Buffer.alloc(40 * 1024 ** 2, '\r\n')];
+  const one = await single(
+    { 'run.js': Buffer.concat([Buffer.from(`${first}\r\n`), rest]) },
+    { bin: 'run.js' },
+  );
+  let [bytes, most] = [0, 0];
+  for await (const chunk of layPackages([one], open)) {
+    bytes += chunk.length;
+    most = Math.max(most, chunk.length);
+  }
+  expect(bytes).toBeGreaterThan(rest.length);
+  // Nothing of it was put together.
+  expect(most).toBeLessThan(1024 ** 2);
 });
 
 test('what is bundled comes in its parent’s tarball, and is checked as any', async () => {
@@ -137,6 +153,14 @@ describe('a tarball that npm never made', () => {
       message: expect.stringContaining(words),
     });
   });
+
+  test.each(['../up', 'a/b', '@scope/a/b', 'a\\b', 'a\0b', 'a\nb', 'x'.repeat(256)])(
+    'with the command %j is refused',
+    async (command) => {
+      const one = await single({}, { bin: { [command]: 'index.js' } });
+      await expect(lay(one)).rejects.toMatchObject({ code: 'PACKAGE_REFUSED' });
+    },
+  );
 
   test('cannot lie in another package', async () => {
     const b = locked('node_modules/a/node_modules/b', await makePackage('b', '1.0.0'));
@@ -179,6 +203,87 @@ describe('a package says who it is', () => {
     };
     await expect(says({ b: 'npm:real@^1' })).resolves.toBeDefined();
     await expect(says({ b: '^1' })).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+  });
+});
+
+describe('an install script that the lockfile does not tell of', () => {
+  const scripts = (event: string): object => ({ scripts: { [event]: 'node evil.js' } });
+  test.each<[string, object, Record<string, Content>]>([
+    ['preinstall', scripts('preinstall'), {}],
+    ['install', scripts('install'), {}],
+    ['postinstall', scripts('postinstall'), {}],
+    ['binding.gyp', {}, { 'binding.gyp': '{}' }],
+    ['binding.gyp', { gypfile: true }, { 'binding.gyp': '{}' }],
+    ['postinstall', scripts('postinstall'), { 'binding.gyp': '{}' }],
+  ])('%s', async (what, manifest, files) => {
+    const one = await single(files, manifest);
+    await expect(lay(one)).rejects.toMatchObject({
+      code: 'PACKAGE_MISMATCH',
+      message: expect.stringContaining(`has an install script (${what})`),
+      next: expect.stringContaining('"allowScripts": { "a": false }'),
+    });
+    await expect(lay({ ...one, worksWithoutScript: true })).resolves.toBeDefined();
+  });
+
+  test.each<[string, object, Record<string, Content>]>([
+    ['scripts that no installation runs', { scripts: { prepare: 'x', test: 'x', prepublish: 'x' } }, {}],
+    ['an empty one', { scripts: { install: '' } }, {}],
+    ['gypfile: false', { gypfile: false }, { 'binding.gyp': '{}' }],
+    ['a binding.gyp below', {}, { 'deps/binding.gyp': '{}' }],
+  ])('is none: %s', async (_what, manifest, files) => {
+    await expect(lay(await single(files, manifest))).resolves.toBeDefined();
+  });
+
+  test('in a bundled package', async () => {
+    const inner = JSON.stringify({ name: 'b', version: '1.0.0', ...scripts('install') });
+    const parent = await single({ 'node_modules/b/package.json': inner });
+    const bundled = locked('node_modules/a/node_modules/b', null, { bundledIn: 'node_modules/a' });
+    await expect(lay(parent, bundled)).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+    await expect(lay(parent, { ...bundled, worksWithoutScript: true })).resolves.toBeDefined();
+  });
+});
+
+describe('what is kept of a package is bounded', () => {
+  const tooLarge = { code: 'PACKAGE_TOO_LARGE' };
+
+  test('its package.json', async () => {
+    const text = 'x'.repeat(PACKAGE_LIMITS.manifestBytes);
+    await expect(lay(await single({}, { text }))).rejects.toMatchObject({
+      ...tooLarge,
+      message: expect.stringContaining('the package.json of a@1.0.0'),
+    });
+    // Any other file of that name is a file.
+    await expect(lay(await single({ 'test/package.json': text }))).resolves.toBeDefined();
+  });
+
+  // With other bounds: a tarball that meets the real ones takes long to make.
+  afterEach(() => void jest.restoreAllMocks());
+
+  test.each([
+    ['names', 50, 'files and folders'],
+    ['nameBytes', 2400, 'of names'],
+  ] as const)('the %s of its files, with the folders above them', async (limit, most, words) => {
+    const files = (count: number) =>
+      makePackage(
+        'a',
+        '1.0.0',
+        Object.fromEntries(Array.from({ length: count }, (_, index) => [`${index}/${'d/'.repeat(18)}x`, ''])),
+      );
+    const [two, three] = [await files(2), await files(3)];
+    jest.replaceProperty(PACKAGE_LIMITS, limit, most);
+    await expect(lay(locked('node_modules/a', two))).resolves.toBeDefined();
+    await expect(lay(locked('node_modules/a', three))).rejects.toMatchObject({
+      ...tooLarge,
+      message: expect.stringContaining(words),
+    });
+  });
+
+  test('the names of its commands', async () => {
+    const bin = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`c${index}`, 'gone.js']));
+    const one = await single({}, { bin });
+    await expect(lay(one)).resolves.toBeDefined();
+    jest.replaceProperty(PACKAGE_LIMITS, 'names', 50 as never);
+    await expect(lay(one)).rejects.toMatchObject(tooLarge);
   });
 });
 

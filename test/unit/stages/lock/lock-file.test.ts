@@ -1,6 +1,7 @@
-import { readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { PACKAGE_LIMITS } from '../../../../src/model/locked-package.js';
 import { sha256 } from '../../../../src/model/digest.js';
 import { parseLockLine, type Lock } from '../../../../src/model/lock.js';
 import { formatLockLines, type PackageList } from '../../../../src/model/package-list.js';
@@ -140,9 +141,24 @@ describe('a hostile lock', () => {
     expect(await read(text)).toEqual(lock);
   });
 
-  test('larger than 1 MiB, or no plain file, is not read', async () => {
-    await read(text);
-    await truncate(join(folder, 'sandbox.lock'), 1024 ** 2 + 1);
+  test('with as many packages as a lockfile may have, it is read', async () => {
+    // As long as names, versions and places may be.
+    const deep = `node_modules/${'x'.repeat(200)}/`.repeat(3);
+    const entries = Array.from({ length: PACKAGE_LIMITS.packages }, (_, index) => {
+      const name = `${'y'.repeat(200)}${index}`;
+      const line = `${name}@1.0.0-${'0'.repeat(250)} ${LINE.slice('accepts@1.3.8 '.length)}`;
+      return [`${deep}node_modules/${name}`, line] as const;
+    });
+    const large: Lock = { ...lock, packages: Object.fromEntries(entries) };
+    await writeLock(folder, large);
+    expect((await stat(join(folder, 'sandbox.lock'))).size).toBeGreaterThan(10 * 1024 ** 2);
+    expect(Object.keys((await readLock(folder))?.packages ?? {})).toHaveLength(PACKAGE_LIMITS.packages);
+  });
+
+  test('larger than 32 MiB, or no plain file, is not read', async () => {
+    await writeFile(join(folder, 'sandbox.lock'), text.padEnd(32 * 1024 ** 2));
+    await expect(readLock(folder)).resolves.toEqual(lock);
+    await truncate(join(folder, 'sandbox.lock'), 32 * 1024 ** 2 + 1);
     await expect(readLock(folder)).rejects.toMatchObject({ code: 'LOCK_INVALID' });
     const other = await makeFolder({});
     await symlink(join(folder, 'sandbox.lock'), join(other, 'sandbox.lock'));

@@ -32,12 +32,19 @@ test('the packages of the list, with the licences that they state', async () => 
     'app/node_modules/@a/b/package.json': '{ "name": "@a/b", "version": "1.0.0", "license": "MIT" }',
     'app/node_modules/@a/b/lib/package.json': '{ "version": "9.9.9", "license": "other" }',
     'app/node_modules/c/package.json': '{ "version": "2.0.0", "license": { "type": "MIT" } }',
+    'app/node_modules/c/binding.gyp': '{}',
+    'app/node_modules/c/deps/binding.gyp': '{}',
     'app/node_modules/c/node_modules/d/package.json': 'not JSON',
   });
   const licences: Record<string, unknown> = {};
-  const packages = await readPackages(tar, sha256(LIST), (location, text) => {
-    licences[location] = parseManifest(location, text)?.licence;
+  const gyps: string[] = [];
+  const packages = await readPackages(tar, sha256(LIST), {
+    onManifest: (location, text) => {
+      licences[location] = parseManifest(location, text)?.licence;
+    },
+    onGypFile: (location) => void gyps.push(location),
   });
+  expect(gyps).toEqual(['node_modules/c']);
   expect(packages.map(({ location, version }) => [location, version])).toEqual([
     ['node_modules/@a/b', '1.0.0'],
     ['node_modules/c', '2.0.0'],
