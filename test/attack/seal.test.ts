@@ -199,11 +199,11 @@ attack(
       ),
       await withEdited(
         () => ({ name: 'another' }),
-        () => refuseRun('SEAL_REFUSED'),
+        () => refuseRun('SEAL_INDEX_MISMATCH'),
       ),
       await withEdited(
         ({ base }) => ({ base: { ...base, manifestDigest: sha256('another') } }),
-        () => refuseRun('SEAL_REFUSED'),
+        () => refuseRun('SEAL_INDEX_MISMATCH'),
       ),
       await withEdited(
         ({ base }) => ({ base: { ...base, digest: sha256('another') } }),
