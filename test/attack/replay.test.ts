@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import type { ReplayVerdict, RunRecord } from '../../src/model/record.js';
 import { attack } from '../support/attack.js';
 import { docker, removeImages } from '../support/docker.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
+import { makePackage, startRegistry as startPackages, writeLock } from '../support/package-registry.js';
 import { startRegistry } from '../support/registry-process.js';
 import {
   cleanFolders,
@@ -59,7 +60,10 @@ async function replay(id: string, env: Record<string, string> = {}): Promise<Rep
   return JSON.parse((await runSjs(home, ['replay', id, '--json'], { env })).stdout) as Replayed;
 }
 
-/** A run whose base came from a registry that is gone; at its place somebody listens, and cosign only tells. */
+/**
+ * A run whose base came from a registry that is gone, and its package from one that now has another: at the place of the
+ * first somebody listens, and cosign only tells.
+ */
 async function loseSources() {
   const registry = await startRegistry();
   const target = `${registry.host}/base/node`;
@@ -67,12 +71,23 @@ async function loseSources() {
   const words = ['base', 'import', world.reference, `${target}:${world.version}`, '--trust'];
   const imported = await runSjs(home, [...words, '--sign-key', world.keyFile], { env: own });
   expect(imported).toMatchObject({ code: 0 });
-  const base = `  base: { image: "${target}", version: "${world.version}" }\n`;
+  const base = `  base: { image: "${target}", version: "${world.version}" }\n  dependencies: {}\n`;
   const yaml = sandboxYaml('orphan', base);
-  const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': `console.log('as ever')` });
-  const tag = await build(folder, own);
+  const packages = await startPackages();
+  const npm = { NPM_CONFIG_REGISTRY: `${packages.url}/`, NPM_CONFIG_FETCH_RETRIES: '0' };
+  const content = { 'index.js': `module.exports = 'as ever'` };
+  const entry = packages.add('a', '1.0.0', await makePackage('a', '1.0.0', content));
+  const folder = await makeFolder({
+    'sandbox.yaml': yaml,
+    'index.js': `console.log(require('a'))`,
+    ...writeLock({ a: '1.0.0' }, { 'node_modules/a': entry }),
+  });
+  const tag = await build(folder, { ...own, ...npm });
   const id = await run(tag);
   await registry.stop();
+  await rm(join(home, 'sjs/packages'), { recursive: true, force: true });
+  packages.seen.length = 0;
+  packages.add('a', '1.0.0', await makePackage('a', '1.0.0', { 'index.js': `module.exports = 'evil'` }));
   const asked = join(await makeFolder(), 'asked');
   let connections = 0;
   const server = createServer((socket) => {
@@ -87,22 +102,27 @@ async function loseSources() {
     folder,
     tag,
     id,
-    env: { ...own, PATH },
+    env: { ...own, ...npm, PATH },
     seen: () => ({ registry: connections > 0, cosign: existsSync(asked) }),
-    close: () => server.close(),
+    packages: packages.seen,
+    close: async () => {
+      server.close();
+      await packages.close();
+    },
   };
 }
 attack(
   'Y01',
   async () => {
-    const { tag, id, env, seen, close } = await loseSources();
+    const { tag, id, env, seen, packages, close } = await loseSources();
     const image = imageOf(tag);
     const { reproduced, replay: again } = await replay(id, env).finally(close);
     expect(reproduced).toBe(true);
     expect((await readRecord(again)).seal).toBe((await readRecord(id)).seal);
     expect(imageOf(tag)).toBe(image);
     expect(seen()).toEqual({ registry: false, cosign: false });
-    return 'reproduced, from the same image; neither was asked';
+    expect(packages).toEqual([]);
+    return 'reproduced, from the same image; none of them was asked';
   },
   async () => {
     const { folder, env, seen, close } = await loseSources();
