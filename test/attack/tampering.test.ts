@@ -200,6 +200,8 @@ beforeAll(async () => {
       ]),
     ),
   );
+  // Builds leave the engine with the names that they took the base by.
+  for (const path of [BASE, 'base/moved']) images.add(`${at(path)}@${world.digest}`);
   evilBase = pushEvil(world.reference, 'evil=1', `${at(BASE)}:evil`);
 
   appFolder = await writeApp();
