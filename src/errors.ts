@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   REGISTRY_DIGEST_MISMATCH: 'verification',
   ATTESTATION_MISSING: 'verification',
   ATTESTATION_MISMATCH: 'verification',
+  SBOM_MISMATCH: 'verification',
   COSIGN_MISSING: 'unreachable',
   COSIGN_UNSUPPORTED: 'unreachable',
   COSIGN_TIMEOUT: 'unreachable',
@@ -91,6 +92,10 @@ export const ERROR_CODES = {
   // seal
   SEAL_REFUSED: 'refused',
   SEAL_MISMATCH: 'refused',
+  SEAL_INDEX_MISMATCH: 'refused',
+  SEAL_PROFILE_MISMATCH: 'refused',
+  SEAL_DIGEST_MISMATCH: 'refused',
+  SEAL_REPOSITORY_MISMATCH: 'refused',
   SEAL_UNTRUSTED: 'refused',
   SEAL_UNSIGNED: 'refused',
   SEAL_KEY_OUT_OF_DATE: 'refused',
@@ -101,6 +106,7 @@ export const ERROR_CODES = {
   // statements and receipts
   STATEMENT_INVALID: 'verification',
   STATEMENT_UNVERIFIED: 'verification',
+  STATEMENT_CHANGED: 'verification',
   RECEIPT_REFUSED: 'refused',
   RECEIPT_MISMATCH: 'verification',
   // run and replay
@@ -115,6 +121,7 @@ export const ERROR_CODES = {
   RUN_ENDED: 'refused',
   OUTPUT_TIMES_MISSING: 'failed',
   REPLAY_INPUT_MISSING: 'refused',
+  REPLAY_INPUT_CHANGED: 'refused',
   CONTAINER_LOST: 'failed',
   PORT_TAKEN: 'failed',
   GATEWAY_MISSING: 'failed',

@@ -5,9 +5,11 @@ import { describe, expect, test } from '@jest/globals';
 import { ERROR_CODES } from '../src/errors.js';
 import { CONTROLS, type Control } from '../src/model/run-plan.js';
 import { CASES, type CaseId } from './attack/catalogue.js';
+import { TAMPERINGS } from './attack/tamperings.js';
 
 const tests = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts') && !file.endsWith('completeness.test.ts'))
+  .concat('attack/tamperings.ts')
   .map((file) => readFileSync(join('test', file), 'utf8'))
   .join('\n');
 
@@ -72,6 +74,22 @@ test('every case of the catalogue of attacks is tried, once', () => {
     ])
     .map((match) => match[1]);
   expect(used.sort()).toEqual(Object.keys(CASES).sort());
+});
+
+describe('the tampering walk', () => {
+  test('has at least twelve steps, along every link, each refused under a code of its own', () => {
+    const steps = Object.values(TAMPERINGS);
+    expect(steps.length).toBeGreaterThanOrEqual(12);
+    expect(new Set(steps.map(({ code }) => code)).size).toBe(steps.length);
+    const links = ['base', 'signature', 'dependencies', 'seal', 'registry', 'run', 'receipt', 'replay'];
+    expect([...new Set(steps.map(({ link }) => link))]).toEqual(links);
+  });
+
+  test('is walked whole, each step once', () => {
+    const text = readFileSync('test/attack/tampering.test.ts', 'utf8');
+    const walked = [...text.matchAll(/^walk\(\s*'([a-z-]+)'/gm)].map(([, id]) => id);
+    expect(walked.sort()).toEqual(Object.keys(TAMPERINGS).sort());
+  });
 });
 
 test('schemas and reference pages are what the definitions say', () => {

@@ -20,6 +20,7 @@ import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed, type RegistryImage } from '../stages/resolve/resolve-sealed.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
+import { findForeignBills } from '../stages/attest/check-bill.js';
 import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js';
 import { refuseTaken } from './build-sandbox.js';
@@ -59,7 +60,7 @@ export interface PullResult {
  * Takes in a sealed image from a registry: its signature and attestations are verified under the policy's `sealed` before
  * the engine is given anything, the seal that was signed is compared with what the registry has and then with what the
  * engine has, its rights with the policy. What was verified stays in the index, for runs without a network.
- * @throws SjsError as {@link verifySealed}; `SEAL_MISMATCH`, `SEAL_REFUSED`, `ATTESTATION_MISMATCH`, `POLICY_VIOLATION`,
+ * @throws SjsError as {@link verifySealed}; `SEAL_MISMATCH`, `SEAL_REFUSED`, `ATTESTATION_MISMATCH`, `SBOM_MISMATCH`, `POLICY_VIOLATION`,
  * `BASE_DENIED`, `TARGET_NOT_FOUND`, `REFERENCE_INVALID`, and what engine and registry fail with.
  */
 export async function pullImage(text: string, tools: PullTools, signal?: AbortSignal): Promise<PullResult> {
@@ -105,6 +106,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     checkProvenance(one, subject),
   );
   const [provenance] = provenances;
+  findForeignBills(signed.statements, { name, seal: there.seal, labels });
   checkSealedPlan(policy, labels, provenance?.signedBase ?? null, tools.clock.now());
 
   const known = await tools.store.findImageBySeal(there.seal);

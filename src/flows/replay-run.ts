@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
+import type { Digest } from '../model/digest.js';
 import { isFinished, type ReplayVerdict, type RunRecord } from '../model/record.js';
 import type { RunRequest } from '../model/run-plan.js';
 import type { RunSignals } from '../ports/engine.js';
@@ -24,7 +25,8 @@ export interface ReplayResult {
  * @param target a run id (or at least six characters of it), or a tag, seal or name: then its newest finished run that
  * was made here
  * @param secrets values of the secrets the first run had; compared with their fingerprints
- * @throws SjsError `RUN_NOT_FOUND`, `RUN_UNFINISHED`, `REPLAY_INPUT_MISSING`, and what a run throws
+ * @throws SjsError `RUN_NOT_FOUND`, `RUN_UNFINISHED`, `REPLAY_INPUT_MISSING`, `REPLAY_INPUT_CHANGED`, and what a run
+ * throws
  */
 export async function replayRun(
   target: string,
@@ -119,6 +121,7 @@ async function checkInputs(
       next: 'choose another run',
     });
   }
+  if (original.stdin) await checkStdin(original.id, original.stdin.digest, tools);
   for (const [name, fingerprint] of Object.entries(original.secrets)) {
     const value = secrets[name];
     const missing = value === undefined;
@@ -130,5 +133,18 @@ async function checkInputs(
         next: `give the same value with --secret ${name}`,
       },
     );
+  }
+}
+
+/** All of it, before the program gets any: at the end of the stream it would be too late. */
+async function checkStdin(id: string, digest: Digest, { store }: RunTools): Promise<void> {
+  try {
+    for await (const chunk of store.openBlob(digest)) void chunk;
+  } catch (cause) {
+    if (!(cause instanceof SjsError) || cause.code !== 'STORE_INVALID') throw cause;
+    throw new SjsError('REPLAY_INPUT_CHANGED', `what is kept of the stdin of run ${id} was changed`, {
+      cause,
+      next: 'find out who can write to SJS_HOME, and choose another run',
+    });
   }
 }

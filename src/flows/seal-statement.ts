@@ -92,7 +92,8 @@ export interface VerifiedSealStatement extends Pick<
 /**
  * Verifies the statement of a seal under the policy's `sealed`, as of the repository `sjs/<name>`. Needs no network where
  * the rule needs none.
- * @throws SjsError `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `STATEMENT_UNVERIFIED`, `STATEMENT_INVALID`, `SEAL_MISMATCH`,
+ * @throws SjsError `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `STATEMENT_UNVERIFIED`, `STATEMENT_CHANGED`, `STATEMENT_INVALID`,
+ * `SEAL_DIGEST_MISMATCH`,
  * `ATTESTATION_MISMATCH`.
  */
 export async function verifySealStatement(
@@ -118,7 +119,7 @@ export async function verifySealStatement(
   const [about, ...others] = statement.subject;
   if (about?.digest.sha256 !== hexOf(seal) || others.length > 0) {
     throw new SjsError(
-      'SEAL_MISMATCH',
+      'SEAL_DIGEST_MISMATCH',
       `the statement is about ${describeDigest(about?.digest.sha256)}, not about ${tag}`,
       {
         next: 'take the statement that was signed of this seal',

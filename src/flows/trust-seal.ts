@@ -22,7 +22,8 @@ const MOST_PROOFS = 8;
  * signature, one that the operator vouched for likewise, any other by the proof of a signature that the policy still
  * trusts. Needs no network.
  * @returns what was signed of its base; null when nobody knows
- * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `SEAL_MISMATCH`,
+ * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`,
+ * `SEAL_REPOSITORY_MISMATCH`,
  * `ATTESTATION_MISSING`.
  */
 export async function checkTrust(

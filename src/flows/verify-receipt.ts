@@ -42,6 +42,7 @@ const MAX_KEY = 64 * 1024;
  * Checks a receipt without any network: its signature by the given public key, or by whom the policy lets seal images of
  * that name (`sealed.signers`, as `sjs/<name>`); that it is about what it names; and what is known here of the same.
  * @throws SjsError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_TOO_LARGE`, `STATEMENT_INVALID`, `STATEMENT_UNVERIFIED`,
+ * `STATEMENT_CHANGED`,
  * `RECEIPT_MISMATCH`, `SEAL_UNTRUSTED` where no policy trusts anybody for it, `POLICY_INVALID`, and what cosign fails with.
  */
 export async function verifyReceipt(

@@ -25,6 +25,7 @@ import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
 import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
+import { findForeignBills } from '../stages/attest/check-bill.js';
 import { verifyBase } from '../stages/verify/verify-base.js';
 import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
@@ -101,6 +102,8 @@ export interface SignatureVerification {
   /** Files and lines of the policy that trust them. */
   readonly trustedBy: readonly string[];
   readonly attestations: readonly AttestationType[];
+  /** Of these, the bills of materials that another tool wrote: what is in them is its word. */
+  readonly foreignBills: readonly AttestationType[];
   /** What the provenance says; null without one. */
   readonly provenance: CheckedProvenance | null;
   /** When it was verified, where that was not now. */
@@ -168,6 +171,7 @@ export async function verifySealedImage(
   const unchecked = [
     ...(base ? [] : ['the signature of the base: this policy does not trust it, or nobody says where it is']),
     ...(signature ? [] : [NOBODY_SIGNED]),
+    ...(signature?.foreignBills ?? []).map((type) => `the bill of materials ${type}: sjs did not write it`),
     ...(imageId === null ? ['the layers: the image was not pulled'] : []),
   ];
   return { tag, seal, imageId, base, signature, unchecked, waivers };
@@ -185,7 +189,7 @@ async function findSubject(
   try {
     const { entry, labels, image } = await findSealedImage(target, tools, signal);
     const { tag, seal, base } = entry;
-    const place = placeOf(entry);
+    const place = placeOf(entry, target);
     return { tag, seal, imageId: image.imageId, labels, base: base.image === '' ? null : base, entry, place };
   } catch (error) {
     const isAbsent = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';
@@ -213,12 +217,13 @@ async function findSubject(
   };
 }
 
-/** Where a seal was signed or pulled from last; where nobody signed it, where it was pushed last. */
-function placeOf({ pushed = [], signatures = [] }: IndexEntry): Subject['place'] {
+/** The place that the target names; else where the seal was signed or pulled from last; null where nobody signed it. */
+function placeOf({ pushed = [], signatures = [] }: IndexEntry, target: string): Subject['place'] {
   const isSigned = ({ repository, digest, publicKey }: PushedSeal): boolean =>
     publicKey !== null ||
     signatures.some((proof) => proof.repository === repository && proof.digest === digest);
-  const place = pushed.findLast(isSigned);
+  const named = pushed.find(({ repository, digest }) => `${repository}@${digest}` === target);
+  const place = named ?? pushed.findLast(isSigned);
   if (!place) return null;
   const { registry, path } = parseReference(place.repository);
   return { registry, path, digest: place.digest, publicKey: place.publicKey };
@@ -258,6 +263,7 @@ async function verifySignature(
     signers: signed.signers,
     trustedBy: signed.rules,
     attestations: [...signed.statements.keys()],
+    foreignBills: findForeignBills(signed.statements, { name: tag, seal, labels }),
     provenance: provenances[0] ?? null,
     verifiedAt: null,
   };
@@ -286,6 +292,7 @@ async function verifyKeptStatement(
     signers: found.signers,
     trustedBy: [found.trustedBy],
     attestations: ['slsaprovenance1'],
+    foreignBills: [],
     provenance: found.provenance,
     verifiedAt: null,
   };
@@ -368,6 +375,7 @@ async function proveOffline(
     signers: proof.signers,
     trustedBy: [],
     attestations: [...new Set(proof.signers.flatMap(({ attestations }) => attestations))],
+    foreignBills: [],
     provenance: null,
     verifiedAt: proof.verifiedAt,
   };

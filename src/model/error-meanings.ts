@@ -45,7 +45,9 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   REGISTRY_DIGEST_MISMATCH: 'The registry sent other bytes than those of the digest.',
   ATTESTATION_MISSING: 'The image has no attestation of a required type by the signer that is trusted.',
   ATTESTATION_MISMATCH:
-    'What is attested of the image, or was, is not what is there: another seal, base or package.',
+    'The provenance that is attested of the image is of another: it names another seal or base.',
+  SBOM_MISMATCH:
+    'The bill of materials that is attested of the image names other packages, or is of another seal.',
   COSIGN_MISSING: 'There is no cosign in PATH, or one that others can change.',
   COSIGN_UNSUPPORTED: 'This cosign is not between 2.5 and 3.',
   COSIGN_TIMEOUT: 'cosign did not end in time.',
@@ -86,6 +88,10 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   SEAL_REFUSED:
     'The image cannot be sealed or run: its labels, config or file system are not as a seal wants them.',
   SEAL_MISMATCH: 'The image under the tag is not the one that was sealed.',
+  SEAL_INDEX_MISMATCH: 'The index in SJS_HOME says otherwise of a seal than its own labels.',
+  SEAL_PROFILE_MISMATCH: 'The image was sealed with another seccomp profile than this sjs has.',
+  SEAL_DIGEST_MISMATCH: 'What was signed is another image, or another seal, than the one that it lies with.',
+  SEAL_REPOSITORY_MISMATCH: 'The image was signed for another repository than the one that it lies in.',
   SEAL_UNTRUSTED:
     'The seal was not made here, and nobody vouches for it: no signature by a signer that the policy trusts, and no operator.',
   SEAL_UNSIGNED: 'Nobody signed the image or its statement, and the policy asks for a signature.',
@@ -106,7 +112,9 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   BUILD_UNKNOWN: 'How a seal was built is not known here: it was made elsewhere, or by an older sjs.',
   IMPORT_INVALID: 'The archive is not what sjs export wrote, or its content is not what it says.',
   STATEMENT_INVALID: 'The file is no signed statement, or one about something else.',
-  STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it, or was changed since.',
+  STATEMENT_UNVERIFIED: 'The statement is not signed by who should have signed it.',
+  STATEMENT_CHANGED:
+    'The statement names the key that should have signed it, and its signature does not fit: it was changed since.',
   RECEIPT_REFUSED:
     'A receipt is asked for of a run that was elsewhere: only who ran it can sign what it did.',
   RECEIPT_MISMATCH: 'A receipt and what is known here of the same run or seal contradict each other.',
@@ -114,6 +122,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   OUTPUT_TIMES_MISSING:
     'It was not noted when the output of this run came, so `--since` has nothing to go by.',
   REPLAY_INPUT_MISSING: 'What the run was given is no longer, or never was, kept.',
+  REPLAY_INPUT_CHANGED: 'What is kept of what the run read from stdin was changed since.',
   CONTAINER_LOST: 'The container vanished before its end was seen.',
   STORE_FAILED: 'SJS_HOME, or a file outside of it that sjs writes, cannot be read or written.',
   STORE_INVALID: 'A file in SJS_HOME is not what sjs wrote.',

@@ -1,4 +1,5 @@
 import { SjsError } from '../errors.js';
+import { createHash, createPublicKey } from 'node:crypto';
 import { canonicalJson } from './canonical-json.js';
 import { STATEMENT_TYPE, type Statement } from './statement.js';
 
@@ -25,7 +26,15 @@ export interface SignedStatement {
   readonly statement: Statement;
   /** The bundle, written anew from what was read of it: whoever verifies it reads the same as sjs does. */
   readonly text: string;
+  /** Which key it says that it is signed by ({@link keyHintOf}); nobody signed that. Null when it says none. */
+  readonly keyHint: string | null;
 }
+
+/** How a bundle names the key of its signature: the SHA-256 of its DER, in base64. */
+export const keyHintOf = (publicKey: string): string =>
+  createHash('sha256')
+    .update(createPublicKey(publicKey).export({ type: 'spki', format: 'der' }))
+    .digest('base64');
 
 /** What DSSE signs of a payload, which has a byte for each character here. */
 export const preAuthEncoding = (payload: string): string =>
@@ -62,7 +71,13 @@ export function parseSignedStatement(text: string): SignedStatement {
   if (!content.equals(Buffer.from(canonicalJson(statement)))) {
     throw invalid('its statement is not in canonical form');
   }
-  return { envelope, statement, text: JSON.stringify({ ...bundle, dsseEnvelope: envelope }) };
+  const { hint } = toFields(toFields(bundle.verificationMaterial).publicKey);
+  return {
+    envelope,
+    statement,
+    text: JSON.stringify({ ...bundle, dsseEnvelope: envelope }),
+    keyHint: typeof hint === 'string' ? hint : null,
+  };
 }
 
 function parse(text: string, problem: string): unknown {

@@ -627,7 +627,7 @@ export const CASES = {
 
   // b17 Replay
   Y01: {
-    tried: 'take away what a run was made of: its registry, and cosign',
+    tried: 'take away what a run was made of: its registries of bases and of packages, and cosign',
     control: 'a replay needs the sealed image and the record alone',
     removed: 'the seal: a build of the same sandbox, which asks for both',
   },

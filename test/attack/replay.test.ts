@@ -1,19 +1,21 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect } from '@jest/globals';
 import type { ReplayVerdict, RunRecord } from '../../src/model/record.js';
 import { attack } from '../support/attack.js';
 import { docker, removeImages } from '../support/docker.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
+import { makePackage, startRegistry as startPackages, writeLock } from '../support/package-registry.js';
 import { startRegistry } from '../support/registry-process.js';
 import {
   cleanFolders,
+  installSjs,
   makeFolder,
   runSjs,
   sandboxYaml,
@@ -58,7 +60,10 @@ async function replay(id: string, env: Record<string, string> = {}): Promise<Rep
   return JSON.parse((await runSjs(home, ['replay', id, '--json'], { env })).stdout) as Replayed;
 }
 
-/** A run whose base came from a registry that is gone; at its place somebody listens, and cosign only tells. */
+/**
+ * A run whose base came from a registry that is gone, and its package from one that now has another: at the place of the
+ * first somebody listens, and cosign only tells.
+ */
 async function loseSources() {
   const registry = await startRegistry();
   const target = `${registry.host}/base/node`;
@@ -66,12 +71,23 @@ async function loseSources() {
   const words = ['base', 'import', world.reference, `${target}:${world.version}`, '--trust'];
   const imported = await runSjs(home, [...words, '--sign-key', world.keyFile], { env: own });
   expect(imported).toMatchObject({ code: 0 });
-  const base = `  base: { image: "${target}", version: "${world.version}" }\n`;
+  const base = `  base: { image: "${target}", version: "${world.version}" }\n  dependencies: {}\n`;
   const yaml = sandboxYaml('orphan', base);
-  const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': `console.log('as ever')` });
-  const tag = await build(folder, own);
+  const packages = await startPackages();
+  const npm = { NPM_CONFIG_REGISTRY: `${packages.url}/`, NPM_CONFIG_FETCH_RETRIES: '0' };
+  const content = { 'index.js': `module.exports = 'as ever'` };
+  const entry = packages.add('a', '1.0.0', await makePackage('a', '1.0.0', content));
+  const folder = await makeFolder({
+    'sandbox.yaml': yaml,
+    'index.js': `console.log(require('a'))`,
+    ...writeLock({ a: '1.0.0' }, { 'node_modules/a': entry }),
+  });
+  const tag = await build(folder, { ...own, ...npm });
   const id = await run(tag);
   await registry.stop();
+  await rm(join(home, 'sjs/packages'), { recursive: true, force: true });
+  packages.seen.length = 0;
+  packages.add('a', '1.0.0', await makePackage('a', '1.0.0', { 'index.js': `module.exports = 'evil'` }));
   const asked = join(await makeFolder(), 'asked');
   let connections = 0;
   const server = createServer((socket) => {
@@ -86,22 +102,27 @@ async function loseSources() {
     folder,
     tag,
     id,
-    env: { ...own, PATH },
+    env: { ...own, ...npm, PATH },
     seen: () => ({ registry: connections > 0, cosign: existsSync(asked) }),
-    close: () => server.close(),
+    packages: packages.seen,
+    close: async () => {
+      server.close();
+      await packages.close();
+    },
   };
 }
 attack(
   'Y01',
   async () => {
-    const { tag, id, env, seen, close } = await loseSources();
+    const { tag, id, env, seen, packages, close } = await loseSources();
     const image = imageOf(tag);
     const { reproduced, replay: again } = await replay(id, env).finally(close);
     expect(reproduced).toBe(true);
     expect((await readRecord(again)).seal).toBe((await readRecord(id)).seal);
     expect(imageOf(tag)).toBe(image);
     expect(seen()).toEqual({ registry: false, cosign: false });
-    return 'reproduced, from the same image; neither was asked';
+    expect(packages).toEqual([]);
+    return 'reproduced, from the same image; none of them was asked';
   },
   async () => {
     const { folder, env, seen, close } = await loseSources();
@@ -130,11 +151,7 @@ console.log(JSON.stringify({
 }));`;
 /** This sjs as it is installed, with a seccomp profile that allows everything. */
 async function installWeakened(): Promise<string> {
-  const root = await makeFolder();
-  for (const part of ['dist', 'policies', 'schemas', 'templates', 'package.json']) {
-    await cp(resolve(part), join(root, part), { recursive: true });
-  }
-  await symlink(resolve('node_modules'), join(root, 'node_modules'));
+  const root = await installSjs();
   await writeFile(join(root, 'policies/seccomp.json'), '{"defaultAction":"SCMP_ACT_ALLOW"}');
   return root;
 }
@@ -165,9 +182,9 @@ attack(
     await writeFile(recordFile(id), JSON.stringify(record));
     expect(said).toEqual(['RIGHTS_WIDENED', 'RIGHTS_WIDENED', 'ENV_REFUSED']);
     const weakened = await runSjs(home, ['replay', id, '--json'], { root: await installWeakened() });
-    expect([weakened.code, codeOf(weakened)]).toEqual([126, 'SEAL_REFUSED']);
+    expect([weakened.code, codeOf(weakened)]).toEqual([126, 'SEAL_PROFILE_MISMATCH']);
     expect((await replay(id)).reproduced).toBe(true);
-    return 'USAGE; RIGHTS_WIDENED or ENV_REFUSED for an edited record; SEAL_REFUSED for another profile';
+    return 'USAGE; RIGHTS_WIDENED or ENV_REFUSED for an edited record; SEAL_PROFILE_MISMATCH for another profile';
   },
   async () => {
     const tag = await seal('weaker', LOOK);

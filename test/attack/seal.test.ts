@@ -50,10 +50,19 @@ async function refuseRun(code: string, exit = 126): Promise<string> {
 attack(
   'S01',
   async () => {
+    const { id } = await sandbox.record(MINE);
+    const replay = () => runSjs(sandbox.home, ['replay', id, '--json']);
     docker(['tag', EVIL, sandbox.tag]);
-    const said = await refuseRun('SEAL_MISMATCH').finally(restore);
+    try {
+      await refuseRun('SEAL_MISMATCH');
+      const replayed = await replay();
+      expect([replayed.code, codeOf(replayed.stdout)]).toEqual([126, 'SEAL_MISMATCH']);
+    } finally {
+      restore();
+    }
     expect(await sandbox.run(MINE)).toMatchObject({ code: 0, stdout: 'mine\n' });
-    return said;
+    expect(await replay()).toMatchObject({ code: 0 });
+    return 'SEAL_MISMATCH at run and at replay';
   },
   () => {
     docker(['tag', EVIL, sandbox.tag]);
@@ -199,11 +208,11 @@ attack(
       ),
       await withEdited(
         () => ({ name: 'another' }),
-        () => refuseRun('SEAL_REFUSED'),
+        () => refuseRun('SEAL_INDEX_MISMATCH'),
       ),
       await withEdited(
         ({ base }) => ({ base: { ...base, manifestDigest: sha256('another') } }),
-        () => refuseRun('SEAL_REFUSED'),
+        () => refuseRun('SEAL_INDEX_MISMATCH'),
       ),
       await withEdited(
         ({ base }) => ({ base: { ...base, digest: sha256('another') } }),

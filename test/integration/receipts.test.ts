@@ -170,7 +170,7 @@ describe('the receipt of a run', () => {
       [at('run.json'), 'STATEMENT_UNVERIFIED', theirs],
       [
         await write('changed', JSON.stringify({ ...bundle, dsseEnvelope: envelope })),
-        'STATEMENT_UNVERIFIED',
+        'STATEMENT_CHANGED',
         ours,
       ],
       [await write('none', payload), 'STATEMENT_INVALID', ours],

@@ -86,9 +86,11 @@ describeCosigns('statements', (generation) => {
       signature: { ...bundle.dsseEnvelope, signatures: [{ sig: Buffer.from('none').toString('base64') }] },
     };
     for (const dsseEnvelope of Object.values(others)) {
-      await expect(ask({ signed: JSON.stringify({ ...bundle, dsseEnvelope }) })).rejects.toMatchObject(
-        unverified,
-      );
+      const changes = { signed: JSON.stringify({ ...bundle, dsseEnvelope }) };
+      await expect(ask(changes)).rejects.toMatchObject({ code: 'STATEMENT_CHANGED' });
+      // Which key it is by, the file alone says: whoever edits that changes the words of the refusal, and nothing else.
+      const signed = JSON.stringify({ ...bundle, verificationMaterial: {}, dsseEnvelope });
+      await expect(ask({ signed })).rejects.toMatchObject({ code: expect.stringMatching('STATEMENT_') });
     }
     await expect(ask({ predicateType: 'https://example.com/other/v1' })).rejects.toMatchObject({
       code: 'STATEMENT_INVALID',

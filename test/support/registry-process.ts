@@ -10,6 +10,8 @@ import { createInterface } from 'node:readline';
 export interface RunningRegistry {
   /** `127.0.0.1:port` */
   readonly host: string;
+  /** The file in which it keeps a blob or a manifest. */
+  fileOf(digest: string): string;
   /** Ends it and removes all that it stored. */
   stop(): Promise<void>;
 }
@@ -41,6 +43,10 @@ export async function startRegistry(): Promise<RunningRegistry> {
   });
   return {
     host,
+    fileOf: (digest) => {
+      const hex = digest.replace('sha256:', '');
+      return join(folder, 'data/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data');
+    },
     async stop() {
       child.kill('SIGKILL');
       await exited;

@@ -110,6 +110,39 @@ export async function putManifest(
   await send(url, { method: 'PUT', headers, body: Buffer.from(bytes) }, 201);
 }
 
+/** A manifest as the registry has it, by tag or digest. */
+export async function getManifest(
+  host: string,
+  path: string,
+  reference: string,
+): Promise<{ readonly mediaType: string; readonly bytes: Uint8Array }> {
+  const accept = [MANIFEST, INDEX, 'application/vnd.docker.distribution.manifest.v2+json'].join(', ');
+  const response = await fetch(`http://${host}/v2/${path}/manifests/${reference}`, { headers: { accept } });
+  if (!response.ok) throw new Error(`${path}:${reference}: ${response.status}`);
+  const mediaType = response.headers.get('content-type') ?? '';
+  return { mediaType, bytes: new Uint8Array(await response.arrayBuffer()) };
+}
+
+/** Puts a manifest of one repository into another under a tag, with the blobs that it names. */
+export async function copyManifest(
+  host: string,
+  from: string,
+  reference: string,
+  to: string,
+  tag: string,
+): Promise<void> {
+  const { mediaType, bytes } = await getManifest(host, from, reference);
+  const { config, layers } = JSON.parse(Buffer.from(bytes).toString()) as {
+    config: { digest: string };
+    layers: { digest: string }[];
+  };
+  for (const { digest } of [config, ...layers]) {
+    const url = `http://${host}/v2/${to}/blobs/uploads/?mount=${digest}&from=${from}`;
+    await send(url, { method: 'POST' }, 201);
+  }
+  await putManifest(host, to, tag, mediaType, bytes);
+}
+
 /** Makes a tiny image and pushes it. */
 export async function pushTinyImage(
   host: string,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, mkdir, rm, writeFile, readFile } from 'node:fs/promises';
+import { cp, mkdtemp, mkdir, rm, symlink, writeFile, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll } from '@jest/globals';
@@ -62,6 +62,16 @@ export interface ProcessResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** A copy of the built sjs as it is installed, in a folder of its own: for `root` of {@link runSjs}. */
+export async function installSjs(): Promise<string> {
+  const root = await makeFolder();
+  for (const part of ['dist', 'policies', 'schemas', 'templates', 'package.json']) {
+    await cp(resolve(part), join(root, part), { recursive: true });
+  }
+  await symlink(resolve('node_modules'), join(root, 'node_modules'));
+  return root;
 }
 
 /** Runs the built command line with an SJS_HOME of its own; the one of `root` where another installation is meant. */

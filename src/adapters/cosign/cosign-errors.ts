@@ -2,6 +2,7 @@ import { SjsError, type ErrorCode } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import { cleanText } from '../../model/clean-text.js';
 import { formatReference } from '../../model/reference.js';
+import { keyHintOf, type SignedStatement } from '../../model/signed-statement.js';
 import type { VerifyRequest } from '../../ports/signature-verifier.js';
 import type { ProgramResult } from '../process/run-program.js';
 
@@ -50,6 +51,9 @@ const OTHER_AUTHORITY =
 const OTHER_SIGNER =
   /none of the expected identities|no matching CertificateIdentity|outside of public key validity window|expected key signature, not certificate/;
 
+/** A signature that is not by the key, or not over these bytes. */
+const WRONG_SIGNATURE = /signatures do not match threshold|invalid signature/;
+
 /** What a failed `cosign verify` means. Exit 1 is "refused, reason unknown": never a pass, never tried again. */
 export function explainFailedVerify(result: ProgramResult, { reference, signer }: VerifyRequest): SjsError {
   const words = lastWords(result.stderr);
@@ -91,10 +95,7 @@ export function explainFailedVerify(result: ProgramResult, { reference, signer }
     const message = `the entry of the transparency log that ${name} brings is not that of its signature`;
     return error('BASE_UNVERIFIED', message, SIGN_IT);
   }
-  if (
-    result.exitCode === NO_MATCHING_SIGNATURE ||
-    /signatures do not match threshold|invalid signature/.test(words)
-  ) {
+  if (result.exitCode === NO_MATCHING_SIGNATURE || WRONG_SIGNATURE.test(words)) {
     return error(...notBySigner, SIGN_IT);
   }
   if (result.exitCode === NO_CERTIFICATE) {
@@ -125,10 +126,19 @@ export function explainFailedVerify(result: ProgramResult, { reference, signer }
 export function explainUnverifiedStatement(
   result: ProgramResult,
   { signer }: Pick<VerifyRequest, 'signer'>,
+  { keyHint }: Pick<SignedStatement, 'keyHint'>,
 ): SjsError {
+  const cause = `cosign: ${lastWords(result.stderr)}`;
+  const isAboutSignature = WRONG_SIGNATURE.test(lastWords(result.stderr));
+  if (isAboutSignature && 'publicKey' in signer && keyHint === keyHintOf(signer.publicKey)) {
+    return new SjsError('STATEMENT_CHANGED', 'the statement was changed since the trusted key signed it', {
+      cause,
+      next: 'do not believe it: ask whoever signed it for it anew',
+    });
+  }
   const whom = 'publicKey' in signer ? 'the trusted key' : 'the trusted identity';
-  return new SjsError('STATEMENT_UNVERIFIED', `the statement is not signed by ${whom}, or was changed`, {
-    cause: `cosign: ${lastWords(result.stderr)}`,
+  return new SjsError('STATEMENT_UNVERIFIED', `the statement is not signed by ${whom}`, {
+    cause,
     next: 'give the public key of whoever signed it, or ask them for it anew',
   });
 }

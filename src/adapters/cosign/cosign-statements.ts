@@ -43,7 +43,7 @@ export function createCosignStatements(options: CosignOptions): StatementSigner 
       const known = await version(signal);
       const ask = isThirdGeneration(known) ? askThird(known) : askSecond;
       const result = await ask(signed, question, run, signal);
-      if (result.exitCode !== 0) throw explainUnverifiedStatement(result, question);
+      if (result.exitCode !== 0) throw explainUnverifiedStatement(result, question, signed);
       if (!result.stderr.includes('Verified OK')) {
         throw cosignInvalid('cosign succeeds and does not say that it verified the statement', result.stderr);
       }

@@ -12,7 +12,7 @@ import type { SealedImage } from '../../model/sealed-image.js';
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
  * @param gateway the sealed gateway, for a sandbox that declares traffic; else null
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
- * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_REFUSED`.
+ * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_PROFILE_MISMATCH`.
  */
 export function planRun(
   sealed: SealedImage,
@@ -24,7 +24,7 @@ export function planRun(
   const { plan } = labels;
   if (sha256(seccompProfile) !== plan.seccompDigest) {
     throw new SjsError(
-      'SEAL_REFUSED',
+      'SEAL_PROFILE_MISMATCH',
       `${entry.tag} was sealed with another seccomp profile (${plan.seccompDigest}) than this sjs has`,
       {
         next: 'use the sjs that sealed it, or build it again',

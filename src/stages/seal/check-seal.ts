@@ -6,7 +6,7 @@ import { computeSeal, type ImageFacts, type IndexEntry, type SealedImage } from 
 /**
  * Computes the seal of what the engine holds now and compares all of it with the index. The only way to a
  * {@link SealedImage}.
- * @throws SjsError `SEAL_IMAGE_MISSING`, `SEAL_MISMATCH`, `SEAL_REFUSED`.
+ * @throws SjsError `SEAL_IMAGE_MISSING`, `SEAL_MISMATCH`, `SEAL_INDEX_MISMATCH`, `SEAL_REFUSED`.
  */
 export function checkSeal(image: ImageFacts | null, entry: IndexEntry): SealedImage {
   if (!image) {
@@ -34,11 +34,18 @@ export function checkSeal(image: ImageFacts | null, entry: IndexEntry): SealedIm
     );
   }
   const labels = decodeLabels(image.config.Labels ?? {});
+  const others = [
+    ...(labels.name === entry.name && labels.version === entry.version ? [] : ['sandbox']),
+    ...(labels.baseDigest === entry.base.manifestDigest ? [] : ['base']),
+  ];
+  if (others.length > 0) {
+    throw new SjsError(
+      'SEAL_INDEX_MISMATCH',
+      `the index names another ${others.join(' and ')} for ${entry.tag} than its labels, which the seal covers`,
+      { next: `somebody edited SJS_HOME: find out who, then sjs rm ${entry.tag} and build or pull it again` },
+    );
+  }
   const problems = [
-    ...(labels.name === entry.name && labels.version === entry.version
-      ? []
-      : ['its labels name another sandbox']),
-    ...(labels.baseDigest === entry.base.manifestDigest ? [] : ['its labels name another base']),
     ...(image.config.Volumes ? ['it declares volumes'] : []),
     ...(image.config.OnBuild ? ['it has ONBUILD triggers'] : []),
     ...(isSafeUser(image.config.User) ? [] : [`its user is ${image.config.User ?? 'root'}`]),

@@ -12,7 +12,7 @@ import { toSealError, whatRuleSays } from './verify-sealed.js';
  * Compares what was verified once with what the policy asks for now: each layer must have a rule that trusts one of the
  * proven signers today, under no weaker terms.
  * @param name of the image, for messages
- * @throws SjsError `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `ATTESTATION_MISSING`, `SEAL_MISMATCH`.
+ * @throws SjsError `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `ATTESTATION_MISSING`, `SEAL_REPOSITORY_MISMATCH`.
  */
 export function checkProof(
   proof: SealProof,

@@ -25,7 +25,8 @@ export interface SignedSeal extends Pick<SealProof, 'repository' | 'signers'> {
 /**
  * Verifies the signature of a sealed image under the policy's `sealed`, and what is attested of it.
  * @param also attestations that are looked at when they are there, beside those that the policy asks for
- * @throws SjsError `SEAL_UNSIGNED`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `SEAL_MISMATCH`, `ATTESTATION_MISSING`,
+ * @throws SjsError `SEAL_UNSIGNED`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `SEAL_MISMATCH`, `SEAL_DIGEST_MISMATCH`,
+ * `SEAL_REPOSITORY_MISMATCH`, `ATTESTATION_MISSING`,
  * `TARGET_NOT_FOUND`, and what cosign and the registry fail with.
  */
 export async function verifySealed(
@@ -117,8 +118,8 @@ const CODES: Partial<Record<ErrorCode, ErrorCode>> = {
   BASE_KEY_MISMATCH: 'SEAL_UNTRUSTED',
   BASE_IDENTITY_MISMATCH: 'SEAL_UNTRUSTED',
   BASE_KEY_OUT_OF_DATE: 'SEAL_KEY_OUT_OF_DATE',
-  BASE_DIGEST_MISMATCH: 'SEAL_MISMATCH',
-  BASE_REPOSITORY_MISMATCH: 'SEAL_MISMATCH',
+  BASE_DIGEST_MISMATCH: 'SEAL_DIGEST_MISMATCH',
+  BASE_REPOSITORY_MISMATCH: 'SEAL_REPOSITORY_MISMATCH',
   BASE_NOT_FOUND: 'TARGET_NOT_FOUND',
 };
 
@@ -126,7 +127,9 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
   SEAL_UNSIGNED: `${SIGN_IT}; what cosign 3 signed, cosign 2 does not find`,
   SEAL_UNTRUSTED: 'ask who signed it; to trust them, add a rule to sealed.signers of your policy',
   SEAL_KEY_OUT_OF_DATE: 'sign it with a key in force and trust that, or set the clock of this machine right',
-  SEAL_MISMATCH: 'push and sign it where it is looked for, with sjs push --sign',
+  SEAL_DIGEST_MISMATCH:
+    'do not use it: somebody copied the signature; ask who sealed it for the right digest',
+  SEAL_REPOSITORY_MISMATCH: 'push and sign it where it is looked for, with sjs push --sign',
   TARGET_NOT_FOUND: 'check the reference: sjs push prints it',
 };
 

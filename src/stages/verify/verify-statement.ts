@@ -37,7 +37,7 @@ export function describeSigner(signer: Signer): string {
 /**
  * Verifies a statement that was signed without a registry: every layer of the policy with an opinion must have a rule
  * whose signer signed it.
- * @throws SjsError the most telling refusal of all rules: `STATEMENT_UNVERIFIED`, `BASE_KEY_OUT_OF_DATE`,
+ * @throws SjsError the most telling refusal of all rules: `STATEMENT_UNVERIFIED`, `STATEMENT_CHANGED`, `BASE_KEY_OUT_OF_DATE`,
  * `POLICY_INVALID`, and what {@link StatementSigner} fails with.
  */
 export async function verifyStatement(

@@ -170,7 +170,7 @@ test('secrets must be declared and given', () => {
 
 test('another seccomp profile than the sealed one is refused', () => {
   expect(() => planRun(sealed(), REQUEST, '{"defaultAction":"SCMP_ACT_ALLOW"}')).toThrow(
-    expect.objectContaining({ code: 'SEAL_REFUSED' }),
+    expect.objectContaining({ code: 'SEAL_PROFILE_MISMATCH' }),
   );
 });
 

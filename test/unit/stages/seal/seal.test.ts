@@ -105,6 +105,19 @@ describe('the seal', () => {
   });
 
   test.each([
+    ['sandbox', { name: 'another' }],
+    ['sandbox', { version: '9.0.0' }],
+    ['base', { base: { ...entryOf(image()).base, manifestDigest: sha256('another') } }],
+  ])('of an index that names another %s is refused', (what, change) => {
+    expect(() => checkSeal(image(), { ...entryOf(image()), ...change })).toThrow(
+      expect.objectContaining({
+        code: 'SEAL_INDEX_MISMATCH',
+        message: expect.stringContaining(`another ${what}`),
+      }),
+    );
+  });
+
+  test.each([
     undefined,
     'root',
     '0',

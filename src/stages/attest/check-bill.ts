@@ -1,0 +1,173 @@
+import { SjsError } from '../../errors.js';
+import type { AttestationType } from '../../model/attestation-type.js';
+import type { Digest } from '../../model/digest.js';
+import { digestOfPackages, parentOf, type ResolvedPackage } from '../../model/package-list.js';
+import type { Predicate } from '../../model/predicate.js';
+import type { SealedLabels } from '../../model/sealed-image.js';
+import { formatNpmPurl } from './packages.js';
+
+/** What a bill of materials must be of. */
+export interface BillSubject {
+  readonly name: string;
+  readonly seal: Digest;
+  /** The seal covers them. */
+  readonly labels: Pick<SealedLabels, 'baseDigest' | 'packages'>;
+}
+
+/** What is compared of a bill, whatever its format. */
+interface Bill {
+  /** Null where sjs did not write it. */
+  readonly seal: string | null;
+  readonly base: string | null;
+  readonly npm: readonly NamedPackage[];
+}
+
+/** A package from npm as a bill names it. */
+interface NamedPackage {
+  /** Absolute, in the image. */
+  readonly place: string | null;
+  readonly name: string;
+  readonly version: string;
+  readonly purl: string;
+  /** Subresource integrity; null where the bill has no hash. */
+  readonly integrity: string | null;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Compares attested bills of materials with what is sealed: those that sjs wrote must be of this seal and base, and name
+ * the npm packages that the seal covers, each at its place with version, package URL and hash, and no other with a hash.
+ * Of packages that lay in the source and of those of the base the seal has no list: they stand in the signer's word.
+ * @returns the types of which there is a bill that another tool wrote: nothing of it is compared
+ * @throws SjsError `SBOM_MISMATCH`.
+ */
+export function findForeignBills(
+  statements: ReadonlyMap<AttestationType, readonly Predicate[]>,
+  subject: BillSubject,
+): readonly AttestationType[] {
+  const readers = [
+    ['cyclonedx', readCycloneDx],
+    ['spdxjson', readSpdx],
+  ] as const;
+  return readers.flatMap(([type, read]) => {
+    const bills = (statements.get(type) ?? []).map(read);
+    for (const bill of bills) if (bill.seal !== null) checkBill(bill, subject);
+    return bills.some(({ seal }) => seal === null) ? [type] : [];
+  });
+}
+
+function checkBill({ seal, base, npm }: Bill, { name, seal: own, labels }: BillSubject): void {
+  const refuse = (why: string): SjsError =>
+    new SjsError('SBOM_MISMATCH', `the bill of materials of ${name} ${why}`, {
+      next: 'ask who signed it, and believe no scan of it: sjs sbom says what is in the image',
+    });
+  if (seal !== own) throw refuse(`is of the seal ${seal}`);
+  if (base !== labels.baseDigest) throw refuse(`names another base than ${labels.baseDigest}`);
+  const places = new Set(npm.map(({ place }) => place));
+  const isOdd = (one: NamedPackage): boolean => !one.place?.startsWith('/app/') || one.purl !== purlOf(one);
+  if (npm.some(isOdd) || places.size < npm.length) throw refuse('names packages as sjs never does');
+  const laid = laidPackages(npm);
+  if (digestOfPackages(laid) !== (labels.packages ?? digestOfPackages([]))) {
+    throw refuse('names other packages than are in it');
+  }
+}
+
+/** Null for a name that no package URL can have. */
+function purlOf(one: NamedPackage): string | null {
+  try {
+    return formatNpmPurl(one);
+  } catch {
+    return null;
+  }
+}
+
+/** Those with a tarball of their own, and those that came in the tarball of one. */
+function laidPackages(npm: readonly NamedPackage[]): readonly ResolvedPackage[] {
+  const named = new Map(
+    npm.map(({ place, ...one }) => {
+      const location = (place ?? '').slice('/app/'.length);
+      return [location, { ...one, location }] as const;
+    }),
+  );
+  const bundlerOf = (location: string): string | null => {
+    const parent = parentOf(location);
+    return parent === null || (named.get(parent)?.integrity ?? null) !== null ? parent : bundlerOf(parent);
+  };
+  return [...named.values()].flatMap((one): readonly ResolvedPackage[] => {
+    const bundledIn = one.integrity === null ? bundlerOf(one.location) : null;
+    return one.integrity === null && bundledIn === null ? [] : [{ ...one, bundledIn }];
+  });
+}
+
+function readCycloneDx(predicate: Predicate): Bill {
+  const components = listOf(predicate['components']);
+  const subject = fieldsOf(fieldsOf(predicate['metadata'])['component']);
+  const base = components.find(({ name, type }) => name === 'base' && type === 'container');
+  return {
+    seal: propertyOf(subject, 'sjs:seal'),
+    base: base ? propertyOf(base, 'sjs:manifest') : null,
+    npm: components.flatMap((one) =>
+      isNpm(one['purl'])
+        ? [
+            {
+              place: propertyOf(one, 'sjs:location'),
+              name: textOf(one['name']),
+              version: textOf(one['version']),
+              purl: textOf(one['purl']),
+              integrity: integrityOf(one['hashes'], 'alg', 'content'),
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+function readSpdx(predicate: Predicate): Bill {
+  const packages = listOf(predicate['packages']);
+  const saidBy = (id: string, word: string): string | null =>
+    afterWord(packages.find(({ SPDXID }) => SPDXID === id)?.['comment'], word);
+  return {
+    seal: saidBy('SPDXRef-Image', 'seal '),
+    base: saidBy('SPDXRef-Base', 'manifest '),
+    npm: packages.flatMap((one) => {
+      const purl = listOf(one['externalRefs'])
+        .map(({ referenceLocator }) => referenceLocator)
+        .find(isNpm);
+      return purl === undefined
+        ? []
+        : [
+            {
+              place: afterWord(one['comment'], 'at '),
+              name: textOf(one['name']),
+              version: textOf(one['versionInfo']),
+              purl,
+              integrity: integrityOf(one['checksums'], 'algorithm', 'checksumValue'),
+            },
+          ];
+    }),
+  };
+}
+
+const isNpm = (purl: unknown): purl is string => typeof purl === 'string' && purl.startsWith('pkg:npm/');
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+const fieldsOf = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
+
+const propertyOf = (component: Fields, name: string): string | null => {
+  const found = listOf(component['properties']).find((one) => one['name'] === name);
+  return found ? textOf(found['value']) : null;
+};
+
+const afterWord = (text: unknown, word: string): string | null =>
+  typeof text === 'string' && text.startsWith(word) ? text.slice(word.length) : null;
+
+/** The one hash of a package, as a lockfile writes it. */
+function integrityOf(hashes: unknown, algorithm: string, content: string): string | null {
+  const [hash] = listOf(hashes);
+  if (!hash) return null;
+  const hex = Buffer.from(textOf(hash[content]), 'hex');
+  return `${textOf(hash[algorithm]).toLowerCase().replace('-', '')}-${hex.toString('base64')}`;
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from '@jest/globals';
+import { sha256 } from '../../../../src/model/digest.js';
+import { digestOfPackages } from '../../../../src/model/package-list.js';
+import type { Predicate } from '../../../../src/model/predicate.js';
+import { findForeignBills, type BillSubject } from '../../../../src/stages/attest/check-bill.js';
+import { buildCycloneDx } from '../../../../src/stages/attest/cyclonedx.js';
+import { buildSpdx } from '../../../../src/stages/attest/spdx.js';
+import { makeContents } from '../../../support/contents.js';
+
+const laid = makeContents();
+const vendored = {
+  location: 'vendor/node_modules/odd',
+  name: 'odd',
+  version: '',
+  integrity: null,
+  licence: null,
+};
+const contents = { ...laid, npm: [...laid.npm, vendored] };
+const packages = laid.npm.map((one) => ({
+  ...one,
+  bundledIn: one.integrity === null ? 'node_modules/two' : null,
+}));
+const labels = { ...laid.labels, packages: digestOfPackages(packages) };
+const subject: BillSubject = { name: 'sjs/job:1', seal: contents.entry.seal, labels };
+const refusal = expect.objectContaining({ code: 'SBOM_MISMATCH' });
+
+describe.each([
+  ['cyclonedx', buildCycloneDx, 'components'],
+  ['spdxjson', buildSpdx, 'packages'],
+] as const)('a bill of materials in %s', (type, build, list) => {
+  const check = (predicate: Predicate, of = subject) =>
+    findForeignBills(new Map([[type, [predicate]]] as const), of);
+  const bill = build(contents);
+  const parts = bill[list] as readonly Record<string, unknown>[];
+  const edit = (change: (part: Record<string, unknown>) => readonly object[]): Predicate => ({
+    ...bill,
+    [list]: parts.flatMap((part) => (part['name'] === 'two' ? change(part) : [part])),
+  });
+
+  test('as sjs writes it is of this image', () => {
+    expect(check(bill)).toEqual([]);
+    const without = { ...laid, npm: [] };
+    const none = { ...subject, labels: { ...labels, packages: null } };
+    expect(check(build(without), none)).toEqual([]);
+  });
+
+  test.each([
+    ['a package less', edit(() => [])],
+    ['another version', edit((part) => [{ ...part, version: '9.0.0', versionInfo: '9.0.0' }])],
+    ['another name', edit((part) => [{ ...part, name: 'twin' }])],
+    ['no hash', edit((part) => [{ ...part, hashes: [], checksums: [] }])],
+    [
+      'another hash',
+      edit((part) => [
+        {
+          ...part,
+          hashes: [{ alg: 'SHA-512', content: '00'.repeat(64) }],
+          checksums: [{ algorithm: 'SHA512', checksumValue: '00'.repeat(64) }],
+        },
+      ]),
+    ],
+    ['a package twice', edit((part) => [part, part])],
+    ['no place', edit((part) => [{ ...part, properties: [], comment: '' }])],
+  ])('with %s is refused', (_what, predicate) => {
+    expect(() => check(predicate)).toThrow(refusal);
+  });
+
+  test('of another seal, another base, or where nothing was laid in, is refused', () => {
+    const others = [
+      { ...subject, seal: sha256('another') },
+      { ...subject, labels: { ...labels, baseDigest: sha256('another') } },
+      { ...subject, labels: { ...labels, packages: null } },
+    ];
+    for (const other of others) expect(() => check(bill, other)).toThrow(refusal);
+  });
+
+  test('by another tool is not compared, and said', () => {
+    expect(check({ [list]: [{ name: 'two', purl: 'pkg:npm/two@1.0.0' }, null, 7] })).toEqual([type]);
+  });
+});
