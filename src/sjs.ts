@@ -407,11 +407,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return listBases(await loadPolicy(null), registryClient, given.signal);
     },
     async verifyBase(reference, given = {}) {
-      const [tools, { verifyBaseRequest }] = await Promise.all([
+      const [tools, { verifyBaseRequest }, { noSandbox }] = await Promise.all([
         verifyTools(),
         import('./flows/verify-sandbox.js'),
+        import('./model/waiver.js'),
       ]);
-      return verifyBaseRequest(await baseRequest(reference), null, tools, given.signal);
+      const subject = noSandbox(systemClock.now());
+      return verifyBaseRequest(await baseRequest(reference), subject, tools, given.signal);
     },
 
     async doctor(given = {}) {

@@ -13,6 +13,7 @@ import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
 import { readGit } from '../stages/collect/read-git.js';
 import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file.js';
+import { subjectOf } from '../stages/policy/check-sandbox.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { providePackages, withPackages } from './provide-packages.js';
@@ -74,7 +75,8 @@ export async function buildSandbox(
   const startedAt = timeOf(tools);
   const prepared = await prepareBuild(loaded, options, tools, signal);
   if (needsGateway(loaded.sandbox.network)) {
-    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, loaded.sandbox.name);
+    const serves = subjectOf(loaded, tools.clock.now());
+    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, serves);
     await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
   }
   const known = await findSealed(prepared, tools, signal);
@@ -122,9 +124,9 @@ const describeChanges = (changes: readonly LockChange[]): string =>
 const refresh = (entry: IndexEntry, base: IndexEntry['base'], { store, clock }: BuildTools): Promise<void> =>
   store.saveImage({ ...entry, base, usedAt: new Date(clock.now()).toISOString() });
 
-/** What prune has to know of where a seal came from. */
+/** What prune and waivers have to know of where a seal came from. */
 const originOf = (loaded: LoadedSandbox): Pick<IndexEntry, 'lockedIn' | 'isAdHoc'> =>
-  loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.directory };
+  loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.folder ?? loaded.directory };
 
 /** What the index keeps of a base. */
 export const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({

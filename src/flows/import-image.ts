@@ -6,7 +6,7 @@ import { EXPORT_NAMES } from '../model/export-file.js';
 import type { Policy } from '../model/policy.js';
 import type { Owner } from '../model/record.js';
 import { GATEWAY_NAME } from '../model/sandbox.js';
-import { FORMAT_VERSION, formatTag, signedDigestOf, type IndexEntry } from '../model/sealed-image.js';
+import { FORMAT_VERSION, formatTag, signedDigestsOf, type IndexEntry } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import type { Reporter } from '../ports/reporter.js';
 import { checkLayer } from '../stages/archive/check-layer.js';
@@ -20,7 +20,7 @@ import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { takeRuns } from './take-runs.js';
-import { withProof } from './trust-seal.js';
+import { subjectOfSeal, withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-sandbox.js';
 
 /** What importing needs of the world. */
@@ -72,7 +72,7 @@ export async function importImage(
   const sealed = checkSeal(archive.image, entry);
   await loadImage(archive, entry, known, tools, signal);
   const runs = await takeRuns(archive, tools);
-  await provideGateway(sealed, policy, tools, signal);
+  await provideGateway(sealed, await subjectOfSeal(sealed.entry, policy, tools), policy, tools, signal);
   return { tag: entry.tag, seal, wasKnown: known !== null, runs };
 }
 
@@ -153,10 +153,11 @@ async function checkBase(
   tools: ImportTools,
   signal?: AbortSignal,
 ): Promise<IndexEntry> {
-  if (entry.imported?.trustedBy !== 'hand' || signedDigestOf(entry) !== null) return entry;
-  if (!deniesAny(policy, { name: entry.name, now: tools.clock.now() })) return entry;
+  if (entry.imported?.trustedBy !== 'hand' || signedDigestsOf(entry).length > 0) return entry;
+  const subject = await subjectOfSeal(entry, policy, tools);
+  if (!deniesAny(policy, subject)) return entry;
   const { image, digest } = manifest.entry.base;
-  const verified = await verifyBaseRequest({ image, digest }, entry.name, tools, signal);
+  const verified = await verifyBaseRequest({ image, digest }, subject, tools, signal);
   if (verified.manifestDigest !== entry.base.manifestDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',

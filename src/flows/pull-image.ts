@@ -26,7 +26,7 @@ import { refuseTaken } from './build-sandbox.js';
 import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
-import { withProof, type TrustTools } from './trust-seal.js';
+import { subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
 export interface PullTools extends TargetTools, TrustTools, ProvideTools {
@@ -105,19 +105,18 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     checkProvenance(one, subject),
   );
   const [provenance] = provenances;
-  checkSealedPlan(policy, labels, provenance?.signedBase ?? null, tools.clock.now());
-
   const known = await tools.store.findImageBySeal(there.seal);
   const found = known ?? newEntry(there, labels, provenance, tools);
-  const proven = await withProof(
+  const entry = await withProof(
     withPlace(found, reference, tools),
     { ...signed, baseDigest: provenance?.signedBase ?? null },
     tools,
   );
-  const entry: IndexEntry = proven;
+  const judged = await subjectOfSeal(entry, policy, tools);
+  checkSealedPlan(policy, labels, provenance ? [provenance.signedBase] : [], judged);
   await fetch(reference, entry, tools, signal);
   const sealed = checkSeal(await tools.images.inspect(entry.tag, signal), entry);
-  await provideGateway(sealed, policy, tools, signal);
+  await provideGateway(sealed, judged, policy, tools, signal);
   tools.reporter.done();
   return describe(entry, reference, signed, known !== null);
 }

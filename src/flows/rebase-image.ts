@@ -32,7 +32,7 @@ import { baseFacts } from './describe-plan.js';
 import { findSealedImage } from './find-target.js';
 import { requireVersions } from './prepare-build.js';
 import { provideGateway } from './provide-gateway.js';
-import { checkTrust } from './trust-seal.js';
+import { checkTrust, subjectOfSeal } from './trust-seal.js';
 import { verifyBaseRequest } from './verify-sandbox.js';
 
 /** What rebasing needs of the world. */
@@ -67,21 +67,18 @@ export async function rebaseImage(
   signal?: AbortSignal,
 ): Promise<RebaseResult> {
   const sealed = await findSealedImage(target, tools, signal);
-  const { name } = sealed.labels;
-  const now = tools.clock.now();
-  const [policy, base] = await Promise.all([
-    tools.loadPolicy(),
-    verifyBaseRequest(request, name, tools, signal),
-  ]);
-  await requireVersions(policy, { name, now }, tools, signal);
+  const policy = await tools.loadPolicy();
   // What may not run may not become something of one's own that may.
   await checkTrust(sealed.entry, policy, tools);
+  const subject = await subjectOfSeal(sealed.entry, policy, tools);
+  const base = await verifyBaseRequest(request, subject, tools, signal);
+  await requireVersions(policy, subject, tools, signal);
   const rendered = await render(sealed, base, policy, tools, signal);
-  checkSealedPlan(policy, rendered.labels, base.digest, now);
+  checkSealedPlan(policy, rendered.labels, [base.digest], subject);
   const inputs = sha256(canonicalJson({ rebase: sealed.entry.seal, dockerfile: rendered.dockerfile }));
   const known = await findRebased(inputs, tools, signal);
   const result = known ?? (await buildRebased(sealed, base, rendered, inputs, tools, signal));
-  await provideGateway(result, policy, tools, signal);
+  await provideGateway(result, subject, policy, tools, signal);
   tools.reporter.done();
   return {
     tag: result.entry.tag,

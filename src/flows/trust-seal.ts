@@ -1,16 +1,18 @@
 import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import { signedDigestOf, type IndexEntry } from '../model/sealed-image.js';
+import { signedDigestsOf, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
 import { textOfProof, type SealProof } from '../model/seal-proof.js';
+import type { Subject, UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import type { RecordStore } from '../ports/record-store.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { requiresSigned, sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { checkProof } from '../stages/verify/check-proof.js';
 
 /** What judging a seal's trust needs. */
 export interface TrustTools {
-  readonly store: Pick<RecordStore, 'fingerprint'>;
+  readonly store: Pick<RecordStore, 'fingerprint' | 'findImageBySeal'>;
   readonly clock: Clock;
 }
 
@@ -21,7 +23,7 @@ const MOST_PROOFS = 8;
  * Whether a seal may run at all under the policy of now (SPEC §2): one that was made here unless the policy asks for a
  * signature, one that the operator vouched for likewise, any other by the proof of a signature that the policy still
  * trusts. Needs no network.
- * @returns what was signed of its base; null when nobody knows
+ * @returns what was signed of its base; nothing when nobody knows
  * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `SEAL_MISMATCH`,
  * `ATTESTATION_MISSING`.
  */
@@ -29,10 +31,10 @@ export async function checkTrust(
   entry: IndexEntry,
   policy: Policy,
   tools: TrustTools,
-): Promise<Digest | null> {
+): Promise<readonly Digest[]> {
   const isSigned = entry.imported?.trustedBy === 'signature';
   const asked = requiresSigned(policy);
-  if (!isSigned && asked === null) return signedDigestOf(entry);
+  if (!isSigned && asked === null) return signedDigestsOf(entry);
   if ((entry.signatures ?? []).length === 0 && !isSigned) {
     throw new SjsError('SEAL_UNSIGNED', `${entry.tag} is not signed, and the policy asks for a signature`, {
       next: `sign it: sjs push --sign ${entry.tag}; or sjs pull where it was pushed and signed`,
@@ -40,8 +42,83 @@ export async function checkTrust(
     });
   }
   const proof = await findAccepted(entry, policy, tools);
-  return isSigned ? proof.baseDigest : signedDigestOf(entry);
+  if (!isSigned) return signedDigestsOf(entry);
+  return proof.baseDigest === null ? [] : [proof.baseDigest];
 }
+
+/** A sealed image that the policy lets run, and as what it was judged. */
+export interface Admission {
+  readonly subject: Subject;
+  /** What it would have been refused for, but for a waiver. */
+  readonly waived: readonly UsedWaiver[];
+}
+
+/**
+ * Whether a sealed image may run under the policy of now: its trust, then its rights.
+ * @throws SjsError as {@link checkTrust} and {@link checkSealedPlan}
+ */
+export async function admitSeal(
+  { entry, labels }: Pick<SealedImage, 'entry' | 'labels'>,
+  policy: Policy,
+  tools: TrustTools,
+): Promise<Admission> {
+  const signedBase = await checkTrust(entry, policy, tools);
+  const subject = await subjectOfSeal(entry, policy, tools);
+  return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject) };
+}
+
+/** As what a policy judges a seal: where it comes from by the index of this SJS_HOME, and by signatures that count today. */
+export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: TrustTools): Promise<Subject> {
+  const lineage = await lineageOf(entry, tools.store);
+  const repositories = await Promise.all(lineage.map((one) => signedIn(one, policy, tools)));
+  return {
+    name: entry.name,
+    origin: {
+      folder: lineage.find(({ lockedIn }) => lockedIn !== undefined)?.lockedIn ?? null,
+      repositories: repositories.flat(),
+      seals: lineage.map(({ seal }) => seal),
+    },
+    now: tools.clock.now(),
+  };
+}
+
+/** A seal and those that it was rebased from here, as far as the index still has them. */
+async function lineageOf(entry: IndexEntry, store: TrustTools['store']): Promise<readonly IndexEntry[]> {
+  const lineage = [entry];
+  for (let from = entry.rebasedFrom; from !== undefined && lineage.every(({ seal }) => seal !== from);) {
+    const found = await store.findImageBySeal(from);
+    if (!found) break;
+    lineage.push(found);
+    from = found.rebasedFrom;
+  }
+  return lineage;
+}
+
+/** Repositories where somebody signed a seal whom the policy trusts. A statement has none: it was signed under a name. */
+async function signedIn(
+  { seal, tag, signatures = [] }: IndexEntry,
+  policy: Policy,
+  { store, clock }: TrustTools,
+): Promise<readonly string[]> {
+  const found = signatures.map(async (proof) => {
+    if (proof.digest === null || !(await isOwnProof(seal, proof, store))) return [];
+    try {
+      checkProof(proof, sealedRequirement(policy, proof.repository), tag, clock);
+      return [proof.repository];
+    } catch (error) {
+      if (error instanceof SjsError) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** Whether a proof was made in this SJS_HOME, and of that seal. */
+const isOwnProof = async (
+  seal: Digest,
+  proof: SealProof,
+  store: Pick<RecordStore, 'fingerprint'>,
+): Promise<boolean> => proof.mac === (await store.fingerprint(textOfProof(seal, proof)));
 
 /** The newest proof that was made here and that the policy accepts; else why the newest does not count. */
 export async function findAccepted(
@@ -52,7 +129,7 @@ export async function findAccepted(
   const proofs = entry.signatures ?? [];
   let refusal: unknown = null;
   for (const proof of [...proofs].reverse()) {
-    if (proof.mac !== (await store.fingerprint(textOfProof(entry.seal, proof)))) continue;
+    if (!(await isOwnProof(entry.seal, proof, store))) continue;
     try {
       checkProof(proof, sealedRequirement(policy, proof.repository), entry.tag, clock);
       return proof;

@@ -17,7 +17,7 @@ import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
-import type { UsedWaiver } from '../model/waiver.js';
+import type { Subject, UsedWaiver } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
@@ -30,7 +30,7 @@ import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { requireCosign } from './require-cosign.js';
-import { checkTrust, findAccepted } from './trust-seal.js';
+import { admitSeal, findAccepted } from './trust-seal.js';
 
 /** What verifying needs of the world. */
 export interface VerifyTools {
@@ -43,11 +43,11 @@ export interface VerifyTools {
 
 /**
  * Resolves and verifies a base as a build would. Throws what those stages throw.
- * @param sandbox the name of the sandbox it is for: what is denied may be waived for it; null for none
+ * @param subject what it is for: what is denied may be waived for it
  */
 export async function verifyBaseRequest(
   request: BaseRequest,
-  sandbox: string | null,
+  subject: Subject,
   tools: VerifyTools,
   signal?: AbortSignal,
 ): Promise<VerifiedBase> {
@@ -55,7 +55,6 @@ export async function verifyBaseRequest(
   // Before anything is asked of it: what was imported could name any host that this machine reaches.
   const rules = trustRequirement(policy, formatRepository(parseRepository(request.image)));
   const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
-  const subject = { name: sandbox, now: tools.clock.now() };
   refuseDenied(policy, resolved, subject);
   await requireCosign(policy, tools, signal);
   return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
@@ -108,7 +107,7 @@ export interface SignatureVerification {
 }
 
 /** What is verified: a seal in the index, or an image of a registry. */
-interface Subject {
+interface Verified {
   readonly tag: string;
   readonly seal: Digest;
   readonly imageId: string | null;
@@ -137,8 +136,7 @@ export async function verifySealedImage(
   await requireCosign(policy, tools, signal);
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
-  const now = tools.clock.now();
-  const waived = entry && checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools), now);
+  const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
   const { tag, seal, imageId } = subject;
   if (offline) {
     const signature =
@@ -146,20 +144,23 @@ export async function verifySealedImage(
       ((await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
         (await proveOffline(entry, policy, tools)));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
-    return { tag, seal, imageId, base: null, signature, unchecked, waivers: waived ?? [] };
+    return { tag, seal, imageId, base: null, signature, unchecked, waivers: admitted?.waived ?? [] };
   }
+  const judged = admitted?.subject ?? remoteSubject(subject, tools);
   const [signature, ownBase] = await Promise.all([
     verifySignature(subject, policy, tools, signal),
-    subject.base && verifyOwnBase(subject, subject.base, policy, tools, signal),
+    subject.base && verifyOwnBase(subject, subject.base, judged, policy, tools, signal),
   ]);
   const attested = signature?.provenance;
-  const waivers = waived ?? checkSealedPlan(policy, labels, attested?.signedBase ?? null, now);
+  const waivers =
+    admitted?.waived ?? checkSealedPlan(policy, labels, attested ? [attested.signedBase] : [], judged);
   const base =
     ownBase ??
     (attested?.baseImage
       ? await verifyOwnBase(
           subject,
           { image: attested.baseImage, digest: attested.signedBase },
+          judged,
           policy,
           tools,
           signal,
@@ -173,6 +174,13 @@ export async function verifySealedImage(
   return { tag, seal, imageId, base, signature, unchecked, waivers };
 }
 
+/** An image in a registry as it would be judged after a pull: its signature was verified by then. */
+const remoteSubject = ({ seal, labels, place }: Verified, { clock }: Pick<Tools, 'clock'>): Subject => ({
+  name: labels.name,
+  origin: { folder: null, repositories: place ? [formatRepository(place)] : [], seals: [seal] },
+  now: clock.now(),
+});
+
 const NOBODY_SIGNED = 'a signature of the image: nobody signed it, or the policy says nothing of who did';
 
 async function findSubject(
@@ -181,7 +189,7 @@ async function findSubject(
   tools: Tools,
   offline: boolean,
   signal?: AbortSignal,
-): Promise<Subject> {
+): Promise<Verified> {
   try {
     const { entry, labels, image } = await findSealedImage(target, tools, signal);
     const { tag, seal, base } = entry;
@@ -214,7 +222,7 @@ async function findSubject(
 }
 
 /** Where a seal was signed or pulled from last; where nobody signed it, where it was pushed last. */
-function placeOf({ pushed = [], signatures = [] }: IndexEntry): Subject['place'] {
+function placeOf({ pushed = [], signatures = [] }: IndexEntry): Verified['place'] {
   const isSigned = ({ repository, digest, publicKey }: PushedSeal): boolean =>
     publicKey !== null ||
     signatures.some((proof) => proof.repository === repository && proof.digest === digest);
@@ -225,7 +233,7 @@ function placeOf({ pushed = [], signatures = [] }: IndexEntry): Subject['place']
 }
 
 async function verifySignature(
-  { tag, seal, imageId, labels, entry, place }: Subject,
+  { tag, seal, imageId, labels, entry, place }: Verified,
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
@@ -314,8 +322,9 @@ function requirementOf(policy: Policy, repository: string, publicKey: string | n
 
 /** The base of what was sealed elsewhere may be one that this policy says nothing of: then its signer answers for it. */
 async function verifyOwnBase(
-  { tag, labels, entry }: Subject,
+  { tag, labels, entry }: Verified,
   base: { readonly image: string; readonly digest: Digest },
+  judged: Subject,
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
@@ -327,12 +336,7 @@ async function verifyOwnBase(
       return null;
     }
   }
-  const verified = await verifyBaseRequest(
-    { image: base.image, digest: base.digest },
-    labels.name,
-    tools,
-    signal,
-  );
+  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, judged, tools, signal);
   if (verified.manifestDigest !== labels.baseDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',

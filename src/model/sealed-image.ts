@@ -95,7 +95,7 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
-  /** Folder of the sandbox.lock that a build last came out at it with; absent for code without one. */
+  /** Real path of the folder of the sandbox.yaml that a build last came out at it with; absent for code without one. */
   readonly lockedIn?: string;
   /** Code that was sealed without a sandbox.yaml: by `sjs run FILE` or `-e`. */
   readonly isAdHoc?: true;
@@ -124,9 +124,9 @@ export interface ImportedSeal {
   readonly isBaseVerified?: true;
 }
 
-/** What was signed of the base of a sealed image; null when that is only claimed. */
-export const signedDigestOf = ({ base, imported }: IndexEntry): Digest | null =>
-  imported && !imported.isBaseVerified ? null : base.digest;
+/** What was signed of the base of a sealed image; nothing when that is only claimed. */
+export const signedDigestsOf = ({ base, imported }: IndexEntry): readonly Digest[] =>
+  imported && !imported.isBaseVerified ? [] : [base.digest];
 
 declare const sealed: unique symbol;
 

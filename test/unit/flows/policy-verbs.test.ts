@@ -109,9 +109,9 @@ describe('policy check', () => {
     const { sjs, folder } = await instance(
       `limits: { pids: 8 }
 waivers:
-  - { sandbox: job, rule: limits.pids, until: ${day(3)}, reason: "the new queue" }
-  - { sandbox: job, rule: limits.memory, until: ${day(-3)}, reason: "gone" }
-  - { sandbox: job, rule: limits.cpu, until: ${day(30)}, reason: "later" }
+  - { sandbox: job, folder: job, rule: limits.pids, until: ${day(3)}, reason: "the new queue" }
+  - { sandbox: job, folder: job, rule: limits.memory, until: ${day(-3)}, reason: "gone" }
+  - { sandbox: job, folder: job, rule: limits.cpu, until: ${day(30)}, reason: "later" }
 `,
       { 'job/sandbox.yaml': yaml('job') },
     );
@@ -261,7 +261,7 @@ describe('policy trust', () => {
 
 test('doctor says which waivers have ended, and what is below a floor of the policy', async () => {
   const policy = await loadPolicies(
-    `floors: { engine: "99" }\nwaivers:\n  - { sandbox: a, rule: limits.pids, until: 2026-06-10, reason: old }\n  - { sandbox: b, rule: limits.cpu, until: 2026-06-20, reason: soon }\n`,
+    `floors: { engine: "99" }\nwaivers:\n  - { sandbox: a, folder: /a, rule: limits.pids, until: 2026-06-10, reason: old }\n  - { sandbox: b, folder: /b, rule: limits.cpu, until: 2026-06-20, reason: soon }\n`,
   );
   const facts = {
     name: 'Docker Engine',
