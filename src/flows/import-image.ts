@@ -20,7 +20,7 @@ import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { takeRuns } from './take-runs.js';
-import { subjectOfSeal, withProof } from './trust-seal.js';
+import { makeProof, subjectOfSeal, withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-sandbox.js';
 
 /** What importing needs of the world. */
@@ -100,7 +100,7 @@ async function acceptNew(
     imported: { at: entry.createdAt, trustedBy: 'signature' },
   };
   await tools.store.saveSealStatement(seal, archive.statement);
-  return withProof(signed, found, tools);
+  return withProof(signed, await makeProof(seal, found, tools));
 }
 
 function untrusted(file: string, seal: Digest, trust: string | null): SjsError {

@@ -26,7 +26,8 @@ import { refuseTaken } from './build-sandbox.js';
 import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
-import { subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
+import { withPlace } from './push-image.js';
+import { makeProof, subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
 export interface PullTools extends TargetTools, TrustTools, ProvideTools {
@@ -107,14 +108,19 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
   const [provenance] = provenances;
   const known = await tools.store.findImageBySeal(there.seal);
   const found = known ?? newEntry(there, labels, provenance, tools);
-  const entry = await withProof(
-    withPlace(found, reference, tools),
-    { ...signed, baseDigest: provenance?.signedBase ?? null },
-    tools,
-  );
+  const facts = { ...signed, baseDigest: provenance?.signedBase ?? null };
+  const proof = await makeProof(there.seal, facts, tools);
+  const place: PushedSeal = {
+    repository: signed.repository,
+    digest,
+    at: new Date(tools.clock.now()).toISOString(),
+    publicKey: null,
+  };
+  const take = (now: IndexEntry | null): IndexEntry => withProof(withPlace(now ?? found, place), proof);
+  const entry = take(known);
   const judged = await subjectOfSeal(entry, policy, tools);
   checkSealedPlan(policy, labels, provenance ? [provenance.signedBase] : [], judged);
-  await fetch(reference, entry, tools, signal);
+  await fetch(reference, entry, take, tools, signal);
   const sealed = checkSeal(await tools.images.inspect(entry.tag, signal), entry);
   await provideGateway(sealed, judged, policy, tools, signal);
   tools.reporter.done();
@@ -169,23 +175,11 @@ function newEntry(
   };
 }
 
-function withPlace(
-  entry: IndexEntry,
-  { digest, ...place }: DigestReference,
-  { clock }: PullTools,
-): IndexEntry {
-  const repository = formatRepository(place);
-  const isThere = entry.pushed?.some((one) => one.repository === repository && one.digest === digest);
-  if (isThere) return entry;
-  const at = new Date(clock.now()).toISOString();
-  const pulled: PushedSeal = { repository, digest, at, publicKey: null };
-  return { ...entry, pushed: [...(entry.pushed ?? []), pulled] };
-}
-
 /** Makes the engine hold the image under its tag, unless it does; the index first, the tag last, as a build does. */
 async function fetch(
   reference: DigestReference,
   entry: IndexEntry,
+  take: (now: IndexEntry | null) => IndexEntry,
   tools: PullTools,
   signal?: AbortSignal,
 ): Promise<void> {
@@ -195,7 +189,8 @@ async function fetch(
   if (present) {
     // Somebody else's image under this tag is not replaced.
     checkSeal(present, entry);
-    return store.saveImage({ ...entry, imageId: present.imageId });
+    await store.updateImage(entry.seal, (now) => ({ ...take(now), imageId: present.imageId }));
+    return;
   }
   const name = formatReference(reference);
   reporter.step('pull', name);
@@ -209,7 +204,7 @@ async function fetch(
     const imageId = image?.imageId ?? '';
     // Until it is sealed it has a tag that says who is at work.
     await images.tag(imageId, building, signal);
-    await store.saveImage({ ...entry, imageId });
+    await store.updateImage(entry.seal, (now) => ({ ...take(now), imageId }));
     await images.tag(imageId, entry.tag, signal);
   } finally {
     const names = had ? [building] : [building, name];

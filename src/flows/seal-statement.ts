@@ -17,7 +17,7 @@ import { toSealError } from '../stages/verify/verify-sealed.js';
 import { verifyStatement } from '../stages/verify/verify-statement.js';
 import { readContents, type ContentTools } from './describe-contents.js';
 import { findSealedImage } from './find-target.js';
-import { withProof, type TrustTools } from './trust-seal.js';
+import { makeProof, withProof, type TrustTools } from './trust-seal.js';
 
 /** What a seal's statement needs of the world. */
 export interface StatementTools extends TrustTools {
@@ -64,7 +64,8 @@ export async function signSeal(
   let isTrusted = false;
   try {
     const found = await verifySealStatement(text, { ...entry, ...labels }, policy, tools, signal);
-    await tools.store.saveImage(await withProof(entry, found, tools));
+    const proof = await makeProof(entry.seal, found, tools);
+    await tools.store.updateImage(entry.seal, (now) => withProof(now ?? entry, proof));
     isTrusted = true;
   } catch (error) {
     if (!(error instanceof SjsError)) throw error;

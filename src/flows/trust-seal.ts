@@ -1,7 +1,12 @@
 import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import { signedDigestsOf, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
+import {
+  signedDigestsOf,
+  type IndexEntry,
+  type SealedImage,
+  type SignedOrigin,
+} from '../model/sealed-image.js';
 import { textOfProof, type SealProof } from '../model/seal-proof.js';
 import type { Subject, UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
@@ -22,13 +27,58 @@ const MOST_PROOFS = 8;
 /**
  * Whether a seal may run at all under the policy of now (SPEC §2): one that was made here unless the policy asks for a
  * signature, one that the operator vouched for likewise, any other by the proof of a signature that the policy still
- * trusts. Needs no network.
+ * trusts. What was rebased from a seal that came in by its signature needs that signer's trust too. Needs no network.
  * @returns what was signed of its base; nothing when nobody knows
  * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`, `SEAL_MISMATCH`,
  * `ATTESTATION_MISSING`.
  */
 export async function checkTrust(
   entry: IndexEntry,
+  policy: Policy,
+  tools: TrustTools,
+): Promise<readonly Digest[]> {
+  if (entry.origin) await checkOrigin(entry.tag, entry.origin, policy, tools);
+  return checkSigner(entry, policy, tools);
+}
+
+/** As the index has it now: it may have been signed anew, vouched for or built here since. */
+async function checkOrigin(
+  tag: string,
+  origin: SignedOrigin,
+  policy: Policy,
+  tools: TrustTools,
+): Promise<void> {
+  const now = (await tools.store.findImageBySeal(origin.seal)) ?? origin;
+  if (now.imported?.trustedBy !== 'signature') return;
+  try {
+    await checkSigner(now, policy, tools);
+  } catch (error) {
+    if (!(error instanceof SjsError)) throw error;
+    const { cause, next, location } = error;
+    throw new SjsError(error.code, `${tag} was rebased from ${origin.tag}: ${error.message}`, {
+      cause,
+      ...(next !== undefined && { next }),
+      ...(location && { location }),
+    });
+  }
+}
+
+/** What a rebase of a seal keeps of where that came from; undefined for what was made here or vouched for by hand. */
+export function originFor({
+  seal,
+  tag,
+  base,
+  imported,
+  signatures,
+  origin,
+}: IndexEntry): SignedOrigin | undefined {
+  if (origin) return origin;
+  if (imported?.trustedBy !== 'signature') return undefined;
+  return { seal, tag, base, imported, ...(signatures && { signatures }) };
+}
+
+async function checkSigner(
+  entry: SignedOrigin,
   policy: Policy,
   tools: TrustTools,
 ): Promise<readonly Digest[]> {
@@ -122,7 +172,7 @@ const isOwnProof = async (
 
 /** The newest proof that was made here and that the policy accepts; else why the newest does not count. */
 export async function findAccepted(
-  entry: IndexEntry,
+  entry: SignedOrigin,
   policy: Policy,
   { store, clock }: TrustTools,
 ): Promise<SealProof> {
@@ -145,12 +195,12 @@ export async function findAccepted(
   });
 }
 
-/** The entry with what was verified of its seal just now. */
-export async function withProof(
-  entry: IndexEntry,
+/** The proof of what was verified of a seal just now. */
+export async function makeProof(
+  seal: Digest,
   found: Pick<SealProof, 'repository' | 'digest' | 'signers' | 'baseDigest'>,
   { store, clock }: TrustTools,
-): Promise<IndexEntry> {
+): Promise<SealProof> {
   const { repository, digest, signers, baseDigest } = found;
   const fields = {
     repository,
@@ -159,9 +209,13 @@ export async function withProof(
     baseDigest,
     verifiedAt: new Date(clock.now()).toISOString(),
   };
-  const mac = await store.fingerprint(textOfProof(entry.seal, fields));
+  return { ...fields, mac: await store.fingerprint(textOfProof(seal, fields)) };
+}
+
+/** The entry with a proof, in place of an older one of the same place. */
+export function withProof(entry: IndexEntry, proof: SealProof): IndexEntry {
   const others = (entry.signatures ?? []).filter(
-    (one) => one.repository !== repository || one.digest !== digest,
+    ({ repository, digest }) => repository !== proof.repository || digest !== proof.digest,
   );
-  return { ...entry, signatures: [...others, { ...fields, mac }].slice(-MOST_PROOFS) };
+  return { ...entry, signatures: [...others, proof].slice(-MOST_PROOFS) };
 }

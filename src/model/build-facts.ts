@@ -20,7 +20,10 @@ export interface BuildFacts {
   /** Of the bytes of sandbox.yaml, and of sandbox.lock as it was written; null for code that has neither. */
   readonly sandboxDigest: Digest | null;
   readonly lockDigest: Digest | null;
-  /** Of all that was sent to the engine but the npm packages, which have digests of their own. */
+  /**
+   * Of all that was sent to the engine but the npm packages, which have digests of their own; of a rebase, of its
+   * Dockerfile and the seal whose layers it took.
+   */
   readonly contextDigest: Digest;
   readonly templateDigest: Digest;
   /** Of the operator's policy in force. */

@@ -101,6 +101,8 @@ export interface IndexEntry {
   readonly isAdHoc?: true;
   /** The seal that it was rebased from, as its label says. */
   readonly rebasedFrom?: Digest;
+  /** The signed seal from elsewhere that it was rebased from, at whatever remove: a run asks for trust in that one too. */
+  readonly origin?: SignedOrigin;
   /** A seal that was made elsewhere: when it came, and who vouched for it. */
   readonly imported?: ImportedSeal;
   /** Where it lies in registries, newest last. */
@@ -110,6 +112,9 @@ export interface IndexEntry {
   /** How it was made here; absent for what was made elsewhere, or by an sjs that did not keep this. */
   readonly build?: BuildFacts;
 }
+
+/** A seal that came in by its signature, as it was when something was rebased from it: the index may lose it. */
+export type SignedOrigin = Pick<IndexEntry, 'seal' | 'tag' | 'base' | 'imported' | 'signatures'>;
 
 /** How a seal that was made elsewhere came in. */
 export interface ImportedSeal {
@@ -125,7 +130,7 @@ export interface ImportedSeal {
 }
 
 /** What was signed of the base of a sealed image; nothing when that is only claimed. */
-export const signedDigestsOf = ({ base, imported }: IndexEntry): readonly Digest[] =>
+export const signedDigestsOf = ({ base, imported }: SignedOrigin): readonly Digest[] =>
   imported && !imported.isBaseVerified ? [] : [base.digest];
 
 declare const sealed: unique symbol;

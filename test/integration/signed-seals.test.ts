@@ -434,6 +434,23 @@ describeCosigns('a statement, where there is no registry', (generation) => {
     const gone = { env: { ...env, SJS_POLICY: await policyWith(null) } };
     const refused = await runSjs(home, ['run', tag, '--json'], gone);
     expect([refused.code, errorOf(refused).code]).toEqual([126, 'SEAL_UNTRUSTED']);
+
+    // What is rebased from it is signed by nobody, and stands on the same word.
+    const loose = { env: { ...env, SJS_POLICY: await policyWith({ repository: 'sjs/*' }) } };
+    const base = `${world.repository}:${world.version}`;
+    const rebased = (await runSjs(home, ['rebase', tag, '--base', base], loose)).stdout.trim();
+    images.add(rebased);
+    expect(await runSjs(home, ['run', rebased, '--', 'd'], loose)).toMatchObject({ stdout: 'signed d\n' });
+    const revoked = await runSjs(home, ['run', rebased, '--json'], gone);
+    expect([revoked.code, errorOf(revoked)]).toMatchObject([
+      126,
+      { code: 'SEAL_UNTRUSTED', message: expect.stringContaining(`was rebased from ${tag}`) },
+    ]);
+    const check = await runSjs(home, ['policy', 'check', rebased, tag, '--json'], gone);
+    expect(JSON.parse(check.stdout)).toMatchObject({
+      allowed: false,
+      targets: [{ error: { code: 'SEAL_UNTRUSTED' } }, { error: { code: 'SEAL_UNTRUSTED' } }],
+    });
   }, 120_000);
 });
 

@@ -62,6 +62,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
       return blobs.prune(kept, pruneCutoff(now, oldest), without !== undefined);
     },
     saveImage: (entry) => images.save(entry),
+    updateImage: (seal, change) => images.update(seal, change),
     listImages: (onInvalid) => Promise.resolve().then(() => images.list(onInvalid)),
     findImageBySeal: (seal) => images.findBySeal(seal),
     saveSealStatement: (seal, text) => images.saveStatement(seal, text),

@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { admitSeal, subjectOfSeal, withProof } from '../../../src/flows/trust-seal.js';
+import { admitSeal, makeProof, originFor, subjectOfSeal, withProof } from '../../../src/flows/trust-seal.js';
 import { sha256 } from '../../../src/model/digest.js';
 import type { Policy } from '../../../src/model/policy.js';
 import type { IndexEntry, SealedLabels } from '../../../src/model/sealed-image.js';
-import type { ProvenSigner } from '../../../src/model/seal-proof.js';
+import type { ProvenSigner, SealProof } from '../../../src/model/seal-proof.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES } from '../../../src/model/sandbox.js';
 import { fingerprintOf } from '../../../src/stages/verify/trusted-keys.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
@@ -35,12 +35,16 @@ const signer: ProvenSigner = {
   attestations: [],
 };
 /** The entry with a proof that this home made. */
-const proven = (entry: IndexEntry, repository = REPOSITORY): Promise<IndexEntry> =>
-  withProof(
-    entry,
-    { repository, digest: sha256('manifest'), signers: [signer], baseDigest: sha256('index') },
-    tools,
-  );
+async function proven(entry: IndexEntry, changes: Partial<SealProof> = {}): Promise<IndexEntry> {
+  const found = {
+    repository: REPOSITORY,
+    digest: sha256('manifest'),
+    signers: [signer],
+    baseDigest: sha256('index'),
+    ...changes,
+  };
+  return withProof(entry, await makeProof(entry.seal, found, tools));
+}
 
 const labels = (name: string): SealedLabels => ({
   formatVersion: 1,
@@ -95,7 +99,7 @@ describe('what is waived for a seal is by what the operator knows of it', () => 
     );
     expect(await judge(pulled, policy)).toBe('waived limits.memory');
     // Of another repository of the same signer, whatever it calls itself.
-    const elsewhere = await proven(makeEntry('job'), 'r.example/sandboxes/evil');
+    const elsewhere = await proven(makeEntry('job'), { repository: 'r.example/sandboxes/evil' });
     expect(await judge(elsewhere, policy)).toBe('POLICY_VIOLATION');
     // What was only pushed or pulled there, without a proof or with one that was made up.
     const place = { repository: REPOSITORY, digest: sha256('manifest'), at: '', publicKey: null };
@@ -113,11 +117,7 @@ describe('what is waived for a seal is by what the operator knows of it', () => 
   test('a statement without a registry has a name for its place, and no repository', async () => {
     const policy = await loadPolicies(LOW + waive({ repository: 'sjs/job/x' }) + SIGNERS).catch(() => null);
     expect(policy).toBeNull();
-    const signed = await withProof(
-      makeEntry('job'),
-      { repository: 'r.example/sandboxes/job', digest: null, signers: [signer], baseDigest: null },
-      tools,
-    );
+    const signed = await proven(makeEntry('job'), { digest: null });
     expect((await subjectOfSeal(signed, await loadPolicies(SIGNERS), tools)).origin.repositories).toEqual([]);
   });
 
@@ -132,5 +132,44 @@ describe('what is waived for a seal is by what the operator knows of it', () => 
     await store.removeImage(own.seal);
     // Nobody knows any more where that came from.
     expect((await subjectOfSeal(rebased, policy, tools)).origin.folder).toBeNull();
+  });
+});
+
+describe('what was rebased from a seal of others', () => {
+  const imported = { at: '2026-06-01T00:00:00Z', trustedBy: 'signature' } as const;
+  const rebase = (from: IndexEntry): IndexEntry => {
+    const origin = originFor(from);
+    return makeEntry(`rebased-${from.name}`, { rebasedFrom: from.seal, ...(origin && { origin }) });
+  };
+
+  test('needs trust in who signed that one at each run, wherever the index has it', async () => {
+    const trusting = await loadPolicies(SIGNERS);
+    const revoked = await loadPolicies('');
+    const pulled = await proven(makeEntry('theirs', { imported }));
+    const rebased = rebase(pulled);
+    expect(await judge(rebased, trusting)).toBe('waived ');
+    expect(await judge(rebased, revoked)).toBe('SEAL_UNTRUSTED');
+    await expect(admitSeal({ entry: rebased, labels: labels('x') }, revoked, tools)).rejects.toThrow(
+      /^sjs\/rebased-theirs:.* was rebased from sjs\/theirs:.*: .*trusts/,
+    );
+    // A rebase of the rebase is no other.
+    expect(await judge(rebase(rebased), revoked)).toBe('SEAL_UNTRUSTED');
+    // What made it trusted is bound to that seal.
+    const forged = { ...rebased, origin: { ...rebased.origin!, seal: sha256('another') } };
+    expect(await judge(forged, trusting)).toBe('SEAL_PROOF_INVALID');
+
+    // The index says what holds by now: of the seal as it was pulled anew, vouched for, or built here.
+    await store.saveImage({ ...pulled, signatures: [] });
+    expect(await judge(rebased, trusting)).toBe('SEAL_PROOF_INVALID');
+    await store.saveImage({ ...pulled, imported: { ...imported, trustedBy: 'hand' } });
+    expect(await judge(rebased, revoked)).toBe('waived ');
+    await store.removeImage(pulled.seal);
+  });
+
+  test('is one’s own where the first was made here, or vouched for by hand', async () => {
+    const revoked = await loadPolicies('');
+    expect(await judge(rebase(makeEntry('own')), revoked)).toBe('waived ');
+    const byHand = makeEntry('hand', { imported: { ...imported, trustedBy: 'hand' } });
+    expect(await judge(rebase(byHand), revoked)).toBe('waived ');
   });
 });
