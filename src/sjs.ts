@@ -239,6 +239,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return record;
     },
 
+    async checkReceipt({ key, file, signal }) {
+      const [tools, { checkReceiptRequest }] = await Promise.all([
+        receiptTools(),
+        import('./flows/make-receipt.js'),
+      ]);
+      await checkReceiptRequest({ key, file }, tools, signal);
+    },
     async makeReceipt(id, { key, file, signal } = {}) {
       const [tools, { makeReceipt }] = await Promise.all([receiptTools(), import('./flows/make-receipt.js')]);
       return makeReceipt(id, { key, file }, tools, signal);

@@ -69,10 +69,10 @@ async function* filesOf(
   { store, images }: TargetTools,
   signal?: AbortSignal,
 ): AsyncGenerator<ArchiveFile> {
-  const { seal, tag, name, version, base, createdAt } = entry;
+  const { seal, tag, name, version, base, createdAt, build } = entry;
   const manifest: ExportManifest = {
     formatVersion: EXPORT_FORMAT_VERSION,
-    entry: { seal, tag, name, version, base, createdAt },
+    entry: { seal, tag, name, version, base, createdAt, ...(build && { build }) },
     runs: records.map(({ id }) => id),
     contents: [...contents.keys()],
   };

@@ -34,7 +34,8 @@ export interface BuildFacts {
   readonly versions: { readonly sjs: string; readonly engine: string; readonly cosign: string };
 }
 
-const isText = (value: unknown): boolean => typeof value === 'string';
+/** They come with exports too, which anybody can write. */
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= 4096;
 const isDigestOrNull = (value: unknown): boolean => value === null || isDigest(value);
 const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

@@ -1,4 +1,5 @@
 import { SjsError } from '../errors.js';
+import { isBuildFacts } from './build-facts.js';
 import { isDigest, type Digest } from './digest.js';
 import { formatRepository, parseReference } from './reference.js';
 import { malformedFields, splitRuntimeConfig } from './runtime-config.js';
@@ -22,7 +23,8 @@ export const EXPORT_NAMES = {
 /** What an export says of itself. A claim, until the image has been looked at. */
 export interface ExportManifest {
   readonly formatVersion: number;
-  readonly entry: Pick<IndexEntry, 'seal' | 'tag' | 'name' | 'version' | 'base' | 'createdAt'>;
+  /** `build` is absent where it is not known, and in exports of an sjs that did not write it. */
+  readonly entry: Pick<IndexEntry, 'seal' | 'tag' | 'name' | 'version' | 'base' | 'createdAt' | 'build'>;
   /** Ids of the runs that come with it. */
   readonly runs: readonly string[];
   /** Contents that those refer to. */
@@ -68,6 +70,7 @@ export function parseExportManifest(text: string): ExportManifest {
     isText(entry['name']) &&
     (entry['version'] === null || isText(entry['version'])) &&
     isText(entry['createdAt']) &&
+    (entry['build'] === undefined || isBuildFacts(entry['build'])) &&
     isRepository(base['image']) &&
     isDigest(base['digest']) &&
     isDigest(base['manifestDigest']) &&

@@ -73,8 +73,8 @@ export function createCosignVerifier(options: CosignOptions): SignatureVerifier 
         throw explainFailedCommand(result, `cosign did not attest ${type} of ${target}`);
     },
     async publicKey(key, signal) {
-      if (key.kind === 'keyless') return null;
       const env = keyEnvironment(key, options.env);
+      if (key.kind === 'keyless') return null;
       await version(signal);
       const result = await run(['public-key', ...keyFlags(key)], signal, env);
       if (result.exitCode !== 0 || !/^-----BEGIN PUBLIC KEY-----\n/.test(result.stdout)) {
