@@ -113,7 +113,7 @@ async function accept(
     await requireCosign(policy, tools, signal);
     const subject = { ...fresh, baseDigest: labels.baseDigest };
     const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);
-    const proof = await makeProof(seal, found, tools);
+    const proof = await makeProof(seal, found, [found.provenance.signedBase], tools);
     const { baseImage, signedBase } = found.provenance;
     const signed: IndexEntry = {
       ...fresh,

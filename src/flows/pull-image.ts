@@ -15,7 +15,7 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed, type RegistryImage } from '../stages/resolve/resolve-sealed.js';
-import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
+import { checkProvenances } from '../stages/verify/check-provenance.js';
 import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
@@ -89,16 +89,15 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
   }
   const labels = decodeLabels(there.image.config.Labels ?? {});
   const subject = { name, seal: there.seal, baseDigest: labels.baseDigest };
-  const provenances = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
-    checkProvenance(one, subject),
+  const { provenance, signedBases } = checkProvenances(
+    signed.statements.get('slsaprovenance1') ?? [],
+    subject,
   );
-  const [provenance] = provenances;
   const known = await tools.store.findImageBySeal(there.seal);
   const base = { image: provenance?.baseImage ?? '', digest: provenance?.signedBase ?? labels.baseDigest };
   // A gateway is refused even where its seal is known: none is ever pulled.
   const fresh = foreignEntry(there.seal, labels, base, 'signature', tools);
-  const facts = { ...signed, baseDigest: provenance?.signedBase ?? null };
-  const proof = await makeProof(there.seal, facts, tools);
+  const proof = await makeProof(there.seal, signed, signedBases, tools);
   const place: PushedSeal = {
     repository: signed.repository,
     digest,
@@ -108,7 +107,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
   const update = (now: IndexEntry | null): IndexEntry => withProof(withPlace(now ?? fresh, place), proof);
   const entry = update(known);
   const judged = await subjectOfSeal(entry, policy, tools);
-  checkSealedPlan(policy, labels, provenance ? [provenance.signedBase] : [], judged);
+  checkSealedPlan(policy, labels, signedBases, judged);
   const sealed = await takeIn(
     { entry, update, isKnown: true, bring: (building) => bring(reference, building, tools, signal) },
     tools,

@@ -19,7 +19,7 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { pushRepository } from '../stages/policy/effective-policy.js';
 import { requiresSigned, sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { checkProvenance } from '../stages/verify/check-provenance.js';
+import { checkProvenances } from '../stages/verify/check-provenance.js';
 import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 import { makeProof, withProof, type TrustTools } from './trust-seal.js';
@@ -256,10 +256,8 @@ async function prove(
     );
     if (signed.seal !== entry.seal) return null;
     const subject = { name: entry.tag, seal: entry.seal, baseDigest: labels.baseDigest };
-    const [provenance] = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
-      checkProvenance(one, subject),
-    );
-    return await makeProof(entry.seal, { ...signed, baseDigest: provenance?.signedBase ?? null }, tools);
+    const { signedBases } = checkProvenances(signed.statements.get('slsaprovenance1') ?? [], subject);
+    return await makeProof(entry.seal, signed, signedBases, tools);
   } catch (error) {
     if (!(error instanceof SjsError)) throw error;
     const words = `this policy does not trust what was signed: ${error.message}`;

@@ -93,7 +93,7 @@ async function checkSigner(
   }
   const proof = await findAccepted(entry, policy, tools);
   if (!isSigned) return signedDigestsOf(entry);
-  return proof.baseDigest === null ? [] : [proof.baseDigest];
+  return proof.baseDigest === null ? [] : [proof.baseDigest, ...(proof.otherBases ?? [])];
 }
 
 /** A sealed image that the policy lets run, and as what it was judged. */
@@ -195,18 +195,21 @@ export async function findAccepted(
   });
 }
 
-/** The proof of what was verified of a seal just now. */
+/** The proof of what was verified of a seal, and signed of its base, just now. */
 export async function makeProof(
   seal: Digest,
-  found: Pick<SealProof, 'repository' | 'digest' | 'signers' | 'baseDigest'>,
+  found: Pick<SealProof, 'repository' | 'digest' | 'signers'>,
+  bases: readonly Digest[],
   { store, clock }: TrustTools,
 ): Promise<SealProof> {
-  const { repository, digest, signers, baseDigest } = found;
+  const { repository, digest, signers } = found;
+  const [baseDigest = null, ...otherBases] = bases;
   const fields = {
     repository,
     digest,
     signers,
     baseDigest,
+    ...(otherBases.length > 0 && { otherBases }),
     verifiedAt: new Date(clock.now()).toISOString(),
   };
   return { ...fields, mac: await store.fingerprint(textOfProof(seal, fields)) };

@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import { ATTESTATION_TYPES, type AttestationType } from '../model/attestation-type.js';
 import type { BaseSignature, VerifiedBase } from '../model/base.js';
+import { canonicalJson } from '../model/canonical-json.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy, SealedRequirement, SignerRule } from '../model/policy.js';
 import {
@@ -13,6 +14,7 @@ import type { BaseRequest } from '../model/sandbox.js';
 import { formatTag, type IndexEntry, type SealedLabels } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import type { ProvenSigner, PushedSeal } from '../model/seal-proof.js';
+import { withAuthorities } from '../model/trusted-root.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Registry } from '../ports/registry.js';
@@ -24,9 +26,9 @@ import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
+import { checkProvenances, type CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { verifyBase } from '../stages/verify/verify-base.js';
-import { verifySealed } from '../stages/verify/verify-sealed.js';
+import { verifySealed, whatRuleSays } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { requireCosign } from './require-cosign.js';
@@ -104,6 +106,10 @@ export interface SignatureVerification {
   readonly provenance: CheckedProvenance | null;
   /** When it was verified, where that was not now. */
   readonly verifiedAt: string | null;
+  /** Text of the trusted root whose authorities and logs vouch for the first of the signers; null for public Sigstore's, or none. */
+  readonly trustedRoot: string | null;
+  /** Where the statement lies that was signed without a registry; null for a signature in one. */
+  readonly statementFile: string | null;
 }
 
 /** What is verified: a seal in the index, or an image of a registry. */
@@ -141,19 +147,19 @@ export async function verifySealedImage(
   if (offline) {
     const signature =
       entry &&
-      ((await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
+      (withoutBases(await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
         (await proveOffline(entry, policy, tools)));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
     return { tag, seal, imageId, base: null, signature, unchecked, waivers: admitted?.waived ?? [] };
   }
   const judged = admitted?.subject ?? remoteSubject(subject, tools);
-  const [signature, ownBase] = await Promise.all([
+  const [verifiedNow, ownBase] = await Promise.all([
     verifySignature(subject, policy, tools, signal),
     subject.base && verifyOwnBase(subject, subject.base, judged, policy, tools, signal),
   ]);
+  const signature = withoutBases(verifiedNow);
   const attested = signature?.provenance;
-  const waivers =
-    admitted?.waived ?? checkSealedPlan(policy, labels, attested ? [attested.signedBase] : [], judged);
+  const waivers = admitted?.waived ?? checkSealedPlan(policy, labels, verifiedNow?.signedBases ?? [], judged);
   const base =
     ownBase ??
     (attested?.baseImage
@@ -237,7 +243,7 @@ async function verifySignature(
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
-): Promise<SignatureVerification | null> {
+): Promise<VerifiedNow | null> {
   if (!place) return entry && verifyKeptStatement(entry, labels, policy, tools, signal);
   const { publicKey, ...reference } = place;
   const repository = formatRepository(reference);
@@ -257,17 +263,22 @@ async function verifySignature(
       },
     );
   }
-  const provenances = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
-    checkProvenance(one, { name: tag, seal, baseDigest: labels.baseDigest }),
-  );
+  const { provenance, signedBases } = checkProvenances(signed.statements.get('slsaprovenance1') ?? [], {
+    name: tag,
+    seal,
+    baseDigest: labels.baseDigest,
+  });
   return {
+    signedBases,
     repository,
     digest: reference.digest,
     signers: signed.signers,
     trustedBy: signed.rules,
     attestations: [...signed.statements.keys()],
-    provenance: provenances[0] ?? null,
+    provenance,
     verifiedAt: null,
+    trustedRoot: trustedRootFor(signed.signers, requirement),
+    statementFile: null,
   };
 }
 
@@ -278,17 +289,15 @@ async function verifyKeptStatement(
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
-): Promise<SignatureVerification | null> {
+): Promise<VerifiedNow | null> {
   const text = await tools.store.readSealStatement(entry.seal);
   if (text === null) return null;
-  try {
-    sealedRequirement(policy, `sjs/${entry.name}`);
-  } catch (error) {
-    if (entry.imported?.trustedBy === 'signature') throw error;
-    return null;
-  }
+  // Where nobody has an opinion one's own statement is no worse than none; what came in by it is nothing without.
+  if (!hasOpinion(policy) && entry.imported?.trustedBy !== 'signature') return null;
+  const requirement = sealedRequirement(policy, `sjs/${entry.name}`);
   const found = await verifySealStatement(text, { ...entry, baseDigest }, policy, tools, signal);
   return {
+    signedBases: [found.provenance.signedBase],
     repository: found.repository,
     digest: entry.seal,
     signers: found.signers,
@@ -296,28 +305,61 @@ async function verifyKeptStatement(
     attestations: ['slsaprovenance1'],
     provenance: found.provenance,
     verifiedAt: null,
+    trustedRoot: trustedRootFor(found.signers, requirement),
+    statementFile: tools.store.sealStatementFile(entry.seal),
   };
 }
 
-/** What the policy asks for; where it says nothing of what was signed from here, that it still is. */
+/** A signature as it was verified just now. */
+interface VerifiedNow extends SignatureVerification {
+  /** What was signed of the base, in each of the provenances. */
+  readonly signedBases: readonly Digest[];
+}
+
+function withoutBases(verified: VerifiedNow | null): SignatureVerification | null {
+  if (!verified) return null;
+  const { signedBases: _bases, ...rest } = verified;
+  return rest;
+}
+
+/** Whether any layer says whose sealed images may run: what such a layer refuses is refused, one's own too. */
+const hasOpinion = (policy: Policy): boolean =>
+  policy.layers.some(({ sealed }) => sealed.signers !== undefined);
+
+/** What the policy asks for; where it has no opinion of what was signed from here, that it still is. */
 function requirementOf(policy: Policy, repository: string, publicKey: string | null): SealedRequirement {
-  try {
-    return sealedRequirement(policy, repository);
-  } catch (error) {
-    if (publicKey === null) throw error;
-    const rule: SignerRule = {
-      repository,
-      mirrors: [],
-      keys: [{ publicKey, notBefore: null, notAfter: null }],
-      keyless: null,
-      trustedRoot: null,
-      annotations: {},
-      attestations: [],
-      transparencyLog: 'none',
-      location: { file: 'this SJS_HOME, which signed it' },
-    };
-    return { repository, alternatives: [[rule]] };
-  }
+  if (publicKey === null || hasOpinion(policy)) return sealedRequirement(policy, repository);
+  const rule: SignerRule = {
+    repository,
+    mirrors: [],
+    keys: [{ publicKey, notBefore: null, notAfter: null }],
+    keyless: null,
+    trustedRoot: null,
+    annotations: {},
+    attestations: policy.layers.flatMap(({ sealed }) => sealed.attestations),
+    transparencyLog: 'none',
+    location: { file: 'this SJS_HOME, which signed it' },
+  };
+  return { repository, alternatives: [[rule]] };
+}
+
+/** The text of the trusted root by which the first signer was accepted; a proof keeps its digest alone. */
+function trustedRootFor(
+  [signer]: readonly ProvenSigner[],
+  { alternatives }: SealedRequirement,
+): string | null {
+  const rule = alternatives.flat().find(
+    (one) =>
+      canonicalJson(whatRuleSays(one)) ===
+      canonicalJson({
+        keyless: signer?.keyless ?? null,
+        trustedRoot: signer?.trustedRoot ?? null,
+        transparencyLog: signer?.transparencyLog ?? 'required',
+      }),
+  );
+  if (!rule) return null;
+  const caRoots = rule.keyless?.caRoots ?? null;
+  return caRoots === null ? rule.trustedRoot : withAuthorities(rule.trustedRoot, caRoots);
 }
 
 /** The base of what was sealed elsewhere may be one that this policy says nothing of: then its signer answers for it. */
@@ -374,5 +416,7 @@ async function proveOffline(
     attestations: [...new Set(proof.signers.flatMap(({ attestations }) => attestations))],
     provenance: null,
     verifiedAt: proof.verifiedAt,
+    trustedRoot: null,
+    statementFile: null,
   };
 }

@@ -95,6 +95,8 @@ export interface RecordStore {
   saveSealStatement(seal: Digest, text: string): Promise<void>;
   /** The signed statement of a seal as it was saved; null when none is kept. */
   readSealStatement(seal: Digest): Promise<string | null>;
+  /** Where that lies, for people to check it by hand. */
+  sealStatementFile(seal: Digest): string;
   findImageByInputs(inputs: Digest): Promise<IndexEntry | null>;
   removeImage(seal: Digest): Promise<void>;
 

@@ -151,6 +151,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
     findImageBySeal: (seal) => Promise.resolve(copy(images.get(seal) ?? null)),
     saveSealStatement: async (seal, text) => void (await Promise.resolve(statements.set(seal, text))),
     readSealStatement: (seal) => Promise.resolve(statements.get(seal) ?? null),
+    sealStatementFile: (seal) => `${home}/statements/${seal}`,
     findImageByInputs: (digest) => {
       const entry = inputs.get(digest);
       return Promise.resolve(entry && images.has(entry.seal) ? copy(entry) : null);

@@ -67,6 +67,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     findImageBySeal: (seal) => images.findBySeal(seal),
     saveSealStatement: (seal, text) => images.saveStatement(seal, text),
     readSealStatement: (seal) => images.readStatement(seal),
+    sealStatementFile: (seal) => images.statementFile(seal),
     findImageByInputs: (inputs) => images.findByInputs(inputs),
     removeImage: (seal) => images.remove(seal),
     fingerprint: async (value) =>

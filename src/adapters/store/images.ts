@@ -70,6 +70,10 @@ export class ImageFiles {
     await this.home.write(STATEMENTS, fileName(seal), text);
   }
 
+  statementFile(seal: Digest): string {
+    return this.home.at(STATEMENTS, fileName(seal));
+  }
+
   async readStatement(seal: Digest): Promise<string | null> {
     this.home.check();
     return (await this.home.read(STATEMENTS, fileName(seal)))?.toString() ?? null;

@@ -141,9 +141,11 @@ export function judgeSealedPlan(
       ? [
           refuse(
             { name, location },
-            'was imported, and its base was not verified here: it can be one that the policy denies',
+            'was sealed elsewhere, and nobody here knows what was signed of its base: it can be one that the policy denies',
             undefined,
-            'import its file again with sjs import: while the policy denies digests, that verifies the base',
+            subject.origin.repositories.length > 0
+              ? 'ask who signed it to attest its provenance too, as sjs push --sign does, and pull it then'
+              : 'import its file again with sjs import: while the policy denies digests, that verifies the base',
             'BASE_DENIED',
           ),
         ]

@@ -66,6 +66,22 @@ export function checkProvenance(
   };
 }
 
+/**
+ * All provenances that were attested of a seal, each compared with it: of one manifest several indexes may have been
+ * signed, and a policy may deny any of them.
+ * @throws SjsError `ATTESTATION_MISMATCH`.
+ */
+export function checkProvenances(
+  predicates: readonly Predicate[],
+  subject: ProvenanceSubject,
+): { readonly provenance: CheckedProvenance | null; readonly signedBases: readonly Digest[] } {
+  const all = predicates.map((one) => checkProvenance(one, subject));
+  return {
+    provenance: all[0] ?? null,
+    signedBases: [...new Set(all.map(({ signedBase }) => signedBase))],
+  };
+}
+
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 const fieldsOf = (value: unknown): Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};

@@ -36,14 +36,9 @@ const signer: ProvenSigner = {
 };
 /** The entry with a proof that this home made. */
 async function proven(entry: IndexEntry, changes: Partial<SealProof> = {}): Promise<IndexEntry> {
-  const found = {
-    repository: REPOSITORY,
-    digest: sha256('manifest'),
-    signers: [signer],
-    baseDigest: sha256('index'),
-    ...changes,
-  };
-  return withProof(entry, await makeProof(entry.seal, found, tools));
+  const found = { repository: REPOSITORY, digest: sha256('manifest'), signers: [signer], ...changes };
+  const bases = [sha256('index'), sha256('another index')];
+  return withProof(entry, await makeProof(entry.seal, found, bases, tools));
 }
 
 const labels = (name: string): SealedLabels => ({
@@ -171,5 +166,27 @@ describe('what was rebased from a seal of others', () => {
     expect(await judge(rebase(makeEntry('own')), revoked)).toBe('waived ');
     const byHand = makeEntry('hand', { imported: { ...imported, trustedBy: 'hand' } });
     expect(await judge(rebase(byHand), revoked)).toBe('waived ');
+  });
+});
+
+test('a base is denied by any index that any provenance names, and the advice fits how it came', async () => {
+  const imported = { at: '2026-06-01T00:00:00Z', trustedBy: 'signature' } as const;
+  const pulled = await proven(makeEntry('pulled', { imported }));
+  const deny = (word: string): string => `deny: { digests: ["${sha256(word)}"] }\n`;
+  expect(await judge(pulled, await loadPolicies(SIGNERS + deny('none of them')))).toBe('waived ');
+  for (const index of ['index', 'another index'])
+    expect(await judge(pulled, await loadPolicies(SIGNERS + deny(index)))).toBe('BASE_DENIED');
+
+  const found = { repository: REPOSITORY, digest: sha256('manifest'), signers: [signer] };
+  const { seal } = pulled;
+  const unattested = withProof({ ...pulled, signatures: [] }, await makeProof(seal, found, [], tools));
+  const policy = await loadPolicies(SIGNERS + deny('none of them'));
+  await expect(admitSeal({ entry: unattested, labels: labels('x') }, policy, tools)).rejects.toMatchObject({
+    code: 'BASE_DENIED',
+    next: expect.stringMatching(/attest its provenance too.*pull it then/),
+  });
+  const byHand = makeEntry('hand', { imported: { ...imported, trustedBy: 'hand' } });
+  await expect(admitSeal({ entry: byHand, labels: labels('x') }, policy, tools)).rejects.toMatchObject({
+    next: expect.stringContaining('import its file again'),
   });
 });

@@ -438,7 +438,8 @@ describe('sign and publicKey', () => {
       code: 'USAGE',
       next: expect.stringContaining('SIGSTORE_ID_TOKEN'),
     });
-    await expect(nobody.publicKey({ kind: 'keyless' })).resolves.toBeNull();
+    // Nor is it found out only when something is to be signed.
+    await expect(nobody.publicKey({ kind: 'keyless' })).rejects.toMatchObject({ code: 'USAGE' });
   });
 
   test('says what to do about the password and the path', async () => {
