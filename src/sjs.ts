@@ -416,7 +416,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     async verifyBase(reference, given = {}) {
       const [tools, { verifyBaseRequest }, { noSandbox }] = await Promise.all([
         verifyTools(),
-        import('./flows/verify-sandbox.js'),
+        import('./flows/verify-base-request.js'),
         import('./model/waiver.js'),
       ]);
       const subject = noSandbox(systemClock.now());

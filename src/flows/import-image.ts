@@ -16,7 +16,7 @@ import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { foreignEntry, takeIn, type Incoming, type TakeInTools } from './take-in.js';
 import { takeRuns } from './take-runs.js';
 import { checkTrust, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
-import { verifyBaseRequest, type VerifyTools } from './verify-sandbox.js';
+import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
 
 /** What importing needs of the world. */
 export interface ImportTools extends TakeInTools, VerifyTools, ProvideTools, StatementTools {

@@ -28,7 +28,7 @@ import { findSealedImage } from './find-target.js';
 import { requireVersions } from './prepare-build.js';
 import { provideGateway } from './provide-gateway.js';
 import { checkTrust, originFor, subjectOfSeal } from './trust-seal.js';
-import { verifyBaseRequest } from './verify-sandbox.js';
+import { verifyBaseRequest } from './verify-base-request.js';
 
 /** What rebasing needs of the world. */
 export interface RebaseTools extends Omit<BuildTools, 'loadPolicy'> {

@@ -1,6 +1,6 @@
 import { SjsError } from '../errors.js';
 import { ATTESTATION_TYPES, type AttestationType } from '../model/attestation-type.js';
-import type { BaseSignature, VerifiedBase } from '../model/base.js';
+import type { BaseSignature } from '../model/base.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy, SealedRequirement, SignerRule } from '../model/policy.js';
@@ -10,57 +10,22 @@ import {
   parseReference,
   type DigestReference,
 } from '../model/reference.js';
-import type { BaseRequest } from '../model/sandbox.js';
 import { formatTag, type IndexEntry, type SealedLabels } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import type { ProvenSigner, PushedSeal } from '../model/seal-proof.js';
 import { withAuthorities } from '../model/trusted-root.js';
-import type { Clock } from '../ports/clock.js';
-import type { ImageStore } from '../ports/image-store.js';
-import type { Registry } from '../ports/registry.js';
-import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import type { Subject, UsedWaiver } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
-import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
-import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
 import { checkProvenances, type CheckedProvenance } from '../stages/verify/check-provenance.js';
-import { verifyBase } from '../stages/verify/verify-base.js';
 import { verifySealed, whatRuleSays } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { requireCosign } from './require-cosign.js';
+import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
 import { admitSeal, findAccepted } from './trust-seal.js';
-
-/** What verifying needs of the world. */
-export interface VerifyTools {
-  readonly registry: Registry;
-  readonly verifier: SignatureVerifier;
-  readonly images: ImageStore;
-  readonly clock: Clock;
-  readonly loadPolicy: () => Promise<Policy>;
-}
-
-/**
- * Resolves and verifies a base as a build would. Throws what those stages throw.
- * @param subject what it is for: what is denied may be waived for it
- */
-export async function verifyBaseRequest(
-  request: BaseRequest,
-  subject: Subject,
-  tools: VerifyTools,
-  signal?: AbortSignal,
-): Promise<VerifiedBase> {
-  const [policy, platform] = await Promise.all([tools.loadPolicy(), tools.images.platform(signal)]);
-  // Before anything is asked of it: what was imported could name any host that this machine reaches.
-  const rules = trustRequirement(policy, formatRepository(parseRepository(request.image)));
-  const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
-  refuseDenied(policy, resolved, subject);
-  await requireCosign(policy, tools, signal);
-  return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
-}
 
 /** The links of a sealed image's chain, each checked anew unless it says otherwise. */
 export interface SealVerification {

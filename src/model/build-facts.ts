@@ -1,4 +1,5 @@
 import { isDigest, type Digest } from './digest.js';
+import { fieldsOf } from './fields.js';
 
 /** The commit that a folder's git repository says it is at. Whether the files were changed since is not known. */
 export interface GitFacts {
@@ -37,8 +38,6 @@ export interface BuildFacts {
 /** They come with exports too, which anybody can write. */
 const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= 4096;
 const isDigestOrNull = (value: unknown): boolean => value === null || isDigest(value);
-const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const isGit = (value: unknown): boolean => {
   const { commit, ref, remote } = fieldsOf(value);

@@ -1,5 +1,6 @@
 import { SjsError } from '../../errors.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
+import { fieldsOf } from '../../model/fields.js';
 import type { Predicate } from '../../model/predicate.js';
 
 /** What a provenance must be of. */
@@ -83,8 +84,6 @@ export function checkProvenances(
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
 
 const namedIn = (

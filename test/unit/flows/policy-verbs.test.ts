@@ -135,18 +135,26 @@ waivers:
     expect((await runVerbWith('policy check', policyCheckVerb, [join(folder, 'a')], sjs)).status).toBe(2);
     await expect(sjs.checkPolicy([join(folder, 'empty')])).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     const noImages = { findImageBySeal: () => Promise.resolve(null), listImages: () => Promise.resolve([]) };
-    const { targets } = await checkPolicy(['sjs/none:0123456789ab'], {
-      clock: systemClock,
-      loadSandbox: sjs.loadSandbox,
-      loadPolicy: () => loadPolicies(''),
-      sealed: () =>
-        Promise.resolve({
-          store: noImages,
-          images: { inspect: () => Promise.resolve(null) },
-        } as unknown as TargetTools),
-    });
+    const { targets } = await checkPolicy(
+      ['sjs/none:0123456789ab', `r.example/job@sha256:${'0'.repeat(64)}`],
+      {
+        clock: systemClock,
+        loadSandbox: sjs.loadSandbox,
+        loadPolicy: () => loadPolicies(''),
+        sealed: () =>
+          Promise.resolve({
+            store: noImages,
+            images: { inspect: () => Promise.resolve(null) },
+          } as unknown as TargetTools),
+      },
+    );
     expect(targets).toMatchObject([
       { kind: 'sealed', isAllowed: false, error: { code: 'TARGET_NOT_FOUND' } },
+      {
+        kind: 'sealed',
+        isAllowed: false,
+        error: { code: 'TARGET_NOT_FOUND', message: expect.stringContaining('was not pulled') },
+      },
     ]);
   });
 
