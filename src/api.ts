@@ -195,6 +195,8 @@ export interface Sjs {
    * The signed receipt of a finished run, kept beside its record. With a `key` (a file or a reference, as cosign takes them)
    * it is made anew; without one it is the kept one, else one that is signed keyless.
    */
+  /** Whether a receipt could be made so, before there is a run: nothing is signed. Throws as {@link Sjs.makeReceipt}. */
+  readonly checkReceipt: (options: Partial<ReceiptRequest> & Abortable) => Promise<void>;
   readonly makeReceipt: (id: string, options?: Partial<ReceiptRequest> & Abortable) => Promise<KeptReceipt>;
   /** The receipt that is kept of a run; null for none. */
   readonly findReceipt: (id: string) => Promise<KeptReceipt | null>;

@@ -240,6 +240,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return record;
     },
 
+    async checkReceipt({ key, file, signal }) {
+      const [tools, { checkReceiptRequest }] = await Promise.all([
+        receiptTools(),
+        import('./flows/make-receipt.js'),
+      ]);
+      await checkReceiptRequest({ key, file }, tools, signal);
+    },
     async makeReceipt(id, { key, file, signal } = {}) {
       const [tools, { makeReceipt }] = await Promise.all([receiptTools(), import('./flows/make-receipt.js')]);
       return makeReceipt(id, { key, file }, tools, signal);
@@ -408,11 +415,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return listBases(await loadPolicy(null), registryClient, given.signal);
     },
     async verifyBase(reference, given = {}) {
-      const [tools, { verifyBaseRequest }] = await Promise.all([
+      const [tools, { verifyBaseRequest }, { noSandbox }] = await Promise.all([
         verifyTools(),
-        import('./flows/verify-sandbox.js'),
+        import('./flows/verify-base-request.js'),
+        import('./model/waiver.js'),
       ]);
-      return verifyBaseRequest(await baseRequest(reference), null, tools, given.signal);
+      const subject = noSandbox(systemClock.now());
+      return verifyBaseRequest(await baseRequest(reference), subject, tools, given.signal);
     },
 
     async doctor(given = {}) {

@@ -1,4 +1,5 @@
 import { SjsError, type KeptReceipt, type RunRecord, type Sjs } from '../index.js';
+import { errorDocument, toSjsError } from './error-report.js';
 import { refuseStream } from './parse-args.js';
 import type { OptionSpec, VerbInput } from './verb.js';
 
@@ -19,15 +20,38 @@ export const RECEIPT_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   key: KEY_OPTION,
 };
 
+/** A receipt as `--json` prints it with a run: its digest, or why there is none. */
+export async function signForJson(
+  sign: SignRun,
+  record: Pick<RunRecord, 'id'>,
+): Promise<{
+  readonly fields: { readonly receipt?: string; readonly receiptError?: object };
+  readonly failure: SjsError | null;
+}> {
+  try {
+    const receipt = await sign(record);
+    return { fields: receipt ? { receipt: receipt.digest } : {}, failure: null };
+  } catch (error) {
+    // The run is what was asked for: its record is printed whatever becomes of the receipt.
+    const failure = toSjsError(error);
+    return { fields: { receiptError: errorDocument(failure).error }, failure };
+  }
+}
+
 /** Makes the receipt of a run that is over, when it was asked for. */
 export type SignRun = (record: Pick<RunRecord, 'id'>) => Promise<KeptReceipt | null>;
 
 /**
- * What {@link RECEIPT_OPTIONS} ask for. Options that contradict each other are refused here, before the run; the key itself
- * is met after it.
- * @throws SjsError `USAGE`; of the returned function what `makeReceipt` throws, saying that the run itself is recorded.
+ * What {@link RECEIPT_OPTIONS} ask for. Options that contradict each other, and a key that cannot sign, are refused here,
+ * before the run.
+ * @throws SjsError `USAGE`, what the key fails with; of the returned function what `makeReceipt` throws, saying that the
+ * run itself is recorded.
  */
-export function readReceiptOptions(input: VerbInput, sjs: Pick<Sjs, 'makeReceipt'>): SignRun {
+export async function readReceiptOptions(
+  input: VerbInput,
+  sjs: Pick<Sjs, 'makeReceipt' | 'checkReceipt'>,
+  signal: AbortSignal,
+): Promise<SignRun> {
   const asked = input.value('receipt');
   const key = input.value('key');
   if (asked === undefined) {
@@ -38,6 +62,7 @@ export function readReceiptOptions(input: VerbInput, sjs: Pick<Sjs, 'makeReceipt
   }
   refuseStream(asked, 'written to');
   const request = { ...(key !== undefined && { key }), ...(asked !== '' && { file: asked }) };
+  await sjs.checkReceipt({ ...request, signal });
   return async ({ id }) => {
     try {
       return await sjs.makeReceipt(id, request);

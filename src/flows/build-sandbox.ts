@@ -1,5 +1,12 @@
 import { SjsError } from '../errors.js';
-import { computeSeal, formatTag, FORMAT_VERSION, type IndexEntry } from '../model/sealed-image.js';
+import {
+  computeSeal,
+  formatTag,
+  FORMAT_VERSION,
+  type ImageFacts,
+  type IndexEntry,
+  type SealedImage,
+} from '../model/sealed-image.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { formatRepository } from '../model/reference.js';
 import type { BuildFacts } from '../model/build-facts.js';
@@ -13,6 +20,7 @@ import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
 import { readGit } from '../stages/collect/read-git.js';
 import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file.js';
+import { subjectOf } from '../stages/policy/check-sandbox.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { providePackages, withPackages } from './provide-packages.js';
@@ -74,7 +82,8 @@ export async function buildSandbox(
   const startedAt = timeOf(tools);
   const prepared = await prepareBuild(loaded, options, tools, signal);
   if (needsGateway(loaded.sandbox.network)) {
-    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, loaded.sandbox.name);
+    const serves = subjectOf(loaded, tools.clock.now());
+    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, serves);
     await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
   }
   const known = await findSealed(prepared, tools, signal);
@@ -92,7 +101,7 @@ export async function buildSandbox(
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) await refresh({ ...known, ...originOf(loaded) }, baseOf(prepared.base), tools);
+  if (known) await refresh(known, { ...originOf(loaded), base: baseOf(prepared.base) }, tools);
   tools.reporter.done();
   return {
     tag: entry.tag,
@@ -119,12 +128,18 @@ const describeChanges = (changes: readonly LockChange[]): string =>
  * What is built again is in use, however old it is: prune looks at this; and it is the newest of its name again. The
  * same seal may come from another repository of the same base: verify asks the one that was verified last.
  */
-const refresh = (entry: IndexEntry, base: IndexEntry['base'], { store, clock }: BuildTools): Promise<void> =>
-  store.saveImage({ ...entry, base, usedAt: new Date(clock.now()).toISOString() });
+async function refresh(
+  known: IndexEntry,
+  changed: Partial<IndexEntry>,
+  { store, clock }: BuildTools,
+): Promise<void> {
+  const usedAt = new Date(clock.now()).toISOString();
+  await store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed, usedAt }));
+}
 
-/** What prune has to know of where a seal came from. */
+/** What prune and waivers have to know of where a seal came from. */
 const originOf = (loaded: LoadedSandbox): Pick<IndexEntry, 'lockedIn' | 'isAdHoc'> =>
-  loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.directory };
+  loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.folder ?? loaded.directory };
 
 /** What the index keeps of a base. */
 export const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
@@ -177,13 +192,26 @@ async function buildAndSeal(
     : context;
   const image = await buildImage(parts, invocation.building, environment);
   checkBuiltImage(image, base, rendered.expectedConfig, prepared.packages ? 2 : 1);
+  const build = await describeBuild(prepared, invocation, tools, signal);
+  const made = { ...loaded.sandbox, inputs, base, build };
+  return (await enterSealed(image, made, originOf(loaded), tools)).entry;
+}
+
+/** What a build, or a rebase, made a seal of. */
+interface Made extends Pick<IndexEntry, 'name' | 'version' | 'inputs'> {
+  readonly base: VerifiedBase;
+  readonly build: BuildFacts;
+}
+
+/** Seals what was built and enters it in the index; the tag is for the caller to move, last. */
+export async function enterSealed(
+  image: ImageFacts,
+  { name, version, inputs, base, build }: Made,
+  more: Pick<IndexEntry, 'lockedIn' | 'isAdHoc' | 'rebasedFrom' | 'origin'>,
+  { store, reporter }: Pick<BuildTools, 'store' | 'reporter'>,
+): Promise<SealedImage> {
   const seal = computeSeal(image);
-  tools.reporter.step('seal', seal);
-  const { name, version } = loaded.sandbox;
-  const [build, earlier] = await Promise.all([
-    describeBuild(prepared, invocation, tools, signal),
-    tools.store.findImageBySeal(seal),
-  ]);
+  reporter.step('seal', seal);
   const entry: IndexEntry = {
     formatVersion: FORMAT_VERSION,
     seal,
@@ -195,18 +223,20 @@ async function buildAndSeal(
     base: baseOf(base),
     createdAt: build.finishedAt,
     build,
-    // The engine may have lost the image of a seal that was signed and pushed: it still is.
-    ...(earlier?.pushed && { pushed: earlier.pushed }),
-    ...(earlier?.signatures && { signatures: earlier.signatures }),
-    ...originOf(loaded),
+    ...more,
   };
   checkSeal(image, entry);
-  await refuseTaken(entry, tools.store);
-  await tools.store.saveImage(entry);
-  return entry;
+  await refuseTaken(entry, store);
+  // The engine may have lost the image of a seal that was signed and pushed: it still is.
+  const saved = await store.updateImage(seal, (earlier) => ({
+    ...entry,
+    ...(earlier?.pushed && { pushed: earlier.pushed }),
+    ...(earlier?.signatures && { signatures: earlier.signatures }),
+  }));
+  return checkSeal(image, saved);
 }
 
-const timeOf = ({ clock }: BuildTools): string => new Date(clock.now()).toISOString();
+export const timeOf = ({ clock }: Pick<BuildTools, 'clock'>): string => new Date(clock.now()).toISOString();
 
 /** What provenance will say of this build, whenever somebody asks for it. */
 async function describeBuild(
@@ -216,9 +246,8 @@ async function describeBuild(
   signal?: AbortSignal,
 ): Promise<BuildFacts> {
   const isFile = !loaded.isAdHoc;
-  const [engine, cosign, git] = await Promise.all([
-    tools.images.versions(signal),
-    tools.verifier.version(signal),
+  const [versions, git] = await Promise.all([
+    readVersions(tools, signal),
     isFile ? readGit(loaded.directory) : null,
   ]);
   return {
@@ -232,8 +261,17 @@ async function describeBuild(
     policyDigest: policy.digest,
     baseSigner: base.signature.signer,
     git,
-    versions: { sjs: tools.sjsVersion, engine: engine.engine ?? 'unknown', cosign },
+    versions,
   };
+}
+
+/** What builds and verifies here. */
+export async function readVersions(
+  { images, verifier, sjsVersion }: Pick<BuildTools, 'images' | 'verifier' | 'sjsVersion'>,
+  signal?: AbortSignal,
+): Promise<BuildFacts['versions']> {
+  const [{ engine }, cosign] = await Promise.all([images.versions(signal), verifier.version(signal)]);
+  return { sjs: sjsVersion, engine: engine ?? 'unknown', cosign };
 }
 
 /**

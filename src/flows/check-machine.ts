@@ -5,6 +5,7 @@ import type { Engine } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
+import { noSandbox } from '../model/waiver.js';
 import { waiversToMention } from '../stages/policy/find-waiver.js';
 
 /** One thing sjs needs, and how it stands. */
@@ -148,6 +149,6 @@ async function checkPolicyFloors(machine: Machine, signal?: AbortSignal): Promis
       .then((version) => ({ cosign: version }))
       .catch(() => ({})),
   ]);
-  checkFloors(policy, { ...engine, ...cosign }, { name: null, now: machine.clock.now() });
+  checkFloors(policy, { ...engine, ...cosign }, noSandbox(machine.clock.now()));
   return [ok('floors', 'what the policy asks for at least is there')];
 }

@@ -3,18 +3,17 @@ import { dirname, resolve } from 'node:path';
 import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
-import { signedDigestOf } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import { findSandboxes } from '../stages/load/find-sandboxes.js';
-import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { waiversToMention, type MentionedWaiver } from '../stages/policy/find-waiver.js';
-import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
+import { findSealedImage, isSealedTarget, targetForm, type TargetTools } from './find-target.js';
+import { admitSeal } from './trust-seal.js';
 import { validateSandbox } from './validate-sandbox.js';
 
 /** What checking needs of the world; the engine only for what is sealed. */
 export interface CheckTools {
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Clock;
   readonly loadSandbox: (path: string) => Promise<LoadedSandbox>;
   readonly loadPolicy: (directory: string | null) => Promise<Policy>;
   readonly sealed: () => Promise<TargetTools>;
@@ -40,8 +39,9 @@ export interface PolicyCheck {
 }
 
 /**
- * Checks sandboxes, folders of them and sealed images against the policy in force, each for itself.
- * @param targets a tag or seal by its form, else a path; a folder without a sandbox.yaml stands for all below it
+ * Checks sandboxes, folders of them and sealed images against the policy in force, each for itself; of what is sealed
+ * all that a run would ask: who signed it, what is attested of it, its rights.
+ * @param targets a tag, seal or image in a registry by its form, else a path; a folder without a sandbox.yaml stands for all below it
  * @throws SjsError `POLICY_*` for a policy of the operator that cannot be read; `FILE_NOT_FOUND` for a folder without any
  */
 export async function checkPolicy(
@@ -53,11 +53,13 @@ export async function checkPolicy(
   const now = tools.clock.now();
   const checked: CheckedTarget[] = [];
   for (const target of targets) {
-    if (['tag', 'seal'].includes(targetForm(target))) {
+    if (isSealedTarget(target) && targetForm(target) !== 'name') {
       checked.push(
         await attempt(target, 'sealed', async () => {
-          const { labels, entry } = await findSealedImage(target, await tools.sealed(), signal);
-          return checkSealedPlan(operator, labels, signedDigestOf(entry), now);
+          const sealedTools = await tools.sealed();
+          const sealed = await findSealedImage(target, sealedTools, signal);
+          const { waived } = await admitSeal(sealed, operator, { ...sealedTools, clock: tools.clock });
+          return waived;
         }),
       );
       continue;

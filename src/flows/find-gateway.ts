@@ -3,7 +3,7 @@ import { needsGateway } from '../model/network.js';
 import type { Policy } from '../model/policy.js';
 import { GATEWAY_NAME } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
-import type { Clock } from '../ports/clock.js';
+import type { Subject } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import type { TargetTools } from './find-target.js';
@@ -12,16 +12,17 @@ import type { TargetTools } from './find-target.js';
 export interface GatewayTools extends TargetTools {
   /** The version of this sjs's gateway. */
   readonly gatewayVersion: () => Promise<string>;
-  readonly clock: Clock;
 }
 
 /**
  * The sealed gateway for what a sandbox declares, its seal and its rights checked like any other's; null when it
  * declares no traffic. Nothing is built at a run; one that was sealed elsewhere is anybody's program by that name.
+ * @param subject the sandbox, as it was judged: what is waived for it is waived for its gateway
  * @throws SjsError `GATEWAY_MISSING`, and what the checks throw
  */
 export async function findGateway(
   sealed: SealedImage,
+  subject: Subject,
   policy: Policy,
   tools: GatewayTools,
   signal?: AbortSignal,
@@ -42,6 +43,6 @@ export async function findGateway(
     );
   }
   const gateway = checkSeal(await tools.images.inspect(newest.tag, signal), newest);
-  checkSealedPlan(policy, gateway.labels, newest.base.digest, tools.clock.now(), sealed.labels.name);
+  checkSealedPlan(policy, gateway.labels, [newest.base.digest], subject);
   return gateway;
 }

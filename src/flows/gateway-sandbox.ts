@@ -3,6 +3,7 @@ import { shortDigest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_USER, GATEWAY_NAME, type LoadedSandbox } from '../model/sandbox.js';
 import { SjsError } from '../errors.js';
+import type { Subject } from '../model/waiver.js';
 import { gatewayBase } from '../stages/policy/effective-policy.js';
 
 /** The program of this sjs's gateway, in a folder where its lock may lie too. */
@@ -20,10 +21,14 @@ export function gatewayVersion({ digest }: Pick<GatewaySource, 'digest'>): strin
 
 /**
  * The gateway as a sandbox, over what the operator says, to be built and sealed like any other.
- * @param servesSandbox the name of the sandbox that needs it
+ * @param serves the sandbox that needs it
  * @throws SjsError `BASE_NOT_PINNED` when no policy says what it is built over
  */
-export function gatewaySandbox(source: GatewaySource, policy: Policy, servesSandbox: string): LoadedSandbox {
+export function gatewaySandbox(
+  source: GatewaySource,
+  policy: Policy,
+  { name, origin }: Pick<Subject, 'name' | 'origin'>,
+): LoadedSandbox {
   const base = gatewayBase(policy);
   if (!base) {
     throw new SjsError(
@@ -35,7 +40,7 @@ export function gatewaySandbox(source: GatewaySource, policy: Policy, servesSand
   return {
     file: `${source.directory}/${source.file}`,
     directory: source.directory,
-    servesSandbox,
+    serves: { name, origin },
     digest: source.digest,
     sandbox: {
       name: GATEWAY_NAME,

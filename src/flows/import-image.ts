@@ -1,34 +1,29 @@
 import { resolve } from 'node:path';
 import { SjsError } from '../errors.js';
-import { formatBuildingTag } from '../model/building-tag.js';
-import { sha256, type Digest } from '../model/digest.js';
+import type { Digest } from '../model/digest.js';
 import { EXPORT_NAMES } from '../model/export-file.js';
 import type { Policy } from '../model/policy.js';
-import type { Owner } from '../model/record.js';
-import { GATEWAY_NAME } from '../model/sandbox.js';
-import { FORMAT_VERSION, formatTag, signedDigestOf, type IndexEntry } from '../model/sealed-image.js';
+import { signedDigestsOf, type IndexEntry } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
-import type { Reporter } from '../ports/reporter.js';
 import { checkLayer } from '../stages/archive/check-layer.js';
 import { streamArchive, textFile, type ArchiveFile } from '../stages/archive/write-archive.js';
 import { deniesAny } from '../stages/policy/effective-policy.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { refuseTaken } from './build-sandbox.js';
-import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
+import { foreignEntry, takeIn, type Incoming, type TakeInTools } from './take-in.js';
 import { takeRuns } from './take-runs.js';
-import { withProof } from './trust-seal.js';
-import { verifyBaseRequest, type VerifyTools } from './verify-sandbox.js';
+import { checkTrust, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
+import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
 
 /** What importing needs of the world. */
-export interface ImportTools extends TargetTools, VerifyTools, ProvideTools, StatementTools {
-  readonly store: TargetTools['store'];
-  readonly reporter: Reporter;
-  readonly owner: () => Promise<Owner>;
-  readonly createId: () => string;
+export interface ImportTools extends TakeInTools, VerifyTools, ProvideTools, StatementTools {
+  readonly store: TakeInTools['store'];
+  readonly images: TakeInTools['images'];
+  readonly clock: TakeInTools['clock'];
+  readonly reporter: TakeInTools['reporter'];
 }
 
 /** What came in. */
@@ -62,46 +57,80 @@ export async function importImage(
   const known = await tools.store.findImageBySeal(seal);
   if (trust !== null && trust !== seal) throw untrusted(file, seal, trust);
   const policy = await tools.loadPolicy();
-  const entry = await checkBase(
-    known ?? (await acceptNew(file, trust, archive, policy, tools, signal)),
+  const update = await checkBase(
+    await accept(file, trust, known, archive, policy, tools, signal),
+    known,
     archive,
     policy,
     tools,
     signal,
   );
-  const sealed = checkSeal(archive.image, entry);
-  await loadImage(archive, entry, known, tools, signal);
+  const entry = update(known);
+  checkSeal(archive.image, entry);
+  const bring = (building: string): Promise<void> => {
+    tools.reporter.step('import', `${entry.tag}, ${entry.seal}`);
+    return tools.images.load(() => streamArchive(imageFiles(archive, building)), signal);
+  };
+  const sealed = await takeIn({ entry, update, isKnown: known !== null, bring }, tools, signal);
   const runs = await takeRuns(archive, tools);
-  await provideGateway(sealed, policy, tools, signal);
+  await provideGateway(sealed, await subjectOfSeal(sealed.entry, policy, tools), policy, tools, signal);
   return { tag: entry.tag, seal, wasKnown: known !== null, runs };
 }
 
-/** The entry of what was not made here: the operator vouches for it, or a signature that the policy trusts does. */
-async function acceptNew(
+/**
+ * The change of the index by which a seal comes in: the operator vouches for it, or its statement is signed by whom the
+ * policy trusts, judged as at a run. Of what was made here nothing has to be shown.
+ */
+async function accept(
   file: string,
   trust: string | null,
+  known: IndexEntry | null,
   archive: SealedExport,
   policy: Policy,
   tools: ImportTools,
   signal?: AbortSignal,
-): Promise<IndexEntry> {
-  const entry = newEntry(archive, tools);
-  const { seal } = entry;
-  if (trust === seal) return entry;
-  if (archive.statement === null) throw untrusted(file, seal, trust);
-  await requireCosign(policy, tools, signal);
+): Promise<Incoming['update']> {
+  const { seal, base } = archive.manifest.entry;
   const labels = decodeLabels(archive.image.config.Labels ?? {});
-  const subject = { ...entry, baseDigest: labels.baseDigest };
-  const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);
-  const { baseImage, signedBase } = found.provenance;
-  const signed: IndexEntry = {
-    ...entry,
-    base: { ...entry.base, image: baseImage ?? entry.base.image, digest: signedBase },
-    imported: { at: entry.createdAt, trustedBy: 'signature' },
-  };
-  await tools.store.saveSealStatement(seal, archive.statement);
-  return withProof(signed, found, tools);
+  const fresh = foreignEntry(seal, labels, base, 'hand', tools);
+  const { tag } = fresh;
+  const asIs: Incoming['update'] = (now) => now ?? known ?? fresh;
+  if (known && !known.imported) {
+    if (trust !== null) tools.reporter.warn(`${tag} was made here: --trust adds nothing to that`);
+    return asIs;
+  }
+  if (trust !== null) {
+    if (known?.imported?.trustedBy === 'signature')
+      tools.reporter.warn(`${tag} was trusted by its signature: from now on it is by your word`);
+    return (now) => vouchedFor(asIs(now));
+  }
+  if (known?.imported?.trustedBy === 'hand') return asIs;
+  try {
+    if (archive.statement === null) throw untrusted(file, seal, trust);
+    await requireCosign(policy, tools, signal);
+    const subject = { ...fresh, baseDigest: labels.baseDigest };
+    const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);
+    const proof = await makeProof(seal, found, [found.provenance.signedBase], tools);
+    const { baseImage, signedBase } = found.provenance;
+    const signed: IndexEntry = {
+      ...fresh,
+      base: { ...fresh.base, image: baseImage ?? fresh.base.image, digest: signedBase },
+      imported: { at: fresh.createdAt, trustedBy: 'signature' },
+    };
+    const update: Incoming['update'] = (now) => withProof(now ?? known ?? signed, proof);
+    await checkTrust(update(null), policy, tools);
+    await tools.store.saveSealStatement(seal, archive.statement);
+    return update;
+  } catch (error) {
+    // What was taken in before may count by another signature.
+    if (!known) throw error;
+    await checkTrust(known, policy, tools);
+    return asIs;
+  }
 }
+
+const vouchedFor = (entry: IndexEntry): IndexEntry =>
+  entry.imported ? { ...entry, imported: { ...entry.imported, trustedBy: 'hand' } } : entry;
 
 function untrusted(file: string, seal: Digest, trust: string | null): SjsError {
   return new SjsError(
@@ -116,47 +145,23 @@ function untrusted(file: string, seal: Digest, trust: string | null): SjsError {
 }
 
 /**
- * The entry of a seal that comes from elsewhere: what its labels say, which the seal covers, and where its base was said
- * to be. Nothing that a later build could take for its own: its inputs are those of no build.
- */
-function newEntry({ manifest, image }: SealedExport, { clock }: ImportTools): IndexEntry {
-  const now = new Date(clock.now()).toISOString();
-  const { seal, base } = manifest.entry;
-  const { name, version, baseDigest, baseVersion } = decodeLabels(image.config.Labels ?? {});
-  if (name === GATEWAY_NAME) {
-    throw new SjsError('SEAL_REFUSED', `${GATEWAY_NAME} is the gateway of another sjs`, {
-      next: 'export what needs it instead: sjs import builds the gateway that goes with this sjs',
-    });
-  }
-  return {
-    formatVersion: FORMAT_VERSION,
-    seal,
-    tag: formatTag(name, version, seal),
-    name,
-    version,
-    imageId: '',
-    inputs: sha256(`imported\n${seal}`),
-    base: { image: base.image, digest: base.digest, manifestDigest: baseDigest, version: baseVersion },
-    createdAt: now,
-    imported: { at: now, trustedBy: 'hand' },
-  };
-}
-
-/**
  * What was signed of the base stands in no seal, and a policy may deny it by that digest alone: then the base is verified
  * as a build would. Without denied digests nothing hangs on it, and the registry need not be within reach.
  */
 async function checkBase(
-  entry: IndexEntry,
+  update: Incoming['update'],
+  known: IndexEntry | null,
   { manifest }: SealedExport,
   policy: Policy,
   tools: ImportTools,
   signal?: AbortSignal,
-): Promise<IndexEntry> {
-  if (entry.imported?.trustedBy !== 'hand' || signedDigestOf(entry) !== null) return entry;
-  if (!deniesAny(policy, { name: entry.name, now: tools.clock.now() })) return entry;
+): Promise<Incoming['update']> {
+  const entry = update(known);
+  if (entry.imported?.trustedBy !== 'hand' || signedDigestsOf(entry).length > 0) return update;
+  const subject = await subjectOfSeal(entry, policy, tools);
+  if (!deniesAny(policy, subject)) return update;
   const { image, digest } = manifest.entry.base;
-  const verified = await verifyBaseRequest({ image, digest }, entry.name, tools, signal);
+  const verified = await verifyBaseRequest({ image, digest }, subject, tools, signal);
   if (verified.manifestDigest !== entry.base.manifestDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',
@@ -164,39 +169,14 @@ async function checkBase(
       { next: 'do not use this file' },
     );
   }
-  return {
-    ...entry,
-    base: { ...entry.base, image, digest },
-    imported: { ...entry.imported, isBaseVerified: true },
+  return (now) => {
+    const { base, imported, ...rest } = update(now);
+    return {
+      ...rest,
+      base: { ...base, image, digest },
+      ...(imported && { imported: { ...imported, isBaseVerified: true } }),
+    };
   };
-}
-
-/** Makes the engine hold the image, unless it does; the index first, the tag last, as a build does. */
-async function loadImage(
-  archive: SealedExport,
-  entry: IndexEntry,
-  known: IndexEntry | null,
-  tools: ImportTools,
-  signal?: AbortSignal,
-): Promise<void> {
-  const present = await tools.images.inspect(entry.tag, signal);
-  if (present) {
-    // Somebody else's image under this tag is not replaced.
-    checkSeal(present, entry);
-    if (known) return entry === known ? undefined : tools.store.saveImage(entry);
-  }
-  const building = formatBuildingTag(await tools.owner(), tools.createId().toLowerCase());
-  tools.reporter.step('import', `${entry.tag}, ${entry.seal}`);
-  try {
-    await tools.images.load(() => streamArchive(imageFiles(archive, building)), signal);
-    const image = await tools.images.inspect(building, signal);
-    checkSeal(image, entry);
-    await refuseTaken(entry, tools.store);
-    await tools.store.saveImage({ ...entry, imageId: image?.imageId ?? '' });
-    if (image) await tools.images.tag(image.imageId, entry.tag, signal);
-  } finally {
-    await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
-  }
 }
 
 /** The image and nothing else, under a tag of ours: the archive's own could name any image of the engine. */

@@ -6,6 +6,7 @@ import type { RunRecord } from '../model/record.js';
 import { parseSigningKey } from '../model/signing-key.js';
 import type { Clock } from '../ports/clock.js';
 import type { RecordStore } from '../ports/record-store.js';
+import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import type { StatementSigner } from '../ports/statement-signer.js';
 import { findFilePlace, writeWholeFile } from '../stages/archive/write-archive.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
@@ -60,6 +61,20 @@ export async function makeReceipt(
   }
   if (place !== null) await writeWholeFile(Readable.from([Buffer.from(text)]), place);
   return { run: record.id, digest: sha256(text), text, file: place };
+}
+
+/**
+ * Whether a receipt could be made as it is asked for: said before there is a run to make it of. Nothing is signed.
+ * @throws SjsError `USAGE` where no file can be written, and what the key fails with
+ */
+export async function checkReceiptRequest(
+  { key, file }: ReceiptRequest,
+  { verifier }: { readonly verifier: Pick<SignatureVerifier, 'publicKey'> },
+  signal?: AbortSignal,
+): Promise<void> {
+  const wanted = parseSigningKey(key);
+  if (file !== undefined) await findFilePlace(file);
+  await verifier.publicKey(wanted, signal);
 }
 
 /** The receipt that is kept of a run; null for none. */

@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
 import type { SealedImage } from '../model/sealed-image.js';
+import type { Subject } from '../model/waiver.js';
 import type { Reporter } from '../ports/reporter.js';
 import { buildSandbox, type BuildTools } from './build-sandbox.js';
 import { findGateway } from './find-gateway.js';
@@ -20,6 +21,7 @@ export interface ProvideTools extends TargetTools {
  */
 export async function provideGateway(
   sealed: SealedImage,
+  subject: Subject,
   policy: Policy,
   tools: ProvideTools,
   signal?: AbortSignal,
@@ -28,10 +30,10 @@ export async function provideGateway(
   const version = async (): Promise<string> => gatewayVersion(await build.gatewaySource());
   try {
     try {
-      await findGateway(sealed, policy, { ...tools, clock: build.clock, gatewayVersion: version }, signal);
+      await findGateway(sealed, subject, policy, { ...tools, gatewayVersion: version }, signal);
     } catch (error) {
       if (!isAbsent(error)) throw error;
-      const gateway = gatewaySandbox(await build.gatewaySource(), policy, sealed.entry.name);
+      const gateway = gatewaySandbox(await build.gatewaySource(), policy, subject);
       await buildSandbox(gateway, { frozen: false, update: false }, build, signal);
     }
   } catch (error) {

@@ -1,16 +1,12 @@
 import { SjsError } from '../errors.js';
-import { formatBuildingTag } from '../model/building-tag.js';
-import { sha256 } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import type { Owner } from '../model/record.js';
 import {
   formatReference,
   formatRepository,
   parseReference,
   type DigestReference,
 } from '../model/reference.js';
-import { GATEWAY_NAME } from '../model/sandbox.js';
-import { FORMAT_VERSION, formatTag, type IndexEntry } from '../model/sealed-image.js';
+import type { IndexEntry } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import type { PushedSeal } from '../model/seal-proof.js';
 import type { Registry } from '../ports/registry.js';
@@ -19,24 +15,21 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed, type RegistryImage } from '../stages/resolve/resolve-sealed.js';
-import { checkSeal } from '../stages/seal/check-seal.js';
 import { findForeignBills } from '../stages/attest/check-bill.js';
-import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
+import { checkProvenances } from '../stages/verify/check-provenance.js';
 import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js';
-import { refuseTaken } from './build-sandbox.js';
-import type { TargetTools } from './find-target.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
-import { withProof, type TrustTools } from './trust-seal.js';
+import { withPlace } from './push-image.js';
+import { foreignEntry, takeIn, type TakeInTools } from './take-in.js';
+import { makeProof, subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
-export interface PullTools extends TargetTools, TrustTools, ProvideTools {
-  readonly store: TargetTools['store'];
+export interface PullTools extends TakeInTools, TrustTools, ProvideTools {
+  readonly store: TakeInTools['store'];
   readonly registry: Registry;
   readonly verifier: SignatureVerifier;
   readonly reporter: Reporter;
-  readonly owner: () => Promise<Owner>;
-  readonly createId: () => string;
   readonly loadPolicy: () => Promise<Policy>;
 }
 
@@ -96,30 +89,33 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     });
   }
   const labels = decodeLabels(there.image.config.Labels ?? {});
-  if (labels.name === GATEWAY_NAME) {
-    throw new SjsError('SEAL_REFUSED', `${GATEWAY_NAME} is the gateway of another sjs`, {
-      next: 'pull what needs it instead: sjs builds the gateway that goes with it',
-    });
-  }
   const subject = { name, seal: there.seal, baseDigest: labels.baseDigest };
-  const provenances = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
-    checkProvenance(one, subject),
+  const { provenance, signedBases } = checkProvenances(
+    signed.statements.get('slsaprovenance1') ?? [],
+    subject,
   );
-  const [provenance] = provenances;
   findForeignBills(signed.statements, { name, seal: there.seal, labels });
-  checkSealedPlan(policy, labels, provenance?.signedBase ?? null, tools.clock.now());
-
   const known = await tools.store.findImageBySeal(there.seal);
-  const found = known ?? newEntry(there, labels, provenance, tools);
-  const proven = await withProof(
-    withPlace(found, reference, tools),
-    { ...signed, baseDigest: provenance?.signedBase ?? null },
+  const base = { image: provenance?.baseImage ?? '', digest: provenance?.signedBase ?? labels.baseDigest };
+  // A gateway is refused even where its seal is known: none is ever pulled.
+  const fresh = foreignEntry(there.seal, labels, base, 'signature', tools);
+  const proof = await makeProof(there.seal, signed, signedBases, tools);
+  const place: PushedSeal = {
+    repository: signed.repository,
+    digest,
+    at: new Date(tools.clock.now()).toISOString(),
+    publicKey: null,
+  };
+  const update = (now: IndexEntry | null): IndexEntry => withProof(withPlace(now ?? fresh, place), proof);
+  const entry = update(known);
+  const judged = await subjectOfSeal(entry, policy, tools);
+  checkSealedPlan(policy, labels, signedBases, judged);
+  const sealed = await takeIn(
+    { entry, update, isKnown: true, bring: (building) => bring(reference, building, tools, signal) },
     tools,
+    signal,
   );
-  const entry: IndexEntry = proven;
-  await fetch(reference, entry, tools, signal);
-  const sealed = checkSeal(await tools.images.inspect(entry.tag, signal), entry);
-  await provideGateway(sealed, policy, tools, signal);
+  await provideGateway(sealed, judged, policy, tools, signal);
   tools.reporter.done();
   return describe(entry, reference, signed, known !== null);
 }
@@ -145,79 +141,22 @@ const describe = (
   wasKnown,
 });
 
-/** The entry of a seal that others made; nothing that a later build could take for its own. */
-function newEntry(
-  { seal }: RegistryImage,
-  { name, version, baseDigest, baseVersion }: ReturnType<typeof decodeLabels>,
-  provenance: CheckedProvenance | undefined,
-  { clock }: PullTools,
-): IndexEntry {
-  const now = new Date(clock.now()).toISOString();
-  return {
-    formatVersion: FORMAT_VERSION,
-    seal,
-    tag: formatTag(name, version, seal),
-    name,
-    version,
-    imageId: '',
-    inputs: sha256(`imported\n${seal}`),
-    base: {
-      image: provenance?.baseImage ?? '',
-      digest: provenance?.signedBase ?? baseDigest,
-      manifestDigest: baseDigest,
-      version: baseVersion,
-    },
-    createdAt: now,
-    imported: { at: now, trustedBy: 'signature' },
-  };
-}
-
-function withPlace(
-  entry: IndexEntry,
-  { digest, ...place }: DigestReference,
-  { clock }: PullTools,
-): IndexEntry {
-  const repository = formatRepository(place);
-  const isThere = entry.pushed?.some((one) => one.repository === repository && one.digest === digest);
-  if (isThere) return entry;
-  const at = new Date(clock.now()).toISOString();
-  const pulled: PushedSeal = { repository, digest, at, publicKey: null };
-  return { ...entry, pushed: [...(entry.pushed ?? []), pulled] };
-}
-
-/** Makes the engine hold the image under its tag, unless it does; the index first, the tag last, as a build does. */
-async function fetch(
+/** Has the engine pull the digest, and names what came by the tag of ours alone. */
+async function bring(
   reference: DigestReference,
-  entry: IndexEntry,
-  tools: PullTools,
+  building: string,
+  { images, registry, reporter }: PullTools,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { images, store, registry, reporter } = tools;
-  await refuseTaken(entry, store);
-  const present = await images.inspect(entry.tag, signal);
-  if (present) {
-    // Somebody else's image under this tag is not replaced.
-    checkSeal(present, entry);
-    return store.saveImage({ ...entry, imageId: present.imageId });
-  }
   const name = formatReference(reference);
   reporter.step('pull', name);
   const had = await images.inspect(name, signal);
   const credentials = await registry.credentials(reference.registry, signal);
   await images.pull(reference, credentials, (message) => reporter.debug(message), signal);
-  const building = formatBuildingTag(await tools.owner(), tools.createId());
   try {
     const image = await images.inspect(name, signal);
-    checkSeal(image, entry);
-    const imageId = image?.imageId ?? '';
-    // Until it is sealed it has a tag that says who is at work.
-    await images.tag(imageId, building, signal);
-    await store.saveImage({ ...entry, imageId });
-    await images.tag(imageId, entry.tag, signal);
+    if (image) await images.tag(image.imageId, building, signal);
   } finally {
-    const names = had ? [building] : [building, name];
-    for (const one of names) {
-      await images.remove(one).catch((error: unknown) => reporter.debug(String(error)));
-    }
+    if (!had) await images.remove(name).catch((error: unknown) => reporter.debug(String(error)));
   }
 }

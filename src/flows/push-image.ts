@@ -10,8 +10,8 @@ import {
   type DigestReference,
   type TagReference,
 } from '../model/reference.js';
-import type { SealedImage } from '../model/sealed-image.js';
-import type { PushedSeal } from '../model/seal-proof.js';
+import type { IndexEntry, SealedImage } from '../model/sealed-image.js';
+import type { PushedSeal, SealProof } from '../model/seal-proof.js';
 import { formatSigningKey, type SigningKey } from '../model/signing-key.js';
 import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
@@ -19,10 +19,10 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { pushRepository } from '../stages/policy/effective-policy.js';
 import { requiresSigned, sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { checkProvenance } from '../stages/verify/check-provenance.js';
+import { checkProvenances } from '../stages/verify/check-provenance.js';
 import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
-import { withProof, type TrustTools } from './trust-seal.js';
+import { makeProof, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pushing needs of the world. */
 export interface PushTools extends TargetTools, TrustTools {
@@ -89,20 +89,11 @@ export async function pushImage(
   const reference = { registry: place.registry, path: place.path, digest };
   const attestations = key === null ? [] : await sign(sealed, reference, key, publicKey, tools, signal);
   const now = new Date(tools.clock.now()).toISOString();
-  const before = entry.pushed?.find((one) => one.repository === repository && one.digest === digest);
-  const pushed: PushedSeal = {
-    repository,
-    digest,
-    at: now,
-    publicKey: publicKey ?? before?.publicKey ?? null,
-  };
-  const saved = {
-    ...entry,
-    pushed: [...(entry.pushed ?? []).filter((one) => one !== before), pushed],
-  };
-  await tools.store.saveImage(saved);
-  const proven = key === null ? null : await prove(saved, reference, sealed, policy, tools, signal);
-  if (proven) await tools.store.saveImage(proven);
+  await tools.store.updateImage(entry.seal, (known) =>
+    withPlace(known ?? entry, { repository, digest, at: now, publicKey }),
+  );
+  const proof = key === null ? null : await prove(reference, sealed, policy, tools, signal);
+  if (proof) await tools.store.updateImage(entry.seal, (known) => withProof(known ?? entry, proof));
   tools.reporter.done();
   return {
     tag: entry.tag,
@@ -113,7 +104,7 @@ export async function pushImage(
     wasPushed,
     isSigned: key !== null,
     attestations,
-    isTrusted: proven !== null,
+    isTrusted: proof !== null,
   };
 }
 
@@ -236,15 +227,23 @@ async function sign(
 const toQuestion = (reference: DigestReference, publicKey: string) =>
   ({ reference, signer: { publicKey }, trustedRoot: null, transparencyLog: 'none' }) as const;
 
-/** The entry with the proof of what was signed, where this policy trusts who signed it. */
+/** The entry with the place as the newest one; who signed it from here before is not forgotten. */
+export function withPlace(entry: IndexEntry, place: PushedSeal): IndexEntry {
+  const isThere = ({ repository, digest }: PushedSeal): boolean =>
+    repository === place.repository && digest === place.digest;
+  const { pushed = [] } = entry;
+  const publicKey = place.publicKey ?? pushed.find(isThere)?.publicKey ?? null;
+  return { ...entry, pushed: [...pushed.filter((one) => !isThere(one)), { ...place, publicKey }] };
+}
+
+/** The proof of what was signed, where this policy trusts who signed it. */
 async function prove(
-  entry: SealedImage['entry'],
   reference: DigestReference,
-  { labels }: SealedImage,
+  { entry, labels }: SealedImage,
   policy: Policy,
   tools: PushTools,
   signal?: AbortSignal,
-): Promise<SealedImage['entry'] | null> {
+): Promise<SealProof | null> {
   try {
     const requirement = sealedRequirement(policy, formatRepository(reference));
     const signed = await verifySealed(
@@ -257,10 +256,8 @@ async function prove(
     );
     if (signed.seal !== entry.seal) return null;
     const subject = { name: entry.tag, seal: entry.seal, baseDigest: labels.baseDigest };
-    const [provenance] = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
-      checkProvenance(one, subject),
-    );
-    return await withProof(entry, { ...signed, baseDigest: provenance?.signedBase ?? null }, tools);
+    const { signedBases } = checkProvenances(signed.statements.get('slsaprovenance1') ?? [], subject);
+    return await makeProof(entry.seal, signed, signedBases, tools);
   } catch (error) {
     if (!(error instanceof SjsError)) throw error;
     const words = `this policy does not trust what was signed: ${error.message}`;

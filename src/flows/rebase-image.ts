@@ -7,13 +7,8 @@ import type { Policy } from '../model/policy.js';
 import { formatRepository } from '../model/reference.js';
 import type { BaseRequest, Sandbox } from '../model/sandbox.js';
 import type { VerifiedBase } from '../model/base.js';
-import {
-  computeSeal,
-  formatTag,
-  FORMAT_VERSION,
-  type IndexEntry,
-  type SealedImage,
-} from '../model/sealed-image.js';
+import type { BuildFacts } from '../model/build-facts.js';
+import type { IndexEntry, SealedImage } from '../model/sealed-image.js';
 import { SjsError } from '../errors.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
 import { changes, type Change } from '../stages/compare/changes.js';
@@ -27,13 +22,13 @@ import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.j
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { readPackages } from '../stages/unpack/read-packages.js';
 import { readSource } from '../stages/unpack/read-source.js';
-import { baseOf, findingsOf, refuseTaken, type BuildTools } from './build-sandbox.js';
+import { enterSealed, findingsOf, readVersions, timeOf, type BuildTools } from './build-sandbox.js';
 import { baseFacts } from './describe-plan.js';
 import { findSealedImage } from './find-target.js';
 import { requireVersions } from './prepare-build.js';
 import { provideGateway } from './provide-gateway.js';
-import { checkTrust } from './trust-seal.js';
-import { verifyBaseRequest } from './verify-sandbox.js';
+import { checkTrust, originFor, subjectOfSeal } from './trust-seal.js';
+import { verifyBaseRequest } from './verify-base-request.js';
 
 /** What rebasing needs of the world. */
 export interface RebaseTools extends Omit<BuildTools, 'loadPolicy'> {
@@ -66,22 +61,21 @@ export async function rebaseImage(
   tools: RebaseTools,
   signal?: AbortSignal,
 ): Promise<RebaseResult> {
+  const startedAt = timeOf(tools);
   const sealed = await findSealedImage(target, tools, signal);
-  const { name } = sealed.labels;
-  const now = tools.clock.now();
-  const [policy, base] = await Promise.all([
-    tools.loadPolicy(),
-    verifyBaseRequest(request, name, tools, signal),
-  ]);
-  await requireVersions(policy, { name, now }, tools, signal);
+  const policy = await tools.loadPolicy();
   // What may not run may not become something of one's own that may.
   await checkTrust(sealed.entry, policy, tools);
+  const subject = await subjectOfSeal(sealed.entry, policy, tools);
+  const base = await verifyBaseRequest(request, subject, tools, signal);
+  await requireVersions(policy, subject, tools, signal);
   const rendered = await render(sealed, base, policy, tools, signal);
-  checkSealedPlan(policy, rendered.labels, base.digest, now);
+  checkSealedPlan(policy, rendered.labels, [base.digest], subject);
   const inputs = sha256(canonicalJson({ rebase: sealed.entry.seal, dockerfile: rendered.dockerfile }));
   const known = await findRebased(inputs, tools, signal);
-  const result = known ?? (await buildRebased(sealed, base, rendered, inputs, tools, signal));
-  await provideGateway(result, policy, tools, signal);
+  const result =
+    known ?? (await buildRebased(sealed, { base, rendered, inputs, policy, startedAt }, tools, signal));
+  await provideGateway(result, subject, policy, tools, signal);
   tools.reporter.done();
   return {
     tag: result.entry.tag,
@@ -176,16 +170,24 @@ async function readBaseEnv(
   });
 }
 
+/** A rebase as it begins. */
+interface Rebase {
+  readonly base: VerifiedBase;
+  readonly rendered: RenderedImage;
+  /** Of the Dockerfile and the seal whose layers are taken: all that goes in but the base. */
+  readonly inputs: Digest;
+  readonly policy: Policy;
+  readonly startedAt: string;
+}
+
 async function buildRebased(
   sealed: SealedImage,
-  base: VerifiedBase,
-  rendered: RenderedImage,
-  inputs: Digest,
+  rebase: Rebase,
   tools: RebaseTools,
   signal?: AbortSignal,
 ): Promise<SealedImage> {
-  const { store, images, reporter, registry, clock } = tools;
-  const { name, version } = sealed.entry;
+  const { base, rendered, inputs } = rebase;
+  const { images, reporter, registry } = tools;
   const environment: BuildEnvironment = {
     images,
     credentials: () => registry.credentials(base.repository.registry, signal),
@@ -195,7 +197,8 @@ async function buildRebased(
   reporter.step('rebase', `${sealed.entry.tag} over ${formatRepository(base.repository)}@${base.digest}`);
   const baseImage = await fetchBase(base, environment);
   checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
-  const building = formatBuildingTag(await tools.owner(), tools.createId());
+  const invocationId = tools.createId();
+  const building = formatBuildingTag(await tools.owner(), invocationId);
   try {
     const image = await withOwnLayers(sealed, tools, signal, (layers) =>
       buildImage(
@@ -214,28 +217,40 @@ async function buildRebased(
         { next: 'build it from its source instead: the base has files where those of the sandbox lie' },
       );
     }
-    const seal = computeSeal(image);
-    reporter.step('seal', seal);
-    const entry: IndexEntry = {
-      formatVersion: FORMAT_VERSION,
-      seal,
-      tag: formatTag(name, version, seal),
-      name,
-      version,
-      imageId: image.imageId,
-      inputs,
-      base: baseOf(base),
-      createdAt: new Date(clock.now()).toISOString(),
-      rebasedFrom: sealed.entry.seal,
-    };
-    const rebased = checkSeal(image, entry);
-    await refuseTaken(entry, store);
-    await store.saveImage(entry);
-    await images.tag(entry.imageId, entry.tag, signal);
+    const build = await describeRebase(sealed, rebase, invocationId, tools, signal);
+    const { name, version } = sealed.entry;
+    const origin = originFor(sealed.entry);
+    const from = { rebasedFrom: sealed.entry.seal, ...(origin && { origin }) };
+    const rebased = await enterSealed(image, { name, version, inputs, base, build }, from, tools);
+    await images.tag(image.imageId, rebased.entry.tag, signal);
     return rebased;
   } finally {
     await images.remove(building).catch((error: unknown) => reporter.debug(String(error)));
   }
+}
+
+/** What provenance will say of a rebase. Of what others made, nobody here knows from which file or commit it came. */
+async function describeRebase(
+  { entry }: SealedImage,
+  { base, inputs, policy, startedAt }: Rebase,
+  invocationId: string,
+  tools: RebaseTools,
+  signal?: AbortSignal,
+): Promise<BuildFacts> {
+  const own = entry.imported ? undefined : entry.build;
+  return {
+    invocationId,
+    startedAt,
+    finishedAt: timeOf(tools),
+    sandboxDigest: own?.sandboxDigest ?? null,
+    lockDigest: null,
+    contextDigest: inputs,
+    templateDigest: sha256((await tools.assets()).template),
+    policyDigest: policy.digest,
+    baseSigner: base.signature.signer,
+    git: own?.git ?? null,
+    versions: await readVersions(tools, signal),
+  };
 }
 
 /** The layers that sjs put over a base: that of the source, and that of the packages below it. */

@@ -6,11 +6,10 @@ import type { RunRequest } from '../model/run-plan.js';
 import type { RunSignals } from '../ports/engine.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
-import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { executeRun, type RunOutput } from './execute-run.js';
 import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
-import { checkTrust } from './trust-seal.js';
+import { admitSeal } from './trust-seal.js';
 import { requireControls, withPortWarning, type RunTools } from './run-sandbox.js';
 
 /** A replay: both records and the verdict. */
@@ -52,11 +51,9 @@ export async function replayRun(
     tools.engine.probe(signals.abort),
     tools.seccompProfile(),
   ]);
-  const subject = { name: sealed.labels.name, now: tools.clock.now() };
-  const proven = await checkTrust(sealed.entry, policy, tools);
-  const waived = checkSealedPlan(policy, sealed.labels, proven, subject.now);
+  const { subject, waived } = await admitSeal(sealed, policy, tools);
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
-  const gateway = await findGateway(sealed, policy, tools, signals.abort);
+  const gateway = await findGateway(sealed, subject, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);
   const stdin = original.stdin ? tools.store.openBlob(original.stdin.digest) : null;
   const replay = await executeRun(

@@ -1,4 +1,5 @@
 import type { Policy } from '../model/policy.js';
+import { noSandbox } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
@@ -19,5 +20,5 @@ export async function requireCosign(
   signal?: AbortSignal,
 ): Promise<void> {
   if (policy.layers.every(({ floors }) => floors.cosign === undefined)) return;
-  checkFloors(policy, { cosign: await verifier.version(signal) }, { name: null, now: clock.now() });
+  checkFloors(policy, { cosign: await verifier.version(signal) }, noSandbox(clock.now()));
 }

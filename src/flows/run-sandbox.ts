@@ -7,11 +7,11 @@ import { describeUsedWaiver, type Subject, type UsedWaiver } from '../model/waiv
 import type { Reporter } from '../ports/reporter.js';
 import { planRun } from '../stages/plan/plan-run.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
-import { checkHostAddresses, checkSealedPlan } from '../stages/policy/check-sandbox.js';
+import { checkHostAddresses } from '../stages/policy/check-sandbox.js';
 import { executeRun, type AllowedEngine, type ExecuteTools, type RunOutput } from './execute-run.js';
 import { findGateway, type GatewayTools } from './find-gateway.js';
 import { findSealedImage } from './find-target.js';
-import { checkTrust } from './trust-seal.js';
+import { admitSeal } from './trust-seal.js';
 
 /** What a run needs of the world. */
 export interface RunTools extends GatewayTools, ExecuteTools {
@@ -46,10 +46,8 @@ export async function runSandbox(
   const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  const proven = await checkTrust(sealed.entry, policy, tools);
-  const subject = { name: sealed.labels.name, now: tools.clock.now() };
-  const waived = checkSealedPlan(policy, sealed.labels, proven, subject.now);
-  const gateway = await findGateway(sealed, policy, tools, signals.abort);
+  const { subject, waived } = await admitSeal(sealed, policy, tools);
+  const gateway = await findGateway(sealed, subject, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {
     throw new SjsError('USAGE', `${sealed.entry.tag} declares no /out: no files can come out of it`, {

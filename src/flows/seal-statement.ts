@@ -17,7 +17,7 @@ import { toSealError } from '../stages/verify/verify-sealed.js';
 import { verifyStatement } from '../stages/verify/verify-statement.js';
 import { readContents, type ContentTools } from './describe-contents.js';
 import { findSealedImage } from './find-target.js';
-import { withProof, type TrustTools } from './trust-seal.js';
+import { makeProof, withProof, type TrustTools } from './trust-seal.js';
 
 /** What a seal's statement needs of the world. */
 export interface StatementTools extends TrustTools {
@@ -64,7 +64,8 @@ export async function signSeal(
   let isTrusted = false;
   try {
     const found = await verifySealStatement(text, { ...entry, ...labels }, policy, tools, signal);
-    await tools.store.saveImage(await withProof(entry, found, tools));
+    const proof = await makeProof(entry.seal, found, [found.provenance.signedBase], tools);
+    await tools.store.updateImage(entry.seal, (now) => withProof(now ?? entry, proof));
     isTrusted = true;
   } catch (error) {
     if (!(error instanceof SjsError)) throw error;
@@ -81,10 +82,7 @@ export interface StatementSubject
   extends Pick<IndexEntry, 'tag' | 'seal' | 'name'>, Pick<SealedLabels, 'baseDigest'> {}
 
 /** What a seal's statement shows, once it verified. */
-export interface VerifiedSealStatement extends Pick<
-  SealProof,
-  'repository' | 'digest' | 'signers' | 'baseDigest'
-> {
+export interface VerifiedSealStatement extends Pick<SealProof, 'repository' | 'digest' | 'signers'> {
   readonly provenance: CheckedProvenance;
   readonly trustedBy: string;
 }
@@ -127,7 +125,7 @@ export async function verifySealStatement(
     );
   }
   const provenance = checkProvenance(statement.predicate as Predicate, { ...subject, name: tag });
-  return { repository, digest: null, signers, baseDigest: provenance.signedBase, provenance, trustedBy };
+  return { repository, digest: null, signers, provenance, trustedBy };
 }
 
 const describeDigest = (hex: string | undefined): string =>

@@ -1,16 +1,23 @@
 import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
-import { signedDigestOf, type IndexEntry } from '../model/sealed-image.js';
+import {
+  signedDigestsOf,
+  type IndexEntry,
+  type SealedImage,
+  type SignedOrigin,
+} from '../model/sealed-image.js';
 import { textOfProof, type SealProof } from '../model/seal-proof.js';
+import type { Subject, UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import type { RecordStore } from '../ports/record-store.js';
+import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { requiresSigned, sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { checkProof } from '../stages/verify/check-proof.js';
 
 /** What judging a seal's trust needs. */
 export interface TrustTools {
-  readonly store: Pick<RecordStore, 'fingerprint'>;
+  readonly store: Pick<RecordStore, 'fingerprint' | 'findImageBySeal'>;
   readonly clock: Clock;
 }
 
@@ -20,8 +27,8 @@ const MOST_PROOFS = 8;
 /**
  * Whether a seal may run at all under the policy of now (SPEC §2): one that was made here unless the policy asks for a
  * signature, one that the operator vouched for likewise, any other by the proof of a signature that the policy still
- * trusts. Needs no network.
- * @returns what was signed of its base; null when nobody knows
+ * trusts. What was rebased from a seal that came in by its signature needs that signer's trust too. Needs no network.
+ * @returns what was signed of its base; nothing when nobody knows
  * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`,
  * `SEAL_REPOSITORY_MISMATCH`,
  * `ATTESTATION_MISSING`.
@@ -30,10 +37,55 @@ export async function checkTrust(
   entry: IndexEntry,
   policy: Policy,
   tools: TrustTools,
-): Promise<Digest | null> {
+): Promise<readonly Digest[]> {
+  if (entry.origin) await checkOrigin(entry.tag, entry.origin, policy, tools);
+  return checkSigner(entry, policy, tools);
+}
+
+/** As the index has it now: it may have been signed anew, vouched for or built here since. */
+async function checkOrigin(
+  tag: string,
+  origin: SignedOrigin,
+  policy: Policy,
+  tools: TrustTools,
+): Promise<void> {
+  const now = (await tools.store.findImageBySeal(origin.seal)) ?? origin;
+  if (now.imported?.trustedBy !== 'signature') return;
+  try {
+    await checkSigner(now, policy, tools);
+  } catch (error) {
+    if (!(error instanceof SjsError)) throw error;
+    const { cause, next, location } = error;
+    throw new SjsError(error.code, `${tag} was rebased from ${origin.tag}: ${error.message}`, {
+      cause,
+      ...(next !== undefined && { next }),
+      ...(location && { location }),
+    });
+  }
+}
+
+/** What a rebase of a seal keeps of where that came from; undefined for what was made here or vouched for by hand. */
+export function originFor({
+  seal,
+  tag,
+  base,
+  imported,
+  signatures,
+  origin,
+}: IndexEntry): SignedOrigin | undefined {
+  if (origin) return origin;
+  if (imported?.trustedBy !== 'signature') return undefined;
+  return { seal, tag, base, imported, ...(signatures && { signatures }) };
+}
+
+async function checkSigner(
+  entry: SignedOrigin,
+  policy: Policy,
+  tools: TrustTools,
+): Promise<readonly Digest[]> {
   const isSigned = entry.imported?.trustedBy === 'signature';
   const asked = requiresSigned(policy);
-  if (!isSigned && asked === null) return signedDigestOf(entry);
+  if (!isSigned && asked === null) return signedDigestsOf(entry);
   if ((entry.signatures ?? []).length === 0 && !isSigned) {
     throw new SjsError('SEAL_UNSIGNED', `${entry.tag} is not signed, and the policy asks for a signature`, {
       next: `sign it: sjs push --sign ${entry.tag}; or sjs pull where it was pushed and signed`,
@@ -41,19 +93,94 @@ export async function checkTrust(
     });
   }
   const proof = await findAccepted(entry, policy, tools);
-  return isSigned ? proof.baseDigest : signedDigestOf(entry);
+  if (!isSigned) return signedDigestsOf(entry);
+  return proof.baseDigest === null ? [] : [proof.baseDigest, ...(proof.otherBases ?? [])];
 }
+
+/** A sealed image that the policy lets run, and as what it was judged. */
+export interface Admission {
+  readonly subject: Subject;
+  /** What it would have been refused for, but for a waiver. */
+  readonly waived: readonly UsedWaiver[];
+}
+
+/**
+ * Whether a sealed image may run under the policy of now: its trust, then its rights.
+ * @throws SjsError as {@link checkTrust} and {@link checkSealedPlan}
+ */
+export async function admitSeal(
+  { entry, labels }: Pick<SealedImage, 'entry' | 'labels'>,
+  policy: Policy,
+  tools: TrustTools,
+): Promise<Admission> {
+  const signedBase = await checkTrust(entry, policy, tools);
+  const subject = await subjectOfSeal(entry, policy, tools);
+  return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject) };
+}
+
+/** As what a policy judges a seal: where it comes from by the index of this SJS_HOME, and by signatures that count today. */
+export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: TrustTools): Promise<Subject> {
+  const lineage = await lineageOf(entry, tools.store);
+  const repositories = await Promise.all(lineage.map((one) => signedIn(one, policy, tools)));
+  return {
+    name: entry.name,
+    origin: {
+      folder: lineage.find(({ lockedIn }) => lockedIn !== undefined)?.lockedIn ?? null,
+      repositories: repositories.flat(),
+      seals: lineage.map(({ seal }) => seal),
+    },
+    now: tools.clock.now(),
+  };
+}
+
+/** A seal and those that it was rebased from here, as far as the index still has them. */
+async function lineageOf(entry: IndexEntry, store: TrustTools['store']): Promise<readonly IndexEntry[]> {
+  const lineage = [entry];
+  for (let from = entry.rebasedFrom; from !== undefined && lineage.every(({ seal }) => seal !== from);) {
+    const found = await store.findImageBySeal(from);
+    if (!found) break;
+    lineage.push(found);
+    from = found.rebasedFrom;
+  }
+  return lineage;
+}
+
+/** Repositories where somebody signed a seal whom the policy trusts. A statement has none: it was signed under a name. */
+async function signedIn(
+  { seal, tag, signatures = [] }: IndexEntry,
+  policy: Policy,
+  { store, clock }: TrustTools,
+): Promise<readonly string[]> {
+  const found = signatures.map(async (proof) => {
+    if (proof.digest === null || !(await isOwnProof(seal, proof, store))) return [];
+    try {
+      checkProof(proof, sealedRequirement(policy, proof.repository), tag, clock);
+      return [proof.repository];
+    } catch (error) {
+      if (error instanceof SjsError) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** Whether a proof was made in this SJS_HOME, and of that seal. */
+const isOwnProof = async (
+  seal: Digest,
+  proof: SealProof,
+  store: Pick<RecordStore, 'fingerprint'>,
+): Promise<boolean> => proof.mac === (await store.fingerprint(textOfProof(seal, proof)));
 
 /** The newest proof that was made here and that the policy accepts; else why the newest does not count. */
 export async function findAccepted(
-  entry: IndexEntry,
+  entry: SignedOrigin,
   policy: Policy,
   { store, clock }: TrustTools,
 ): Promise<SealProof> {
   const proofs = entry.signatures ?? [];
   let refusal: unknown = null;
   for (const proof of [...proofs].reverse()) {
-    if (proof.mac !== (await store.fingerprint(textOfProof(entry.seal, proof)))) continue;
+    if (!(await isOwnProof(entry.seal, proof, store))) continue;
     try {
       checkProof(proof, sealedRequirement(policy, proof.repository), entry.tag, clock);
       return proof;
@@ -69,23 +196,30 @@ export async function findAccepted(
   });
 }
 
-/** The entry with what was verified of its seal just now. */
-export async function withProof(
-  entry: IndexEntry,
-  found: Pick<SealProof, 'repository' | 'digest' | 'signers' | 'baseDigest'>,
+/** The proof of what was verified of a seal, and signed of its base, just now. */
+export async function makeProof(
+  seal: Digest,
+  found: Pick<SealProof, 'repository' | 'digest' | 'signers'>,
+  bases: readonly Digest[],
   { store, clock }: TrustTools,
-): Promise<IndexEntry> {
-  const { repository, digest, signers, baseDigest } = found;
+): Promise<SealProof> {
+  const { repository, digest, signers } = found;
+  const [baseDigest = null, ...otherBases] = bases;
   const fields = {
     repository,
     digest,
     signers,
     baseDigest,
+    ...(otherBases.length > 0 && { otherBases }),
     verifiedAt: new Date(clock.now()).toISOString(),
   };
-  const mac = await store.fingerprint(textOfProof(entry.seal, fields));
+  return { ...fields, mac: await store.fingerprint(textOfProof(seal, fields)) };
+}
+
+/** The entry with a proof, in place of an older one of the same place. */
+export function withProof(entry: IndexEntry, proof: SealProof): IndexEntry {
   const others = (entry.signatures ?? []).filter(
-    (one) => one.repository !== repository || one.digest !== digest,
+    ({ repository, digest }) => repository !== proof.repository || digest !== proof.digest,
   );
-  return { ...entry, signatures: [...others, { ...fields, mac }].slice(-MOST_PROOFS) };
+  return { ...entry, signatures: [...others, proof].slice(-MOST_PROOFS) };
 }

@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import { ATTESTATION_TYPES, type AttestationType } from '../model/attestation-type.js';
-import type { BaseSignature, VerifiedBase } from '../model/base.js';
+import type { BaseSignature } from '../model/base.js';
+import { canonicalJson } from '../model/canonical-json.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy, SealedRequirement, SignerRule } from '../model/policy.js';
 import {
@@ -9,58 +10,23 @@ import {
   parseReference,
   type DigestReference,
 } from '../model/reference.js';
-import type { BaseRequest } from '../model/sandbox.js';
 import { formatTag, type IndexEntry, type SealedLabels } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import type { ProvenSigner, PushedSeal } from '../model/seal-proof.js';
-import type { Clock } from '../ports/clock.js';
-import type { ImageStore } from '../ports/image-store.js';
-import type { Registry } from '../ports/registry.js';
-import type { SignatureVerifier } from '../ports/signature-verifier.js';
-import type { UsedWaiver } from '../model/waiver.js';
+import { withAuthorities } from '../model/trusted-root.js';
+import type { Subject, UsedWaiver } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
-import { refuseDenied } from '../stages/policy/effective-policy.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
-import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { checkProvenance, type CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { findForeignBills } from '../stages/attest/check-bill.js';
-import { verifyBase } from '../stages/verify/verify-base.js';
-import { verifySealed } from '../stages/verify/verify-sealed.js';
+import { checkProvenances, type CheckedProvenance } from '../stages/verify/check-provenance.js';
+import { verifySealed, whatRuleSays } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { requireCosign } from './require-cosign.js';
-import { checkTrust, findAccepted } from './trust-seal.js';
-
-/** What verifying needs of the world. */
-export interface VerifyTools {
-  readonly registry: Registry;
-  readonly verifier: SignatureVerifier;
-  readonly images: ImageStore;
-  readonly clock: Clock;
-  readonly loadPolicy: () => Promise<Policy>;
-}
-
-/**
- * Resolves and verifies a base as a build would. Throws what those stages throw.
- * @param sandbox the name of the sandbox it is for: what is denied may be waived for it; null for none
- */
-export async function verifyBaseRequest(
-  request: BaseRequest,
-  sandbox: string | null,
-  tools: VerifyTools,
-  signal?: AbortSignal,
-): Promise<VerifiedBase> {
-  const [policy, platform] = await Promise.all([tools.loadPolicy(), tools.images.platform(signal)]);
-  // Before anything is asked of it: what was imported could name any host that this machine reaches.
-  const rules = trustRequirement(policy, formatRepository(parseRepository(request.image)));
-  const resolved = await resolveBase(request, platform, tools.registry, null, { update: true }, signal);
-  const subject = { name: sandbox, now: tools.clock.now() };
-  refuseDenied(policy, resolved, subject);
-  await requireCosign(policy, tools, signal);
-  return verifyBase(resolved, rules, tools.verifier, tools.clock, signal);
-}
+import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
+import { admitSeal, findAccepted } from './trust-seal.js';
 
 /** The links of a sealed image's chain, each checked anew unless it says otherwise. */
 export interface SealVerification {
@@ -108,10 +74,14 @@ export interface SignatureVerification {
   readonly provenance: CheckedProvenance | null;
   /** When it was verified, where that was not now. */
   readonly verifiedAt: string | null;
+  /** Text of the trusted root whose authorities and logs vouch for the first of the signers; null for public Sigstore's, or none. */
+  readonly trustedRoot: string | null;
+  /** Where the statement lies that was signed without a registry; null for a signature in one. */
+  readonly statementFile: string | null;
 }
 
 /** What is verified: a seal in the index, or an image of a registry. */
-interface Subject {
+interface Verified {
   readonly tag: string;
   readonly seal: Digest;
   readonly imageId: string | null;
@@ -140,29 +110,31 @@ export async function verifySealedImage(
   await requireCosign(policy, tools, signal);
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
-  const now = tools.clock.now();
-  const waived = entry && checkSealedPlan(policy, labels, await checkTrust(entry, policy, tools), now);
+  const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
   const { tag, seal, imageId } = subject;
   if (offline) {
     const signature =
       entry &&
-      ((await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
+      (withoutBases(await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
         (await proveOffline(entry, policy, tools)));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
-    return { tag, seal, imageId, base: null, signature, unchecked, waivers: waived ?? [] };
+    return { tag, seal, imageId, base: null, signature, unchecked, waivers: admitted?.waived ?? [] };
   }
-  const [signature, ownBase] = await Promise.all([
+  const judged = admitted?.subject ?? remoteSubject(subject, tools);
+  const [verifiedNow, ownBase] = await Promise.all([
     verifySignature(subject, policy, tools, signal),
-    subject.base && verifyOwnBase(subject, subject.base, policy, tools, signal),
+    subject.base && verifyOwnBase(subject, subject.base, judged, policy, tools, signal),
   ]);
+  const signature = withoutBases(verifiedNow);
   const attested = signature?.provenance;
-  const waivers = waived ?? checkSealedPlan(policy, labels, attested?.signedBase ?? null, now);
+  const waivers = admitted?.waived ?? checkSealedPlan(policy, labels, verifiedNow?.signedBases ?? [], judged);
   const base =
     ownBase ??
     (attested?.baseImage
       ? await verifyOwnBase(
           subject,
           { image: attested.baseImage, digest: attested.signedBase },
+          judged,
           policy,
           tools,
           signal,
@@ -177,6 +149,13 @@ export async function verifySealedImage(
   return { tag, seal, imageId, base, signature, unchecked, waivers };
 }
 
+/** An image in a registry as it would be judged after a pull: its signature was verified by then. */
+const remoteSubject = ({ seal, labels, place }: Verified, { clock }: Pick<Tools, 'clock'>): Subject => ({
+  name: labels.name,
+  origin: { folder: null, repositories: place ? [formatRepository(place)] : [], seals: [seal] },
+  now: clock.now(),
+});
+
 const NOBODY_SIGNED = 'a signature of the image: nobody signed it, or the policy says nothing of who did';
 
 async function findSubject(
@@ -185,7 +164,7 @@ async function findSubject(
   tools: Tools,
   offline: boolean,
   signal?: AbortSignal,
-): Promise<Subject> {
+): Promise<Verified> {
   try {
     const { entry, labels, image } = await findSealedImage(target, tools, signal);
     const { tag, seal, base } = entry;
@@ -218,7 +197,7 @@ async function findSubject(
 }
 
 /** The place that the target names; else where the seal was signed or pulled from last; null where nobody signed it. */
-function placeOf({ pushed = [], signatures = [] }: IndexEntry, target: string): Subject['place'] {
+function placeOf({ pushed = [], signatures = [] }: IndexEntry, target: string): Verified['place'] {
   const isSigned = ({ repository, digest, publicKey }: PushedSeal): boolean =>
     publicKey !== null ||
     signatures.some((proof) => proof.repository === repository && proof.digest === digest);
@@ -230,11 +209,11 @@ function placeOf({ pushed = [], signatures = [] }: IndexEntry, target: string): 
 }
 
 async function verifySignature(
-  { tag, seal, imageId, labels, entry, place }: Subject,
+  { tag, seal, imageId, labels, entry, place }: Verified,
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
-): Promise<SignatureVerification | null> {
+): Promise<VerifiedNow | null> {
   if (!place) return entry && verifyKeptStatement(entry, labels, policy, tools, signal);
   const { publicKey, ...reference } = place;
   const repository = formatRepository(reference);
@@ -254,18 +233,23 @@ async function verifySignature(
       },
     );
   }
-  const provenances = (signed.statements.get('slsaprovenance1') ?? []).map((one) =>
-    checkProvenance(one, { name: tag, seal, baseDigest: labels.baseDigest }),
-  );
+  const { provenance, signedBases } = checkProvenances(signed.statements.get('slsaprovenance1') ?? [], {
+    name: tag,
+    seal,
+    baseDigest: labels.baseDigest,
+  });
   return {
+    signedBases,
     repository,
     digest: reference.digest,
     signers: signed.signers,
     trustedBy: signed.rules,
     attestations: [...signed.statements.keys()],
     foreignBills: findForeignBills(signed.statements, { name: tag, seal, labels }),
-    provenance: provenances[0] ?? null,
+    provenance,
     verifiedAt: null,
+    trustedRoot: trustedRootFor(signed.signers, requirement),
+    statementFile: null,
   };
 }
 
@@ -276,17 +260,15 @@ async function verifyKeptStatement(
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
-): Promise<SignatureVerification | null> {
+): Promise<VerifiedNow | null> {
   const text = await tools.store.readSealStatement(entry.seal);
   if (text === null) return null;
-  try {
-    sealedRequirement(policy, `sjs/${entry.name}`);
-  } catch (error) {
-    if (entry.imported?.trustedBy === 'signature') throw error;
-    return null;
-  }
+  // Where nobody has an opinion one's own statement is no worse than none; what came in by it is nothing without.
+  if (!hasOpinion(policy) && entry.imported?.trustedBy !== 'signature') return null;
+  const requirement = sealedRequirement(policy, `sjs/${entry.name}`);
   const found = await verifySealStatement(text, { ...entry, baseDigest }, policy, tools, signal);
   return {
+    signedBases: [found.provenance.signedBase],
     repository: found.repository,
     digest: entry.seal,
     signers: found.signers,
@@ -295,34 +277,68 @@ async function verifyKeptStatement(
     foreignBills: [],
     provenance: found.provenance,
     verifiedAt: null,
+    trustedRoot: trustedRootFor(found.signers, requirement),
+    statementFile: tools.store.sealStatementFile(entry.seal),
   };
 }
 
-/** What the policy asks for; where it says nothing of what was signed from here, that it still is. */
+/** A signature as it was verified just now. */
+interface VerifiedNow extends SignatureVerification {
+  /** What was signed of the base, in each of the provenances. */
+  readonly signedBases: readonly Digest[];
+}
+
+function withoutBases(verified: VerifiedNow | null): SignatureVerification | null {
+  if (!verified) return null;
+  const { signedBases: _bases, ...rest } = verified;
+  return rest;
+}
+
+/** Whether any layer says whose sealed images may run: what such a layer refuses is refused, one's own too. */
+const hasOpinion = (policy: Policy): boolean =>
+  policy.layers.some(({ sealed }) => sealed.signers !== undefined);
+
+/** What the policy asks for; where it has no opinion of what was signed from here, that it still is. */
 function requirementOf(policy: Policy, repository: string, publicKey: string | null): SealedRequirement {
-  try {
-    return sealedRequirement(policy, repository);
-  } catch (error) {
-    if (publicKey === null) throw error;
-    const rule: SignerRule = {
-      repository,
-      mirrors: [],
-      keys: [{ publicKey, notBefore: null, notAfter: null }],
-      keyless: null,
-      trustedRoot: null,
-      annotations: {},
-      attestations: [],
-      transparencyLog: 'none',
-      location: { file: 'this SJS_HOME (which signed it)' },
-    };
-    return { repository, alternatives: [[rule]] };
-  }
+  if (publicKey === null || hasOpinion(policy)) return sealedRequirement(policy, repository);
+  const rule: SignerRule = {
+    repository,
+    mirrors: [],
+    keys: [{ publicKey, notBefore: null, notAfter: null }],
+    keyless: null,
+    trustedRoot: null,
+    annotations: {},
+    attestations: policy.layers.flatMap(({ sealed }) => sealed.attestations),
+    transparencyLog: 'none',
+    location: { file: 'this SJS_HOME (which signed it)' },
+  };
+  return { repository, alternatives: [[rule]] };
+}
+
+/** The text of the trusted root by which the first signer was accepted; a proof keeps its digest alone. */
+function trustedRootFor(
+  [signer]: readonly ProvenSigner[],
+  { alternatives }: SealedRequirement,
+): string | null {
+  const rule = alternatives.flat().find(
+    (one) =>
+      canonicalJson(whatRuleSays(one)) ===
+      canonicalJson({
+        keyless: signer?.keyless ?? null,
+        trustedRoot: signer?.trustedRoot ?? null,
+        transparencyLog: signer?.transparencyLog ?? 'required',
+      }),
+  );
+  if (!rule) return null;
+  const caRoots = rule.keyless?.caRoots ?? null;
+  return caRoots === null ? rule.trustedRoot : withAuthorities(rule.trustedRoot, caRoots);
 }
 
 /** The base of what was sealed elsewhere may be one that this policy says nothing of: then its signer answers for it. */
 async function verifyOwnBase(
-  { tag, labels, entry }: Subject,
+  { tag, labels, entry }: Verified,
   base: { readonly image: string; readonly digest: Digest },
+  judged: Subject,
   policy: Policy,
   tools: Tools,
   signal?: AbortSignal,
@@ -334,12 +350,7 @@ async function verifyOwnBase(
       return null;
     }
   }
-  const verified = await verifyBaseRequest(
-    { image: base.image, digest: base.digest },
-    labels.name,
-    tools,
-    signal,
-  );
+  const verified = await verifyBaseRequest({ image: base.image, digest: base.digest }, judged, tools, signal);
   if (verified.manifestDigest !== labels.baseDigest) {
     throw new SjsError(
       'SEAL_MISMATCH',
@@ -378,5 +389,7 @@ async function proveOffline(
     foreignBills: [],
     provenance: null,
     verifiedAt: proof.verifiedAt,
+    trustedRoot: null,
+    statementFile: null,
   };
 }

@@ -1,4 +1,5 @@
 import { isDigest, type Digest } from './digest.js';
+import { fieldsOf } from './fields.js';
 
 /** The commit that a folder's git repository says it is at. Whether the files were changed since is not known. */
 export interface GitFacts {
@@ -20,7 +21,10 @@ export interface BuildFacts {
   /** Of the bytes of sandbox.yaml, and of sandbox.lock as it was written; null for code that has neither. */
   readonly sandboxDigest: Digest | null;
   readonly lockDigest: Digest | null;
-  /** Of all that was sent to the engine but the npm packages, which have digests of their own. */
+  /**
+   * Of all that was sent to the engine but the npm packages, which have digests of their own; of a rebase, of its
+   * Dockerfile and the seal whose layers it took.
+   */
   readonly contextDigest: Digest;
   readonly templateDigest: Digest;
   /** Of the operator's policy in force. */
@@ -33,8 +37,6 @@ export interface BuildFacts {
 
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isDigestOrNull = (value: unknown): boolean => value === null || isDigest(value);
-const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const isGit = (value: unknown): boolean => {
   const { commit, ref, remote } = fieldsOf(value);

@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest, type Digest } from './digest.js';
+import { fieldsOf } from './fields.js';
 import { formatRepository, parseReference } from './reference.js';
 import { malformedFields, splitRuntimeConfig } from './runtime-config.js';
 import type { ImageFacts, IndexEntry } from './sealed-image.js';
@@ -41,8 +42,6 @@ export const EXPORT_LIMITS = {
 } as const;
 
 type Fields = Readonly<Record<string, unknown>>;
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1024;
 
 /** A repository without tag or digest, as a reference begins. */

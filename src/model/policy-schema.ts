@@ -277,7 +277,23 @@ export const POLICY_SCHEMA = {
             sandbox: text(
               'the name of a sandbox, or a pattern of it with *',
               '^[a-z0-9*-]{0,62}[a-z0-9][a-z0-9*-]{0,62}$',
-              'Name of the sandbox; * matches any characters. The name is what its sandbox.yaml says.',
+              'Name of the sandbox; * matches any characters. The name is what its sandbox.yaml says, and no more than that: one of the next three says which sandbox is meant.',
+            ),
+            folder: text(
+              'a folder',
+              '\\S',
+              'Folder of the sandbox.yaml, relative to that of this file, or absolute; compared by its real path. For build, plan and policy check, and for seals that this machine’s own index says were built from there.',
+              { maxLength: 4096 },
+            ),
+            repository: text(
+              'a repository without tag or digest',
+              '^[a-z0-9._:/\\[\\]-]{1,512}$',
+              'Instead of folder: the repository, exactly, from which the seal was pulled with a signature that sealed.signers trusts.',
+            ),
+            seal: text(
+              'sha256: and 64 hex digits',
+              '^sha256:[0-9a-f]{64}$',
+              'Instead of folder: the seal itself.',
             ),
             rule: {
               type: 'string',

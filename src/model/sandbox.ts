@@ -1,5 +1,6 @@
 import type { Digest } from './digest.js';
 import type { Network } from './network.js';
+import type { Subject } from './waiver.js';
 
 /** Rights that Node's permission model can grant. A layer, never the boundary. */
 export interface Permissions {
@@ -137,8 +138,10 @@ export interface LoadedSandbox {
   readonly isAdHoc?: true;
   /** The code, when it is in no file; `source` is then its name. */
   readonly code?: Uint8Array;
-  /** For a gateway, the name of the sandbox that it serves: what is waived for that one is waived for it. */
-  readonly servesSandbox?: string;
+  /** Real path of the folder of the sandbox.yaml, which a waiver can name; absent for code without one. */
+  readonly folder?: string;
+  /** For a gateway, the sandbox that it serves: what is waived for that one is waived for it. */
+  readonly serves?: Pick<Subject, 'name' | 'origin'>;
   /** Absolute paths of files that a run adds to those at /in in the image. */
   readonly inputs?: readonly string[];
 }

@@ -51,6 +51,8 @@ export interface SealProof {
   readonly signers: readonly ProvenSigner[];
   /** What was signed of the base, as the attested provenance has it; null without one. */
   readonly baseDigest: Digest | null;
+  /** What other provenances name; absent where there is none. */
+  readonly otherBases?: readonly Digest[];
   /** RFC 3339. */
   readonly verifiedAt: string;
   /** Binds all of it to the seal and to this SJS_HOME. */
@@ -59,8 +61,8 @@ export interface SealProof {
 
 /** What the key of an SJS_HOME is asked to bind. */
 export const textOfProof = (seal: Digest, proof: Omit<SealProof, 'mac'>): string => {
-  const { repository, digest, signers, baseDigest, verifiedAt } = proof;
-  const fields = { repository, digest, signers, baseDigest, verifiedAt };
+  const { repository, digest, signers, baseDigest, otherBases, verifiedAt } = proof;
+  const fields = { repository, digest, signers, baseDigest, ...(otherBases && { otherBases }), verifiedAt };
   return `seal-proof\n${canonicalJson({ seal, ...fields })}`;
 };
 
@@ -81,6 +83,7 @@ export const isSealProof = (value: unknown): value is SealProof =>
   [value['repository'], value['verifiedAt'], value['mac']].every(isText) &&
   isDigestOrNull(value['digest']) &&
   isDigestOrNull(value['baseDigest']) &&
+  (value['otherBases'] === undefined || isListOf(value['otherBases'], isDigest)) &&
   isListOf(
     value['signers'],
     (one) => isFields(one) && isFields(one['annotations']) && isListOf(one['attestations'], isText),

@@ -95,12 +95,14 @@ export interface IndexEntry {
   readonly createdAt: string;
   /** RFC 3339: when a build last came out at this seal, to the day; absent before the second one. */
   readonly usedAt?: string;
-  /** Folder of the sandbox.lock that a build last came out at it with; absent for code without one. */
+  /** Real path of the folder of the sandbox.yaml that a build last came out at it with; absent for code without one. */
   readonly lockedIn?: string;
   /** Code that was sealed without a sandbox.yaml: by `sjs run FILE` or `-e`. */
   readonly isAdHoc?: true;
   /** The seal that it was rebased from, as its label says. */
   readonly rebasedFrom?: Digest;
+  /** The signed seal from elsewhere that it was rebased from, at whatever remove: a run asks for trust in that one too. */
+  readonly origin?: SignedOrigin;
   /** A seal that was made elsewhere: when it came, and who vouched for it. */
   readonly imported?: ImportedSeal;
   /** Where it lies in registries, newest last. */
@@ -110,6 +112,9 @@ export interface IndexEntry {
   /** How it was made here; absent for what was made elsewhere, or by an sjs that did not keep this. */
   readonly build?: BuildFacts;
 }
+
+/** A seal that came in by its signature, as it was when something was rebased from it: the index may lose it. */
+export type SignedOrigin = Pick<IndexEntry, 'seal' | 'tag' | 'base' | 'imported' | 'signatures'>;
 
 /** How a seal that was made elsewhere came in. */
 export interface ImportedSeal {
@@ -124,9 +129,9 @@ export interface ImportedSeal {
   readonly isBaseVerified?: true;
 }
 
-/** What was signed of the base of a sealed image; null when that is only claimed. */
-export const signedDigestOf = ({ base, imported }: IndexEntry): Digest | null =>
-  imported && !imported.isBaseVerified ? null : base.digest;
+/** What was signed of the base of a sealed image; nothing when that is only claimed. */
+export const signedDigestsOf = ({ base, imported }: SignedOrigin): readonly Digest[] =>
+  imported && !imported.isBaseVerified ? [] : [base.digest];
 
 declare const sealed: unique symbol;
 

@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import { createHash, createPublicKey } from 'node:crypto';
 import { canonicalJson } from './canonical-json.js';
+import { fieldsOf } from './fields.js';
 import { STATEMENT_TYPE, type Statement } from './statement.js';
 
 /** The payload type of in-toto statements in DSSE envelopes. */
@@ -57,21 +58,21 @@ export function formatSignedStatement(payload: string, sig: string, verification
  */
 export function parseSignedStatement(text: string): SignedStatement {
   if (text.length > MAX_SIGNED_STATEMENT) throw invalid('it is larger than 16 MiB');
-  const bundle = toFields(parse(text, 'it is not JSON'));
+  const bundle = fieldsOf(parse(text, 'it is not JSON'));
   if (bundle.mediaType !== BUNDLE) throw invalid('it is no Sigstore bundle of version 0.3');
-  const { payload, payloadType, signatures } = toFields(bundle.dsseEnvelope);
+  const { payload, payloadType, signatures } = fieldsOf(bundle.dsseEnvelope);
   if (payloadType !== PAYLOAD_TYPE) throw invalid('it has no in-toto statement');
   if (!Array.isArray(signatures) || signatures.length !== 1) throw invalid('it has not one signature');
-  const { sig } = toFields(signatures[0]);
+  const { sig } = fieldsOf(signatures[0]);
   if (typeof sig !== 'string' || sig === '') throw invalid('it has not one signature');
   const envelope: Envelope = { payload: readText(payload), payloadType, signatures: [{ sig }] };
   const content = Buffer.from(envelope.payload, 'base64');
-  const statement = toFields(parse(content.toString(), 'its statement is not JSON'));
+  const statement = fieldsOf(parse(content.toString(), 'its statement is not JSON'));
   if (!isStatement(statement)) throw invalid('it has no in-toto statement of version 1');
   if (!content.equals(Buffer.from(canonicalJson(statement)))) {
     throw invalid('its statement is not in canonical form');
   }
-  const { hint } = toFields(toFields(bundle.verificationMaterial).publicKey);
+  const { hint } = fieldsOf(fieldsOf(bundle.verificationMaterial).publicKey);
   return {
     envelope,
     statement,
@@ -101,16 +102,11 @@ function isStatement(
     typeof value.predicateType === 'string' &&
     Array.isArray(value.subject) &&
     value.subject.every((one) => {
-      const { name, digest } = toFields(one);
-      return typeof name === 'string' && /^[0-9a-f]{64}$/.test(String(toFields(digest).sha256));
+      const { name, digest } = fieldsOf(one);
+      return typeof name === 'string' && /^[0-9a-f]{64}$/.test(String(fieldsOf(digest).sha256));
     })
   );
 }
-
-const toFields = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : {};
 
 const invalid = (why: string, cause?: unknown): SjsError =>
   new SjsError('STATEMENT_INVALID', `this is no signed statement: ${why}`, {

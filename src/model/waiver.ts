@@ -1,4 +1,5 @@
 import type { SourceLocation } from '../errors.js';
+import type { Digest } from './digest.js';
 
 /**
  * The rules of a policy that can be waived: bounds, what may be declared, denied bases, and the floors of what runs the
@@ -28,10 +29,19 @@ export const WAIVABLE_RULES = [
 /** Path of a rule in a policy that can be waived. */
 export type WaivableRule = (typeof WAIVABLE_RULES)[number];
 
+/** What of a sandbox is the operator's to know: its name is the word of its author. */
+export type WaiverScope =
+  /** Absolute; its real path where it is there. Of the sandbox.yaml that is built, or that a seal was built from here. */
+  | { readonly folder: string }
+  /** `registry/path`: of a seal that is there with a signature that the policy's `sealed` trusts. */
+  | { readonly repository: string }
+  | { readonly seal: Digest };
+
 /** An operator's word that a sandbox may break a rule for a time. */
 export interface Waiver {
   /** Name of the sandbox, or a pattern with `*`. */
   readonly sandbox: string;
+  readonly scope: WaiverScope;
   readonly rule: WaivableRule;
   /** The last day on which it counts, in UTC: `2027-01-31`. */
   readonly until: string;
@@ -66,12 +76,43 @@ export interface UsedWaiver {
   readonly from: string;
 }
 
-/** What is judged by a policy, and when: waivers are for sandboxes by name, and end. */
+/** Where a sandbox comes from, as far as the operator can know it; nothing of it is its author's word. */
+export interface Origin {
+  /** Real path of the folder of the sandbox.yaml; null where nobody knows one. */
+  readonly folder: string | null;
+  /** `registry/path` where a signature of the seal was verified that the policy trusts. */
+  readonly repositories: readonly string[];
+  /** The seal, and those that it was rebased from here. */
+  readonly seals: readonly Digest[];
+}
+
+/** What is judged by a policy, and when: waivers are for sandboxes from somewhere, and end. */
 export interface Subject {
   /** Null for what is no sandbox. */
   readonly name: string | null;
+  readonly origin: Origin;
   /** Milliseconds since the epoch. */
   readonly now: number;
+}
+
+/** What is no sandbox: nothing is waived for it. */
+export const noSandbox = (now: number): Subject => ({
+  name: null,
+  origin: { folder: null, repositories: [], seals: [] },
+  now,
+});
+
+/** Whether a waiver's scope is where something comes from. */
+export function isWithin(scope: WaiverScope, { folder, repositories, seals }: Origin): boolean {
+  if ('folder' in scope) return scope.folder === folder;
+  if ('repository' in scope) return repositories.includes(scope.repository);
+  return seals.includes(scope.seal);
+}
+
+/** A waiver's scope in words. */
+export function describeScope(scope: WaiverScope): string {
+  if ('folder' in scope) return `of ${scope.folder}`;
+  return 'repository' in scope ? `from ${scope.repository}` : `of the seal ${scope.seal}`;
 }
 
 /** A used waiver in one line. */

@@ -81,8 +81,13 @@ export interface RecordStore {
    */
   pruneBlobs(plan?: PrunePlan): Promise<{ readonly count: number; readonly bytes: number }>;
 
-  /** Enters a seal in the index. */
+  /** Enters a seal in the index, whatever was there. */
   saveImage(entry: IndexEntry): Promise<void>;
+  /**
+   * Enters a seal as `change` has it, from what the index has by then: nobody else changes it meanwhile, in this process
+   * or another. `change` gets null where there is no entry. Returns the new one.
+   */
+  updateImage(seal: Digest, change: (entry: IndexEntry | null) => IndexEntry): Promise<IndexEntry>;
   /** Newest first; unreadable files are reported to `onInvalid` and passed over. */
   listImages(onInvalid?: (path: string) => void): Promise<readonly IndexEntry[]>;
   findImageBySeal(seal: Digest): Promise<IndexEntry | null>;
@@ -90,6 +95,8 @@ export interface RecordStore {
   saveSealStatement(seal: Digest, text: string): Promise<void>;
   /** The signed statement of a seal as it was saved; null when none is kept. */
   readSealStatement(seal: Digest): Promise<string | null>;
+  /** Where that lies, for people to check it by hand. */
+  sealStatementFile(seal: Digest): string;
   findImageByInputs(inputs: Digest): Promise<IndexEntry | null>;
   removeImage(seal: Digest): Promise<void>;
 

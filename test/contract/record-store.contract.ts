@@ -237,6 +237,28 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       expect(await store.listImages()).toEqual([second]);
     });
 
+    test('an entry is changed by several at once, and no change is lost', async () => {
+      const { seal } = makeEntry('shared');
+      const add = (place: string) =>
+        store.updateImage(seal, (now) => {
+          const entry = now ?? makeEntry('shared');
+          const pushed = { repository: place, digest: seal, at: '2026-01-01T00:00:00Z', publicKey: null };
+          return { ...entry, pushed: [...(entry.pushed ?? []), pushed] };
+        });
+      const places = Array.from({ length: 12 }, (_, at) => `r.example/p${at}`);
+      await Promise.all(places.map(add));
+      const found = await store.findImageBySeal(seal);
+      expect(found?.pushed?.map(({ repository }) => repository).sort()).toEqual([...places].sort());
+      expect(await store.findImageByInputs(makeEntry('shared').inputs)).toEqual(found);
+      // What a change fails with is said, and the entry stays as it was.
+      const failing = store.updateImage(seal, () => {
+        throw new Error('no');
+      });
+      await expect(failing).rejects.toThrow('no');
+      expect(await store.findImageBySeal(seal)).toEqual(found);
+      await add('r.example/last');
+    });
+
     test('images list newest first', async () => {
       await store.saveImage(makeEntry('b', { createdAt: '2026-01-02T00:00:00.000Z' }));
       await store.saveImage(makeEntry('c', { createdAt: '2026-01-03T00:00:00.000Z' }));

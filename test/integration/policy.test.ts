@@ -27,7 +27,7 @@ async function withPolicy(more: string): Promise<{ env: Record<string, string> }
 }
 const LOW = 'limits: { memory: 64Mi }\n';
 const waive = (until: string): string =>
-  `waivers: [{ sandbox: waived, rule: limits.memory, until: ${until}, reason: the new parser }]\n`;
+  `waivers: [{ sandbox: waived, folder: ${folder}, rule: limits.memory, until: ${until}, reason: the new parser }]\n`;
 
 test('what is waived is said by plan, build and run, and stands in the record; once ended it counts no longer', async () => {
   const waived = await withPolicy(LOW + waive('2999-01-01'));
@@ -80,6 +80,24 @@ test('what is waived is said by plan, build and run, and stands in the record; o
       },
     ]);
   }
+  // Its name is its author's word: the same text in another folder has no part in it, nor has its seal by that name.
+  const evil = await makeFolder({
+    'sandbox.yaml': sandboxYaml('waived', '  resources: { memory: 96Mi }\n'),
+    'index.js': 'console.log("evil")',
+  });
+  for (const words of [
+    ['build', evil],
+    ['plan', evil],
+    ['run', `${evil}/`],
+  ])
+    expect(await runSjs(home, words, waived)).toMatchObject({
+      code: words[0] === 'run' ? 126 : 4,
+      stderr: expect.stringMatching(/POLICY_VIOLATION.*96Mi is more than the 64Mi/),
+    });
+  const elsewhere = (await runSjs(home, ['build', evil], await withPolicy(''))).stdout.trim();
+  images.add(elsewhere);
+  expect(await runSjs(home, ['run', elsewhere], waived)).toMatchObject({ code: 126, stdout: '' });
+
   // Where nothing is waived nothing is said.
   const plain = await withPolicy('');
   expect((await runSjs(home, ['run', tag], plain)).stderr).not.toMatch(/waived/);

@@ -130,6 +130,17 @@ test('the same layers over a patched base, verified, with its lineage; nothing b
   });
   expect(await sjs(['verify', made.tag])).toContain(made.seal);
 
+  // How it was made is known here, and from which seal.
+  const provenance = JSON.parse(await sjs(['provenance', made.tag])) as unknown;
+  expect(provenance).toMatchObject({
+    buildDefinition: {
+      resolvedDependencies: expect.arrayContaining([
+        { name: 'rebased from', digest: { sha256: sealed.seal.slice('sha256:'.length) } },
+      ]),
+    },
+    runDetails: { byproducts: [{ name: 'seal', digest: { sha256: made.seal.slice('sha256:'.length) } }] },
+  });
+
   const again = JSON.parse(await sjs(['rebase', '--json', sealed.tag, '--base', patched])) as Made;
   expect(again).toMatchObject({ seal: made.seal, cached: true });
 });

@@ -228,15 +228,20 @@ describe('the receipt of a run', () => {
     await writeFile(at(`sjs/receipts/${run.id}.json`), await readFile(at('run.json')));
   });
 
-  test('that cannot be signed leaves the run recorded, and says so', async () => {
+  test('that could not be signed keeps the run from beginning, and so does a file that is no place', async () => {
+    const runs = async (): Promise<number> =>
+      (JSON.parse((await sjs(['runs', '--json'])).stdout) as []).length;
+    const before = await runs();
     const key = at('run.json');
-    const result = await sjs(['run', '--json', '--secret', 'API_TOKEN', '--receipt', '--key', key, tag]);
-    expect(result.code).toBe(125);
-    expect(errorOf(result)).toMatchObject({
-      code: 'COSIGN_FAILED',
-      message: expect.stringContaining('is over and recorded'),
-      next: expect.stringContaining('sjs receipt 01'),
-    });
+    const asked = ['--json', '--secret', 'API_TOKEN'];
+    for (const bad of [key, at('nowhere.key')]) {
+      const result = await sjs(['run', ...asked, '--receipt', '--key', bad, tag]);
+      expect([result.code, errorOf(result).code]).toEqual([125, 'COSIGN_FAILED']);
+    }
+    const nowhere = [`--receipt=${at('no/such/folder/r.json')}`, '--key', ours.keyFile];
+    const result = await sjs(['run', ...asked, ...nowhere, tag]);
+    expect([result.code, errorOf(result).code]).toEqual([125, 'USAGE']);
+    expect(await runs()).toBe(before);
     const unasked = await sjs(['run', '--json', '--key', key, tag]);
     expect(errorOf(unasked)).toMatchObject({ code: 'USAGE', next: expect.stringContaining('--receipt') });
   });

@@ -431,9 +431,50 @@ describeCosigns('a statement, where there is no registry', (generation) => {
     expect(JSON.parse(verified.stdout)).toMatchObject({
       signature: { repository: `sjs/${name}`, verifiedAt: null, provenance: { builder: expect.any(String) } },
     });
+    // What it says to do by hand does it, with this cosign and without a network; of another seal it does not.
+    const { commands } = JSON.parse(verified.stdout) as { commands: string[] };
+    const heading = (at: string): number => commands.findIndex((line) => line.startsWith(`# with ${at}`));
+    const inspecting = commands.findIndex((line) => line.startsWith('docker '));
+    const [third, second] = [heading('cosign 3'), heading('cosign 2')];
+    const ours =
+      generation.name === 'cosign 2' ? commands.slice(second, inspecting) : commands.slice(third, second);
+    const script = ['set -e', ...commands.slice(0, third), ...ours].join('\n');
+    const shell = {
+      env: { PATH: generation.path, HOME: home },
+      cwd: await makeFolder(),
+      stdio: 'pipe',
+    } as const;
+    execFileSync('bash', ['-c', script], shell);
+    const { seal } = JSON.parse(verified.stdout) as { seal: string };
+    const hex = seal.slice('sha256:'.length);
+    expect(() =>
+      execFileSync(
+        'bash',
+        ['-c', script.replaceAll(`${hex} `, `${hex.replace(/./g, '0')} `).replaceAll(`"${hex}"`, '"0"')],
+        shell,
+      ),
+    ).toThrow();
+
     const gone = { env: { ...env, SJS_POLICY: await policyWith(null) } };
     const refused = await runSjs(home, ['run', tag, '--json'], gone);
     expect([refused.code, errorOf(refused).code]).toEqual([126, 'SEAL_UNTRUSTED']);
+
+    // What is rebased from it is signed by nobody, and stands on the same word.
+    const loose = { env: { ...env, SJS_POLICY: await policyWith({ repository: 'sjs/*' }) } };
+    const base = `${world.repository}:${world.version}`;
+    const rebased = (await runSjs(home, ['rebase', tag, '--base', base], loose)).stdout.trim();
+    images.add(rebased);
+    expect(await runSjs(home, ['run', rebased, '--', 'd'], loose)).toMatchObject({ stdout: 'signed d\n' });
+    const revoked = await runSjs(home, ['run', rebased, '--json'], gone);
+    expect([revoked.code, errorOf(revoked)]).toMatchObject([
+      126,
+      { code: 'SEAL_UNTRUSTED', message: expect.stringContaining(`was rebased from ${tag}`) },
+    ]);
+    const check = await runSjs(home, ['policy', 'check', rebased, tag, '--json'], gone);
+    expect(JSON.parse(check.stdout)).toMatchObject({
+      allowed: false,
+      targets: [{ error: { code: 'SEAL_UNTRUSTED' } }, { error: { code: 'SEAL_UNTRUSTED' } }],
+    });
   }, 120_000);
 });
 

@@ -6,6 +6,7 @@ import { SjsError } from '../../src/errors.js';
 import { effectiveResources } from '../../src/flows/validate-sandbox.js';
 import type { Digest } from '../../src/model/digest.js';
 import type { Policy, PolicyLayer } from '../../src/model/policy.js';
+import { noSandbox } from '../../src/model/waiver.js';
 import { matchesName, matchesRepository } from '../../src/model/repository-pattern.js';
 import { parseSandbox } from '../../src/stages/load/load-sandbox.js';
 import { checkFloors } from '../../src/stages/policy/check-floors.js';
@@ -139,6 +140,9 @@ test(
   DEADLINE_MS,
 );
 
+/** A name that a waiver's pattern takes. */
+const nameFor = ({ sandbox }: { readonly sandbox: string }): string => sandbox.replaceAll('*', 'ob');
+
 describe('whatever sandbox.yaml and the repository’s policy say', () => {
   const NOW = Date.parse('2026-06-15T12:00:00Z');
   const head = { apiVersion: 'sjs/v1', kind: 'Policy' };
@@ -165,11 +169,12 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
         fc.asyncProperty(operatorFile, repositoryFile, sandboxFile, async (own, repository, sandbox) => {
           const operator = await parse(toJson(own));
           const tightening = await attemptAsync(() => parse(toJson(repository), 'repository'));
-          const loaded = await attemptAsync(() =>
+          const parsed = await attemptAsync(() =>
             parseSandbox(Buffer.from(toJson(sandbox)), '/r/sandbox.yaml'),
           );
           // What cannot be read stops everything.
-          if (tightening instanceof SjsError || loaded instanceof SjsError) return;
+          if (tightening instanceof SjsError || parsed instanceof SjsError) return;
+          const loaded = { ...parsed, folder: '/r' };
           const profile = new Map(await profiles).get(operator.extends ?? 'restricted')!;
           const alone = policyOf([operator, profile]);
           const all = policyOf([operator, profile, tightening]);
@@ -227,6 +232,46 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
   );
 
   test(
+    'a name gives nothing: where the operator waived nothing, no author gets a waiver',
+    () =>
+      check(
+        fc.asyncProperty(operatorFile, greedySandbox, fc.boolean(), async (own, sandbox, isThere) => {
+          const operator = await parse(toJson(own));
+          const profile = new Map(await profiles).get(operator.extends ?? 'restricted')!;
+          const folder = isThere ? '/r' : '/somewhere';
+          const ofHere = own.waivers?.filter((waiver) => waiver.folder === folder) ?? [];
+          const names = [...new Set([sandbox.metadata.name, ...(own.waivers ?? []).map(nameFor)])];
+          for (const name of names) {
+            const text = toJson({ ...sandbox, metadata: { ...sandbox.metadata, name } });
+            const parsed = await attemptAsync(() =>
+              parseSandbox(Buffer.from(text), `${folder}/sandbox.yaml`),
+            );
+            if (parsed instanceof SjsError) return;
+            const loaded = { ...parsed, folder };
+            const judge = (waivers: PolicyLayer['waivers']): Verdict => {
+              const policy = policyOf([{ ...operator, waivers }, profile]);
+              return judgeSandbox(policy, loaded, effectiveResources(loaded, policy), NOW);
+            };
+            const { waived, violations } = judge(operator.waivers);
+            const messages = (verdict: Verdict) => verdict.violations.map(({ problem }) => problem.message);
+            if (ofHere.length === 0)
+              expect([messages({ waived, violations }), waived]).toEqual([messages(judge([])), []]);
+            for (const { rule } of waived) expect(ofHere.map((waiver) => waiver.rule)).toContain(rule);
+            // Nor does the same text in a registry or an export, which this machine knows nothing of.
+            const { name: _name, ...rest } = subjectOf(loaded, NOW);
+            for (const digest of ['a', 'b'].map((letter): Digest => `sha256:${letter.repeat(64)}`)) {
+              const policy = policyOf([operator, profile]);
+              const foreign = { ...rest, name, origin: noSandbox(NOW).origin };
+              expect(findDenied(policy, [digest], foreign).waivers).toEqual([]);
+            }
+          }
+        }),
+        300,
+      ),
+    DEADLINE_MS,
+  );
+
+  test(
     'the cases meet what they are for: some are allowed, some refused by each side, some waived',
     async () => {
       const seen = new Set<string>();
@@ -237,10 +282,11 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
       for (const [own, repository, sandbox] of cases) {
         const operator = await parse(toJson(own));
         const tightening = await attemptAsync(() => parse(toJson(repository), 'repository'));
-        const loaded = await attemptAsync(() =>
+        const parsed = await attemptAsync(() =>
           parseSandbox(Buffer.from(toJson(sandbox)), '/r/sandbox.yaml'),
         );
-        if (tightening instanceof SjsError || loaded instanceof SjsError) continue;
+        if (tightening instanceof SjsError || parsed instanceof SjsError) continue;
+        const loaded = { ...parsed, folder: '/r' };
         const profile = new Map(await profiles).get(operator.extends ?? 'restricted')!;
         const [alone, all] = [
           [operator, profile],

@@ -140,11 +140,18 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       inputs.set(entry.inputs, copy(entry));
       await Promise.resolve(images.set(entry.seal, copy(entry)));
     },
+    updateImage: async (seal, change) => {
+      const entry = change(copy(images.get(seal) ?? null));
+      inputs.set(entry.inputs, copy(entry));
+      images.set(seal, copy(entry));
+      return Promise.resolve(copy(entry));
+    },
     listImages: () =>
       Promise.resolve([...images.values()].map(copy).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))),
     findImageBySeal: (seal) => Promise.resolve(copy(images.get(seal) ?? null)),
     saveSealStatement: async (seal, text) => void (await Promise.resolve(statements.set(seal, text))),
     readSealStatement: (seal) => Promise.resolve(statements.get(seal) ?? null),
+    sealStatementFile: (seal) => `${home}/statements/${seal}`,
     findImageByInputs: (digest) => {
       const entry = inputs.get(digest);
       return Promise.resolve(entry && images.has(entry.seal) ? copy(entry) : null);

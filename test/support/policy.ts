@@ -10,9 +10,9 @@ export const POLICY_HEAD = 'apiVersion: sjs/v1\nkind: Policy\n';
 
 const PEM = '-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----';
 
-/** One item of `bases` or `sealed.signers`, whose key nobody has. */
-export const signerRule = (repository: string, more = ''): string =>
-  `  - repository: "${repository}"\n    verify:\n      keys:\n        - publicKey: |\n${PEM.replace(/^/gm, '            ')}\n${more}`;
+/** One item of `bases` or `sealed.signers`; without a key given, one that nobody has. */
+export const signerRule = (repository: string, more = '', publicKey = PEM): string =>
+  `  - repository: "${repository}"\n    verify:\n      keys:\n        - publicKey: |\n${publicKey.trim().replace(/^/gm, '            ')}\n${more}`;
 
 /**
  * Loads policies as they would lie on a machine, with the shipped profiles; the head is put before each text.

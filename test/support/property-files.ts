@@ -308,6 +308,7 @@ export const operatorRules = fc.record(
     waivers: fc.array(
       fc.record({
         sandbox: fc.constantFrom('job', 'j*', 'other'),
+        folder: fc.constantFrom('/r', '/elsewhere'),
         rule: fc.constantFrom(
           'limits.memory',
           'limits.source',

@@ -43,6 +43,7 @@ export function makeLoaded(file: string, overrides: Partial<Sandbox> = {}): Load
   return {
     file,
     directory: dirname(file),
+    folder: dirname(file),
     digest: sha256(''),
     sandbox: makeSandbox(overrides),
     locate: () => ({ line: 1, column: 1 }),

@@ -62,10 +62,12 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
       return blobs.prune(kept, pruneCutoff(now, oldest), without !== undefined);
     },
     saveImage: (entry) => images.save(entry),
+    updateImage: (seal, change) => images.update(seal, change),
     listImages: (onInvalid) => Promise.resolve().then(() => images.list(onInvalid)),
     findImageBySeal: (seal) => images.findBySeal(seal),
     saveSealStatement: (seal, text) => images.saveStatement(seal, text),
     readSealStatement: (seal) => images.readStatement(seal),
+    sealStatementFile: (seal) => images.statementFile(seal),
     findImageByInputs: (inputs) => images.findByInputs(inputs),
     removeImage: (seal) => images.remove(seal),
     fingerprint: async (value) =>

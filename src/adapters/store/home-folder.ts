@@ -1,11 +1,27 @@
 import { mkdirSync, opendirSync, statSync, type Stats } from 'node:fs';
-import { link, open, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
+import {
+  link,
+  lstat,
+  open,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  unlink,
+  type FileHandle,
+} from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
 import { describeStoreError } from './store-error.js';
 import { createTempName, judgeTempOwner } from './temp-name.js';
 
 const DAY_MS = 24 * 3_600_000;
+const LOCK_POLL_MS = 20;
+/** What is done under a lock takes milliseconds; a disk can be slow. */
+const LOCK_PATIENCE_MS = 30_000;
 
 /** SJS_HOME as a place for files that are complete or absent, whenever the power goes. */
 export class HomeFolder {
@@ -132,6 +148,31 @@ export class HomeFolder {
     await this.publish(path, folder, name, how);
   }
 
+  /**
+   * Does what no other process may do at the same time under the same name. A link that says who holds it is made at once
+   * and whole; one of a process that is dead is taken away. `STORE_FAILED` when another holds it for half a minute.
+   */
+  async withLock<T>(folder: string, name: string, work: () => Promise<T>): Promise<T> {
+    const path = join(await this.makeFolder(folder), name);
+    const mine = await createTempName();
+    for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
+      try {
+        await symlink(mine, path);
+        break;
+      } catch (cause) {
+        if (!isErrno(cause, 'EEXIST')) throw describeStoreError(cause, 'written', path);
+        if (await isAbandoned(path)) await unlink(path).catch(() => undefined);
+        else if (waitedMs < LOCK_PATIENCE_MS) await delay(LOCK_POLL_MS);
+        else throw describeStoreError(cause, 'written', path);
+      }
+    }
+    try {
+      return await work();
+    } finally {
+      await unlink(path).catch(() => undefined);
+    }
+  }
+
   /** The bytes of a file, or null when there is none. */
   async read(folder: string, name: string): Promise<Buffer | null> {
     const path = this.at(folder, name);
@@ -181,6 +222,17 @@ export class HomeFolder {
     }
     return removed;
   }
+}
+
+/** Whether the process that made a lock is gone; of another boot or machine, whether it made it too long ago. */
+async function isAbandoned(path: string): Promise<boolean> {
+  const [holder, found] = await Promise.all([
+    readlink(path).catch(() => null),
+    lstat(path).catch(() => null),
+  ]);
+  if (holder === null || found === null) return false;
+  const owner = await judgeTempOwner(holder);
+  return owner === 'dead' || (owner === 'unknown' && Date.now() - found.mtimeMs > LOCK_PATIENCE_MS);
 }
 
 /** Makes the names in a folder durable. */

@@ -21,6 +21,14 @@ export class ImageFiles {
     this.home = home;
   }
 
+  async update(seal: Digest, change: (entry: IndexEntry | null) => IndexEntry): Promise<IndexEntry> {
+    return this.home.withLock(IMAGES, `${hexOf(seal)}.lock`, async () => {
+      const entry = change(await this.findBySeal(seal));
+      await this.save(entry);
+      return entry;
+    });
+  }
+
   async save(entry: IndexEntry): Promise<void> {
     const text = `${JSON.stringify(entry, null, 2)}\n`;
     await this.home.write(IMAGES, fileName(entry.seal), text);
@@ -62,6 +70,10 @@ export class ImageFiles {
     await this.home.write(STATEMENTS, fileName(seal), text);
   }
 
+  statementFile(seal: Digest): string {
+    return this.home.at(STATEMENTS, fileName(seal));
+  }
+
   async readStatement(seal: Digest): Promise<string | null> {
     this.home.check();
     return (await this.home.read(STATEMENTS, fileName(seal)))?.toString() ?? null;
@@ -92,6 +104,11 @@ const textOrNull = (value: unknown): boolean => value === null || text(value);
 const isAbsentOr = (value: unknown, is: (one: unknown) => boolean): boolean =>
   value === undefined || (Array.isArray(value) && value.every(is));
 
+function isOrigin(value: unknown): boolean {
+  const origin = (value ?? {}) as Record<string, unknown>;
+  return isDigest(origin.seal) && isTag(origin.tag) && isAbsentOr(origin.signatures, isSealProof);
+}
+
 function parseEntry(content: string, path: string): IndexEntry {
   const value = parseObject(content, path);
   checkFormat(value, FORMAT_VERSION, path);
@@ -114,6 +131,7 @@ function parseEntry(content: string, path: string): IndexEntry {
     ['lockedIn', value.lockedIn === undefined || text(value.lockedIn)],
     ['isAdHoc', value.isAdHoc === undefined || value.isAdHoc === true],
     ['rebasedFrom', value.rebasedFrom === undefined || isDigest(value.rebasedFrom)],
+    ['origin', value.origin === undefined || isOrigin(value.origin)],
   ];
   const wrong = checks.find(([, good]) => !good)?.[0];
   if (wrong !== undefined) throw invalid(path, wrong);

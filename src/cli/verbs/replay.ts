@@ -1,8 +1,9 @@
 import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js';
-import { exitCodeOfSignal } from '../exit-codes.js';
+import { formatError } from '../error-report.js';
+import { exitCodeOf, exitCodeOfSignal } from '../exit-codes.js';
 import { suggestRun } from '../find-run.js';
 import type { Colors } from '../output.js';
-import { readReceiptOptions, RECEIPT_OPTIONS } from '../receipt-options.js';
+import { readReceiptOptions, RECEIPT_OPTIONS, signForJson } from '../receipt-options.js';
 import { readSecrets } from '../run-request.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
@@ -30,18 +31,24 @@ export const replayVerb: Verb = {
   },
   notes: 'Exit status: 0 reproduced, 1 different; 125 failed, 126 refused, 127 no such run.',
   async run(input, { sjs, output, env, stdin, tapSignals }) {
-    const sign = readReceiptOptions(input, sjs);
-    const secrets = await readSecrets(input.values('secret'), env, stdin);
     const tap = tapSignals();
+    const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
+    const secrets = await readSecrets(input.values('secret'), env, stdin);
     const target = input.positionals[0] ?? '';
     const { original, replay, verdict } = await suggestRun(target, sjs, () =>
       sjs.replay(target, { secrets, signals: tap.signals }),
     );
-    const receipt = await sign(replay);
     if (output.json) {
-      const ids = { original: original.id, replay: replay.id };
-      await output.printJson({ ...verdict, ...ids, ...(receipt && { receipt: receipt.digest }) });
-    } else await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
+      const { fields, failure } = await signForJson(sign, replay);
+      await output.printJson({ ...verdict, original: original.id, replay: replay.id, ...fields });
+      if (failure) {
+        output.say(formatError(failure, { colors: output.err, verbose: output.verbose, directory: '' }));
+        return exitCodeOf(failure, 'replay');
+      }
+    } else {
+      await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
+      await sign(replay);
+    }
     const received = tap.received();
     if (replay.state === 'interrupted' && received !== null) return exitCodeOfSignal(received);
     return verdict.reproduced ? 0 : 1;

@@ -4,9 +4,10 @@ import { SjsError, type CodeTarget, type PublishedPort, type RunRecord } from '.
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
-import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
+import { formatError } from '../error-report.js';
+import { exitCodeOf, exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeBlocked, describeEnding } from '../run-ending.js';
-import { readReceiptOptions, RECEIPT_OPTIONS } from '../receipt-options.js';
+import { readReceiptOptions, RECEIPT_OPTIONS, signForJson } from '../receipt-options.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
@@ -121,7 +122,7 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
   const file = input.value('stdin');
   let published: readonly PublishedPort[] = [];
   try {
-    const sign = readReceiptOptions(input, context.sjs);
+    const sign = await readReceiptOptions(input, context.sjs, tap.signals.abort);
     const { target, request } = await readRequest(input, context);
     const out = input.value('out');
     const record = await context.sjs.run(target, {
@@ -161,7 +162,8 @@ async function readRequest(input: VerbInput, context: CliContext) {
 
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
-  const sign = readReceiptOptions(input, sjs);
+  const tap = context.tapSignals();
+  const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
   const { target, request } = await readRequest(input, context);
   const stdin = await openStdinOf(input, context);
   const out = input.value('out');
@@ -169,7 +171,6 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
   const collected = output.json ? collectOutput() : null;
   const passed = collected ? null : passOutput(output, passOptions(input, context));
   const { onStdout, onStderr } = collected ?? (passed as RunSinks);
-  const tap = context.tapSignals();
   try {
     const record = await sjs.run(target, {
       ...request,
@@ -184,12 +185,15 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
     if (tap.signals.abort.aborted) return exitCodeOfSignal(tap.received() ?? 'SIGINT');
     await passed?.end();
     if (!collected) sayEnding(record, tap.received(), context);
-    const receipt = await sign(record);
     if (collected) {
-      const signed = receipt && { receipt: receipt.digest };
-      await output.printJson({ ...record, ...signed, output: collected.texts() });
+      const { fields, failure } = await signForJson(sign, record);
+      await output.printJson({ ...record, ...fields, output: collected.texts() });
       sayEnding(record, tap.received(), context);
-    } else if (receipt) output.note(`sjs: receipt ${receipt.digest} of run ${record.id}`);
+      if (failure) return failed(failure, context);
+    } else {
+      const receipt = await sign(record);
+      if (receipt) output.note(`sjs: receipt ${receipt.digest} of run ${record.id}`);
+    }
     return exitCodeOfRun(record, tap.received());
   } catch (error) {
     if (passed?.failure()) return reportClosedOutput(passed, context);
@@ -198,6 +202,13 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
     stdin?.destroy();
   }
 }
+
+/** The document is printed by then: what failed besides is for people. */
+function failed(error: SjsError, { output }: CliContext): number {
+  output.say(formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }));
+  return exitCodeOf(error, 'run');
+}
+
 /** A name is never a path; but where a file has that name, it may have been meant. */
 function pathMeant(error: unknown, target: string | CodeTarget): unknown {
   const isUnknown = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';

@@ -121,27 +121,61 @@ function checkBaseByHand({
 }
 
 /** The key is who signed it: where it comes from is what a stranger has to know. */
-function checkSignatureByHand({
-  repository,
-  digest,
-  signers,
-  attestations,
-  verifiedAt,
-}: Signature): string[] {
+function checkSignatureByHand(signature: Signature): string[] {
+  const { repository, digest, signers, attestations, verifiedAt, trustedRoot, statementFile } = signature;
   const [signer] = signers;
   if (!signer || verifiedAt !== null) return [];
+  if (statementFile !== null) return checkStatementByHand(signer, digest, trustedRoot, statementFile);
   const { keyless, transparencyLog } = signer;
   const flags = [
     ...(keyless ? keylessFlags({ ...keyless, hasOwnRoots: keyless.caRoots !== null }) : ['--key signer.pub']),
+    ...(trustedRoot === null ? [] : ['--trusted-root trusted-root.json']),
     ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
     ...(isLoopback(repository) ? ['--allow-insecure-registry'] : []),
   ].join(' ');
   return [
     ...writeFile('signer.pub', signer.publicKey),
+    ...writeFile('trusted-root.json', trustedRoot),
     `cosign verify ${flags} ${repository}@${digest}`,
     ...attestations.map(
       (type) => `cosign verify-attestation --type ${type} ${flags} ${repository}@${digest}`,
     ),
+  ];
+}
+
+/** A trusted root without anybody in it: with a key alone cosign 3 needs none, and asks Sigstore for its own all the same. */
+const NOBODY = JSON.stringify({ mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1' });
+
+/** What was signed without a registry is a bundle in a file, about the seal; cosign 2 takes the envelope in it. */
+function checkStatementByHand(
+  { keyless, publicKey, transparencyLog }: Signature['signers'][number],
+  seal: string,
+  trustedRoot: string | null,
+  file: string,
+): string[] {
+  const hex = seal.slice('sha256:'.length);
+  const flags = [
+    'cosign verify-blob-attestation',
+    ...(keyless ? keylessFlags({ ...keyless, hasOwnRoots: keyless.caRoots !== null }) : ['--key signer.pub']),
+    ...(transparencyLog === 'none' ? ['--insecure-ignore-tlog=true'] : []),
+    '--type https://slsa.dev/provenance/v1',
+  ].join(' ');
+  const root = trustedRoot ?? (keyless === null && transparencyLog === 'none' ? NOBODY : null);
+  const withRoot = root === null ? '' : ' --trusted-root trusted-root.json';
+  const second = keyless !== null || transparencyLog === 'required';
+  return [
+    ...writeFile('signer.pub', publicKey),
+    ...writeFile('trusted-root.json', root),
+    '# with cosign 3:',
+    `${flags}${withRoot} --digest ${hex} --digestAlg sha256 --bundle ${quote(file)}`,
+    ...(second
+      ? []
+      : [
+          '# with cosign 2, and then that it is about this seal:',
+          `jq .dsseEnvelope ${quote(file)} > envelope.json`,
+          `${flags} --check-claims=false --signature envelope.json`,
+          `jq -r .dsseEnvelope.payload ${quote(file)} | base64 -d | jq -e '[.subject[].digest.sha256] == ["${hex}"]'`,
+        ]),
   ];
 }
 

@@ -85,6 +85,7 @@ export function buildProvenance({ entry, image, labels, sourceLayer, npm }: Prov
       },
       resolvedDependencies: [
         ...describeBase(entry, build),
+        ...describeOrigin(labels),
         ...describePackages(npm),
         { name: 'source', digest: digestSet(sourceLayer), annotations: { mediaType: LAYER } },
         ...(build.git ? [describeGit(build.git)] : []),
@@ -145,6 +146,10 @@ function describeBase(
   if (base.digest === base.manifestDigest) return [describe('base', base.manifestDigest, signed)];
   return [describe('base', base.manifestDigest, {}), describe('base index', base.digest, signed)];
 }
+
+/** The seal whose layers a rebase took; its own label says so, which the seal covers. */
+const describeOrigin = ({ rebasedFrom }: ProvenanceFacts['labels']): readonly ResourceDescriptor[] =>
+  rebasedFrom === null ? [] : [{ name: 'rebased from', digest: digestSet(rebasedFrom) }];
 
 /** The package URL of an image in a registry, by its digest. */
 const formatImagePurl = (image: string, digest: Digest): string =>

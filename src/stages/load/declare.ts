@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { SjsError, type ErrorCode, type Problem } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
@@ -79,7 +80,8 @@ export async function declare(
 /** A sandbox.yaml with what a run grants beside it. Its limits stay: those of a run tighten them. */
 export async function addGrants(file: string, grants: Grants, valid?: ValidTexts): Promise<LoadedSandbox> {
   const bytes = await readConfigFile(file);
-  const loaded = await parseSandbox(bytes, file, valid);
+  const parsed = await parseSandbox(bytes, file, valid);
+  const loaded = { ...parsed, folder: await realpath(parsed.directory) };
   const { env, secrets, command, out, ports, egress } = grants;
   const isAdding =
     ports.length + egress.length > 0 ||

@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
@@ -19,7 +19,8 @@ import { toSandbox, type SandboxFile } from './to-sandbox.js';
  */
 export async function loadSandbox(path: string, valid?: ValidTexts): Promise<LoadedSandbox> {
   const file = await findFile(resolve(path));
-  return parseSandbox(await readConfigFile(file), file, valid);
+  const loaded = await parseSandbox(await readConfigFile(file), file, valid);
+  return { ...loaded, folder: await realpath(loaded.directory) };
 }
 
 /** The sandbox.yaml of a folder, or null. Throws `SANDBOX_INVALID` where there are two. */

@@ -19,9 +19,9 @@ import {
 } from './judge-rights.js';
 import { trustRequirement } from './trust-requirement.js';
 
-/** The name under which a sandbox is judged: a gateway is there for the one that it serves. */
-export const subjectOf = (loaded: LoadedSandbox, now: number): Subject => ({
-  name: loaded.servesSandbox ?? loaded.sandbox.name,
+/** As what a sandbox is judged: a gateway is there for the one that it serves. */
+export const subjectOf = ({ sandbox, folder, serves }: LoadedSandbox, now: number): Subject => ({
+  ...(serves ?? { name: sandbox.name, origin: { folder: folder ?? null, repositories: [], seals: [] } }),
   now,
 });
 
@@ -104,14 +104,14 @@ export function checkSandbox(
 
 /**
  * What a policy says of a sealed image: labels claim, they never grant.
- * @param signedDigest what was signed of its base, an index or the manifest: either may be denied; null when nobody here
+ * @param signedDigests what was signed of its base, an index or the manifest: either may be denied; none when nobody here
  * knows, which a policy that denies any digest does not take
  * @param subject the sandbox for which it runs
  */
 export function judgeSealedPlan(
   policy: Policy,
   { plan, baseDigest, name }: SealedLabels,
-  signedDigest: Digest | null,
+  signedDigests: readonly Digest[],
   subject: Subject,
 ): Verdict {
   const { resources, filesystem, network, runtime, secrets, permissions } = plan;
@@ -125,8 +125,7 @@ export function judgeSealedPlan(
     },
     subject,
   );
-  const digests = signedDigest === null ? [baseDigest] : [baseDigest, signedDigest];
-  const { refusals, waivers } = findDenied(policy, digests, subject);
+  const { refusals, waivers } = findDenied(policy, [baseDigest, ...signedDigests], subject);
   const location = { file: `label ${LABELS.baseDigest}`, path: '' };
   const denied = refusals.map((denial) =>
     refuse(
@@ -138,13 +137,15 @@ export function judgeSealedPlan(
     ),
   );
   const unknown =
-    denied.length === 0 && signedDigest === null && deniesAny(policy, subject)
+    denied.length === 0 && signedDigests.length === 0 && deniesAny(policy, subject)
       ? [
           refuse(
             { name, location },
-            'was imported, and its base was not verified here: it can be one that the policy denies',
+            'was sealed elsewhere, and nobody here knows what was signed of its base: it can be one that the policy denies',
             undefined,
-            'import its file again with sjs import: while the policy denies digests, that verifies the base',
+            subject.origin.repositories.length > 0
+              ? 'ask who signed it to attest its provenance too, as sjs push --sign does, and pull it then'
+              : 'import its file again with sjs import: while the policy denies digests, that verifies the base',
             'BASE_DENIED',
           ),
         ]
@@ -157,18 +158,16 @@ export function judgeSealedPlan(
 
 /**
  * Checks the rights a sealed image's labels claim, as they stand now.
- * @param servesSandbox the sandbox for which a gateway runs
  * @returns the waivers without which it would have been refused
  * @throws SjsError `POLICY_VIOLATION` with every violation; `BASE_DENIED` when nothing else is wrong.
  */
 export function checkSealedPlan(
   policy: Policy,
   labels: SealedLabels,
-  signedDigest: Digest | null,
-  now: number,
-  servesSandbox: string = labels.name,
+  signedDigests: readonly Digest[],
+  subject: Subject,
 ): readonly UsedWaiver[] {
-  const { violations, waived } = judgeSealedPlan(policy, labels, signedDigest, { name: servesSandbox, now });
+  const { violations, waived } = judgeSealedPlan(policy, labels, signedDigests, subject);
   throwAll(violations, 'build it again with less, or ask the operator to allow more');
   return waived;
 }

@@ -4,7 +4,7 @@ import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js'
 import { DEFAULT_RESOURCES, type BaseRequest } from '../../model/sandbox.js';
 import { matchesName } from '../../model/repository-pattern.js';
 import { showPlace } from '../../model/show-place.js';
-import { waiverState, type Waiver } from '../../model/waiver.js';
+import { describeScope, waiverState, type Waiver } from '../../model/waiver.js';
 import { effectiveRetention } from './effective-policy.js';
 
 /** One value in force, as it would be written, and `file:line` of every layer that has a say in it. */
@@ -206,7 +206,7 @@ const STATES = {
 } as const;
 
 const describeWaiver = (waiver: Waiver, now: number): string =>
-  `${waiver.sandbox} may break ${waiver.rule} until ${waiver.until}${STATES[waiverState(waiver, now)]}: ${waiver.reason}`;
+  `${waiver.sandbox} ${describeScope(waiver.scope)} may break ${waiver.rule} until ${waiver.until}${STATES[waiverState(waiver, now)]}: ${waiver.reason}`;
 
 function describeSigners(keys: SignerRule['keys'], keyless: SignerRule['keyless']): string {
   if (!keyless) return keys.length === 1 ? '1 key' : `${keys.length} keys`;

@@ -1,3 +1,5 @@
+import { realpath } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { SjsError } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import { sha256, type Digest } from '../../model/digest.js';
@@ -18,7 +20,7 @@ import {
   type BaseFile,
   type ResourcesFile,
 } from '../../model/base-file.js';
-import { parseReference } from '../../model/reference.js';
+import { formatRepository, parseReference } from '../../model/reference.js';
 import {
   checkSchema,
   readQuantity,
@@ -30,13 +32,19 @@ import {
   type ValidTexts,
 } from '../../model/schema-check.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
-import { waiverEnd, type Waiver } from '../../model/waiver.js';
+import { waiverEnd, type Waiver, type WaiverScope } from '../../model/waiver.js';
 import { checkVerify, type VerifyFile } from './check-verify.js';
 
 interface SignerFile {
   readonly repository: string;
   readonly mirrors?: readonly string[];
   readonly verify: VerifyFile;
+}
+
+interface WaiverFile extends Omit<Waiver, 'scope' | 'location'> {
+  readonly folder?: string;
+  readonly repository?: string;
+  readonly seal?: Digest;
 }
 
 interface PolicyFile {
@@ -58,7 +66,7 @@ interface PolicyFile {
   readonly allow?: PolicyAllow;
   readonly floors?: PolicyFloors;
   readonly retention?: { readonly age?: string; readonly size?: string | number };
-  readonly waivers?: readonly Omit<Waiver, 'location'>[];
+  readonly waivers?: readonly WaiverFile[];
 }
 
 /**
@@ -73,14 +81,14 @@ export async function parsePolicy(
 ): Promise<PolicyLayer> {
   const document = parseYaml(bytes, file);
   const key = sha256(`${origin}\n${sha256(bytes)}`);
-  if (await valid?.has(key)) return toLayer(document, origin);
+  if (await valid?.has(key)) return findFolders(toLayer(document, origin));
   const findings = await checkSchema(document, POLICY_SCHEMA, 'policy');
   // What fits the schema is a policy, whatever the file is called: it is judged to the end, and may be quoted.
   const isOurs = document.mayQuote || findings.problems.length === 0;
   const problems = [...findings.problems, ...(isOurs ? checkMeaning(document, findings, origin) : [])];
   if (problems.length > 0) throw toError(problems, file, 'policy');
   await valid?.add(key);
-  return toLayer(document, origin);
+  return findFolders(toLayer(document, origin));
 }
 
 /** What a schema cannot say, of whatever the schema did not refuse. */
@@ -118,9 +126,8 @@ function checkMeaning(
     if (findings.hasFault('sealed', 'signers', String(at))) continue;
     checkVerify(rule.verify, `sealed.signers.${at}.verify`, report);
   }
-  for (const [at, { until }] of (value.waivers ?? []).entries()) {
-    if (!findings.hasFault('waivers', String(at)) && Number.isNaN(waiverEnd(until)))
-      report(`waivers.${at}.until`, `found ${show(until)}, which is no date`);
+  for (const [at, waiver] of (value.waivers ?? []).entries()) {
+    if (!findings.hasFault('waivers', String(at))) checkWaiver(waiver, `waivers.${at}`, report);
   }
   if (origin === 'repository') {
     for (const key of ['extends', 'defaults', 'retention', 'waivers'] as const) {
@@ -129,6 +136,37 @@ function checkMeaning(
     }
   }
   return problems;
+}
+
+/** A name is its author's word: what a waiver is for must be something that the operator knows besides. */
+function checkWaiver({ until, folder, repository, seal }: WaiverFile, path: string, report: Report): void {
+  if (Number.isNaN(waiverEnd(until))) report(`${path}.until`, `found ${show(until)}, which is no date`);
+  const scopes = [folder, repository, seal].filter((one) => one !== undefined);
+  if (scopes.length !== 1) {
+    report(
+      path,
+      scopes.length === 0
+        ? 'it has a name alone, which any sandbox.yaml can take'
+        : `it has ${scopes.length} of folder, repository and seal, expected one`,
+      'say beside sandbox exactly one of folder (that of its sandbox.yaml), repository (which its seal is pulled from) or seal',
+    );
+  }
+  if (repository !== undefined && !isRepository(repository))
+    report(
+      `${path}.repository`,
+      `found ${show(repository)}, expected a whole repository: registry.example.com/sandboxes/job`,
+    );
+}
+
+/** Whether the text is `registry/path` in full, as pulled seals are kept with it. */
+function isRepository(text: string): boolean {
+  try {
+    const reference = parseReference(text);
+    return formatRepository(reference) === text;
+  } catch (error) {
+    if (error instanceof SjsError) return false;
+    throw error;
+  }
 }
 
 /** The name of a sandbox is put behind it: what comes out must be a repository. */
@@ -190,8 +228,9 @@ function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyL
       ...(retention?.age !== undefined && { ageMs: readQuantity('duration', retention.age) }),
       ...(retention?.size !== undefined && { bytes: readQuantity('bytes', retention.size) }),
     },
-    waivers: (value.waivers ?? []).map(({ sandbox, rule, until, reason }, at) => ({
+    waivers: (value.waivers ?? []).map(({ sandbox, rule, until, reason, ...scope }, at) => ({
       sandbox,
+      scope: toScope(scope, document.file),
       rule,
       until,
       reason,
@@ -199,6 +238,24 @@ function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyL
     })),
     locate,
   };
+}
+
+function toScope(
+  { folder = '', repository, seal }: Pick<WaiverFile, 'folder' | 'repository' | 'seal'>,
+  file: string,
+): WaiverScope {
+  if (seal !== undefined) return { seal };
+  return repository === undefined ? { folder: resolve(dirname(file), folder) } : { repository };
+}
+
+/** The layer with the real paths of the folders that its waivers name; what is not there stays as it is written. */
+async function findFolders(layer: PolicyLayer): Promise<PolicyLayer> {
+  const waivers = layer.waivers.map(async (waiver): Promise<Waiver> => {
+    if (!('folder' in waiver.scope)) return waiver;
+    const { folder } = waiver.scope;
+    return { ...waiver, scope: { folder: await realpath(folder).catch(() => folder) } };
+  });
+  return { ...layer, waivers: await Promise.all(waivers) };
 }
 
 function toRule(rule: SignerFile, location: SignerRule['location']): SignerRule {

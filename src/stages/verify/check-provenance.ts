@@ -1,5 +1,6 @@
 import { SjsError } from '../../errors.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
+import { fieldsOf } from '../../model/fields.js';
 import type { Predicate } from '../../model/predicate.js';
 
 /** What a provenance must be of. */
@@ -66,9 +67,23 @@ export function checkProvenance(
   };
 }
 
+/**
+ * All provenances that were attested of a seal, each compared with it: of one manifest several indexes may have been
+ * signed, and a policy may deny any of them.
+ * @throws SjsError `ATTESTATION_MISMATCH`.
+ */
+export function checkProvenances(
+  predicates: readonly Predicate[],
+  subject: ProvenanceSubject,
+): { readonly provenance: CheckedProvenance | null; readonly signedBases: readonly Digest[] } {
+  const all = predicates.map((one) => checkProvenance(one, subject));
+  return {
+    provenance: all[0] ?? null,
+    signedBases: [...new Set(all.map(({ signedBase }) => signedBase))],
+  };
+}
+
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
 
 const namedIn = (

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import { describeBlocked } from '../../../src/cli/run-ending.js';
 import { runVerb } from '../../../src/cli/verbs/run.js';
+import { SjsError } from '../../../src/errors.js';
 import type { CodeTarget, ConnectionRecord, RunOptions, RunRecord, Sjs } from '../../../src/index.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
@@ -110,6 +111,32 @@ describe('--json', () => {
       output: { stdout: 'out\n', stderr: 'err\n' },
     });
     expect(stderr).toBe('');
+  });
+
+  test('is the record too when its receipt cannot be signed; a key that cannot sign is found before', async () => {
+    const { sjs } = fakeRun({}, { stdout: 'out\n' });
+    const refuse = (code: 'COSIGN_FAILED' | 'USAGE') => () =>
+      Promise.reject(new SjsError(code, 'no such key', { next: 'give another' }));
+    const checkReceipt = () => Promise.resolve();
+    const unsigned = { ...sjs, checkReceipt, makeReceipt: refuse('COSIGN_FAILED') };
+    const words = ['--json', '--receipt', '--key', 'k', 'job'];
+    const { status, stdout, stderr } = await runVerbWith('run', runVerb, words, unsigned);
+    expect(status).toBe(125);
+    expect(JSON.parse(stdout)).toMatchObject({
+      id: '01K5',
+      output: { stdout: 'out\n' },
+      receiptError: {
+        code: 'COSIGN_FAILED',
+        message: expect.stringMatching(/^run 01K5 is over and recorded/),
+        next: expect.stringContaining('sjs receipt 01K5 --key k'),
+      },
+    });
+    expect(stderr).toContain('error[COSIGN_FAILED]');
+
+    const run = () => Promise.reject(new Error('it ran'));
+    await expect(
+      runVerbWith('run', runVerb, words, { ...sjs, run, checkReceipt: refuse('USAGE') }),
+    ).rejects.toMatchObject({ code: 'USAGE', message: 'no such key' });
   });
 
   test('keeps what is no text as base64 too', async () => {

@@ -467,6 +467,8 @@ describe('verify', () => {
       attestations: ['slsaprovenance1', 'cyclonedx'],
       provenance: { finishedOn: '2026-01-01T00:00:00Z', builder: 'https://b.example.com', commit: 'c0ffee' },
       verifiedAt: null,
+      trustedRoot: null,
+      statementFile: null,
     };
     const { stdout } = await runVerbWith('verify', verifyVerb, ['job'], {
       verifyImage: () => Promise.resolve({ ...found, signature, unchecked: ['the moon'] } as never),
@@ -476,6 +478,46 @@ describe('verify', () => {
     expect(stdout).toContain('unchecked  the moon');
     expect(stdout).toContain(`\ncosign verify --key signer.pub r.example.com/s/job@${hex('4')}\n`);
     expect(stdout).toContain('\ncosign verify-attestation --type cyclonedx --key signer.pub r.example.com');
+  });
+
+  test('says how a statement is checked without a registry, and hands over the trusted root', () => {
+    const signer = {
+      name: hex('6'),
+      publicKey: '-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n',
+      keyless: null,
+      transparencyLog: 'none',
+    };
+    const signature = {
+      repository: 'sjs/job',
+      digest: hex('4'),
+      signers: [signer],
+      attestations: ['slsaprovenance1'],
+      verifiedAt: null,
+      trustedRoot: null,
+      statementFile: "/home/it's/statements/4.json",
+    };
+    const commands = checksByHand({ ...found, base: null, signature } as never);
+    const digits = hex('4').slice('sha256:'.length);
+    expect(commands.join('\n')).not.toMatch(/cosign verify(-attestation)? /);
+    expect(commands).toContain(
+      `cosign verify-blob-attestation --key signer.pub --insecure-ignore-tlog=true --type https://slsa.dev/provenance/v1 --trusted-root trusted-root.json --digest ${digits} --digestAlg sha256 --bundle '/home/it'\\''s/statements/4.json'`,
+    );
+    const keyless = {
+      issuer: 'https://i.example',
+      identity: 'a@b.example',
+      identityPattern: null,
+      caRoots: null,
+    };
+    const logged = { ...signer, publicKey: null, keyless, transparencyLog: 'required' };
+    const asked = { ...signature, signers: [logged], trustedRoot: '{"root":1}' };
+    const offline = checksByHand({ ...found, base: null, signature: asked } as never);
+    // cosign 2 cannot check those without a file that they are about.
+    expect(offline.filter((line) => line.startsWith('#'))).toEqual(['# with cosign 3:']);
+    expect(offline.slice(0, 3)).toEqual([`cat > trusted-root.json <<'EOF'`, '{"root":1}', 'EOF']);
+    const inRegistry = { ...asked, statementFile: null, repository: 'r.example.com/s/job' };
+    expect(checksByHand({ ...found, base: null, signature: inRegistry } as never)).toContain(
+      `cosign verify --certificate-oidc-issuer 'https://i.example' --certificate-identity 'a@b.example' --trusted-root trusted-root.json r.example.com/s/job@${hex('4')}`,
+    );
   });
 
   test('hands over the key when it has it', () => {

@@ -4,7 +4,7 @@ import { sha256 } from '../../../src/model/digest.js';
 import type { Policy } from '../../../src/model/policy.js';
 import { GATEWAY_NAME } from '../../../src/model/sandbox.js';
 import { FORMAT_VERSION, type IndexEntry, type SealedImage } from '../../../src/model/sealed-image.js';
-import { systemClock } from '../../../src/ports/clock.js';
+import { noSandbox } from '../../../src/model/waiver.js';
 import type { ImageStore } from '../../../src/ports/image-store.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
 
@@ -33,8 +33,8 @@ async function find(...entries: readonly Partial<IndexEntry>[]): Promise<unknown
     });
   }
   const images = { inspect: () => Promise.resolve(null) } as unknown as ImageStore;
-  const tools = { store, images, gatewayVersion: () => Promise.resolve(VERSION), clock: systemClock };
-  return findGateway(sealed, policy, tools).catch((error: unknown) => error);
+  const tools = { store, images, gatewayVersion: () => Promise.resolve(VERSION) };
+  return findGateway(sealed, noSandbox(0), policy, tools).catch((error: unknown) => error);
 }
 
 test('a gateway that was sealed elsewhere is never used, however new it is', async () => {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,6 +18,9 @@ import type { RecordStore } from '../../../src/ports/record-store.js';
 import { createFakeRegistry, type FakeRegistry } from '../../support/fake-registry.js';
 import { createFakeSignatureVerifier } from '../../support/fake-signature-verifier.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
+import type { BuildFacts } from '../../../src/model/build-facts.js';
+import { decodeLabels } from '../../../src/model/sealed-labels.js';
+import { loadPolicies, signerRule } from '../../support/policy.js';
 import { makeRecord } from '../../support/records.js';
 import { makeImage } from '../../support/sandbox.js';
 import { cleanFolders, makeFolder } from '../../support/world.js';
@@ -319,4 +323,107 @@ test('declared traffic without a gateway: the image is in, and what is missing i
       /cannot be run yet.*state defaults\.gateway in your policy.*then import the file again/,
     ),
   ]);
+});
+
+describe('a seal whose statement comes with it', () => {
+  const PEM = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    .publicKey.export({ type: 'spki', format: 'pem' })
+    .toString();
+  const trusting = (more = '', attestations = '[]') =>
+    loadPolicies(
+      `sealed:\n  attestations: ${attestations}\n  signers:\n${signerRule('sjs/*', `      transparencyLog: none\n${more}`, PEM).replace(/^/gm, '  ').trimEnd()}\n`,
+    );
+  const hex = (digest: string): string => digest.slice('sha256:'.length);
+  const baseDigest = decodeLabels(image.config.Labels ?? {}).baseDigest;
+  const statement = {
+    _type: 'https://in-toto.io/Statement/v1',
+    predicateType: 'https://slsa.dev/provenance/v1',
+    subject: [{ name: tagOf(image), digest: { sha256: hex(sealOf(image)) } }],
+    predicate: {
+      buildDefinition: { resolvedDependencies: [{ name: 'base', digest: { sha256: hex(baseDigest) } }] },
+      runDetails: { byproducts: [{ name: 'seal', digest: { sha256: hex(sealOf(image)) } }] },
+    },
+  };
+  const withStatement = (): Promise<string> =>
+    makeExport({}, ([manifest, ...rest]) => [manifest!, ['sjs/statement.json', 'signed'], ...rest]);
+  const signedWorld = (policy: Policy): World => {
+    const world = makeWorld(image);
+    const statements = { verifyStatement: () => Promise.resolve(statement) };
+    const tools = { ...world.tools, statements, loadPolicy: () => Promise.resolve(policy) };
+    return { ...world, tools: tools as unknown as ImportTools };
+  };
+
+  test('is judged as a run would judge it: what a run refuses does not come in', async () => {
+    const file = await withStatement();
+    for (const [policy, code] of [
+      [await trusting('      annotations: { team: blue }\n'), 'SEAL_UNSIGNED'],
+      [await trusting('', '[cyclonedx]'), 'ATTESTATION_MISSING'],
+    ] as const) {
+      const { tools, loads, store } = signedWorld(policy);
+      await expect(importImage(file, null, tools)).rejects.toMatchObject({ code });
+      expect([loads(), await store.listImages(), await store.readSealStatement(sealOf(image))]).toEqual([
+        0,
+        [],
+        null,
+      ]);
+    }
+    const { tools, store } = signedWorld(await trusting('', '[slsaprovenance1]'));
+    await importImage(file, null, tools);
+    expect(await store.findImageBySeal(sealOf(image))).toMatchObject({
+      imported: { trustedBy: 'signature' },
+      signatures: [{ repository: 'sjs/job' }],
+    });
+  });
+
+  test('that is here already is judged by today’s policy, unless somebody vouches for it', async () => {
+    const file = await withStatement();
+    const { tools, store, warnings } = signedWorld(await trusting());
+    await importImage(file, null, tools);
+    const revoked = { ...tools, loadPolicy: () => loadPolicies('') };
+    await expect(importImage(file, null, revoked)).rejects.toMatchObject({ code: 'SEAL_UNTRUSTED' });
+    expect(warnings).toEqual([]);
+    // --trust is a word of its own, and is said to be one.
+    await importImage(file, sealOf(image), revoked);
+    expect(warnings).toEqual([expect.stringMatching(/^sjs\/job:.* from now on it is by your word$/)]);
+    expect(await store.findImageBySeal(sealOf(image))).toMatchObject({ imported: { trustedBy: 'hand' } });
+    await expect(importImage(file, sha256('other'), revoked)).rejects.toMatchObject({
+      code: 'SEAL_UNTRUSTED',
+    });
+  });
+
+  test('that was made here needs nobody’s word, and that is said', async () => {
+    const { tools, store, warnings } = signedWorld(await loadPolicies(''));
+    const file = await makeExport({});
+    await importImage(file, sealOf(image), tools);
+    const { imported: _none, ...own } = (await store.findImageBySeal(sealOf(image)))!;
+    await store.saveImage(own);
+    await importImage(file, sealOf(image), tools);
+    expect(warnings).toEqual([expect.stringContaining('was made here: --trust adds nothing to that')]);
+    expect(await store.findImageBySeal(sealOf(image))).not.toHaveProperty('imported');
+  });
+});
+
+test('what an export says of how its seal was built is not kept: a later push would sign it as this machine’s word', async () => {
+  const build: BuildFacts = {
+    invocationId: 'abc',
+    startedAt: '2026-01-01T00:00:00.000Z',
+    finishedAt: '2026-01-01T00:00:01.000Z',
+    sandboxDigest: null,
+    lockDigest: null,
+    contextDigest: sha256('context'),
+    templateDigest: sha256('template'),
+    policyDigest: sha256('policy'),
+    baseSigner: sha256('key'),
+    git: null,
+    versions: { sjs: '1', engine: '28', cosign: '3' },
+  };
+  const withBuild = (facts: object) =>
+    makeExport({}, ([manifest, ...rest]) => {
+      const { entry, ...others } = JSON.parse(manifest![1]) as { entry: object };
+      const text = JSON.stringify({ ...others, entry: { ...entry, build: facts } });
+      return [[manifest![0], text], ...rest];
+    });
+  const { tools, store } = makeWorld(image);
+  await importImage(await withBuild(build), sealOf(image), tools);
+  expect(await store.findImageBySeal(sealOf(image))).not.toHaveProperty('build');
 });

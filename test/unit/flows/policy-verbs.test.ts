@@ -109,9 +109,9 @@ describe('policy check', () => {
     const { sjs, folder } = await instance(
       `limits: { pids: 8 }
 waivers:
-  - { sandbox: job, rule: limits.pids, until: ${day(3)}, reason: "the new queue" }
-  - { sandbox: job, rule: limits.memory, until: ${day(-3)}, reason: "gone" }
-  - { sandbox: job, rule: limits.cpu, until: ${day(30)}, reason: "later" }
+  - { sandbox: job, folder: job, rule: limits.pids, until: ${day(3)}, reason: "the new queue" }
+  - { sandbox: job, folder: job, rule: limits.memory, until: ${day(-3)}, reason: "gone" }
+  - { sandbox: job, folder: job, rule: limits.cpu, until: ${day(30)}, reason: "later" }
 `,
       { 'job/sandbox.yaml': yaml('job') },
     );
@@ -142,18 +142,26 @@ waivers:
     });
     await expect(sjs.checkPolicy([join(folder, 'empty')])).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     const noImages = { findImageBySeal: () => Promise.resolve(null), listImages: () => Promise.resolve([]) };
-    const { targets } = await checkPolicy(['sjs/none:0123456789ab'], {
-      clock: systemClock,
-      loadSandbox: sjs.loadSandbox,
-      loadPolicy: () => loadPolicies(''),
-      sealed: () =>
-        Promise.resolve({
-          store: noImages,
-          images: { inspect: () => Promise.resolve(null) },
-        } as unknown as TargetTools),
-    });
+    const { targets } = await checkPolicy(
+      ['sjs/none:0123456789ab', `r.example/job@sha256:${'0'.repeat(64)}`],
+      {
+        clock: systemClock,
+        loadSandbox: sjs.loadSandbox,
+        loadPolicy: () => loadPolicies(''),
+        sealed: () =>
+          Promise.resolve({
+            store: noImages,
+            images: { inspect: () => Promise.resolve(null) },
+          } as unknown as TargetTools),
+      },
+    );
     expect(targets).toMatchObject([
       { kind: 'sealed', isAllowed: false, error: { code: 'TARGET_NOT_FOUND' } },
+      {
+        kind: 'sealed',
+        isAllowed: false,
+        error: { code: 'TARGET_NOT_FOUND', message: expect.stringContaining('was not pulled') },
+      },
     ]);
   });
 
@@ -268,7 +276,7 @@ describe('policy trust', () => {
 
 test('doctor says which waivers have ended, and what is below a floor of the policy', async () => {
   const policy = await loadPolicies(
-    `floors: { engine: "99" }\nwaivers:\n  - { sandbox: a, rule: limits.pids, until: 2026-06-10, reason: old }\n  - { sandbox: b, rule: limits.cpu, until: 2026-06-20, reason: soon }\n`,
+    `floors: { engine: "99" }\nwaivers:\n  - { sandbox: a, folder: /a, rule: limits.pids, until: 2026-06-10, reason: old }\n  - { sandbox: b, folder: /b, rule: limits.cpu, until: 2026-06-20, reason: soon }\n`,
   );
   const facts = {
     name: 'Docker Engine',

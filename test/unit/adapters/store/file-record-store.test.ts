@@ -1,4 +1,17 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  lutimes,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -393,5 +406,48 @@ describe('index and key', () => {
     await store.fingerprint('x');
     await writeFile(join(home, 'key'), Buffer.alloc(length));
     await expect(store.fingerprint('x')).rejects.toMatchObject({ code: 'STORE_INVALID' });
+  });
+});
+
+describe('the lock of an entry', () => {
+  const entry = makeEntry('locked');
+  const lock = (): string => join(home, 'images', `${hexOf(entry.seal)}.lock`);
+  const update = () => store.updateImage(entry.seal, (found) => found ?? entry);
+  /** Who holds it while it is changed. */
+  const holder = async (): Promise<string> => {
+    const held: Promise<string>[] = [];
+    await store.updateImage(entry.seal, (found) => {
+      held.push(readlink(lock()));
+      return found ?? entry;
+    });
+    return (await Promise.all(held)).join();
+  };
+
+  test('is gone afterwards, and no entry of the index', async () => {
+    expect(await holder()).toMatch(new RegExp(`^[0-9a-f]{12}-${process.pid}-`));
+    expect(await readdir(join(home, 'images'))).toEqual([`${hexOf(entry.seal)}.json`]);
+  });
+
+  test('of a dead process is taken away; of another machine when it is old', async () => {
+    const [boot, , , random] = (await holder()).split('-');
+    await symlink(`${boot}-4194305-1-${random}`, lock());
+    await update();
+    await symlink(`000000000000-1-1-${random}`, lock());
+    const old = new Date(Date.now() - HOUR_MS);
+    await lutimes(lock(), old, old);
+    await update();
+    await expect(readlink(lock())).rejects.toThrow(/ENOENT/);
+  });
+
+  test('of a living process is waited for', async () => {
+    const own = await holder();
+    await symlink(own, lock());
+    const order: string[] = [];
+    const waiting = update().then(() => order.push('changed'));
+    await store.listImages();
+    order.push('free');
+    await rm(lock());
+    await waiting;
+    expect(order).toEqual(['free', 'changed']);
   });
 });

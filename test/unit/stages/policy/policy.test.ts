@@ -14,6 +14,7 @@ import {
   checkHostAddresses,
   checkSandbox,
   checkSealedPlan,
+  subjectOf,
 } from '../../../../src/stages/policy/check-sandbox.js';
 import {
   defaultBase,
@@ -36,7 +37,7 @@ const HEAD = POLICY_HEAD;
 const PEM = '-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----';
 const PROFILES = resolve('policies');
 const NOW = Date.parse('2026-06-15T12:00:00Z');
-const SUBJECT = { name: 'job', now: NOW };
+const SUBJECT = subjectOf(makeLoaded('/home/u/sandbox.yaml'), NOW);
 const [load, rule] = [loadPolicies, signerRule];
 
 describe('layers', () => {
@@ -357,8 +358,8 @@ describe('what is checked', () => {
 
   test('the defaults pass', async () => {
     await check('');
-    checkSealedPlan(await load(''), labels(), sha256('index'), NOW);
-    checkSealedPlan(await load(''), labels(), null, NOW);
+    checkSealedPlan(await load(''), labels(), [sha256('index')], SUBJECT);
+    checkSealedPlan(await load(''), labels(), [], SUBJECT);
   });
 
   describe('a network', () => {
@@ -454,7 +455,7 @@ describe('what is checked', () => {
     test('in a label is judged anew', async () => {
       const policy = await load('');
       expect(() =>
-        checkSealedPlan(policy, labels({ network: isolated(['a.test:443']) }), sha256('index'), NOW),
+        checkSealedPlan(policy, labels({ network: isolated(['a.test:443']) }), [sha256('index')], SUBJECT),
       ).toThrow(
         expect.objectContaining({
           problems: [
@@ -511,8 +512,8 @@ describe('what is checked', () => {
         checkSealedPlan(
           policy,
           labels({ filesystem: { tmpBytes: 1, tmpInodes: 1, outBytes: 1024 ** 2, outInodes: 1 } }),
-          sha256('index'),
-          NOW,
+          [sha256('index')],
+          SUBJECT,
         );
       } catch (caught) {
         return caught as SjsError;
@@ -528,12 +529,12 @@ describe('what is checked', () => {
 
   test('a denied base stops its seals', async () => {
     const policy = await load(`deny: { digests: ["${sha256('base')}"] }\n`);
-    expect(codeOf(() => checkSealedPlan(policy, labels(), sha256('index'), NOW))).toBe('BASE_DENIED');
+    expect(codeOf(() => checkSealedPlan(policy, labels(), [sha256('index')], SUBJECT))).toBe('BASE_DENIED');
     const byIndex = await load(`deny: { digests: ["${sha256('index')}"] }\n`);
-    expect(codeOf(() => checkSealedPlan(byIndex, labels(), sha256('index'), NOW))).toBe('BASE_DENIED');
-    checkSealedPlan(byIndex, labels(), sha256('other'), NOW);
+    expect(codeOf(() => checkSealedPlan(byIndex, labels(), [sha256('index')], SUBJECT))).toBe('BASE_DENIED');
+    checkSealedPlan(byIndex, labels(), [sha256('other')], SUBJECT);
     // Of a seal that was imported nobody here knows it.
-    expect(codeOf(() => checkSealedPlan(byIndex, labels(), null, NOW))).toBe('BASE_DENIED');
+    expect(codeOf(() => checkSealedPlan(byIndex, labels(), [], SUBJECT))).toBe('BASE_DENIED');
   });
 
   test('floors refuse what is older, or says nothing', async () => {

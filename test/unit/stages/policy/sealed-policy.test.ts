@@ -115,12 +115,13 @@ describe('where sealed images are pushed to', () => {
 
 describe('waivers', () => {
   const waiver = (fields: object = {}): string =>
-    `waivers: [${JSON.stringify({ sandbox: 'job-*', rule: 'limits.memory', until: '2026-07-01', reason: 'until the rewrite', ...fields })}]\n`;
+    `waivers: [${JSON.stringify({ sandbox: 'job-*', folder: '/jobs/a', rule: 'limits.memory', until: '2026-07-01', reason: 'until the rewrite', ...fields })}]\n`;
 
   test('are read with their place, and only an operator has them', async () => {
     expect((await parse(waiver())).waivers).toEqual([
       {
         sandbox: 'job-*',
+        scope: { folder: '/jobs/a' },
         rule: 'limits.memory',
         until: '2026-07-01',
         reason: 'until the rewrite',
@@ -162,8 +163,8 @@ test('all of it is explained, with where it comes from', async () => {
   const policy = await loadPolicies(
     `defaults: { repository: r.example/sandboxes }
 waivers:
-  - { sandbox: old, rule: limits.pids, until: 2026-06-14, reason: gone }
-  - { sandbox: job, rule: allow.egress, until: 2026-06-20, reason: "a migration" }
+  - { sandbox: old, folder: /old, rule: limits.pids, until: 2026-06-14, reason: gone }
+  - { sandbox: job, repository: r.example/job, rule: allow.egress, until: 2026-06-20, reason: "a migration" }
 ${signers('r.example/sandboxes/*', '      attestations: [cyclonedx]\n')}`,
     'sealed: { attestations: [slsaprovenance1], requireSigned: true }\n',
   );
@@ -176,8 +177,8 @@ ${signers('r.example/sandboxes/*', '      attestations: [cyclonedx]\n')}`,
     'sealed.signers | r.example/sandboxes/*; 1 key; transparency log required; attested: cyclonedx | etc/policy.yaml:9',
     'sealed.attestations | slsaprovenance1 | repo/.sjs/policy.yaml:3',
     'sealed.requireSigned | true | repo/.sjs/policy.yaml:3',
-    'waivers | old may break limits.pids until 2026-06-14 (expired: it counts no longer): gone | etc/policy.yaml:5',
-    'waivers | job may break allow.egress until 2026-06-20 (ends soon): a migration | etc/policy.yaml:6',
+    'waivers | old of /old may break limits.pids until 2026-06-14 (expired: it counts no longer): gone | etc/policy.yaml:5',
+    'waivers | job from r.example/job may break allow.egress until 2026-06-20 (ends soon): a migration | etc/policy.yaml:6',
   ])
     expect(rows).toContain(row);
 });

@@ -1,22 +1,29 @@
+import { chmod, symlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { SjsError } from '../../../../src/errors.js';
+import { validateSandbox } from '../../../../src/flows/validate-sandbox.js';
 import { sha256 } from '../../../../src/model/digest.js';
+import type { Grants } from '../../../../src/model/grants.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
 import type { Policy } from '../../../../src/model/policy.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
-import { WAIVABLE_RULES } from '../../../../src/model/waiver.js';
+import { noSandbox, WAIVABLE_RULES, type Origin, type Subject } from '../../../../src/model/waiver.js';
+import { loadPath } from '../../../../src/stages/load/load-code.js';
+import { loadSandbox } from '../../../../src/stages/load/load-sandbox.js';
 import { checkFloors } from '../../../../src/stages/policy/check-floors.js';
 import { checkSandbox, checkSealedPlan } from '../../../../src/stages/policy/check-sandbox.js';
 import { refuseDenied, sourceBound } from '../../../../src/stages/policy/effective-policy.js';
-import { loadPolicies } from '../../../support/policy.js';
+import { loadPolicy } from '../../../../src/stages/policy/load-policy.js';
+import { loadPolicies, POLICY_HEAD } from '../../../support/policy.js';
 import { makeBase, makeLoaded } from '../../../support/sandbox.js';
-import { cleanFolders } from '../../../support/world.js';
+import { cleanFolders, makeFolder, sandboxYaml } from '../../../support/world.js';
 
 cleanFolders();
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
 const waive = (rule: string, fields: object = {}): string =>
-  `waivers: [${JSON.stringify({ sandbox: 'job', rule, until: '2026-06-15', reason: 'moving out', ...fields })}]\n`;
+  `waivers: [${JSON.stringify({ sandbox: 'job', folder: '/home/u', rule, until: '2026-06-15', reason: 'moving out', ...fields })}]\n`;
 const LOW = 'limits: { memory: 64Mi }\n';
 
 /** What is refused, or what of it is waived. */
@@ -46,11 +53,11 @@ describe('a waiver', () => {
 
   test('says by whose word, why and until when; of several the one that ends last', async () => {
     const two = `waivers:
-  - { sandbox: job, rule: limits.memory, until: 2026-06-20, reason: first }
-  - { sandbox: "*job", rule: limits.memory, until: 2026-06-30, reason: second }
+  - { sandbox: job, folder: /home/u, rule: limits.memory, until: 2026-06-20, reason: first }
+  - { sandbox: "*job", folder: /home/u, rule: limits.memory, until: 2026-06-30, reason: second }
 `;
     const policy = await loadPolicies(LOW + two);
-    expect(checkSandbox(policy, makeLoaded('/s.yaml'), DEFAULT_RESOURCES, NOW)).toEqual([
+    expect(checkSandbox(policy, makeLoaded('/home/u/s.yaml'), DEFAULT_RESOURCES, NOW)).toEqual([
       {
         rule: 'limits.memory',
         until: '2026-06-30',
@@ -91,7 +98,7 @@ describe('a waiver', () => {
       'refused spec.network.egress spec.network.egress spec.network.ports spec.network.egress spec.network.ports',
     );
     const all = `waivers:\n${['allow.network', 'allow.egress', 'allow.ports']
-      .map((rule) => `  - { sandbox: job, rule: ${rule}, until: 2026-07-01, reason: all }\n`)
+      .map((rule) => `  - { sandbox: job, folder: /home/u, rule: ${rule}, until: 2026-07-01, reason: all }\n`)
       .join('')}`;
     expect(judge(await loadPolicies(all), { network })).toBe(
       'refused spec.network.egress spec.network.ports',
@@ -147,8 +154,98 @@ describe('a waiver', () => {
   });
 });
 
+describe('a name is its author’s word', () => {
+  const PROBLEM = async (fields: object): Promise<string> => {
+    try {
+      await loadPolicies(
+        `waivers: [${JSON.stringify({ sandbox: 'job', rule: 'limits.memory', until: '2026-06-15', reason: 'x', ...fields })}]\n`,
+      );
+    } catch (error) {
+      if (!(error instanceof SjsError)) throw error;
+      return `${error.code} ${error.message} | ${String(error.next ?? error.problems[0]?.next)}`;
+    }
+    return 'accepted';
+  };
+
+  test('so a waiver must say which sandbox is meant, in one way', async () => {
+    expect(await PROBLEM({})).toMatch(
+      /^POLICY_INVALID .*waivers\.0: it has a name alone, which any sandbox\.yaml can take.* \| say beside sandbox exactly one of folder/,
+    );
+    expect(await PROBLEM({ folder: '/a', seal: sha256('s') })).toMatch(
+      /it has 2 of folder, repository and seal/,
+    );
+    for (const repository of ['job', 'sjs/job', 'r.example/job:1', `r.example/job@${sha256('x')}`])
+      expect(await PROBLEM({ repository })).toMatch(
+        /waivers\.0\.repository: .*expected a (whole )?repository/,
+      );
+    expect(await PROBLEM({ repository: 'r.example/*' })).toMatch(/POLICY_INVALID/);
+    for (const good of [
+      { folder: 'jobs/a' },
+      { repository: 'r.example/sandboxes/job' },
+      { seal: sha256('s') },
+    ])
+      expect(await PROBLEM(good)).toBe('accepted');
+  });
+
+  test('so a sandbox that takes it elsewhere gets nothing, in a build or by a path', async () => {
+    const folder = await makeFolder({
+      'policy.yaml': `${POLICY_HEAD}${LOW}${waive('limits.memory', { folder: 'jobs/importer' })}`,
+      'jobs/importer/sandbox.yaml': sandboxYaml('job'),
+      'jobs/evil/sandbox.yaml': sandboxYaml('job'),
+      'jobs/importer/deeper/sandbox.yaml': sandboxYaml('job'),
+    });
+    await symlink('jobs', join(folder, 'linked'));
+    await chmod(join(folder, 'policy.yaml'), 0o600);
+    const policy = await loadPolicy({
+      operatorFiles: [join(folder, 'policy.yaml')],
+      repositoryStart: null,
+      profilesDirectory: resolve('policies'),
+    });
+    /** What is waived, or refused. */
+    const judged = async (path: string): Promise<string> => {
+      try {
+        const waived = validateSandbox(await loadSandbox(join(folder, path)), policy, NOW);
+        return waived.map(({ rule }) => rule).join();
+      } catch (error) {
+        if (!(error instanceof SjsError)) throw error;
+        return error.problems.map(({ message }) => message.slice(0, message.indexOf(':'))).join();
+      }
+    };
+    for (const path of [
+      'jobs/importer',
+      'jobs/importer/sandbox.yaml',
+      'linked/importer',
+      'jobs/evil/../importer',
+    ])
+      expect([path, await judged(path)]).toEqual([path, 'limits.memory']);
+    for (const path of ['jobs/evil', 'linked/evil', 'jobs/importer/../evil', 'jobs/importer/deeper'])
+      expect([path, await judged(path)]).toEqual([path, 'spec.resources.memory']);
+  });
+
+  test('so one without a sandbox.yaml gets nothing by its folder', async () => {
+    const folder = await makeFolder({ 'job.js': '', 'job/index.js': '' });
+    const policy = await loadPolicies(LOW + waive('limits.memory', { folder }));
+    const grants: Grants = {
+      env: {},
+      secrets: [],
+      command: null,
+      inputs: [],
+      out: false,
+      limits: {},
+      ports: [],
+      egress: [],
+    };
+    for (const path of ['job.js', 'job']) {
+      const { loaded } = await loadPath(join(folder, path), grants);
+      expect(loaded.sandbox.name).toBe('job');
+      expect(() => checkSandbox(policy, loaded, DEFAULT_RESOURCES, NOW)).toThrow(/memory/);
+    }
+  });
+});
+
 describe('what is waived beside rights', () => {
-  const subject = { name: 'job', now: NOW };
+  const origin: Origin = { folder: '/home/u', repositories: [], seals: [] };
+  const subject: Subject = { name: 'job', origin, now: NOW };
 
   test('floors of engine and runc', async () => {
     const policy = await loadPolicies(
@@ -159,7 +256,7 @@ describe('what is waived beside rights', () => {
       /^runc is 1; .*:3 asks for 99/,
     );
     expect(() => checkFloors(policy, { engine: '26' }, { ...subject, name: 'other' })).toThrow(/engine/);
-    expect(() => checkFloors(policy, { engine: '26' }, { ...subject, name: null })).toThrow(/engine/);
+    expect(() => checkFloors(policy, { engine: '26' }, noSandbox(NOW))).toThrow(/engine/);
   });
 
   test('denied digests, of a base as of a seal over it', async () => {
@@ -191,11 +288,11 @@ describe('what is waived beside rights', () => {
       }),
     );
     expect(refuseDenied(waived, base, subject)).toMatchObject([{ rule: 'deny.digests' }]);
-    expect(() => checkSealedPlan(denied, labels, null, NOW)).toThrow(/denied|denies/);
-    expect(checkSealedPlan(waived, labels, null, NOW)).toMatchObject([{ rule: 'deny.digests' }]);
-    expect(() => checkSealedPlan(waived, { ...labels, name: 'other' }, null, NOW)).toThrow();
+    expect(() => checkSealedPlan(denied, labels, [], subject)).toThrow(/denied|denies/);
+    expect(checkSealedPlan(waived, labels, [], subject)).toMatchObject([{ rule: 'deny.digests' }]);
+    expect(() => checkSealedPlan(waived, labels, [], { ...subject, name: 'other' })).toThrow();
     // A gateway is there for the sandbox that it serves.
-    expect(checkSealedPlan(waived, { ...labels, name: 'sjs-gateway' }, base.digest, NOW, 'job')).toHaveLength(
+    expect(checkSealedPlan(waived, { ...labels, name: 'sjs-gateway' }, [base.digest], subject)).toHaveLength(
       1,
     );
   });
