@@ -39,8 +39,8 @@ export interface VerifyReceiptTools extends ReceiptTools, CosignTools {
 const MAX_KEY = 64 * 1024;
 
 /**
- * Checks a receipt without any network: its signature by the given public key, or by whom the policy lets seal images of
- * that name (`sealed.signers`, as `sjs/<name>`); that it is about what it names; and what is known here of the same.
+ * Checks a receipt without any network: its signature by the given public key, or by whom the policy trusts for runs of
+ * that name (`sealed.signers`, as `runs/<name>`: whoever may run need not be trusted to seal); that it is about what it names; and what is known here of the same.
  * @throws SjsError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_TOO_LARGE`, `STATEMENT_INVALID`, `STATEMENT_UNVERIFIED`,
  * `STATEMENT_CHANGED`,
  * `RECEIPT_MISMATCH`, `SEAL_UNTRUSTED` where no policy trusts anybody for it, `POLICY_INVALID`, and what cosign fails with.
@@ -101,25 +101,26 @@ async function verifyByPolicy(
 ): Promise<Verified> {
   const { statements, clock } = tools;
   const name = parseSignedStatement(signed).statement.subject[0]?.name ?? '';
-  const [repository = ''] = name.split(':');
-  if (!/^sjs\/[a-z0-9-]{1,63}$/.test(repository)) {
+  const [, sandbox] = /^sjs\/([a-z0-9-]{1,63}):/.exec(name) ?? [];
+  if (sandbox === undefined) {
     throw new SjsError('STATEMENT_INVALID', `the statement is about ${cleanText(name)}, not about a seal`, {
       next: 'give a file that sjs receipt wrote',
     });
   }
   const policy = await tools.loadPolicy();
-  const requirement = requirementOf(policy, repository);
+  const requirement = requirementOf(policy, sandbox);
   await requireCosign(policy, tools, signal);
   return verifyStatement(signed, RECEIPT_TYPE, requirement, statements, clock, signal);
 }
 
-function requirementOf(policy: Policy, repository: string) {
+function requirementOf(policy: Policy, sandbox: string) {
+  const repository = `runs/${sandbox}`;
   try {
     return sealedRequirement(policy, repository);
   } catch (error) {
     if (!(error instanceof SjsError) || error.code !== 'SEAL_UNTRUSTED') throw error;
-    const { code, message, location } = error;
-    throw new SjsError(code, message, {
+    const { code, location } = error;
+    throw new SjsError(code, `no policy says whose receipts count for runs of ${sandbox}`, {
       ...(location && { location }),
       next: `give the public key of whoever signed the receipt with --key, or add a rule for ${repository} to sealed.signers`,
     });

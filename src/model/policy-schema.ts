@@ -253,7 +253,7 @@ export const POLICY_SCHEMA = {
           },
         },
         [],
-        'Which sealed images may run. A seal that was signed without a registry counts as of the repository sjs/<name>.',
+        'Which sealed images may run. A seal that was signed without a registry counts as of the repository sjs/<name>, a receipt of a run as of runs/<name>.',
       ),
       retention: mapping(
         {

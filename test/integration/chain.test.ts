@@ -163,7 +163,7 @@ describe('base, signature, seal, run, record, replay', () => {
   });
 
   test('verify checks every link, and what it says to run by hand works for a stranger', async () => {
-    const { code, stdout } = await sjs(['verify', built.tag]);
+    const { code, stdout } = await sjs(['verify', '--verbose', built.tag]);
     expect(code).toBe(0);
     const commands = stdout.slice(stdout.indexOf('cat > base.pub'));
     const printed = execFileSync('sh', ['-euc', commands], {

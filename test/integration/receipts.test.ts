@@ -132,7 +132,7 @@ describe('the receipt of a run', () => {
     expect(there.stdout).toContain(`stdout     ${sha256('said: hello\n')}, 12 bytes`);
   });
 
-  test('verifies by whom the policy lets seal that name, and by nobody else', async () => {
+  test('verifies by whom the policy trusts for runs of that name, and by nobody else: not by who may seal it', async () => {
     const policy = await readFile(world.policyFile, 'utf8');
     const trusting = async (repository: string, key: CosignKey): Promise<string> => {
       const lines = JSON.stringify({
@@ -143,12 +143,16 @@ describe('the receipt of a run', () => {
       return file;
     };
     const ask = async (file: string) => verify(at('run.json'), '--policy', file);
-    const trusted = await ask(await trusting('sjs/receipts', ours));
+    const trusted = await ask(await trusting('runs/receipts', ours));
     expect(trusted.code).toBe(0);
     expect(JSON.parse(trusted.stdout)).toMatchObject({ trustedBy: expect.stringContaining('.yaml:') });
-    const other = await ask(await trusting('sjs/receipts', theirs));
+    const other = await ask(await trusting('runs/receipts', theirs));
     expect([other.code, errorOf(other).code]).toEqual([3, 'STATEMENT_UNVERIFIED']);
-    for (const file of [await trusting('sjs/else', ours), world.policyFile]) {
+    for (const file of [
+      await trusting('runs/else', ours),
+      await trusting('sjs/receipts', ours),
+      world.policyFile,
+    ]) {
       const none = await ask(file);
       expect([none.code, errorOf(none).code]).toEqual([3, 'SEAL_UNTRUSTED']);
       expect(errorOf(none).next).toContain('--key');

@@ -16,6 +16,7 @@ export const verifyVerb: Verb = {
       'its seal, its rights, its base; who signed it, and what is attested',
     ],
     ['sjs verify my-job', 'the newest seal of that name'],
+    ['sjs verify --verbose my-job', 'and the commands of cosign and docker by which anybody can check it'],
     ['sjs verify registry.example.com/sandboxes/my-job@sha256:3f9a0c1b2d4e…', 'what a pull would take in'],
   ],
   usage: '<tag|seal|name|registry/path@digest>',
@@ -33,14 +34,17 @@ Exit status: 0 verified, 3 something does not hold, 4 the policy refuses it, 5 n
     });
     const commands = checksByHand(found);
     if (output.json) await output.printJson({ verified: true, ...found, commands });
-    else await output.print(formatVerification(found, commands, output.out));
+    else {
+      await output.print(formatVerification(found, output.out));
+      if (output.verbose) await output.print(['', 'To check it by hand:', ...commands].join('\n'));
+      else output.note('--verbose prints the commands by which anybody can check it without sjs');
+    }
     return 0;
   },
 };
 
 function formatVerification(
   { tag, seal, imageId, base, signature, unchecked }: SealVerification,
-  commands: readonly string[],
   colors: Colors,
 ): string {
   const ok = colors.green('ok');
@@ -56,9 +60,6 @@ function formatVerification(
     `${ok}  image      ${tag}${imageId === null ? '' : `, ${imageId}`}`,
     ...(signature ? describeSignature(signature, ok) : []),
     ...unchecked.map((what) => `${colors.dim('--')}  unchecked  ${what}`),
-    '',
-    'To check it by hand:',
-    ...commands,
   ].join('\n');
 }
 
@@ -76,7 +77,7 @@ function describeSignature(
       if (type !== 'slsaprovenance1' || !provenance) return `${ok}  attested   ${type}`;
       const { finishedOn, builder, commit } = provenance;
       const made = finishedOn === null ? '' : `, made ${cleanLine(finishedOn)}`;
-      const source = commit === null ? '' : ` from commit ${cleanLine(commit)}`;
+      const source = commit === null ? '' : `, its folder said to be at commit ${cleanLine(commit)}`;
       return `${ok}  attested   ${type}: this seal over this base${made} by ${cleanLine(builder)}${source}`;
     }),
   ];

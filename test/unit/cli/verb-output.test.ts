@@ -448,14 +448,16 @@ describe('verify', () => {
     unchecked: [],
   };
 
-  test('names each link and how to check it by hand', async () => {
-    const { status, stdout } = await runVerbWith('verify', verifyVerb, ['job'], {
-      verifyImage: () => Promise.resolve(found as never),
-    });
+  test('names each link, and with --verbose how to check it by hand', async () => {
+    const sjs = { verifyImage: () => Promise.resolve(found as never) };
+    const { status, stdout, stderr } = await runVerbWith('verify', verifyVerb, ['job'], sjs);
     expect(status).toBe(0);
     expect(stdout.match(/^ok {2}/gm)).toHaveLength(5);
-    expect(stdout).toContain(`--allow-insecure-registry 127.0.0.1:5000/base/node@${hex('3')}`);
-    expect(stdout).toMatch(/^docker image inspect --format '.*' sjs\/job:1$/m);
+    expect([stdout.includes('docker'), stderr.includes('--verbose')]).toEqual([false, true]);
+    const more = await runVerbWith('verify', verifyVerb, ['--verbose', 'job'], sjs);
+    expect(more.stdout.startsWith(stdout)).toBe(true);
+    expect(more.stdout).toContain(`--allow-insecure-registry 127.0.0.1:5000/base/node@${hex('3')}`);
+    expect(more.stdout).toMatch(/^docker image inspect --format '.*' sjs\/job:1$/m);
   });
 
   test('says who signed, what is attested, and what was not checked', async () => {
@@ -470,11 +472,13 @@ describe('verify', () => {
       trustedRoot: null,
       statementFile: null,
     };
-    const { stdout } = await runVerbWith('verify', verifyVerb, ['job'], {
+    const { stdout } = await runVerbWith('verify', verifyVerb, ['--verbose', 'job'], {
       verifyImage: () => Promise.resolve({ ...found, signature, unchecked: ['the moon'] } as never),
     });
     expect(stdout).toContain(`by the key ${hex('6')}, whom /p.yaml:9 trusts`);
-    expect(stdout).toContain('made 2026-01-01T00:00:00Z by https://b.example.com from commit c0ffee');
+    expect(stdout).toContain(
+      'made 2026-01-01T00:00:00Z by https://b.example.com, its folder said to be at commit c0ffee',
+    );
     expect(stdout).toContain('unchecked  the moon');
     expect(stdout).toContain(`\ncosign verify --key signer.pub r.example.com/s/job@${hex('4')}\n`);
     expect(stdout).toContain('\ncosign verify-attestation --type cyclonedx --key signer.pub r.example.com');
