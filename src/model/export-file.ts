@@ -5,6 +5,7 @@ import { formatRepository, parseReference } from './reference.js';
 import { malformedFields, splitRuntimeConfig } from './runtime-config.js';
 import type { ImageFacts, IndexEntry } from './sealed-image.js';
 import { isUlid } from './ulid.js';
+import { parseJson } from './parse-json.js';
 
 /** Version of what sjs puts beside the image. */
 export const EXPORT_FORMAT_VERSION = 1;
@@ -55,7 +56,7 @@ function isRepository(value: unknown): boolean {
 
 /** Reads what an export says of itself, every field checked. Throws `IMPORT_INVALID`. */
 export function parseExportManifest(text: string): ExportManifest {
-  const value = parseJson(text, EXPORT_NAMES.manifest);
+  const value = readJson(text, EXPORT_NAMES.manifest);
   if (value['formatVersion'] !== EXPORT_FORMAT_VERSION) {
     throw invalidExport(`it is of format ${JSON.stringify(value['formatVersion'] ?? null)}`);
   }
@@ -87,7 +88,7 @@ export function parseImageList(text: string): {
   readonly config: string;
   readonly layers: readonly string[];
 } {
-  const list = parseJson(`{"list":${text}}`, EXPORT_NAMES.images)['list'];
+  const list = readJson(`{"list":${text}}`, EXPORT_NAMES.images)['list'];
   const [image] = Array.isArray(list) ? list.map(fieldsOf) : [];
   const { Config: config, Layers: layers } = image ?? {};
   if (!Array.isArray(list) || list.length !== 1 || !isText(config) || !Array.isArray(layers)) {
@@ -101,7 +102,7 @@ export function parseImageList(text: string): {
 
 /** What an image with this config is (OCI image configuration): all that its seal covers. */
 export function parseImageConfig(text: string): Pick<ImageFacts, 'platform' | 'diffIds' | 'config'> {
-  const { os, architecture, variant, rootfs, config } = parseJson(text, 'the config of its image');
+  const { os, architecture, variant, rootfs, config } = readJson(text, 'the config of its image');
   const diffIds = fieldsOf(rootfs)['diff_ids'];
   const split = splitRuntimeConfig(fieldsOf(config));
   const isGood =
@@ -116,9 +117,9 @@ export function parseImageConfig(text: string): Pick<ImageFacts, 'platform' | 'd
   return { platform, diffIds, config: split.config };
 }
 
-function parseJson(text: string, what: string): Fields {
+function readJson(text: string, what: string): Fields {
   try {
-    return fieldsOf(JSON.parse(text));
+    return fieldsOf(parseJson(text));
   } catch (cause) {
     throw invalidExport(`${what} is not JSON`, cause);
   }

@@ -1,6 +1,7 @@
 import { isDigest, type Digest } from './digest.js';
 import { isIntegrity, isPackageLocation, isPackageName, type ResolvedPackage } from './package-list.js';
 import { escapeUnprintable } from './sandbox.js';
+import { parseJson } from './parse-json.js';
 
 /** `sandbox.lock`: what a sandbox.yaml resolved to. An input like any other: all of it is verified anew. */
 export interface Lock {
@@ -77,7 +78,7 @@ const LOCK: Shape = {
 export function parseLock(text: string): Lock | { readonly problem: string } {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     return {
       problem: /^<{7}/m.test(text) ? 'has the marks of a merge conflict' : 'is not JSON',

@@ -1,5 +1,6 @@
 import { canonicalJson } from './canonical-json.js';
 import { sha256, type Digest } from './digest.js';
+import { parseJson } from './parse-json.js';
 
 /** One npm package that is laid into an image. */
 export interface ResolvedPackage {
@@ -48,7 +49,7 @@ export function digestOfPackages(packages: PackageList): Digest {
 export function parsePackageList(text: string): PackageList | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     return undefined;
   }

@@ -14,6 +14,7 @@ import {
 import type { SealedPlan } from './run-plan.js';
 import { isTimestamp } from './timestamp.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
+import { parseJson } from './parse-json.js';
 
 /** The labels of a sealed image as Docker stores them. */
 export function encodeLabels(labels: SealedLabels): Record<string, string> {
@@ -127,7 +128,7 @@ const PLAN: Shape = {
 function parsePlan(text: string): SealedPlan | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     return undefined;
   }

@@ -3,6 +3,7 @@ import { createHash, createPublicKey } from 'node:crypto';
 import { canonicalJson } from './canonical-json.js';
 import { fieldsOf } from './fields.js';
 import { STATEMENT_TYPE, type Statement } from './statement.js';
+import { parseJson } from './parse-json.js';
 
 /** The payload type of in-toto statements in DSSE envelopes. */
 const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
@@ -83,7 +84,7 @@ export function parseSignedStatement(text: string): SignedStatement {
 
 function parse(text: string, problem: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
     throw invalid(problem, cause);
   }

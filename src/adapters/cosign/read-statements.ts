@@ -4,6 +4,7 @@ import { hexOf } from '../../model/digest.js';
 import type { DigestReference } from '../../model/reference.js';
 import type { VerifiedStatement } from '../../ports/signature-verifier.js';
 import { cosignInvalid } from './cosign-errors.js';
+import { parseJson } from '../../model/parse-json.js';
 
 const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 /** Versions 0.1 and 1 of the in-toto statement: cosign writes the first. */
@@ -52,13 +53,13 @@ export function readStatements(
 
 function readEnvelope(line: string): Fields {
   try {
-    const envelope: unknown = JSON.parse(line);
+    const envelope: unknown = parseJson(line);
     if (
       isFields(envelope) &&
       envelope['payloadType'] === PAYLOAD_TYPE &&
       typeof envelope['payload'] === 'string'
     ) {
-      const statement: unknown = JSON.parse(Buffer.from(envelope['payload'], 'base64').toString());
+      const statement: unknown = parseJson(Buffer.from(envelope['payload'], 'base64').toString());
       if (isFields(statement)) return statement;
     }
   } catch {

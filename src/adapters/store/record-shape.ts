@@ -4,6 +4,7 @@ import { MOST_CONNECTIONS, RECORD_FORMAT_VERSION, RUN_STATES, type RunRecord } f
 import { isTimestamp } from '../../model/timestamp.js';
 import { isUlid } from '../../model/ulid.js';
 import { invalidFile } from './store-error.js';
+import { parseJson } from '../../model/parse-json.js';
 
 type Check = (value: unknown) => boolean;
 
@@ -136,7 +137,7 @@ export function parseObject(content: string, path: string): Record<string, unkno
   if (content.trim() === '') throw invalidFile(path, 'is empty');
   let value: unknown;
   try {
-    value = JSON.parse(content);
+    value = parseJson(content);
   } catch {
     throw invalidFile(path, 'is not JSON');
   }

@@ -24,6 +24,7 @@ import {
   type PackagePlatform,
 } from './package-graph.js';
 import type { LockedFiles } from './read-lockfile.js';
+import { parseJson } from '../../model/parse-json.js';
 
 /** Whether an address is one of the registry that the operator configured for packages of that name. */
 export type IsOwnAddress = (address: URL, name: string) => boolean;
@@ -116,7 +117,7 @@ function disagree({ file }: LockedFiles, problems: readonly Problem[]): SjsError
 function parseObject(text: string, file: string): Manifest {
   let value: unknown;
   try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''));
+    value = parseJson(text.replace(/^\uFEFF/, ''));
   } catch (cause) {
     throw new SjsError('LOCKFILE_INVALID', `${file} is no JSON`, { cause, location: { file } });
   }

@@ -2,6 +2,7 @@ import semver from 'semver';
 import { SjsError } from '../../errors.js';
 import { parentOf } from '../../model/package-list.js';
 import type { OMITTABLE } from '../../model/sandbox.js';
+import { parseJson } from '../../model/parse-json.js';
 
 /** What a package.json or an entry of a lockfile says of dependencies, as far as it is of its type. */
 export interface Manifest {
@@ -121,7 +122,7 @@ export function dependenciesOf(entry: Manifest, isRoot: boolean): ReadonlyMap<st
 /** The text of a package.json; null for one that nobody can read. */
 export function parseManifest(text: string): Manifest | null {
   try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    const value: unknown = parseJson(text.replace(/^\uFEFF/, ''));
     return typeof value === 'object' && value !== null ? objectOf(value) : null;
   } catch {
     return null;

@@ -3,6 +3,7 @@ import type { Platform } from '../../model/base.js';
 import { isDigest, type Digest } from '../../model/digest.js';
 import { CONFIG_TYPES, INDEX_TYPES, LAYER_TYPES, MANIFEST_TYPES } from '../../model/media-types.js';
 import type { RawManifest } from '../../ports/registry.js';
+import { parseJson } from '../../model/parse-json.js';
 
 /** What an index names: one manifest a platform. */
 export interface ImageIndex {
@@ -101,7 +102,7 @@ function readDescriptor(
 /** The object that JSON bytes hold, or null. */
 export function parseFields(bytes: Uint8Array): Fields | null {
   try {
-    return toFields(JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)));
+    return toFields(parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)));
   } catch {
     return null;
   }

@@ -9,6 +9,7 @@ import { filledLayers } from '../../model/image-layers.js';
 import { OWN_FILES, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
 import { isWhiteout } from '../../model/whiteout.js';
+import { parseJson } from '../../model/parse-json.js';
 
 /** A file of a sealed source, or at /in. Its path is below that folder, `/`-separated. */
 export interface SealedFile {
@@ -170,14 +171,14 @@ function parseList(text: string, entries: readonly SealedEntry[]): readonly stri
     files.has(path) &&
     typescriptName(path) !== path &&
     files.has(typescriptName(path));
-  const list = parseJson(text);
+  const list = readJson(text);
   if (Array.isArray(list) && list.every(isMade)) return list as string[];
   throw refuse(`${STRIPPED_LIST} does not list what was made of TypeScript files`);
 }
 
-function parseJson(text: string): unknown {
+function readJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return null;
   }

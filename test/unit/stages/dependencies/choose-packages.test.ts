@@ -116,6 +116,7 @@ describe('what a lockfile may not say', () => {
 
   test.each([
     ['no JSON', '{'],
+    ['nested without end', `{ "lockfileVersion": ${'['.repeat(200_000)}${']'.repeat(200_000)} }`],
     ['version 1', '{"lockfileVersion":1,"dependencies":{}}'],
     ['version 4', '{"lockfileVersion":4,"packages":{"":{}}}'],
     ['no root', '{"lockfileVersion":3,"packages":{}}'],
