@@ -1,5 +1,6 @@
 import { SjsError, type KeptReceipt, type RunRecord, type Sjs } from '../index.js';
 import { errorDocument, toSjsError } from './error-report.js';
+import type { Output } from './output.js';
 import { refuseStream } from './parse-args.js';
 import type { OptionSpec, VerbInput } from './verb.js';
 
@@ -36,6 +37,16 @@ export async function signForJson(
     const failure = toSjsError(error);
     return { fields: { receiptError: errorDocument(failure).error }, failure };
   }
+}
+
+/** Signs, and says what for. */
+export async function signForPeople(
+  sign: SignRun,
+  record: Pick<RunRecord, 'id'>,
+  output: Pick<Output, 'note'>,
+): Promise<void> {
+  const receipt = await sign(record);
+  if (receipt) output.note(`sjs: receipt ${receipt.digest} of run ${record.id}`);
 }
 
 /** Makes the receipt of a run that is over, when it was asked for. */

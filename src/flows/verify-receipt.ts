@@ -174,7 +174,7 @@ async function readText(file: string, most: number): Promise<string> {
     throw new SjsError(
       isMissing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
       isMissing ? `there is no ${file}` : `${file} cannot be read`,
-      { cause, location, next: 'name a file that you can read' },
+      { ...(!isMissing && { cause }), location, next: 'name a file that you can read' },
     );
   });
   try {

@@ -3,7 +3,7 @@ import { formatError } from '../error-report.js';
 import { exitCodeOf, exitCodeOfSignal } from '../exit-codes.js';
 import { suggestRun } from '../find-run.js';
 import type { Colors } from '../output.js';
-import { readReceiptOptions, RECEIPT_OPTIONS, signForJson } from '../receipt-options.js';
+import { readReceiptOptions, RECEIPT_OPTIONS, signForJson, signForPeople } from '../receipt-options.js';
 import { readSecrets } from '../run-request.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
@@ -47,7 +47,7 @@ export const replayVerb: Verb = {
       }
     } else {
       await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
-      await sign(replay);
+      await signForPeople(sign, replay, output);
     }
     const received = tap.received();
     if (replay.state === 'interrupted' && received !== null) return exitCodeOfSignal(received);

@@ -7,7 +7,7 @@ import { answerDockerWord } from '../docker-words.js';
 import { formatError } from '../error-report.js';
 import { exitCodeOf, exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeBlocked, describeEnding } from '../run-ending.js';
-import { readReceiptOptions, RECEIPT_OPTIONS, signForJson } from '../receipt-options.js';
+import { readReceiptOptions, RECEIPT_OPTIONS, signForJson, signForPeople } from '../receipt-options.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
@@ -191,8 +191,7 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
       sayEnding(record, tap.received(), context);
       if (failure) return failed(failure, context);
     } else {
-      const receipt = await sign(record);
-      if (receipt) output.note(`sjs: receipt ${receipt.digest} of run ${record.id}`);
+      await signForPeople(sign, record, output);
     }
     return exitCodeOfRun(record, tap.received());
   } catch (error) {

@@ -52,9 +52,7 @@ export function buildProvenance({ entry, image, labels, sourceLayer, npm }: Prov
   const { build } = entry;
   if (!build) {
     throw new SjsError('BUILD_UNKNOWN', `nothing is known here of how ${entry.tag} was built`, {
-      next: entry.imported
-        ? 'its provenance is where it was built'
-        : `remove it with sjs rm ${entry.tag} and build it again`,
+      next: whereElse(entry),
     });
   }
   const { user, command, args } = programOf(image.config);
@@ -176,3 +174,11 @@ const describeGit = ({ commit, ref, remote }: GitFacts): ResourceDescriptor => (
   digest: { gitCommit: commit },
   annotations: { ...(ref !== null && { ref }), modified: 'unknown' },
 });
+
+/** Where the provenance of a seal is that this home cannot write. */
+function whereElse({ imported, tag }: ProvenanceFacts['entry']): string {
+  if (!imported) return `remove it with sjs rm ${tag} and build it again`;
+  return imported.trustedBy === 'signature'
+    ? `its signer attests it: sjs verify --verbose ${tag} prints the command of cosign that shows it`
+    : 'its provenance is where it was built';
+}

@@ -78,7 +78,7 @@ async function readBounded(
   } catch (cause) {
     if (cause instanceof SjsError) throw cause;
     if (isErrno(cause, 'ENOENT', 'ENOTDIR')) {
-      throw new SjsError('FILE_NOT_FOUND', missing.message, { cause, location, next: missing.next });
+      throw new SjsError('FILE_NOT_FOUND', missing.message, { location, next: missing.next });
     }
     const why = isErrno(cause, 'ELOOP', 'EMLINK')
       ? 'it is a symbolic link'

@@ -43,7 +43,6 @@ async function openFile(file: string): Promise<FileHandle> {
   } catch (cause) {
     if (isErrno(cause, 'ENOENT', 'ENOTDIR')) {
       throw new SjsError('FILE_NOT_FOUND', `there is no ${file}`, {
-        cause,
         location: { file },
         next: 'sjs init writes one',
       });

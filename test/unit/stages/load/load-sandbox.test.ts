@@ -22,7 +22,7 @@ async function failure(path: string): Promise<SjsError> {
     (caught: unknown) => caught,
   );
   expect(error).toBeInstanceOf(SjsError);
-  expect(performance.now() - started).toBeLessThan(1000);
+  expect(performance.now() - started).toBeLessThan(20_000);
   const { message, problems, next } = error as SjsError;
   expect(JSON.stringify([message, problems, next])).not.toContain(CANARY.slice(0, 8));
   return error as SjsError;
