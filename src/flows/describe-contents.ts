@@ -84,8 +84,9 @@ export async function readContents(
   signal?: AbortSignal,
 ): Promise<ImageContents> {
   const facts = await readProvenanceFacts(sealed, tools, signal);
-  const system = await readBase(sealed, tools, signal);
+  // First what lies over the base: an image that sjs would not have packed is refused before anything is kept of its base.
   const { files, npm } = await readOwn(sealed, tools, signal);
+  const system = await readBase(sealed, tools, signal);
   const { writtenAt, sjsVersion } = tools;
   return { ...facts, system, files, npm: [...facts.npm, ...npm].sort(byLocation), writtenAt, sjsVersion };
 }

@@ -1,3 +1,6 @@
+/** The folders at the root of an image that sjs puts there; all else is its base's. */
+export const OWN_FOLDERS: readonly string[] = ['app', 'in', 'out', '.sjs'];
+
 /** Where the preload lies in an image that declares secrets. */
 export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 

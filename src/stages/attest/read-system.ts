@@ -3,13 +3,12 @@ import type { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
 import { cleanText } from '../../model/clean-text.js';
 import type { NodeProgram, SystemContents, SystemPackage } from '../../model/image-contents.js';
+import { OWN_FOLDERS } from '../../model/own-files.js';
 
 /** Where package managers keep what they installed; Distroless has one file a package. */
 const DPKG = /^var\/lib\/dpkg\/(?:status|status\.d\/(?!.*\.md5sums$)[^/]+)$/;
 const APK = /^(?:usr\/)?lib\/apk\/db\/installed$/;
 const RELEASE = /^(?:etc|usr\/lib)\/os-release$/;
-/** What lies over a base is its author's: it would be said of every other image over the same base. */
-const OURS = /^(?:app|in|out|\.sjs)\//;
 const NODE = /(?:^|\/)node(?:js)?$/;
 /** A Node of nodejs.org has the address of its own headers in it. */
 const OWN_ADDRESS = /https:\/\/nodejs\.org\/download\/release\/v(\d{1,3}\.\d{1,3}\.\d{1,3})\//;
@@ -30,7 +29,7 @@ export async function readSystem(tar: Readable): Promise<SystemContents> {
     const path = name.replace(/^\.?\//, '');
     const content = entry as AsyncIterable<Uint8Array>;
     const wanted = [DPKG, APK, RELEASE].find((pattern) => pattern.test(path));
-    if (type !== 'file' || OURS.test(path)) entry.resume();
+    if (type !== 'file' || isOver(path)) entry.resume();
     else if (wanted && size <= room) {
       room -= size;
       const text = await readText(content);
@@ -49,6 +48,9 @@ export async function readSystem(tar: Readable): Promise<SystemContents> {
     nodes: nodes.sort((a, b) => (a.path < b.path ? -1 : 1)),
   };
 }
+
+/** What lies over a base is its author's: it would be said of every other image over the same base. */
+const isOver = (path: string): boolean => OWN_FOLDERS.includes(path.split('/', 1)[0] ?? '');
 
 const keyOf = ({ manager, name, version, architecture }: SystemPackage): string =>
   [name, architecture, version, manager].join(' ');

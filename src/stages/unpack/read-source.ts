@@ -6,7 +6,7 @@ import { checkLinks } from '../../model/check-links.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
-import { OWN_FILES, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
+import { OWN_FILES, OWN_FOLDERS, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
 import { SOURCE_LIMITS } from '../../model/source-tree.js';
 import { isWhiteout } from '../../model/whiteout.js';
 import { parseJson } from '../../model/parse-json.js';
@@ -52,9 +52,6 @@ export function findSourceLayer(diffIds: readonly Digest[]): Digest {
   if (found !== undefined) return found;
   throw refuse('it has no layer of its own');
 }
-
-/** The folders that sjs puts into an image. */
-const FOLDERS = ['app', 'in', 'out', '.sjs'];
 
 /** Enough for every path that a source can have. */
 const MOST_LIST_BYTES = 16 * 1024 ** 2;
@@ -139,7 +136,7 @@ function placeOf({ name, mode = 0 }: Header): {
     parts.some((part) => part === '' || part === '.' || part === '..' || isWhiteout(part));
   if (isWrong) throw refuse(`it has the name ${shown(name)}`);
   const [top = ''] = parts;
-  if (!FOLDERS.includes(top)) throw refuse(`it puts a file at /${shown(name)}`);
+  if (!OWN_FOLDERS.includes(top)) throw refuse(`it puts a file at /${shown(name)}`);
   if ((mode & 0o7000) !== 0) throw refuse(`/${shown(name)} is setuid, setgid or sticky`);
   return { top, path: whole.slice(top.length + 1), whole };
 }
