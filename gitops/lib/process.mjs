@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { delimiter, isAbsolute, relative } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { delimiter, isAbsolute, relative, resolve } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 
 const LARGEST = 64 * 1024 ** 2;
@@ -36,6 +37,19 @@ export function childEnvironment(env, root, needs = 'nothing') {
     .filter((folder) => isAbsolute(folder) && !isWithin(folder, root))
     .join(delimiter);
   return { ...Object.fromEntries(kept), PATH: path };
+}
+
+/** Where sjs, npm, Docker and Node look for what the operator says. */
+const OPERATORS_FILES =
+  /^(?:HOME|SJS_HOME|SJS_POLICY|XDG_(?:CONFIG|DATA)_HOME|DOCKER_CONFIG|NODE_EXTRA_CA_CERTS|NPM_CONFIG_(?:USERCONFIG|GLOBALCONFIG|CAFILE))$/;
+
+/** The names of variables that have what the operator says lie in the repository: there a change would say it. */
+export function namesInside(env, root) {
+  const isInside = (path) => {
+    const whole = resolve(root, path);
+    return isWithin(whole, root) || (existsSync(whole) && isWithin(realpathSync(whole), root));
+  };
+  return Object.keys(env).filter((name) => OPERATORS_FILES.test(name) && env[name] && isInside(env[name]));
 }
 
 /** Whether a path is a folder or lies in it. */

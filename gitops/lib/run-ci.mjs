@@ -6,7 +6,7 @@ import { codeQuality, formatFinding } from './annotate.mjs';
 import { postComment } from './comment.mjs';
 import { openRepository } from './git.mjs';
 import { detectPlatform, findCommit, UsageError } from './platform.mjs';
-import { isWithin } from './process.mjs';
+import { isWithin, namesInside } from './process.mjs';
 import { formatReport } from './report.mjs';
 import { openSjs } from './sjs.mjs';
 import { build, compareRights, compareSeals, policyCheck, publish, validate } from './steps.mjs';
@@ -21,6 +21,11 @@ export async function runCi(options, env) {
   const below = relative(root, resolve(root, options.path));
   if (!isWithin(resolve(root, options.path), root))
     throw new UsageError('the path lies outside of the repository');
+  const [inside] = namesInside(env, root);
+  if (inside !== undefined)
+    throw new UsageError(
+      `${inside} names a place in the repository: a change would say what the operator says`,
+    );
   const platform = detectPlatform(env, options);
   const repository = openRepository(root, env);
   const head = await repository.commit('HEAD');

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeFolder, type ProcessResult } from './world.js';
 
@@ -95,7 +96,7 @@ export function runCi(
     const child = execFile(
       process.execPath,
       [resolve('gitops/ci.mjs'), ...args],
-      { cwd: folder, env: { PATH: process.env['PATH'] ?? '', HOME: folder, ...env }, timeout: 600_000 },
+      { cwd: folder, env: { PATH: process.env['PATH'] ?? '', HOME: tmpdir(), ...env }, timeout: 600_000 },
       (error, stdout, stderr) =>
         done({ code: error ? ((error.code as unknown as number) ?? 1) : 0, stdout, stderr }),
     );

@@ -442,6 +442,29 @@ describe('the policy', () => {
     expect(merged.calls[0]?.policy).toBe('newer policy\n');
   });
 
+  test('what the operator says does not lie in the repository: home, npm’s configuration, certificates', async () => {
+    const outside = join(await makeFolder({ npmrc: '' }), 'npmrc');
+    await symlink(outside, join(folder, 'leads-out'));
+    const beside = join(await makeFolder(), 'leads-in');
+    await symlink(folder, beside);
+    const cases: [string, string][] = [
+      ['HOME', folder],
+      ['NPM_CONFIG_USERCONFIG', '.npmrc'],
+      ['NPM_CONFIG_GLOBALCONFIG', join(folder, 'leads-out')],
+      ['NODE_EXTRA_CA_CERTS', join(beside, 'ca.pem')],
+      ['SJS_HOME', join(folder, '.cache/sjs')],
+      ['SJS_POLICY', join(folder, 'policies/ci.yaml')],
+      ['DOCKER_CONFIG', beside],
+    ];
+    await writeFile(join(folder, 'ca.pem'), '');
+    for (const [name, value] of cases) {
+      const { code, calls, stderr } = await pull({}, null, { [name]: value });
+      expect({ name, code, calls }).toEqual({ name, code: 2, calls: [] });
+      expect(stderr).toContain(`${name} names a place in the repository`);
+    }
+    expect((await pull({}, null, { NPM_CONFIG_USERCONFIG: outside })).code).toBe(0);
+  });
+
   test('a file outside of the repository counts as it is; one that is only in the change, or a link, does not', async () => {
     const outside = join(await makeFolder({ 'policy.yaml': 'of the machine\n' }), 'policy.yaml');
     expect((await pull({}, null, {}, ['--policy', outside])).calls[0]?.policy).toBe('of the machine\n');
