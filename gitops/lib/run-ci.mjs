@@ -1,6 +1,6 @@
 import { appendFile, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeQuality, formatFinding } from './annotate.mjs';
 import { postComment } from './comment.mjs';
@@ -118,16 +118,20 @@ async function findPolicy(given, { root, repository, commit, scratch }) {
   return layPolicy(path, bytes, { root, scratch });
 }
 
-/** Writes it to a folder of ours, in which the folders that it names are those of the repository: its waivers are for them. */
+/**
+ * Writes it to a folder of ours, where all that lies beside it, and beside the folders above it, is that of the checkout:
+ * its waivers are for folders there.
+ */
 async function layPolicy(path, bytes, { root, scratch }) {
-  const [top] = path.split(sep);
-  const tree = join(scratch, 'policy');
-  const file = join(tree, path);
-  await mkdir(dirname(file), { recursive: true });
-  const others = (await readdir(root)).filter((name) => name !== top);
-  await Promise.all(others.map((name) => symlink(join(root, name), join(tree, name))));
-  await writeFile(file, bytes, { mode: 0o600 });
-  return file;
+  let [folder, ours] = [root, join(scratch, 'policy')];
+  for (const part of path.split(sep)) {
+    await mkdir(ours);
+    const others = (await readdir(folder).catch(() => [])).filter((name) => name !== part);
+    await Promise.all(others.map((name) => symlink(join(folder, name), join(ours, name))));
+    [folder, ours] = [join(folder, part), join(ours, part)];
+  }
+  await writeFile(ours, bytes, { mode: 0o600 });
+  return ours;
 }
 
 async function report(state, { platform, options, env, context }) {

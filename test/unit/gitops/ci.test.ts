@@ -433,6 +433,16 @@ describe('the policy', () => {
     expect(calls.map(({ policy }) => policy)).toEqual(calls.map(() => 'old policy\n'));
     // And the folders that its waivers are for are those of the checkout.
     for (const { folders } of calls) expect(folders).toContain(join(folder, 'job'));
+    git(folder, 'checkout', '-q', '-b', 'deep', base);
+    await mkdir(join(folder, 'ops/job'), { recursive: true });
+    await mkdir(join(folder, 'ops/policies'));
+    await writeFile(join(folder, 'ops/job/index.js'), '');
+    await writeFile(join(folder, 'ops/policies/ci.yaml'), 'deep policy\n');
+    const deep = commitAll(folder, 'deep');
+    const below = await pull({}, null, {}, ['--policy', 'ops/policies/ci.yaml', '--against', deep]);
+    expect(below.calls[0]).toMatchObject({ policy: 'deep policy\n' });
+    expect(below.calls[0]?.folders).toContain(join(folder, 'ops/job'));
+    git(folder, 'checkout', '-q', 'main');
     // The branch that GitHub tests is a merge: its first parent is the target, whatever the event says.
     git(folder, 'checkout', '-q', '-b', 'target', base);
     await writeFile(join(folder, 'policies/other.yaml'), 'newer policy\n');
