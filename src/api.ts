@@ -66,8 +66,8 @@ export interface Abortable {
 }
 
 /**
- * What a run takes beside its target. Of a path, or of code that is in no file, `env`, `command`, `inputs` and the names
- * of `secrets` become part of what is sealed; so do `limits` where no sandbox.yaml states them.
+ * What a run takes beside its target. Of a path, or of code that is in no file, `env`, `command`, `inputs` and the
+ * names of `secrets` become part of what is sealed; so do `limits` where no sandbox.yaml states them.
  */
 export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
   /** The full argument list instead of the declared one. */
@@ -192,17 +192,17 @@ export interface Sjs {
   readonly removeRun: (id: string) => Promise<RunRecord>;
 
   /**
-   * The signed receipt of a finished run, kept beside its record. With a `key` (a file or a reference, as cosign takes them)
-   * it is made anew; without one it is the kept one, else one that is signed keyless.
+   * The signed receipt of a finished run, kept beside its record. With a `key` (a file or a reference, as cosign takes
+   * them) it is made anew; without one it is the kept one, else one that is signed keyless.
    */
+  readonly makeReceipt: (id: string, options?: Partial<ReceiptRequest> & Abortable) => Promise<KeptReceipt>;
   /** Whether a receipt could be made so, before there is a run: nothing is signed. Throws as {@link Sjs.makeReceipt}. */
   readonly checkReceipt: (options: Partial<ReceiptRequest> & Abortable) => Promise<void>;
-  readonly makeReceipt: (id: string, options?: Partial<ReceiptRequest> & Abortable) => Promise<KeptReceipt>;
   /** The receipt that is kept of a run; null for none. */
   readonly findReceipt: (id: string) => Promise<KeptReceipt | null>;
   /**
-   * Checks a receipt in a file, without network: by a public key in a file, or by whom the policy trusts; and compares it
-   * with what is known here.
+   * Checks a receipt in a file, without network: by a public key in a file, or by whom the policy trusts; and compares
+   * it with what is known here.
    */
   readonly verifyReceipt: (
     file: string,
@@ -238,8 +238,8 @@ export interface Sjs {
     options?: Abortable & { readonly trust?: string },
   ) => Promise<ImportResult>;
   /**
-   * How two sandboxes differ, each a sealed image (tag, seal or name) or the path of a sandbox.yaml or its folder: rights,
-   * base, packages, program, environment, files. Paths alone need no engine; null is one that is not there.
+   * How two sandboxes differ, each a sealed image (tag, seal or name) or the path of a sandbox.yaml or its folder:
+   * rights, base, packages, program, environment, files. Paths alone need no engine; null is one that is not there.
    */
   readonly diff: (from: string | null, to: string | null, options?: Abortable) => Promise<SandboxDiff>;
   /** The sandboxes below two folders, those at the same place side by side. */

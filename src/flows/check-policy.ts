@@ -41,7 +41,8 @@ export interface PolicyCheck {
 /**
  * Checks sandboxes, folders of them and sealed images against the policy in force, each for itself; of what is sealed
  * all that a run would ask: who signed it, what is attested of it, its rights.
- * @param targets a tag, seal or image in a registry by its form, else a path; a folder without a sandbox.yaml stands for all below it
+ * @param targets a tag, seal or image in a registry by its form, else a path; a folder without a sandbox.yaml stands
+ * for all below it
  * @throws SjsError `POLICY_*` for a policy of the operator that cannot be read; `FILE_NOT_FOUND` for a folder without any
  */
 export async function checkPolicy(

@@ -29,7 +29,8 @@ export interface ExportResult {
 /**
  * Writes a sealed image, and finished runs of it with their contents, as one OCI archive.
  * @param runs those to go with it; null for all there are
- * @throws SjsError `USAGE` where no file can be written and for more than an import takes, `STORE_FAILED`, `DISK_FULL`; as finding the image does.
+ * @throws SjsError `USAGE` where no file can be written and for more than an import takes, `STORE_FAILED`, `DISK_FULL`;
+ * as finding the image does.
  */
 export async function exportImage(
   target: string,

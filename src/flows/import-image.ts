@@ -37,10 +37,11 @@ export interface ImportResult {
 }
 
 /**
- * Takes a sealed image and its runs in. Every byte is somebody else's: seal and labels are checked in the archive before
- * the engine is given anything, and again in what the engine then has. A seal that this SJS_HOME did not make comes in
- * only when the operator types it, or when its statement comes with it, signed by whom the policy's `sealed` trusts; its index
- * entry and the records of its runs say so. The gateway of declared traffic is built here, as by a build: none comes from elsewhere.
+ * Takes a sealed image and its runs in. Every byte is somebody else's: seal and labels are checked in the archive
+ * before the engine is given anything, and again in what the engine then has. A seal that this SJS_HOME did not make
+ * comes in only when the operator types it, or when its statement comes with it, signed by whom the policy's `sealed`
+ * trusts; its index entry and the records of its runs say so. The gateway of declared traffic is built here, as by a
+ * build: none comes from elsewhere.
  * @param trust the full seal that the operator vouches for; null for none
  * @throws SjsError `IMPORT_INVALID`, `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_UNTRUSTED`, and as
  * {@link verifySealStatement}; while the policy denies digests,

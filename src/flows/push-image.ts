@@ -69,7 +69,8 @@ export interface PushResult {
 /**
  * Pushes a sealed image through the engine, under its tag; a tag that names another seal there is never moved. What the
  * registry has then is read back and its seal computed anew. With a key that digest is signed, and provenance and bills
- * of materials are attested of it. What was pushed, or signed and attested by that key, is not done twice; what a certificate signed is, each time.
+ * of materials are attested of it. What was pushed, or signed and attested by that key, is not done twice; what a
+ * certificate signed is, each time.
  * @throws SjsError `USAGE` without a repository, `PUSH_FAILED`, `SEAL_REFUSED`, `COSIGN_FAILED`; as finding the image does,
  * and what the registry fails with.
  */

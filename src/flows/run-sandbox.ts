@@ -28,10 +28,12 @@ export interface RunTarget {
 }
 
 /**
- * Runs a sealed image, once it is one, and asks the engine for its facts meanwhile: seal check, policy check, record, engine, record. Returns the finished record; what the code
- * did is in its `state` and `exitCode`, and never an exception.
- * @throws SjsError when nothing ran: `TARGET_*`, `SEAL_*`, `POLICY_VIOLATION`, `RIGHTS_WIDENED`, `SECRET_*`,
- * `USAGE` when files are wanted of a sandbox without /out, `CONTROL_MISSING`, `ENGINE_*`. With the error of an engine that failed in the middle, the record says so too.
+ * Runs a sealed image, once it is one, and asks the engine for its facts meanwhile: seal check, policy check, record,
+ * engine, record. Returns the finished record; what the code did is in its `state` and `exitCode`, and never an
+ * exception.
+ * @throws SjsError when nothing ran: `TARGET_*`, `SEAL_*`, `POLICY_VIOLATION`, `RIGHTS_WIDENED`, `SECRET_*`, `USAGE`
+ * when files are wanted of a sandbox without /out, `CONTROL_MISSING`, `ENGINE_*`. With the error of an engine that
+ * failed in the middle, the record says so too.
  */
 export async function runSandbox(
   sealing: Promise<RunTarget>,

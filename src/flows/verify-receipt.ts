@@ -40,7 +40,8 @@ const MAX_KEY = 64 * 1024;
 
 /**
  * Checks a receipt without any network: its signature by the given public key, or by whom the policy trusts for runs of
- * that name (`sealed.signers`, as `runs/<name>`: whoever may run need not be trusted to seal); that it is about what it names; and what is known here of the same.
+ * that name (`sealed.signers`, as `runs/<name>`: whoever may run need not be trusted to seal); that it is about what it
+ * names; and what is known here of the same.
  * @throws SjsError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_TOO_LARGE`, `STATEMENT_INVALID`, `STATEMENT_UNVERIFIED`,
  * `STATEMENT_CHANGED`,
  * `RECEIPT_MISMATCH`, `SEAL_UNTRUSTED` where no policy trusts anybody for it, `POLICY_INVALID`, and what cosign fails with.

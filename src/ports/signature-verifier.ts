@@ -40,9 +40,9 @@ export interface SignatureVerifier {
    * The payloads that verify; never empty.
    * @throws `BASE_UNVERIFIED` when nothing is signed or a log does not have it, `BASE_KEY_MISMATCH` when there are
    * signatures but none by this key, `BASE_IDENTITY_MISMATCH` when none is by this identity of this issuer, certified
-   * by a trusted authority, `BASE_DIGEST_MISMATCH` when the signature there is of another image, `COSIGN_INVALID_ANSWER` when the answer is
-   * empty, unreadable or about another digest, `COSIGN_TIMEOUT`, `COSIGN_MISSING`, `COSIGN_UNSUPPORTED`,
-   * `BASE_NOT_FOUND`, `REGISTRY_UNREACHABLE`, `REGISTRY_UNAUTHORIZED`.
+   * by a trusted authority, `BASE_DIGEST_MISMATCH` when the signature there is of another image,
+   * `COSIGN_INVALID_ANSWER` when the answer is empty, unreadable or about another digest, `COSIGN_TIMEOUT`,
+   * `COSIGN_MISSING`, `COSIGN_UNSUPPORTED`, `BASE_NOT_FOUND`, `REGISTRY_UNREACHABLE`, `REGISTRY_UNAUTHORIZED`.
    */
   verify(request: VerifyRequest, signal?: AbortSignal): Promise<readonly VerifiedPayload[]>;
   /**

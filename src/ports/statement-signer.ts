@@ -20,8 +20,9 @@ export interface StatementSigner {
   /**
    * The statement, when it verifies.
    * @throws `STATEMENT_INVALID` for what is none, or of another type; `STATEMENT_UNVERIFIED` when the signer did not
-   * sign it; `STATEMENT_CHANGED` when it says that the key signed it, and the signature does not fit; `COSIGN_UNSUPPORTED` for a certificate or a transparency log with cosign 2, which checks those only
-   * together with the file that a statement is about; `COSIGN_MISSING`, `COSIGN_TIMEOUT`, `COSIGN_INVALID_ANSWER`.
+   * sign it; `STATEMENT_CHANGED` when it says that the key signed it, and the signature does not fit;
+   * `COSIGN_UNSUPPORTED` for a certificate or a transparency log with cosign 2, which checks those only together with
+   * the file that a statement is about; `COSIGN_MISSING`, `COSIGN_TIMEOUT`, `COSIGN_INVALID_ANSWER`.
    */
   verifyStatement(question: StatementQuestion, signal?: AbortSignal): Promise<Statement>;
 }

@@ -20,8 +20,8 @@ import { ownerLabels, RUN_LABELS } from './owner-labels.js';
 export const SECRETS_MARKER = 'SJS_SECRETS=frame';
 
 /**
- * The create options of a run's sandbox, on its network when it has one: every setting of ATTACKS (c), none of them left to the engine's defaults.
- * Pure; a golden test compares the whole object.
+ * The create options of a run's sandbox, on its network when it has one: every setting of ATTACKS (c), none of them
+ * left to the engine's defaults. Pure; a golden test compares the whole object.
  */
 export function sandboxOptions(
   runId: string,

@@ -59,8 +59,8 @@ const DRAIN_MS = 10_000;
 const TOGETHER_MS = 1_000;
 
 /**
- * Carries a plan out: reaper, network and gateway, volume and collector where they are declared, container, streams, end, removal.
- * See the port for what it throws.
+ * Carries a plan out: reaper, network and gateway, volume and collector where they are declared, container, streams,
+ * end, removal. See the port for what it throws.
  */
 export async function runContainer(
   client: DockerClient,

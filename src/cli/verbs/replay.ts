@@ -31,9 +31,10 @@ export const replayVerb: Verb = {
   },
   notes: 'Exit status: 0 reproduced, 1 different; 125 failed, 126 refused, 127 no such run.',
   async run(input, { sjs, output, env, stdin, tapSignals }) {
+    // Signals are taken only then: one that comes while a secret is read from stdin ends sjs, as ever.
+    const secrets = await readSecrets(input.values('secret'), env, stdin);
     const tap = tapSignals();
     const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
-    const secrets = await readSecrets(input.values('secret'), env, stdin);
     const target = input.positionals[0] ?? '';
     const { original, replay, verdict } = await suggestRun(target, sjs, () =>
       sjs.replay(target, { secrets, signals: tap.signals }),
@@ -42,7 +43,9 @@ export const replayVerb: Verb = {
       const { fields, failure } = await signForJson(sign, replay);
       await output.printJson({ ...verdict, original: original.id, replay: replay.id, ...fields });
       if (failure) {
-        output.say(formatError(failure, { colors: output.err, verbose: output.verbose, directory: '' }));
+        output.say(
+          formatError(failure, { colors: output.err, verbose: output.verbose, directory: process.cwd() }),
+        );
         return exitCodeOf(failure, 'replay');
       }
     } else {

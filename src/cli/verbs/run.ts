@@ -162,9 +162,10 @@ async function readRequest(input: VerbInput, context: CliContext) {
 
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
+  // Signals are taken only then: one that comes while a secret is read from stdin ends sjs, as ever.
+  const { target, request } = await readRequest(input, context);
   const tap = context.tapSignals();
   const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
-  const { target, request } = await readRequest(input, context);
   const stdin = await openStdinOf(input, context);
   const out = input.value('out');
   const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);

@@ -69,7 +69,8 @@ export async function fetchBase(
 }
 
 /**
- * Builds the context over the base that the engine holds under a tag of its own, and returns what it made, read back from the engine.
+ * Builds the context over the base that the engine holds under a tag of its own, and returns what it made, read back
+ * from the engine.
  * @throws SjsError `BUILD_FAILED`, `BUILD_TIMEOUT`, `SOURCE_CHANGED`.
  */
 export async function buildImage(

@@ -27,8 +27,8 @@ export interface StrippedTree {
  * As Node does, `node_modules` is left alone; types are not checked.
  * @param entrypoint path of the program, which must not be one that is skipped
  * @param limitMs how long all of it may take
- * @throws SjsError `SANDBOX_INVALID` for an entrypoint that has more than types in it, and for a source that takes too long; `SOURCE_COLLISION` where the
- * JavaScript file is there already; `SOURCE_CHANGED`, `SOURCE_UNREADABLE`.
+ * @throws SjsError `SANDBOX_INVALID` for an entrypoint that has more than types in it, and for a source that takes too
+ * long; `SOURCE_COLLISION` where the JavaScript file is there already; `SOURCE_CHANGED`, `SOURCE_UNREADABLE`.
  */
 export async function stripTree(
   tree: SourceTree,

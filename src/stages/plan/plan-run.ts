@@ -12,7 +12,8 @@ import type { SealedImage } from '../../model/sealed-image.js';
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
  * @param gateway the sealed gateway, for a sandbox that declares traffic; else null
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
- * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`, `ENV_REFUSED`, `SEAL_PROFILE_MISMATCH`.
+ * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`,
+ * `ENV_REFUSED`, `SEAL_PROFILE_MISMATCH`.
  */
 export function planRun(
   sealed: SealedImage,
