@@ -66,7 +66,9 @@ export async function rebaseImage(
   const policy = await tools.loadPolicy();
   // What may not run may not become something of one's own that may.
   await checkTrust(sealed.entry, policy, tools);
-  const subject = await subjectOfSeal(sealed.entry, policy, tools);
+  const { origin, ...rest } = await subjectOfSeal(sealed.entry, policy, tools);
+  // What is waived for a seal is not waived for another that is made of it.
+  const subject = { ...rest, origin: { ...origin, seal: null } };
   const base = await verifyBaseRequest(request, subject, tools, signal);
   await requireVersions(policy, subject, tools, signal);
   const rendered = await render(sealed, base, policy, tools, signal);
@@ -75,7 +77,7 @@ export async function rebaseImage(
   const known = await findRebased(inputs, tools, signal);
   const result =
     known ?? (await buildRebased(sealed, { base, rendered, inputs, policy, startedAt }, tools, signal));
-  await provideGateway(result, subject, policy, tools, signal);
+  await provideGateway(result, await subjectOfSeal(result.entry, policy, tools), policy, tools, signal);
   tools.reporter.done();
   return {
     tag: result.entry.tag,

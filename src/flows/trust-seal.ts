@@ -118,7 +118,10 @@ export async function admitSeal(
   return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject) };
 }
 
-/** As what a policy judges a seal: where it comes from by the index of this SJS_HOME, and by signatures that count today. */
+/**
+ * As what a policy judges a seal: where it, and what it was rebased from, comes from by the index of this SJS_HOME, and by
+ * signatures that count today.
+ */
 export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: TrustTools): Promise<Subject> {
   const lineage = await lineageOf(entry, tools.store);
   const repositories = await Promise.all(lineage.map((one) => signedIn(one, policy, tools)));
@@ -127,7 +130,7 @@ export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: Tr
     origin: {
       folder: lineage.find(({ lockedIn }) => lockedIn !== undefined)?.lockedIn ?? null,
       repositories: repositories.flat(),
-      seals: lineage.map(({ seal }) => seal),
+      seal: entry.seal,
     },
     now: tools.clock.now(),
   };

@@ -152,7 +152,7 @@ export async function verifySealedImage(
 /** An image in a registry as it would be judged after a pull: its signature was verified by then. */
 const remoteSubject = ({ seal, labels, place }: Verified, { clock }: Pick<Tools, 'clock'>): Subject => ({
   name: labels.name,
-  origin: { folder: null, repositories: place ? [formatRepository(place)] : [], seals: [seal] },
+  origin: { folder: null, repositories: place ? [formatRepository(place)] : [], seal },
   now: clock.now(),
 });
 
