@@ -13,7 +13,7 @@ import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
-import { foreignEntry, takeIn, type Incoming, type TakeInTools } from './take-in.js';
+import { foreignEntry, nowTrustedBy, takeIn, type Incoming, type TakeInTools } from './take-in.js';
 import { takeRuns } from './take-runs.js';
 import { checkTrust, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
@@ -102,7 +102,7 @@ async function accept(
   if (trust !== null) {
     if (known?.imported?.trustedBy === 'signature')
       tools.reporter.warn(`${tag} was trusted by its signature: from now on it is by your word`);
-    return (now) => vouchedFor(asIs(now));
+    return (now) => nowTrustedBy(asIs(now), 'hand');
   }
   if (known?.imported?.trustedBy === 'hand') return asIs;
   try {
@@ -128,9 +128,6 @@ async function accept(
     return asIs;
   }
 }
-
-const vouchedFor = (entry: IndexEntry): IndexEntry =>
-  entry.imported ? { ...entry, imported: { ...entry.imported, trustedBy: 'hand' } } : entry;
 
 function untrusted(file: string, seal: Digest, trust: string | null): SjsError {
   return new SjsError(

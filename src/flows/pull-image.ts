@@ -21,7 +21,7 @@ import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
 import { withPlace } from './push-image.js';
-import { foreignEntry, takeIn, type TakeInTools } from './take-in.js';
+import { foreignEntry, nowTrustedBy, takeIn, type TakeInTools } from './take-in.js';
 import { makeProof, subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
@@ -106,7 +106,9 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     at: new Date(tools.clock.now()).toISOString(),
     publicKey: null,
   };
-  const update = (now: IndexEntry | null): IndexEntry => withProof(withPlace(now ?? fresh, place), proof);
+  // A run has to ask of the base what is asked here: what was signed of it, not what an operator's word left unsaid.
+  const update = (now: IndexEntry | null): IndexEntry =>
+    withProof(withPlace(nowTrustedBy(now ?? fresh, 'signature'), place), proof);
   const entry = update(known);
   const judged = await subjectOfSeal(entry, policy, tools);
   checkSealedPlan(policy, labels, signedBases, judged);
@@ -115,6 +117,8 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     tools,
     signal,
   );
+  if (known?.imported?.trustedBy === 'hand')
+    tools.reporter.warn(`${entry.tag} was trusted by your word: from now on it is by its signature`);
   await provideGateway(sealed, judged, policy, tools, signal);
   tools.reporter.done();
   return describe(entry, reference, signed, known !== null);
