@@ -1,4 +1,4 @@
-import { SjsError } from '../errors.js';
+import { SjsError, type ErrorCode } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import {
@@ -96,6 +96,23 @@ async function checkSigner(
   if (!isSigned) return signedDigestsOf(entry);
   return proof.baseDigest === null ? [] : [proof.baseDigest, ...(proof.otherBases ?? [])];
 }
+
+/** What a signature is refused for by the policy of now: another signature of the same seal may count all the same. */
+const REFUSALS: readonly ErrorCode[] = [
+  'SEAL_UNSIGNED',
+  'SEAL_UNTRUSTED',
+  'SEAL_KEY_OUT_OF_DATE',
+  'SEAL_REPOSITORY_MISMATCH',
+  'SEAL_PROOF_INVALID',
+  'STATEMENT_UNVERIFIED',
+  'ATTESTATION_MISSING',
+  'BASE_DENIED',
+  'POLICY_VIOLATION',
+];
+
+/** Whether a signature does not count under the policy; false for what was found to be changed, or failed. */
+export const isRefusal = (error: unknown): error is SjsError =>
+  error instanceof SjsError && REFUSALS.includes(error.code);
 
 /** A sealed image that the policy lets run, and as what it was judged. */
 export interface Admission {
