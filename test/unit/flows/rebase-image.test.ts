@@ -89,3 +89,23 @@ test('a denied base is waived for the folder of what is rebased, and not for its
   await expect(rebase({ seal: own.seal })).rejects.toMatchObject({ code: 'BASE_DENIED' });
   expect(await rebase({ folder: '/jobs/job' })).toMatchObject({ seal: rebased.seal });
 });
+
+test('what was rebased before is in use again, and stands on the base that was verified last', async () => {
+  // The copy by its inputs is older than the entry: that was pushed since.
+  const stale = await saveRebased();
+  const pushed = [{ repository: 'r.example/job', digest: sealed.diffIds[0]!, at: '', publicKey: null }];
+  await store.saveImage({ ...stale, pushed });
+  const found = { findImageByInputs: () => Promise.resolve(stale) };
+  const base = { ...stale.base, digest: patched.digest, version: '24.1.1' };
+  expect(stale.base).not.toEqual(base);
+  expect(await rebaseImage(own.tag, request(), tools(await loadPolicies(rules), found))).toMatchObject({
+    cached: true,
+    base,
+  });
+  expect(await store.findImageBySeal(stale.seal)).toEqual({
+    ...stale,
+    pushed,
+    base,
+    usedAt: new Date(NOW).toISOString(),
+  });
+});
