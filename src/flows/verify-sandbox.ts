@@ -26,7 +26,7 @@ import { findSealedImage, targetForm, type TargetTools } from './find-target.js'
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
 import { requireCosign } from './require-cosign.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
-import { admitSeal, findAccepted } from './trust-seal.js';
+import { admitSeal, findAccepted, isRefusal } from './trust-seal.js';
 
 /** The links of a sealed image's chain, each checked anew unless it says otherwise. */
 export interface SealVerification {
@@ -113,10 +113,7 @@ export async function verifySealedImage(
   const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
   const { tag, seal, imageId } = subject;
   if (offline) {
-    const signature =
-      entry &&
-      (withoutBases(await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
-        (await proveOffline(entry, policy, tools)));
+    const signature = entry && (await verifyOffline(entry, labels, policy, tools, signal));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
     return { tag, seal, imageId, base: null, signature, unchecked, waivers: admitted?.waived ?? [] };
   }
@@ -370,6 +367,31 @@ async function verifyOwnBase(
     transparencyLog: signature.transparencyLog,
     trustedBy: signature.rule,
   };
+}
+
+/**
+ * What is shown of a signature without a network: by the statement that is kept, else by what was verified before. A
+ * statement that does not count is passed over where another signature does, as at a run.
+ */
+async function verifyOffline(
+  entry: IndexEntry,
+  labels: SealedLabels,
+  policy: Policy,
+  tools: Tools,
+  signal?: AbortSignal,
+): Promise<SignatureVerification | null> {
+  try {
+    const kept = await verifyKeptStatement(entry, labels, policy, tools, signal);
+    if (kept) return withoutBases(kept);
+  } catch (refusal) {
+    if (!isRefusal(refusal)) throw refusal;
+    const proven = await proveOffline(entry, policy, tools).catch((error: unknown) => {
+      throw isRefusal(error) ? refusal : error;
+    });
+    if (!proven) throw refusal;
+    return proven;
+  }
+  return proveOffline(entry, policy, tools);
 }
 
 /** What was verified before, as the policy judges it now. */
