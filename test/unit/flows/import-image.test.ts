@@ -321,7 +321,7 @@ test('declared traffic without a gateway: the image is in, and what is missing i
   expect(await store.listImages()).toMatchObject([{ seal }]);
   expect(warnings).toEqual([
     expect.stringMatching(
-      /cannot be run yet.*state defaults\.gateway in your policy.*then import the file again/,
+      /cannot be run yet.*state defaults\.gateway in your policy.*then do the same again/,
     ),
   ]);
 });
