@@ -15,7 +15,7 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed, type RegistryImage } from '../stages/resolve/resolve-sealed.js';
-import { findForeignBills } from '../stages/attest/check-bill.js';
+import { checkBills } from '../stages/attest/check-bill.js';
 import { checkProvenances } from '../stages/verify/check-provenance.js';
 import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
@@ -94,7 +94,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     signed.statements.get('slsaprovenance1') ?? [],
     subject,
   );
-  findForeignBills(signed.statements, { name, seal: there.seal, labels });
+  const foreignBills = checkBills(signed.statements, { name, seal: there.seal, labels });
   const known = await tools.store.findImageBySeal(there.seal);
   const base = { image: provenance?.baseImage ?? '', digest: provenance?.signedBase ?? labels.baseDigest };
   // A gateway is refused even where its seal is known: none is ever pulled.
@@ -117,6 +117,10 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     tools,
     signal,
   );
+  for (const type of foreignBills)
+    tools.reporter.warn(
+      `the bill of materials ${type} was not compared with what is there: sjs did not write it`,
+    );
   if (known?.imported?.trustedBy === 'hand')
     tools.reporter.warn(`${entry.tag} was trusted by your word: from now on it is by its signature`);
   await provideGateway(sealed, judged, policy, tools, signal);

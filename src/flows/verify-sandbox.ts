@@ -19,7 +19,7 @@ import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { findForeignBills } from '../stages/attest/check-bill.js';
+import { checkBills } from '../stages/attest/check-bill.js';
 import { checkProvenances, type CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { verifySealed, whatRuleSays } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
@@ -242,7 +242,7 @@ async function verifySignature(
     signers: signed.signers,
     trustedBy: signed.rules,
     attestations: [...signed.statements.keys()],
-    foreignBills: findForeignBills(signed.statements, { name: tag, seal, labels }),
+    foreignBills: checkBills(signed.statements, { name: tag, seal, labels }),
     provenance,
     verifiedAt: null,
     trustedRoot: trustedRootFor(signed.signers, requirement),

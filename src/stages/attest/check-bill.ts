@@ -20,6 +20,8 @@ interface Bill {
   readonly seal: string | null;
   readonly base: string | null;
   readonly npm: readonly NamedPackage[];
+  /** Whether parts lie within parts, which `npm` leaves out: sjs writes a flat list. */
+  readonly isNested: boolean;
 }
 
 /** A package from npm as a bill names it. */
@@ -42,7 +44,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * @returns the types of which there is a bill that another tool wrote: nothing of it is compared
  * @throws SjsError `SBOM_MISMATCH`.
  */
-export function findForeignBills(
+export function checkBills(
   statements: ReadonlyMap<AttestationType, readonly Predicate[]>,
   subject: BillSubject,
 ): readonly AttestationType[] {
@@ -57,7 +59,7 @@ export function findForeignBills(
   });
 }
 
-function checkBill({ seal, base, npm }: Bill, { name, seal: own, labels }: BillSubject): void {
+function checkBill({ seal, base, npm, isNested }: Bill, { name, seal: own, labels }: BillSubject): void {
   const refuse = (why: string): SjsError =>
     new SjsError('SBOM_MISMATCH', `the bill of materials of ${name} ${why}`, {
       next: 'ask who signed it, and believe no scan of it: sjs sbom says what is in the image',
@@ -66,7 +68,8 @@ function checkBill({ seal, base, npm }: Bill, { name, seal: own, labels }: BillS
   if (base !== labels.baseDigest) throw refuse(`names another base than ${labels.baseDigest}`);
   const places = new Set(npm.map(({ place }) => place));
   const isOdd = (one: NamedPackage): boolean => !one.place?.startsWith('/app/') || one.purl !== purlOf(one);
-  if (npm.some(isOdd) || places.size < npm.length) throw refuse('names packages as sjs never does');
+  if (isNested || npm.some(isOdd) || places.size < npm.length)
+    throw refuse('names packages as sjs never does');
   const laid = laidPackages(npm);
   if (digestOfPackages(laid) !== (labels.packages ?? digestOfPackages([]))) {
     throw refuse('names other packages than are in it');
@@ -107,6 +110,7 @@ function readCycloneDx(predicate: Predicate): Bill {
   return {
     seal: propertyOf(subject, 'sjs:seal'),
     base: base ? propertyOf(base, 'sjs:manifest') : null,
+    isNested: [subject, ...components].some((one) => one['components'] !== undefined),
     npm: components.flatMap((one) =>
       isNpm(one['purl'])
         ? [
@@ -130,6 +134,7 @@ function readSpdx(predicate: Predicate): Bill {
   return {
     seal: saidBy('SPDXRef-Image', 'seal '),
     base: saidBy('SPDXRef-Base', 'manifest '),
+    isNested: false,
     npm: packages.flatMap((one) => {
       const purl = listOf(one['externalRefs'])
         .map(({ referenceLocator }) => referenceLocator)

@@ -74,8 +74,10 @@ beforeEach(async () => {
     }) as unknown as PullTools;
 });
 
-const policyOf = (more = ''): Promise<Policy> =>
-  loadPolicies(`sealed:\n  signers:\n${signers.replace(/^/gm, '  ').trimEnd()}\n${more}`);
+const policyOf = (more = '', attestations = '[]'): Promise<Policy> =>
+  loadPolicies(
+    `sealed:\n  attestations: ${attestations}\n  signers:\n${signers.replace(/^/gm, '  ').trimEnd()}\n${more}`,
+  );
 const deny = (word: string): string => `deny: { digests: ["${sha256(word)}"] }\n`;
 
 test('what an operator vouched for and then pulls counts by its signature, also while digests are denied', async () => {
@@ -98,4 +100,12 @@ test('what an operator vouched for and then pulls counts by its signature, also 
   ).rejects.toMatchObject({
     code: 'BASE_DENIED',
   });
+});
+
+test('a bill of materials that another tool wrote is said to be its word', async () => {
+  await verifier.attest(reference, KEY, 'spdxjson', { packages: [{ name: 'anything' }] });
+  await pullImage(`${REPOSITORY}@${reference.digest}`, tools(await policyOf('', '[spdxjson]')));
+  expect(warnings).toEqual([
+    'the bill of materials spdxjson was not compared with what is there: sjs did not write it',
+  ]);
 });
