@@ -1,6 +1,7 @@
 import { SjsError } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import type { Digest } from '../../model/digest.js';
+import { fieldsOf, listOf, textOf, type Fields } from '../../model/fields.js';
 import { digestOfPackages, parentOf, type ResolvedPackage } from '../../model/package-list.js';
 import type { Predicate } from '../../model/predicate.js';
 import type { SealedLabels } from '../../model/sealed-image.js';
@@ -34,8 +35,6 @@ interface NamedPackage {
   /** Subresource integrity; null where the bill has no hash. */
   readonly integrity: string | null;
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Compares attested bills of materials with what is sealed: those that sjs wrote must be of this seal and base, and name
@@ -155,11 +154,6 @@ function readSpdx(predicate: Predicate): Bill {
 }
 
 const isNpm = (purl: unknown): purl is string => typeof purl === 'string' && purl.startsWith('pkg:npm/');
-
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
 
 const propertyOf = (component: Fields, name: string): string | null => {
   const found = listOf(component['properties']).find((one) => one['name'] === name);
