@@ -128,13 +128,13 @@ const describeChanges = (changes: readonly LockChange[]): string =>
  * What is built again is in use, however old it is: prune looks at this; and it is the newest of its name again. The
  * same seal may come from another repository of the same base: verify asks the one that was verified last.
  */
-async function refresh(
+export async function refresh(
   known: IndexEntry,
   changed: Partial<IndexEntry>,
-  { store, clock }: BuildTools,
-): Promise<void> {
+  { store, clock }: Pick<BuildTools, 'store' | 'clock'>,
+): Promise<IndexEntry> {
   const usedAt = new Date(clock.now()).toISOString();
-  await store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed, usedAt }));
+  return store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed, usedAt }));
 }
 
 /** What prune and waivers have to know of where a seal came from. */

@@ -13,9 +13,9 @@ import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
-import { foreignEntry, takeIn, type Incoming, type TakeInTools } from './take-in.js';
+import { foreignEntry, nowTrustedBy, takeIn, type Incoming, type TakeInTools } from './take-in.js';
 import { takeRuns } from './take-runs.js';
-import { checkTrust, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
+import { admitSeal, isRefusal, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
 
 /** What importing needs of the world. */
@@ -44,7 +44,7 @@ export interface ImportResult {
  * build: none comes from elsewhere.
  * @param trust the full seal that the operator vouches for; null for none
  * @throws SjsError `IMPORT_INVALID`, `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_UNTRUSTED`, and as
- * {@link verifySealStatement}; while the policy denies digests,
+ * {@link verifySealStatement} and {@link admitSeal}; while the policy denies digests,
  * what verifying the base throws.
  */
 export async function importImage(
@@ -58,14 +58,8 @@ export async function importImage(
   const known = await tools.store.findImageBySeal(seal);
   if (trust !== null && trust !== seal) throw untrusted(file, seal, trust);
   const policy = await tools.loadPolicy();
-  const update = await checkBase(
-    await accept(file, trust, known, archive, policy, tools, signal),
-    known,
-    archive,
-    policy,
-    tools,
-    signal,
-  );
+  const accepted = await accept(file, trust, known, archive, policy, tools, signal);
+  const update = await checkBase(accepted.update, known, archive, policy, tools, signal);
   const entry = update(known);
   checkSeal(archive.image, entry);
   const bring = (building: string): Promise<void> => {
@@ -73,9 +67,16 @@ export async function importImage(
     return tools.images.load(() => streamArchive(imageFiles(archive, building)), signal);
   };
   const sealed = await takeIn({ entry, update, isKnown: known !== null, bring }, tools, signal);
+  if (accepted.statement !== null) await tools.store.saveSealStatement(seal, accepted.statement);
   const runs = await takeRuns(archive, tools);
   await provideGateway(sealed, await subjectOfSeal(sealed.entry, policy, tools), policy, tools, signal);
   return { tag: entry.tag, seal, wasKnown: known !== null, runs };
+}
+
+/** By what a seal comes in. */
+interface Accepted extends Pick<Incoming, 'update'> {
+  /** Its signed statement, which is kept once the image is in; null for what comes in without. */
+  readonly statement: string | null;
 }
 
 /**
@@ -90,12 +91,12 @@ async function accept(
   policy: Policy,
   tools: ImportTools,
   signal?: AbortSignal,
-): Promise<Incoming['update']> {
+): Promise<Accepted> {
   const { seal, base } = archive.manifest.entry;
   const labels = decodeLabels(archive.image.config.Labels ?? {});
   const fresh = foreignEntry(seal, labels, base, 'hand', tools);
   const { tag } = fresh;
-  const asIs: Incoming['update'] = (now) => now ?? known ?? fresh;
+  const asIs: Accepted = { update: (now) => now ?? known ?? fresh, statement: null };
   if (known && !known.imported) {
     if (trust !== null) tools.reporter.warn(`${tag} was made here: --trust adds nothing to that`);
     return asIs;
@@ -103,11 +104,15 @@ async function accept(
   if (trust !== null) {
     if (known?.imported?.trustedBy === 'signature')
       tools.reporter.warn(`${tag} was trusted by its signature: from now on it is by your word`);
-    return (now) => vouchedFor(asIs(now));
+    return { update: (now) => nowTrustedBy(asIs.update(now), 'hand'), statement: null };
   }
   if (known?.imported?.trustedBy === 'hand') return asIs;
+  if (archive.statement === null) {
+    if (!known) throw untrusted(file, seal, trust);
+    await admitSeal({ entry: known, labels }, policy, tools);
+    return asIs;
+  }
   try {
-    if (archive.statement === null) throw untrusted(file, seal, trust);
     await requireCosign(policy, tools, signal);
     const subject = { ...fresh, baseDigest: labels.baseDigest };
     const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);
@@ -119,19 +124,18 @@ async function accept(
       imported: { at: fresh.createdAt, trustedBy: 'signature' },
     };
     const update: Incoming['update'] = (now) => withProof(now ?? known ?? signed, proof);
-    await checkTrust(update(null), policy, tools);
-    await tools.store.saveSealStatement(seal, archive.statement);
-    return update;
+    await admitSeal({ entry: update(null), labels }, policy, tools);
+    return { update, statement: archive.statement };
   } catch (error) {
     // What was taken in before may count by another signature.
-    if (!known) throw error;
-    await checkTrust(known, policy, tools);
+    if (!known || !isRefusal(error)) throw error;
+    await admitSeal({ entry: known, labels }, policy, tools);
+    tools.reporter.warn(
+      `${tag} is here by another signature: its statement in ${file} is not kept: ${error.message}`,
+    );
     return asIs;
   }
 }
-
-const vouchedFor = (entry: IndexEntry): IndexEntry =>
-  entry.imported ? { ...entry, imported: { ...entry.imported, trustedBy: 'hand' } } : entry;
 
 function untrusted(file: string, seal: Digest, trust: string | null): SjsError {
   return new SjsError(

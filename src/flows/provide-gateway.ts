@@ -40,7 +40,7 @@ export async function provideGateway(
     if (!(error instanceof SjsError) || ['ABORTED', 'STORE_FAILED'].includes(error.code)) throw error;
     const next = error.next === undefined ? '' : `${error.next}; `;
     reporter.warn(
-      `${sealed.entry.tag} declares traffic and cannot be run yet, since there is no gateway: ${error.message} (${next}then import the file again)`,
+      `${sealed.entry.tag} declares traffic and cannot be run yet, since there is no gateway: ${error.message} (${next}then do the same again)`,
     );
   }
 }

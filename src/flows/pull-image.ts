@@ -15,13 +15,13 @@ import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed, type RegistryImage } from '../stages/resolve/resolve-sealed.js';
-import { findForeignBills } from '../stages/attest/check-bill.js';
+import { checkBills } from '../stages/attest/check-bill.js';
 import { checkProvenances } from '../stages/verify/check-provenance.js';
 import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
 import { withPlace } from './push-image.js';
-import { foreignEntry, takeIn, type TakeInTools } from './take-in.js';
+import { foreignEntry, nowTrustedBy, takeIn, type TakeInTools } from './take-in.js';
 import { makeProof, subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
@@ -94,7 +94,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     signed.statements.get('slsaprovenance1') ?? [],
     subject,
   );
-  findForeignBills(signed.statements, { name, seal: there.seal, labels });
+  const foreignBills = checkBills(signed.statements, { name, seal: there.seal, labels });
   const known = await tools.store.findImageBySeal(there.seal);
   const base = { image: provenance?.baseImage ?? '', digest: provenance?.signedBase ?? labels.baseDigest };
   // A gateway is refused even where its seal is known: none is ever pulled.
@@ -106,7 +106,9 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     at: new Date(tools.clock.now()).toISOString(),
     publicKey: null,
   };
-  const update = (now: IndexEntry | null): IndexEntry => withProof(withPlace(now ?? fresh, place), proof);
+  // A run has to ask of the base what is asked here: what was signed of it, not what an operator's word left unsaid.
+  const update = (now: IndexEntry | null): IndexEntry =>
+    withProof(withPlace(nowTrustedBy(now ?? fresh, 'signature'), place), proof);
   const entry = update(known);
   const judged = await subjectOfSeal(entry, policy, tools);
   checkSealedPlan(policy, labels, signedBases, judged);
@@ -115,6 +117,12 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     tools,
     signal,
   );
+  for (const type of foreignBills)
+    tools.reporter.warn(
+      `the bill of materials ${type} was not compared with what is there: sjs did not write it`,
+    );
+  if (known?.imported?.trustedBy === 'hand')
+    tools.reporter.warn(`${entry.tag} was trusted by your word: from now on it is by its signature`);
   await provideGateway(sealed, judged, policy, tools, signal);
   tools.reporter.done();
   return describe(entry, reference, signed, known !== null);

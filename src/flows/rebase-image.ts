@@ -22,7 +22,15 @@ import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.j
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { readPackages } from '../stages/unpack/read-packages.js';
 import { readSource } from '../stages/unpack/read-source.js';
-import { enterSealed, findingsOf, readVersions, timeOf, type BuildTools } from './build-sandbox.js';
+import {
+  baseOf,
+  enterSealed,
+  findingsOf,
+  refresh,
+  readVersions,
+  timeOf,
+  type BuildTools,
+} from './build-sandbox.js';
 import { baseFacts } from './describe-plan.js';
 import { findSealedImage } from './find-target.js';
 import { requireVersions } from './prepare-build.js';
@@ -66,16 +74,18 @@ export async function rebaseImage(
   const policy = await tools.loadPolicy();
   // What may not run may not become something of one's own that may.
   await checkTrust(sealed.entry, policy, tools);
-  const subject = await subjectOfSeal(sealed.entry, policy, tools);
+  const { origin, ...rest } = await subjectOfSeal(sealed.entry, policy, tools);
+  // What is waived for a seal is not waived for another that is made of it.
+  const subject = { ...rest, origin: { ...origin, seal: null } };
   const base = await verifyBaseRequest(request, subject, tools, signal);
   await requireVersions(policy, subject, tools, signal);
   const rendered = await render(sealed, base, policy, tools, signal);
   checkSealedPlan(policy, rendered.labels, [base.digest], subject);
   const inputs = sha256(canonicalJson({ rebase: sealed.entry.seal, dockerfile: rendered.dockerfile }));
-  const known = await findRebased(inputs, tools, signal);
+  const known = await findRebased(inputs, base, tools, signal);
   const result =
     known ?? (await buildRebased(sealed, { base, rendered, inputs, policy, startedAt }, tools, signal));
-  await provideGateway(result, subject, policy, tools, signal);
+  await provideGateway(result, await subjectOfSeal(result.entry, policy, tools), policy, tools, signal);
   tools.reporter.done();
   return {
     tag: result.entry.tag,
@@ -87,14 +97,18 @@ export async function rebaseImage(
   };
 }
 
+/** What a rebase of the same came out at before: in use again, and standing on the base that was verified now. */
 async function findRebased(
   inputs: Digest,
-  { store, images }: RebaseTools,
+  base: VerifiedBase,
+  tools: RebaseTools,
   signal?: AbortSignal,
 ): Promise<SealedImage | null> {
-  const entry = await store.findImageByInputs(inputs);
-  const image = entry && (await images.inspect(entry.tag, signal));
-  return entry && image ? checkSeal(image, entry) : null;
+  const entry = await tools.store.findImageByInputs(inputs);
+  const image = entry && (await tools.images.inspect(entry.tag, signal));
+  if (!entry || !image) return null;
+  checkSeal(image, entry);
+  return checkSeal(image, await refresh(entry, { base: baseOf(base) }, tools));
 }
 
 /** The Dockerfile and config that a build of the same over that base would have. */

@@ -57,6 +57,10 @@ export function foreignEntry(
   };
 }
 
+/** The entry of a seal that others made, trusted by something else from now on; one of our own as it is. */
+export const nowTrustedBy = (entry: IndexEntry, trustedBy: ImportedSeal['trustedBy']): IndexEntry =>
+  entry.imported ? { ...entry, imported: { ...entry.imported, trustedBy } } : entry;
+
 /** What comes in. */
 export interface Incoming {
   readonly entry: IndexEntry;

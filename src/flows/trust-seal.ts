@@ -1,4 +1,4 @@
-import { SjsError } from '../errors.js';
+import { SjsError, type ErrorCode } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import {
@@ -97,6 +97,23 @@ async function checkSigner(
   return proof.baseDigest === null ? [] : [proof.baseDigest, ...(proof.otherBases ?? [])];
 }
 
+/** What a signature is refused for by the policy of now: another signature of the same seal may count all the same. */
+const REFUSALS: readonly ErrorCode[] = [
+  'SEAL_UNSIGNED',
+  'SEAL_UNTRUSTED',
+  'SEAL_KEY_OUT_OF_DATE',
+  'SEAL_REPOSITORY_MISMATCH',
+  'SEAL_PROOF_INVALID',
+  'STATEMENT_UNVERIFIED',
+  'ATTESTATION_MISSING',
+  'BASE_DENIED',
+  'POLICY_VIOLATION',
+];
+
+/** Whether a signature does not count under the policy; false for what was found to be changed, or failed. */
+export const isRefusal = (error: unknown): error is SjsError =>
+  error instanceof SjsError && REFUSALS.includes(error.code);
+
 /** A sealed image that the policy lets run, and as what it was judged. */
 export interface Admission {
   readonly subject: Subject;
@@ -118,7 +135,10 @@ export async function admitSeal(
   return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject) };
 }
 
-/** As what a policy judges a seal: where it comes from by the index of this SJS_HOME, and by signatures that count today. */
+/**
+ * As what a policy judges a seal: where it, and what it was rebased from, comes from by the index of this SJS_HOME, and by
+ * signatures that count today.
+ */
 export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: TrustTools): Promise<Subject> {
   const lineage = await lineageOf(entry, tools.store);
   const repositories = await Promise.all(lineage.map((one) => signedIn(one, policy, tools)));
@@ -127,7 +147,7 @@ export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: Tr
     origin: {
       folder: lineage.find(({ lockedIn }) => lockedIn !== undefined)?.lockedIn ?? null,
       repositories: repositories.flat(),
-      seals: lineage.map(({ seal }) => seal),
+      seal: entry.seal,
     },
     now: tools.clock.now(),
   };

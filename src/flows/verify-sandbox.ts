@@ -1,32 +1,28 @@
 import { SjsError } from '../errors.js';
-import { ATTESTATION_TYPES, type AttestationType } from '../model/attestation-type.js';
 import type { BaseSignature } from '../model/base.js';
-import { canonicalJson } from '../model/canonical-json.js';
 import type { Digest } from '../model/digest.js';
-import type { Policy, SealedRequirement, SignerRule } from '../model/policy.js';
-import {
-  formatReference,
-  formatRepository,
-  parseReference,
-  type DigestReference,
-} from '../model/reference.js';
-import { formatTag, type IndexEntry, type SealedLabels } from '../model/sealed-image.js';
+import type { Policy } from '../model/policy.js';
+import { formatRepository, parseReference, type DigestReference } from '../model/reference.js';
+import { formatTag, type IndexEntry } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
-import type { ProvenSigner, PushedSeal } from '../model/seal-proof.js';
-import { withAuthorities } from '../model/trusted-root.js';
+import type { PushedSeal } from '../model/seal-proof.js';
 import type { Subject, UsedWaiver } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { findForeignBills } from '../stages/attest/check-bill.js';
-import { checkProvenances, type CheckedProvenance } from '../stages/verify/check-provenance.js';
-import { verifySealed, whatRuleSays } from '../stages/verify/verify-sealed.js';
-import { findSealedImage, targetForm, type TargetTools } from './find-target.js';
-import { verifySealStatement, type StatementTools } from './seal-statement.js';
+import { findSealedImage, targetForm } from './find-target.js';
 import { requireCosign } from './require-cosign.js';
+import { admitSeal } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
-import { admitSeal, findAccepted } from './trust-seal.js';
+import {
+  verifyOffline,
+  verifySignature,
+  withoutBases,
+  type SignatureTools,
+  type SignatureVerification,
+  type Verified,
+} from './verify-seal-signature.js';
 
 /** The links of a sealed image's chain, each checked anew unless it says otherwise. */
 export interface SealVerification {
@@ -59,40 +55,7 @@ export interface BaseVerification {
   readonly trustedBy: string;
 }
 
-/** Who signed a sealed image, and what they attest of it. */
-export interface SignatureVerification {
-  readonly repository: string;
-  /** Of the manifest. */
-  readonly digest: string;
-  readonly signers: readonly ProvenSigner[];
-  /** Files and lines of the policy that trust them. */
-  readonly trustedBy: readonly string[];
-  readonly attestations: readonly AttestationType[];
-  /** Of these, the bills of materials that another tool wrote: what is in them is its word. */
-  readonly foreignBills: readonly AttestationType[];
-  /** What the provenance says; null without one. */
-  readonly provenance: CheckedProvenance | null;
-  /** When it was verified, where that was not now. */
-  readonly verifiedAt: string | null;
-  /** Text of the trusted root whose authorities and logs vouch for the first of the signers; null for public Sigstore's, or none. */
-  readonly trustedRoot: string | null;
-  /** Where the statement lies that was signed without a registry; null for a signature in one. */
-  readonly statementFile: string | null;
-}
-
-/** What is verified: a seal in the index, or an image of a registry. */
-interface Verified {
-  readonly tag: string;
-  readonly seal: Digest;
-  readonly imageId: string | null;
-  readonly labels: SealedLabels;
-  readonly base: { readonly image: string; readonly digest: Digest } | null;
-  readonly entry: IndexEntry | null;
-  /** Where its signature is looked for. */
-  readonly place: (DigestReference & { readonly publicKey: string | null }) | null;
-}
-
-type Tools = VerifyTools & TargetTools & StatementTools;
+type Tools = VerifyTools & SignatureTools;
 
 /**
  * Checks a sealed image from end to end: its seal against the engine, its rights against the policy, its base's signature
@@ -113,10 +76,7 @@ export async function verifySealedImage(
   const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
   const { tag, seal, imageId } = subject;
   if (offline) {
-    const signature =
-      entry &&
-      (withoutBases(await verifyKeptStatement(entry, labels, policy, tools, signal)) ??
-        (await proveOffline(entry, policy, tools)));
+    const signature = entry && (await verifyOffline(entry, labels, policy, tools, signal));
     const unchecked = ['the signature of the base: nobody was asked', ...(signature ? [] : [NOBODY_SIGNED])];
     return { tag, seal, imageId, base: null, signature, unchecked, waivers: admitted?.waived ?? [] };
   }
@@ -152,7 +112,7 @@ export async function verifySealedImage(
 /** An image in a registry as it would be judged after a pull: its signature was verified by then. */
 const remoteSubject = ({ seal, labels, place }: Verified, { clock }: Pick<Tools, 'clock'>): Subject => ({
   name: labels.name,
-  origin: { folder: null, repositories: place ? [formatRepository(place)] : [], seals: [seal] },
+  origin: { folder: null, repositories: place ? [formatRepository(place)] : [], seal },
   now: clock.now(),
 });
 
@@ -208,132 +168,6 @@ function placeOf({ pushed = [], signatures = [] }: IndexEntry, target: string): 
   return { registry, path, digest: place.digest, publicKey: place.publicKey };
 }
 
-async function verifySignature(
-  { tag, seal, imageId, labels, entry, place }: Verified,
-  policy: Policy,
-  tools: Tools,
-  signal?: AbortSignal,
-): Promise<VerifiedNow | null> {
-  if (!place) return entry && verifyKeptStatement(entry, labels, policy, tools, signal);
-  const { publicKey, ...reference } = place;
-  const repository = formatRepository(reference);
-  const requirement = requirementOf(policy, repository, entry?.imported ? null : publicKey);
-  const platform = imageId === null ? null : await tools.images.platform(signal);
-  const [signed, there] = await Promise.all([
-    verifySealed(reference, requirement, ATTESTATION_TYPES, tools.verifier, tools.clock, signal),
-    platform && resolveSealed(reference, reference.digest, platform, tools.registry, signal),
-  ]);
-  const other = [signed.seal, there?.seal ?? seal].find((one) => one !== seal);
-  if (other !== undefined) {
-    throw new SjsError(
-      'SEAL_MISMATCH',
-      `${formatReference(reference)} is of the seal ${other}, and ${tag} of ${seal}`,
-      {
-        next: 'ask who signed it',
-      },
-    );
-  }
-  const { provenance, signedBases } = checkProvenances(signed.statements.get('slsaprovenance1') ?? [], {
-    name: tag,
-    seal,
-    baseDigest: labels.baseDigest,
-  });
-  return {
-    signedBases,
-    repository,
-    digest: reference.digest,
-    signers: signed.signers,
-    trustedBy: signed.rules,
-    attestations: [...signed.statements.keys()],
-    foreignBills: findForeignBills(signed.statements, { name: tag, seal, labels }),
-    provenance,
-    verifiedAt: null,
-    trustedRoot: trustedRootFor(signed.signers, requirement),
-    statementFile: null,
-  };
-}
-
-/** The statement that is kept of a seal, verified anew; null where there is none, or this policy says nothing of it. */
-async function verifyKeptStatement(
-  entry: IndexEntry,
-  { baseDigest }: SealedLabels,
-  policy: Policy,
-  tools: Tools,
-  signal?: AbortSignal,
-): Promise<VerifiedNow | null> {
-  const text = await tools.store.readSealStatement(entry.seal);
-  if (text === null) return null;
-  // Where nobody has an opinion one's own statement is no worse than none; what came in by it is nothing without.
-  if (!hasOpinion(policy) && entry.imported?.trustedBy !== 'signature') return null;
-  const requirement = sealedRequirement(policy, `sjs/${entry.name}`);
-  const found = await verifySealStatement(text, { ...entry, baseDigest }, policy, tools, signal);
-  return {
-    signedBases: [found.provenance.signedBase],
-    repository: found.repository,
-    digest: entry.seal,
-    signers: found.signers,
-    trustedBy: [found.trustedBy],
-    attestations: ['slsaprovenance1'],
-    foreignBills: [],
-    provenance: found.provenance,
-    verifiedAt: null,
-    trustedRoot: trustedRootFor(found.signers, requirement),
-    statementFile: tools.store.sealStatementFile(entry.seal),
-  };
-}
-
-/** A signature as it was verified just now. */
-interface VerifiedNow extends SignatureVerification {
-  /** What was signed of the base, in each of the provenances. */
-  readonly signedBases: readonly Digest[];
-}
-
-function withoutBases(verified: VerifiedNow | null): SignatureVerification | null {
-  if (!verified) return null;
-  const { signedBases: _bases, ...rest } = verified;
-  return rest;
-}
-
-/** Whether any layer says whose sealed images may run: what such a layer refuses is refused, one's own too. */
-const hasOpinion = (policy: Policy): boolean =>
-  policy.layers.some(({ sealed }) => sealed.signers !== undefined);
-
-/** What the policy asks for; where it has no opinion of what was signed from here, that it still is. */
-function requirementOf(policy: Policy, repository: string, publicKey: string | null): SealedRequirement {
-  if (publicKey === null || hasOpinion(policy)) return sealedRequirement(policy, repository);
-  const rule: SignerRule = {
-    repository,
-    mirrors: [],
-    keys: [{ publicKey, notBefore: null, notAfter: null }],
-    keyless: null,
-    trustedRoot: null,
-    annotations: {},
-    attestations: policy.layers.flatMap(({ sealed }) => sealed.attestations),
-    transparencyLog: 'none',
-    location: { file: 'this SJS_HOME (which signed it)' },
-  };
-  return { repository, alternatives: [[rule]] };
-}
-
-/** The text of the trusted root by which the first signer was accepted; a proof keeps its digest alone. */
-function trustedRootFor(
-  [signer]: readonly ProvenSigner[],
-  { alternatives }: SealedRequirement,
-): string | null {
-  const rule = alternatives.flat().find(
-    (one) =>
-      canonicalJson(whatRuleSays(one)) ===
-      canonicalJson({
-        keyless: signer?.keyless ?? null,
-        trustedRoot: signer?.trustedRoot ?? null,
-        transparencyLog: signer?.transparencyLog ?? 'required',
-      }),
-  );
-  if (!rule) return null;
-  const caRoots = rule.keyless?.caRoots ?? null;
-  return caRoots === null ? rule.trustedRoot : withAuthorities(rule.trustedRoot, caRoots);
-}
-
 /** The base of what was sealed elsewhere may be one that this policy says nothing of: then its signer answers for it. */
 async function verifyOwnBase(
   { tag, labels, entry }: Verified,
@@ -369,27 +203,5 @@ async function verifyOwnBase(
     trustedRoot: signature.trustedRoot,
     transparencyLog: signature.transparencyLog,
     trustedBy: signature.rule,
-  };
-}
-
-/** What was verified before, as the policy judges it now. */
-async function proveOffline(
-  entry: IndexEntry,
-  policy: Policy,
-  tools: Tools,
-): Promise<SignatureVerification | null> {
-  if ((entry.signatures ?? []).length === 0) return null;
-  const proof = await findAccepted(entry, policy, tools);
-  return {
-    repository: proof.repository,
-    digest: proof.digest ?? entry.seal,
-    signers: proof.signers,
-    trustedBy: [],
-    attestations: [...new Set(proof.signers.flatMap(({ attestations }) => attestations))],
-    foreignBills: [],
-    provenance: null,
-    verifiedAt: proof.verifiedAt,
-    trustedRoot: null,
-    statementFile: null,
   };
 }

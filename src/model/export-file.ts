@@ -1,6 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest, type Digest } from './digest.js';
-import { fieldsOf } from './fields.js';
+import { fieldsOf, listOf } from './fields.js';
 import { formatRepository, parseReference } from './reference.js';
 import { malformedFields, splitRuntimeConfig } from './runtime-config.js';
 import type { ImageFacts, IndexEntry } from './sealed-image.js';
@@ -89,7 +89,7 @@ export function parseImageList(text: string): {
   readonly layers: readonly string[];
 } {
   const list = readJson(`{"list":${text}}`, EXPORT_NAMES.images)['list'];
-  const [image] = Array.isArray(list) ? list.map(fieldsOf) : [];
+  const [image] = listOf(list);
   const { Config: config, Layers: layers } = image ?? {};
   if (!Array.isArray(list) || list.length !== 1 || !isText(config) || !Array.isArray(layers)) {
     throw invalidExport('it does not hold exactly one image');

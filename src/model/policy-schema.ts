@@ -293,7 +293,7 @@ export const POLICY_SCHEMA = {
             seal: text(
               'sha256: and 64 hex digits',
               '^sha256:[0-9a-f]{64}$',
-              'Instead of folder: the seal itself.',
+              'Instead of folder: the seal itself; not what is rebased from it.',
             ),
             rule: {
               type: 'string',

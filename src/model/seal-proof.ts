@@ -1,6 +1,7 @@
 import type { AttestationType } from './attestation-type.js';
 import { canonicalJson } from './canonical-json.js';
 import { isDigest, type Digest } from './digest.js';
+import { isFields } from './fields.js';
 
 /** Where this SJS_HOME pushed a seal to, or pulled it from. */
 export interface PushedSeal {
@@ -67,8 +68,6 @@ export const textOfProof = (seal: Digest, proof: Omit<SealProof, 'mac'>): string
 };
 
 const isText = (value: unknown): boolean => typeof value === 'string';
-const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isDigestOrNull = (value: unknown): boolean => value === null || isDigest(value);
 const isListOf = (value: unknown, is: (one: unknown) => boolean): boolean =>
   Array.isArray(value) && value.every(is);

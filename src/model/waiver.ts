@@ -82,8 +82,8 @@ export interface Origin {
   readonly folder: string | null;
   /** `registry/path` where a signature of the seal was verified that the policy trusts. */
   readonly repositories: readonly string[];
-  /** The seal, and those that it was rebased from here. */
-  readonly seals: readonly Digest[];
+  /** The seal itself; null for what is not sealed yet. */
+  readonly seal: Digest | null;
 }
 
 /** What is judged by a policy, and when: waivers are for sandboxes from somewhere, and end. */
@@ -98,15 +98,15 @@ export interface Subject {
 /** What is no sandbox: nothing is waived for it. */
 export const noSandbox = (now: number): Subject => ({
   name: null,
-  origin: { folder: null, repositories: [], seals: [] },
+  origin: { folder: null, repositories: [], seal: null },
   now,
 });
 
 /** Whether a waiver's scope is where something comes from. */
-export function isWithin(scope: WaiverScope, { folder, repositories, seals }: Origin): boolean {
+export function isWithin(scope: WaiverScope, { folder, repositories, seal }: Origin): boolean {
   if ('folder' in scope) return scope.folder === folder;
   if ('repository' in scope) return repositories.includes(scope.repository);
-  return seals.includes(scope.seal);
+  return scope.seal === seal;
 }
 
 /** A waiver's scope in words. */

@@ -81,8 +81,7 @@ export function makeBase(overrides: Partial<VerifiedBase> = {}): VerifiedBase {
 }
 
 /** What an engine says of the image that building this sandbox gives. */
-export function makeImage(overrides: Partial<Sandbox> = {}): ImageFacts {
-  const base = makeBase();
+export function makeImage(overrides: Partial<Sandbox> = {}, base = makeBase()): ImageFacts {
   const template = readFileSync('templates/node.Dockerfile', 'utf8');
   const sandbox = makeSandbox(overrides);
   const { expectedConfig } = renderDockerfile(template, sandbox, base, DEFAULT_RESOURCES, sha256('profile'));

@@ -1,4 +1,5 @@
 import { SjsError } from '../../errors.js';
+import { fieldsOf } from '../../model/fields.js';
 import { formatReference, type DigestReference } from '../../model/reference.js';
 import type { VerifiedPayload } from '../../ports/signature-verifier.js';
 import { cosignInvalid } from './cosign-errors.js';
@@ -50,7 +51,7 @@ export function readPayloads(stdout: string, reference: DigestReference): readon
     digest: reference.digest,
     dockerReference: signedReference(payload),
     annotations: Object.fromEntries(
-      Object.entries(toFields(payload.optional)).filter(
+      Object.entries(fieldsOf(payload.optional)).filter(
         (entry): entry is [string, string] => typeof entry[1] === 'string',
       ),
     ),
@@ -74,6 +75,3 @@ function signedReference({ critical }: Payload): string | null {
   const text = critical?.identity?.['docker-reference'];
   return critical?.type === SIMPLE_SIGNING && typeof text === 'string' ? text : null;
 }
-
-const toFields = (value: unknown): object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};

@@ -1,6 +1,6 @@
 import { PREDICATE_TYPES, type AttestationType } from '../../model/attestation-type.js';
-import type { Predicate } from '../../model/predicate.js';
 import { hexOf } from '../../model/digest.js';
+import { isFields, type Fields } from '../../model/fields.js';
 import type { DigestReference } from '../../model/reference.js';
 import type { VerifiedStatement } from '../../ports/signature-verifier.js';
 import { cosignInvalid } from './cosign-errors.js';
@@ -9,8 +9,6 @@ import { parseJson } from '../../model/parse-json.js';
 const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 /** Versions 0.1 and 1 of the in-toto statement: cosign writes the first. */
 const STATEMENT_TYPE = /^https:\/\/in-toto\.io\/Statement\/v(?:0\.1|1)$/;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The statements in what `cosign verify-attestation --output json` printed: an envelope a line, whose signature cosign
@@ -67,6 +65,3 @@ function readEnvelope(line: string): Fields {
   }
   throw cosignInvalid('cosign accepts the attestation but says nothing readable about it', line);
 }
-
-const isFields = (value: unknown): value is Predicate =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isErrno, SjsError } from '../../errors.js';
 import { isBuildFacts } from '../../model/build-facts.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
+import { fieldsOf } from '../../model/fields.js';
 import { FORMAT_VERSION, type IndexEntry } from '../../model/sealed-image.js';
 import { isPushedSeal, isSealProof } from '../../model/seal-proof.js';
 import type { HomeFolder } from './home-folder.js';
@@ -104,15 +105,22 @@ const textOrNull = (value: unknown): boolean => value === null || text(value);
 const isAbsentOr = (value: unknown, is: (one: unknown) => boolean): boolean =>
   value === undefined || (Array.isArray(value) && value.every(is));
 
+/** One that came in by its signature: nothing else is kept as an origin, and a run would ask nothing of another. */
 function isOrigin(value: unknown): boolean {
-  const origin = (value ?? {}) as Record<string, unknown>;
-  return isDigest(origin.seal) && isTag(origin.tag) && isAbsentOr(origin.signatures, isSealProof);
+  const { seal, tag, base, imported, signatures } = fieldsOf(value);
+  return (
+    isDigest(seal) &&
+    isTag(tag) &&
+    isDigest(fieldsOf(base)['digest']) &&
+    fieldsOf(imported)['trustedBy'] === 'signature' &&
+    isAbsentOr(signatures, isSealProof)
+  );
 }
 
 function parseEntry(content: string, path: string): IndexEntry {
   const value = parseObject(content, path);
   checkFormat(value, FORMAT_VERSION, path);
-  const base = (value.base ?? {}) as Record<string, unknown>;
+  const base = fieldsOf(value.base);
   const checks: [string, boolean][] = [
     ['seal', isDigest(value.seal)],
     ['tag', isTag(value.tag)],

@@ -1,6 +1,7 @@
 import { SjsError } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import type { Digest } from '../../model/digest.js';
+import { fieldsOf, listOf, textOf, type Fields } from '../../model/fields.js';
 import { digestOfPackages, parentOf, type ResolvedPackage } from '../../model/package-list.js';
 import type { Predicate } from '../../model/predicate.js';
 import type { SealedLabels } from '../../model/sealed-image.js';
@@ -20,6 +21,8 @@ interface Bill {
   readonly seal: string | null;
   readonly base: string | null;
   readonly npm: readonly NamedPackage[];
+  /** Whether parts lie within parts, which `npm` leaves out: sjs writes a flat list. */
+  readonly isNested: boolean;
 }
 
 /** A package from npm as a bill names it. */
@@ -33,8 +36,6 @@ interface NamedPackage {
   readonly integrity: string | null;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /**
  * Compares attested bills of materials with what is sealed: those that sjs wrote must be of this seal and base, and name
  * the npm packages that the seal covers, each at its place with version, package URL and hash, and no other with a hash.
@@ -42,7 +43,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * @returns the types of which there is a bill that another tool wrote: nothing of it is compared
  * @throws SjsError `SBOM_MISMATCH`.
  */
-export function findForeignBills(
+export function checkBills(
   statements: ReadonlyMap<AttestationType, readonly Predicate[]>,
   subject: BillSubject,
 ): readonly AttestationType[] {
@@ -57,7 +58,7 @@ export function findForeignBills(
   });
 }
 
-function checkBill({ seal, base, npm }: Bill, { name, seal: own, labels }: BillSubject): void {
+function checkBill({ seal, base, npm, isNested }: Bill, { name, seal: own, labels }: BillSubject): void {
   const refuse = (why: string): SjsError =>
     new SjsError('SBOM_MISMATCH', `the bill of materials of ${name} ${why}`, {
       next: 'ask who signed it, and believe no scan of it: sjs sbom says what is in the image',
@@ -66,7 +67,8 @@ function checkBill({ seal, base, npm }: Bill, { name, seal: own, labels }: BillS
   if (base !== labels.baseDigest) throw refuse(`names another base than ${labels.baseDigest}`);
   const places = new Set(npm.map(({ place }) => place));
   const isOdd = (one: NamedPackage): boolean => !one.place?.startsWith('/app/') || one.purl !== purlOf(one);
-  if (npm.some(isOdd) || places.size < npm.length) throw refuse('names packages as sjs never does');
+  if (isNested || npm.some(isOdd) || places.size < npm.length)
+    throw refuse('names packages as sjs never does');
   const laid = laidPackages(npm);
   if (digestOfPackages(laid) !== (labels.packages ?? digestOfPackages([]))) {
     throw refuse('names other packages than are in it');
@@ -107,6 +109,7 @@ function readCycloneDx(predicate: Predicate): Bill {
   return {
     seal: propertyOf(subject, 'sjs:seal'),
     base: base ? propertyOf(base, 'sjs:manifest') : null,
+    isNested: [subject, ...components].some((one) => one['components'] !== undefined),
     npm: components.flatMap((one) =>
       isNpm(one['purl'])
         ? [
@@ -130,6 +133,7 @@ function readSpdx(predicate: Predicate): Bill {
   return {
     seal: saidBy('SPDXRef-Image', 'seal '),
     base: saidBy('SPDXRef-Base', 'manifest '),
+    isNested: false,
     npm: packages.flatMap((one) => {
       const purl = listOf(one['externalRefs'])
         .map(({ referenceLocator }) => referenceLocator)
@@ -150,11 +154,6 @@ function readSpdx(predicate: Predicate): Bill {
 }
 
 const isNpm = (purl: unknown): purl is string => typeof purl === 'string' && purl.startsWith('pkg:npm/');
-
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
 
 const propertyOf = (component: Fields, name: string): string | null => {
   const found = listOf(component['properties']).find((one) => one['name'] === name);

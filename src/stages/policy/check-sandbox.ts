@@ -21,7 +21,7 @@ import { trustRequirement } from './trust-requirement.js';
 
 /** As what a sandbox is judged: a gateway is there for the one that it serves. */
 export const subjectOf = ({ sandbox, folder, serves }: LoadedSandbox, now: number): Subject => ({
-  ...(serves ?? { name: sandbox.name, origin: { folder: folder ?? null, repositories: [], seals: [] } }),
+  ...(serves ?? { name: sandbox.name, origin: { folder: folder ?? null, repositories: [], seal: null } }),
   now,
 });
 

@@ -1,6 +1,6 @@
 import { SjsError } from '../../errors.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
-import { fieldsOf } from '../../model/fields.js';
+import { fieldsOf, listOf, textOf } from '../../model/fields.js';
 import type { Predicate } from '../../model/predicate.js';
 
 /** What a provenance must be of. */
@@ -24,8 +24,6 @@ export interface CheckedProvenance {
   /** Git commit of the source; null when it says none. */
   readonly commit: string | null;
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Compares a provenance with the seal that it is attested of: the seal and the base in it must be those that are there.
@@ -60,7 +58,7 @@ export function checkProvenance(
   return {
     signedBase: isDigest(signedBase) ? signedBase : baseDigest,
     baseImage: repositoryOf(base.uri),
-    buildType: typeof buildType === 'string' ? buildType : '',
+    buildType: textOf(buildType),
     builder: textOf(fieldsOf(builder)['id']),
     finishedOn: typeof finishedOn === 'string' ? finishedOn : null,
     commit: typeof commit === 'string' ? commit : null,
@@ -82,9 +80,6 @@ export function checkProvenances(
     signedBases: [...new Set(all.map(({ signedBase }) => signedBase))],
   };
 }
-
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const listOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
 
 const namedIn = (
   list: unknown,

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
 import { parseRecord } from '../../../src/adapters/store/record-shape.js';
+import { SjsError, type ErrorCode } from '../../../src/errors.js';
 import { importImage, type ImportTools } from '../../../src/flows/import-image.js';
 import { sha256, type Digest } from '../../../src/model/digest.js';
 import { EXPORT_FORMAT_VERSION, EXPORT_LIMITS } from '../../../src/model/export-file.js';
@@ -320,7 +321,7 @@ test('declared traffic without a gateway: the image is in, and what is missing i
   expect(await store.listImages()).toMatchObject([{ seal }]);
   expect(warnings).toEqual([
     expect.stringMatching(
-      /cannot be run yet.*state defaults\.gateway in your policy.*then import the file again/,
+      /cannot be run yet.*state defaults\.gateway in your policy.*then do the same again/,
     ),
   ]);
 });
@@ -329,9 +330,9 @@ describe('a seal whose statement comes with it', () => {
   const PEM = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     .publicKey.export({ type: 'spki', format: 'pem' })
     .toString();
-  const trusting = (more = '', attestations = '[]') =>
+  const trusting = (more = '', attestations = '[]', rules = '') =>
     loadPolicies(
-      `sealed:\n  attestations: ${attestations}\n  signers:\n${signerRule('sjs/*', `      transparencyLog: none\n${more}`, PEM).replace(/^/gm, '  ').trimEnd()}\n`,
+      `${rules}sealed:\n  attestations: ${attestations}\n  signers:\n${signerRule('sjs/*', `      transparencyLog: none\n${more}`, PEM).replace(/^/gm, '  ').trimEnd()}\n`,
     );
   const hex = (digest: string): string => digest.slice('sha256:'.length);
   const baseDigest = decodeLabels(image.config.Labels ?? {}).baseDigest;
@@ -389,6 +390,52 @@ describe('a seal whose statement comes with it', () => {
     await expect(importImage(file, sha256('other'), revoked)).rejects.toMatchObject({
       code: 'SEAL_UNTRUSTED',
     });
+  });
+
+  test('is judged by its rights and its base too, as a run and a pull do: nothing comes in, nothing is kept', async () => {
+    const file = await withStatement();
+    for (const [more, code] of [
+      ['limits: { memory: 64Mi }\n', 'POLICY_VIOLATION'],
+      [`deny: { digests: ["${baseDigest}"] }\n`, 'BASE_DENIED'],
+    ] as const) {
+      const { tools, loads, store } = signedWorld(await trusting('', '[]', more));
+      await expect(importImage(file, null, tools)).rejects.toMatchObject({ code });
+      expect([loads(), await store.listImages(), await store.readSealStatement(sealOf(image))]).toEqual([
+        0,
+        [],
+        null,
+      ]);
+    }
+  });
+
+  test('is kept once the image is in, and not before', async () => {
+    const { tools, store } = signedWorld(await trusting());
+    const full = new SjsError('ENGINE_FAILED', 'no space left on device');
+    const images = { ...tools.images, load: () => Promise.reject(full) };
+    const file = await withStatement();
+    await expect(importImage(file, null, { ...tools, images })).rejects.toBe(full);
+    expect(await store.readSealStatement(sealOf(image))).toBeNull();
+    await importImage(file, null, tools);
+    expect(await store.readSealStatement(sealOf(image))).toBe('signed');
+  });
+
+  test('that is here already by a signature that counts: a refusal is said, all else is passed on', async () => {
+    const file = await withStatement();
+    const { tools, store, warnings } = signedWorld(await trusting());
+    await importImage(file, null, tools);
+    const failing = (code: ErrorCode): ImportTools => {
+      const statements = { verifyStatement: () => Promise.reject(new SjsError(code, `it is ${code}`)) };
+      return { ...tools, statements } as unknown as ImportTools;
+    };
+    for (const code of ['STATEMENT_CHANGED', 'ABORTED', 'COSIGN_TIMEOUT'] as const)
+      await expect(importImage(file, null, failing(code))).rejects.toMatchObject({ code });
+    expect(warnings).toEqual([]);
+    expect(await importImage(file, null, failing('STATEMENT_UNVERIFIED'))).toMatchObject({ wasKnown: true });
+    expect(warnings).toEqual([expect.stringMatching(/by another signature.* it is STATEMENT_UNVERIFIED$/)]);
+    expect(await store.readSealStatement(sealOf(image))).toBe('signed');
+    // Without a statement there is nothing to refuse.
+    await importImage(await makeExport({}), null, tools);
+    expect(warnings).toHaveLength(1);
   });
 
   test('that was made here needs nobody’s word, and that is said', async () => {

@@ -377,6 +377,28 @@ describe('index and key', () => {
     expect(await store.listImages()).toHaveLength(2);
   });
 
+  test('an origin is one that came in by its signature: without that a run would ask nothing of it', async () => {
+    const { seal, tag, base } = makeEntry('theirs');
+    const imported = { at: '2026-01-01T00:00:00Z', trustedBy: 'signature' } as const;
+    const origin = { seal, tag, base, imported };
+    const rebased = makeEntry('rebased', { origin });
+    await store.saveImage(rebased);
+    expect(await store.findImageBySeal(rebased.seal)).toEqual(rebased);
+    const path = join(home, 'images', `${hexOf(rebased.seal)}.json`);
+    for (const changed of [
+      { seal, tag, base },
+      { ...origin, imported: { ...imported, trustedBy: 'hand' } },
+      { ...origin, base: { ...base, digest: 'latest' } },
+      { seal, tag, imported },
+    ]) {
+      await writeFile(path, JSON.stringify({ ...rebased, origin: changed }));
+      await expect(store.findImageBySeal(rebased.seal)).rejects.toMatchObject({
+        code: 'STORE_INVALID',
+        message: expect.stringContaining('its origin is missing or wrong'),
+      });
+    }
+  });
+
   test('an entry under the seal of another is not believed', async () => {
     const [one, other] = [makeEntry('one'), makeEntry('other')];
     await store.saveImage(one);

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../../../src/model/digest.js';
 import { digestOfPackages } from '../../../../src/model/package-list.js';
 import type { Predicate } from '../../../../src/model/predicate.js';
-import { findForeignBills, type BillSubject } from '../../../../src/stages/attest/check-bill.js';
+import { checkBills, type BillSubject } from '../../../../src/stages/attest/check-bill.js';
 import { buildCycloneDx } from '../../../../src/stages/attest/cyclonedx.js';
 import { buildSpdx } from '../../../../src/stages/attest/spdx.js';
 import { makeContents } from '../../../support/contents.js';
@@ -29,7 +29,7 @@ describe.each([
   ['spdxjson', buildSpdx, 'packages'],
 ] as const)('a bill of materials in %s', (type, build, list) => {
   const check = (predicate: Predicate, of = subject) =>
-    findForeignBills(new Map([[type, [predicate]]] as const), of);
+    checkBills(new Map([[type, [predicate]]] as const), of);
   const bill = build(contents);
   const parts = bill[list] as readonly Record<string, unknown>[];
   const edit = (change: (part: Record<string, unknown>) => readonly object[]): Predicate => ({
@@ -77,4 +77,17 @@ describe.each([
   test('by another tool is not compared, and said', () => {
     expect(check({ [list]: [{ name: 'two', purl: 'pkg:npm/two@1.0.0' }, null, 7] })).toEqual([type]);
   });
+});
+
+test('a bill of materials in CycloneDX has no parts within parts: nothing there would be compared', () => {
+  const bill = buildCycloneDx(contents);
+  const hidden = { components: [{ type: 'library', name: 'evil', version: '1', purl: 'pkg:npm/evil@1' }] };
+  const [first, ...others] = bill['components'] as readonly object[];
+  const metadata = bill['metadata'] as { readonly component: object };
+  const nested = [
+    { ...bill, components: [{ ...first, ...hidden }, ...others] },
+    { ...bill, metadata: { ...metadata, component: { ...metadata.component, ...hidden } } },
+  ];
+  for (const one of nested)
+    expect(() => checkBills(new Map([['cyclonedx', [one]]] as const), subject)).toThrow(refusal);
 });

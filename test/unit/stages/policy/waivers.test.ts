@@ -244,7 +244,7 @@ describe('a name is its author’s word', () => {
 });
 
 describe('what is waived beside rights', () => {
-  const origin: Origin = { folder: '/home/u', repositories: [], seals: [] };
+  const origin: Origin = { folder: '/home/u', repositories: [], seal: null };
   const subject: Subject = { name: 'job', origin, now: NOW };
 
   test('floors of engine and runc', async () => {
