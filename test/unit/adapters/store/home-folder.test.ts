@@ -17,7 +17,7 @@ beforeEach(async () => {
   home = new HomeFolder(await makeFolder());
   lock = join(await home.makeFolder('images'), 'x.lock');
 });
-afterEach(() => jest.useRealTimers());
+afterEach(() => void jest.useRealTimers());
 
 /** A name as of this machine, of a process that is not there. */
 const deadName = async (): Promise<string> => (await createTempName()).replace(/-\d+-\d+-/, '-4194305-1-');
