@@ -23,7 +23,7 @@ import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file
 import { subjectOf } from '../stages/policy/check-sandbox.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { providePackages, withPackages } from './provide-packages.js';
+import { providePackages, touchPackages, withPackages } from './provide-packages.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import type { Memory } from './strip-program.js';
@@ -101,7 +101,7 @@ export async function buildSandbox(
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) await refresh(known, { ...originOf(loaded), base: baseOf(prepared.base) }, tools);
+  if (known) await refresh(known, prepared, tools);
   tools.reporter.done();
   return {
     tag: entry.tag,
@@ -125,16 +125,18 @@ const describeChanges = (changes: readonly LockChange[]): string =>
     : `sandbox.lock changed: ${changes.map(({ field }) => field).join(', ')}; review and commit it`;
 
 /**
- * What is built again is in use, however old it is: prune looks at this; and it is the newest of its name again. The
- * same seal may come from another repository of the same base: verify asks the one that was verified last.
+ * What is built again is in use, however old it is, and so are its packages: prune looks at this; and it is the newest of
+ * its name again. The same seal may come from another repository of the same base: verify asks the one that was verified
+ * last.
  */
-async function refresh(
+export async function refresh(
   known: IndexEntry,
-  changed: Partial<IndexEntry>,
-  { store, clock }: BuildTools,
+  { loaded, base, packages }: Pick<PreparedBuild, 'loaded' | 'base' | 'packages'>,
+  tools: Pick<BuildTools, 'store' | 'clock' | 'packages'>,
 ): Promise<void> {
-  const usedAt = new Date(clock.now()).toISOString();
-  await store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed, usedAt }));
+  const changed = { ...originOf(loaded), base: baseOf(base), usedAt: timeOf(tools) };
+  await tools.store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed }));
+  if (packages) await touchPackages(packages, tools);
 }
 
 /** What prune and waivers have to know of where a seal came from. */

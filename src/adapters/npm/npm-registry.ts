@@ -46,6 +46,8 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
       }
     },
 
+    touch: (wanted) => cache.touch(integrityOf(wanted)),
+
     open: (wanted) => readChecked(cache, wanted),
 
     prune: (options) => cache.prune(options),

@@ -248,6 +248,18 @@ describe('pruning', () => {
     expect(server.seen.filter((path) => path.includes('old'))).toHaveLength(2);
   });
 
+  test('leaves what a build has touched, though it needed no byte of it', async () => {
+    const [registry, wanted] = [await connect(), await add()];
+    // Of one that is not there nothing is to say.
+    await registry.touch(wanted);
+    expect(server.seen).toEqual([]);
+    await registry.fetch(wanted);
+    for (const file of await files()) await age(file, 40);
+    await registry.touch(wanted);
+    const before = Date.now() - 30 * DAY_MS;
+    expect(await registry.prune({ before, dryRun: false })).toEqual({ count: 0, bytes: 0 });
+  });
+
   test('leaves what a build may be about to use, whatever the policy keeps; follows no link', async () => {
     const [registry, wanted] = [await connect(), await add()];
     await registry.fetch(wanted);
