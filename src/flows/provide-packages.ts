@@ -93,7 +93,9 @@ export async function providePackages(
   tools.reporter.step('packages', `${packages.length} packages${rest}`);
   // What was laid once need not be looked at again, except by another rule.
   const silent = packages.filter((one) => one.worksWithoutScript).map(({ location }) => location);
-  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list: digestOfPackages(packages), silent }));
+  const aliases = Object.fromEntries(packages.map((one) => [one.location, one.aliases]));
+  const list = digestOfPackages(packages);
+  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list, silent, aliases }));
   const known = await findLayer(key, tools);
   if (known !== null && (await isSound(known, tools))) {
     await touchPackages(chosen, tools);

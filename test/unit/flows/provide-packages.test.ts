@@ -102,6 +102,12 @@ test('a tarball that lies in several places is fetched once', async () => {
   expect(asked).toEqual(['a']);
 });
 
+test('an alias that only the lockfile knows is refused, whether or not the same list was laid before', async () => {
+  const { provide } = await makeTools();
+  await expect(provide()).resolves.toBeDefined();
+  await expect(provide({ aliases: { b: 'c' } })).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+});
+
 test('a layer that was laid with leave to be without an install script is no leave for the next', async () => {
   const { provide } = await makeTools({ scripts: { install: 'x' } });
   await expect(provide({ worksWithoutScript: true })).resolves.toBeDefined();
