@@ -22,7 +22,7 @@ export interface PackageRegistry {
   open(wanted: LockedPackage): AsyncIterable<Uint8Array>;
   /**
    * Removes cached tarballs that were last fetched or touched before a time, and halves that a killed sjs left; with `dryRun` only
-   * counts them.
+   * counts them. What cannot be removed is passed over.
    */
   prune(options: {
     readonly before: number;

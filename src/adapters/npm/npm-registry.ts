@@ -14,7 +14,7 @@ export interface NpmSettings {
   readonly home: string;
   /** Absolute folder of cached tarballs. */
   readonly cacheFolder: string;
-  /** Told about what was wrong and is mended. */
+  /** Told about what was wrong and is mended, or stays. */
   readonly onWarning: (message: string) => void;
 }
 
@@ -50,7 +50,7 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
 
     open: (wanted) => readChecked(cache, wanted),
 
-    prune: (options) => cache.prune(options),
+    prune: (options) => cache.prune(options, onWarning),
   };
 }
 
