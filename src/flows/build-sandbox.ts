@@ -23,7 +23,7 @@ import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file
 import { subjectOf } from '../stages/policy/check-sandbox.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { providePackages, withPackages } from './provide-packages.js';
+import { providePackages, touchPackages, withPackages } from './provide-packages.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import type { Memory } from './strip-program.js';
@@ -101,7 +101,10 @@ export async function buildSandbox(
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) await refresh(known, { ...originOf(loaded), base: baseOf(prepared.base) }, tools);
+  if (known) {
+    await refresh(known, { ...originOf(loaded), base: baseOf(prepared.base) }, tools);
+    if (prepared.packages) await touchPackages(prepared.packages, tools);
+  }
   tools.reporter.done();
   return {
     tag: entry.tag,

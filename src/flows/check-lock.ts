@@ -42,7 +42,10 @@ export async function checkLock(loaded: LoadedSandbox, tools: CheckLockTools): P
   throw refuse(`the packages of ${file} are ${asked}: ${other.slice(0, SHOWN).join(', ')}${more}`);
 }
 
-/** Where the lock has another package than the lockfile, for the platform of it that fits best: of one or all it was made. */
+/**
+ * Where the lock has another package than the lockfile, for the platform of it that fits best: of one or all it was made.
+ * Throws as {@link choosePackages} when it does so for each.
+ */
 async function findOther(
   loaded: LoadedSandbox,
   { base, packages }: Lock,
@@ -51,13 +54,25 @@ async function findOther(
   const located = await locatePackages(loaded, tools);
   if (located === null) return Object.keys(packages);
   const { files, dependencies, isOwnAddress } = located;
-  const others = Object.keys(base.manifests).map((name) => {
-    const platform = packagePlatform(parsePlatform(name), base.version);
-    const lines = formatLockLines(choosePackages(files, dependencies.omit, platform, isOwnAddress).packages);
-    const places = Object.keys(sortKeys({ ...packages, ...lines }));
-    return places.filter((place) => packages[place] !== lines[place]);
-  });
-  return others.sort((one, two) => one.length - two.length)[0] ?? [];
+  let fits: readonly string[] | null = null;
+  let refusal: SjsError | null = null;
+  for (const name of Object.keys(base.manifests)) {
+    try {
+      const platform = packagePlatform(parsePlatform(name), base.version);
+      const lines = formatLockLines(
+        choosePackages(files, dependencies.omit, platform, isOwnAddress).packages,
+      );
+      const places = Object.keys(sortKeys({ ...packages, ...lines }));
+      const other = places.filter((place) => packages[place] !== lines[place]);
+      if (fits === null || other.length < fits.length) fits = other;
+    } catch (error) {
+      // What no build of one platform would take, one of another may.
+      if (!(error instanceof SjsError) || !error.code.startsWith('LOCKFILE_')) throw error;
+      refusal ??= error;
+    }
+  }
+  if (fits !== null) return fits;
+  throw refusal ?? new SjsError('INTERNAL', 'a lock is of no platform');
 }
 
 function parsePlatform(name: string): Platform {

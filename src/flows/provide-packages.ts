@@ -3,7 +3,7 @@ import { SjsError } from '../errors.js';
 import type { Platform, VerifiedBase } from '../model/base.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
-import { LAYER_VERSION } from '../model/locked-package.js';
+import { LAYER_VERSION, type LockedPackage } from '../model/locked-package.js';
 import { digestOfPackages } from '../model/package-list.js';
 import type { Dependencies, LoadedSandbox } from '../model/sandbox.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
@@ -74,7 +74,7 @@ const AT_ONCE = 15;
 
 /** What it takes to have the layer of packages that a build asks for. */
 export interface LayerTools extends PackageTools {
-  readonly store: Pick<RecordStore, 'createBlob' | 'openBlob' | 'hasBlob' | 'fingerprint'>;
+  readonly store: Pick<RecordStore, 'createBlob' | 'openBlob' | 'renewBlob' | 'fingerprint'>;
   /** Digest of the layer's part of a build context, by that of its list, and what binds the two to this SJS_HOME. */
   readonly layers: Memory;
 }
@@ -93,9 +93,14 @@ export async function providePackages(
   tools.reporter.step('packages', `${packages.length} packages${rest}`);
   // What was laid once need not be looked at again, except by another rule.
   const silent = packages.filter((one) => one.worksWithoutScript).map(({ location }) => location);
-  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list: digestOfPackages(packages), silent }));
+  const aliases = Object.fromEntries(packages.map((one) => [one.location, one.aliases]));
+  const list = digestOfPackages(packages);
+  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list, silent, aliases }));
   const known = await findLayer(key, tools);
-  if (known !== null && (await isSound(known, tools))) return () => tools.store.openBlob(known);
+  if (known !== null && (await isSound(known, tools))) {
+    await touchPackages(chosen, tools);
+    return () => tools.store.openBlob(known);
+  }
   await fetchPackages(chosen, tools, signal);
   const registry = await tools.packages();
   const lay = (): AsyncIterable<Uint8Array> => layPackages(packages, (wanted) => registry.open(wanted));
@@ -115,7 +120,8 @@ const textOfLayer = (key: Digest, digest: Digest): string => `packages-layer\n${
 
 /** What was changed since is noticed before the engine gets any of it, and laid anew. */
 async function isSound(digest: Digest, { store, reporter }: LayerTools): Promise<boolean> {
-  if (!(await store.hasBlob(digest))) return false;
+  // Young again, so that no prune takes it from under this build.
+  if (!(await store.renewBlob(digest))) return false;
   try {
     for await (const chunk of store.openBlob(digest)) void chunk;
     return true;
@@ -158,25 +164,41 @@ const succeeds = (work: Promise<unknown>): Promise<boolean> =>
 
 /** Makes the cache hold every tarball. */
 async function fetchPackages(
-  { packages }: ChosenPackages,
+  chosen: ChosenPackages,
   tools: PackageTools,
   signal?: AbortSignal,
 ): Promise<void> {
   const registry = await tools.packages();
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  // One may lie in several places.
-  const tarballs = packages.filter(({ bundledIn }) => bundledIn === null);
-  const waiting = new Map(tarballs.map((one) => [one.integrity, one])).values();
-  const work = async (): Promise<void> => {
-    for (const one of waiting) await registry.fetch(one, both);
-  };
   try {
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await eachTarball(chosen, (one) => registry.fetch(one, both));
   } catch (error) {
     stop.abort(new SjsError('ABORTED', 'another package could not be had'));
     throw error;
   }
+}
+
+/** Says that the tarballs of a build are in use, though it had no need of them: the next one may, with no registry. */
+export async function touchPackages(
+  chosen: ChosenPackages,
+  tools: Pick<PackageTools, 'packages'>,
+): Promise<void> {
+  const registry = await tools.packages();
+  await eachTarball(chosen, (one) => registry.touch(one));
+}
+
+/** Some at once; one may lie in several places. */
+async function eachTarball(
+  { packages }: ChosenPackages,
+  use: (wanted: LockedPackage) => Promise<void>,
+): Promise<void> {
+  const tarballs = packages.filter(({ bundledIn }) => bundledIn === null);
+  const waiting = new Map(tarballs.map((one) => [one.integrity, one])).values();
+  const work = async (): Promise<void> => {
+    for (const one of waiting) await use(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
 /** The context of a build with the packages in front of it. */

@@ -14,7 +14,7 @@ export interface Lock {
     readonly version: string | null;
     /** What the tag named: an index or a manifest; the digest that is signed. */
     readonly digest: Digest;
-    /** Manifest digest by platform, as `linux/amd64`. */
+    /** Manifest digest by platform, as `linux/amd64`; one at least. */
     readonly manifests: Readonly<Record<string, Digest>>;
     /** Fingerprint of the key that signed it, or `IDENTITY (ISSUER)` of the certificate. */
     readonly signer: string;
@@ -56,6 +56,8 @@ const isSigner = (value: unknown): boolean =>
 
 const PLATFORM = /^[a-z0-9]+(?:\/[a-z0-9]+){1,2}$/;
 
+const isManifests = mapping((key, value) => PLATFORM.test(key) && isDigest(value));
+
 const LOCK: Shape = {
   lockVersion: (value) => value === 1,
   formatVersion: (value) => Number.isSafeInteger(value),
@@ -63,7 +65,7 @@ const LOCK: Shape = {
     image: matching(/^[!-~]{1,512}$/),
     version: (value) => value === null || matching(/^[\w.+-]{1,128}$/)(value),
     digest: isDigest,
-    manifests: mapping((key, value) => PLATFORM.test(key) && isDigest(value)),
+    manifests: (value) => isManifests(value) && Object.keys(value as object).length > 0,
     signer: isSigner,
   },
   template: { name: matching(/^[!-~]{1,64}$/), digest: isDigest },

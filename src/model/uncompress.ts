@@ -5,7 +5,7 @@ const BLOCK = 64 * 1024;
 
 /**
  * The bytes of an archive, uncompressed when it is gzip and as they are when it is not. All that comes is read to its end,
- * what lies behind the compressed archive too; whoever stops reading ends it.
+ * what lies behind the compressed archive too. Whoever stops reading ends the content, as does an archive that is broken.
  * @throws Error of zlib (`Z_DATA_ERROR`, `Z_BUF_ERROR`) when it is broken or cut short
  */
 export async function* uncompress(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -16,20 +16,29 @@ export async function* uncompress(content: AsyncIterable<Uint8Array>): AsyncGene
     yield first.value;
     for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) yield next.value;
   };
-  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
-    yield* all();
-    return;
+  let isLeft = false;
+  try {
+    if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+      yield* all();
+      return;
+    }
+    const gunzip = createGunzip({ chunkSize: BLOCK });
+    let isOver = false;
+    gunzip.once('close', () => (isOver = true));
+    const feeding = (async () => {
+      for await (const piece of all()) {
+        if (isLeft) return;
+        if (!isOver && !gunzip.write(piece)) await drained(gunzip);
+      }
+      gunzip.end();
+    })();
+    feeding.catch((error: unknown) => gunzip.destroy(error as Error));
+    yield* gunzip as AsyncIterable<Uint8Array>;
+    await feeding;
+  } finally {
+    isLeft = true;
+    await pieces.return?.();
   }
-  const gunzip = createGunzip({ chunkSize: BLOCK });
-  let isOver = false;
-  const feeding = (async () => {
-    for await (const piece of all()) if (!isOver && !gunzip.write(piece)) await drained(gunzip);
-    gunzip.end();
-  })();
-  feeding.catch((error: unknown) => gunzip.destroy(error as Error));
-  gunzip.once('close', () => (isOver = true));
-  yield* gunzip as AsyncIterable<Uint8Array>;
-  await feeding;
 }
 
 /** When a stream takes more. Ends too when nobody reads any more, or did before: then no event comes. */

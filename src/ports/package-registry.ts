@@ -16,11 +16,13 @@ export interface PackageRegistry {
    * @throws SjsError `PACKAGE_UNAVAILABLE`, `PACKAGE_MISMATCH`, `PACKAGE_TOO_LARGE`
    */
   fetch(wanted: LockedPackage, signal?: AbortSignal): Promise<void>;
+  /** Says that a build goes by a package, for {@link prune}, if the cache holds its tarball. Never fails. */
+  touch(wanted: LockedPackage): Promise<void>;
   /** The bytes of a tarball that the cache holds. Fails with `PACKAGE_MISMATCH` at their end when they are others. */
   open(wanted: LockedPackage): AsyncIterable<Uint8Array>;
   /**
-   * Removes cached tarballs that were last asked for before a time, and halves that a killed sjs left; with `dryRun` only
-   * counts them.
+   * Removes cached tarballs that were last fetched or touched before a time, and halves that a killed sjs left; with `dryRun` only
+   * counts them. What cannot be removed is passed over.
    */
   prune(options: {
     readonly before: number;

@@ -75,6 +75,8 @@ export interface RecordStore {
   /** Content by digest; `STORE_INVALID` when it is gone. The bytes are checked against the digest while reading. */
   openBlob(digest: Digest): Readable;
   hasBlob(digest: Digest): Promise<boolean>;
+  /** Makes content that is there as young as when it was committed; false when it is not there. */
+  renewBlob(digest: Digest): Promise<boolean>;
   /**
    * Removes contents that no record refers to; returns how many and how large. What is younger than an hour or than
    * the oldest open run stays: its record may still be on the way.

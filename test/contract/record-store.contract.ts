@@ -175,6 +175,7 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       const kept = await keep(...chunks);
       expect(kept).toEqual({ digest: sha256(content), bytes: content.length });
       expect(await store.hasBlob(kept.digest)).toBe(true);
+      expect(await store.renewBlob(kept.digest)).toBe(true);
       expect((await buffer(store.openBlob(kept.digest))).equals(content)).toBe(true);
     });
 
@@ -198,6 +199,7 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       await blob.discard();
       await expect(blob.write(Buffer.from('more'))).rejects.toThrow();
       expect(await store.hasBlob(sha256('never'))).toBe(false);
+      expect(await store.renewBlob(sha256('never'))).toBe(false);
     });
 
     test('content that is not there fails while reading', async () => {

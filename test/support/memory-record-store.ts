@@ -126,6 +126,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       return Readable.from(chunks(), { objectMode: false });
     },
     hasBlob: (digest) => Promise.resolve(blobs.has(digest)),
+    renewBlob: (digest) => Promise.resolve(blobs.has(digest)),
     pruneBlobs: ({ without } = {}) => {
       const text = JSON.stringify([...records.values()].filter(({ id }) => !without?.includes(id)));
       const gone = [...blobs].filter(([digest]) => !text.includes(digest));

@@ -30,8 +30,8 @@ export type RunCosign = (
   maxOutput?: number,
 ) => Promise<ProgramResult>;
 
-/** So many run at once: a policy can ask for every key, type and layer in the same moment, and each is a process of its own. */
-const AT_ONCE = 8;
+/** So many run at once, of all programs together: a policy can ask for every key, type and layer in the same moment, and each is a process of its own. */
+const inTurn = pLimit(8);
 
 /** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
 const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
@@ -52,7 +52,6 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
   );
   const timeoutMs = options.timeoutMs ?? 30_000;
   const path = options.env['PATH'] ?? '';
-  const inTurn = pLimit(AT_ONCE);
   const run: RunCosign = async (args, signal, env = {}, maxOutput = MAX_OUTPUT) => {
     const result = await inTurn(() =>
       runProgram({

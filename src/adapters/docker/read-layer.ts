@@ -69,12 +69,22 @@ export async function findLayer(
   }
 }
 
+/** An entry that stays when it is left: one that is ended takes the archive with it, and what comes behind. */
+function withoutEnd(entry: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const pieces = entry[Symbol.asyncIterator]();
+      return { next: () => pieces.next() };
+    },
+  };
+}
+
 /** Writes an entry, uncompressed, and returns the digest of that. */
 async function spool(entry: AsyncIterable<Uint8Array>, file: string): Promise<Digest | null> {
   const hash = createHash('sha256');
   const handle = await open(file, 'w', 0o600);
   try {
-    for await (const chunk of uncompress(entry)) {
+    for await (const chunk of uncompress(withoutEnd(entry))) {
       hash.update(chunk);
       await handle.write(chunk);
     }

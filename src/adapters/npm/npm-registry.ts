@@ -14,7 +14,7 @@ export interface NpmSettings {
   readonly home: string;
   /** Absolute folder of cached tarballs. */
   readonly cacheFolder: string;
-  /** Told about what was wrong and is mended. */
+  /** Told about what was wrong and is mended, or stays. */
   readonly onWarning: (message: string) => void;
 }
 
@@ -46,9 +46,11 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
       }
     },
 
+    touch: (wanted) => cache.touch(integrityOf(wanted)),
+
     open: (wanted) => readChecked(cache, wanted),
 
-    prune: (options) => cache.prune(options),
+    prune: (options) => cache.prune(options, onWarning),
   };
 }
 

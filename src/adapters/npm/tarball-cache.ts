@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readdir, rename, rm, utimes } from 'node:fs/promise
 import { dirname, join } from 'node:path';
 import ssri from 'ssri';
 import { isErrno, SjsError } from '../../errors.js';
+import { cleanText } from '../../model/clean-text.js';
 
 /** More than any download may take, and any build from the look at what is there to its last use. */
 const LONGEST_WRITE_MS = 3_600_000;
@@ -93,14 +94,21 @@ export class TarballCache {
     await utimes(this.pathOf(integrity), now, now).catch(() => undefined);
   }
 
-  /** Removes tarballs that were last in use before a time, and halves that no download is at work on any more. */
-  async prune({ before, dryRun }: { readonly before: number; readonly dryRun: boolean }): Promise<{
-    readonly count: number;
-    readonly bytes: number;
-  }> {
+  /**
+   * Removes tarballs that were last in use before a time, and halves that no download is at work on any more. What cannot
+   * be removed stays, and is said.
+   */
+  async prune(
+    { before, dryRun }: { readonly before: number; readonly dryRun: boolean },
+    onWarning: (message: string) => void,
+  ): Promise<{ readonly count: number; readonly bytes: number }> {
     const young = Date.now() - LONGEST_WRITE_MS;
     let [count, bytes] = [0, 0];
-    for (const path of await this.list()) {
+    const paths = await this.list().catch((error: unknown) => {
+      onWarning(`cached packages cannot be removed: ${cleanText(String(error))}`);
+      return [];
+    });
+    for (const path of paths) {
       const cutoff = path.endsWith('.tmp') ? young : Math.min(before, young);
       try {
         const { mtimeMs, size } = await lstat(path);
@@ -110,7 +118,8 @@ export class TarballCache {
         bytes += size;
       } catch (error) {
         // Another prune was there before.
-        if (!isErrno(error, 'ENOENT')) throw this.describe(error);
+        if (isErrno(error, 'ENOENT')) continue;
+        onWarning(`a cached package cannot be removed: ${cleanText(String(error))}`);
       }
     }
     return { count, bytes };

@@ -71,7 +71,7 @@ export class BlobFiles {
         try {
           done = true;
           await last;
-          if (file === null && (await this.renew(hex))) return { digest: `sha256:${hex}`, bytes };
+          if (file === null && (await this.renew(`sha256:${hex}`))) return { digest: `sha256:${hex}`, bytes };
           file ??= await home.openTemp();
           // The age that prune looks at counts from here, not from the last byte written.
           const now = clock.now() / 1000;
@@ -93,14 +93,16 @@ export class BlobFiles {
   }
 
   /** Makes content that is there young again; false when it is not there. */
-  private async renew(hex: string): Promise<boolean> {
+  async renew(digest: Digest): Promise<boolean> {
+    this.home.check();
+    const path = this.path(digest);
     const now = this.clock.now() / 1000;
     try {
-      await utimes(this.home.at(FOLDER, hex), now, now);
+      await utimes(path, now, now);
       return true;
     } catch (cause) {
       if (isErrno(cause, 'ENOENT')) return false;
-      throw cause;
+      throw describeStoreError(cause, 'written', path);
     }
   }
 

@@ -53,6 +53,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     openGrowing: (name) => blobs.openGrowing(name),
     openBlob: (digest) => blobs.open(digest),
     hasBlob: (digest) => blobs.has(digest),
+    renewBlob: (digest) => blobs.renew(digest),
     pruneBlobs: async ({ without } = {}) => {
       const now = clock.now();
       if (!without) await removeStaleTemp();

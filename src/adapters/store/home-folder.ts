@@ -2,6 +2,7 @@ import { mkdirSync, opendirSync, statSync, type Stats } from 'node:fs';
 import {
   link,
   lstat,
+  lutimes,
   open,
   readFile,
   readlink,
@@ -15,6 +16,7 @@ import {
 import { dirname, isAbsolute, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
+import { hexOf, sha256 } from '../../model/digest.js';
 import { describeStoreError } from './store-error.js';
 import { createTempName, judgeTempOwner } from './temp-name.js';
 
@@ -161,16 +163,39 @@ export class HomeFolder {
         break;
       } catch (cause) {
         if (!isErrno(cause, 'EEXIST')) throw describeStoreError(cause, 'written', path);
-        if (await isAbandoned(path)) await unlink(path).catch(() => undefined);
+        const dead = await findAbandoned(path);
+        if (dead !== null) await this.takeAway(folder, name, dead);
         else if (waitedMs < LOCK_PATIENCE_MS) await delay(LOCK_POLL_MS);
         else throw describeStoreError(cause, 'written', path);
       }
     }
+    // Another machine knows by its age alone whether somebody still holds it.
+    const renewing = setInterval(() => {
+      const now = Date.now() / 1000;
+      lutimes(path, now, now).catch(() => undefined);
+    }, LOCK_PATIENCE_MS / 6).unref();
     try {
       return await work();
     } finally {
-      await unlink(path).catch(() => undefined);
+      clearInterval(renewing);
+      // Another may have it by now, after a long sleep of this machine.
+      if ((await holderOf(path)) === mine) await unlink(path).catch(() => undefined);
     }
+  }
+
+  /**
+   * Takes away a lock whose holder is gone. Names of holders come once: whoever has the lock of that name is the only one
+   * to take this away, and whoever has it later finds another holder, or none.
+   */
+  private async takeAway(folder: string, name: string, holder: string): Promise<void> {
+    const path = this.at(folder, name);
+    // The name comes from a link, which could hold anything.
+    await this.withLock(folder, `${hexOf(sha256(holder))}.gone`, async () => {
+      if ((await holderOf(path)) !== holder) return;
+      await unlink(path).catch((cause: unknown) => {
+        if (!isErrno(cause, 'ENOENT')) throw describeStoreError(cause, 'removed', path);
+      });
+    });
   }
 
   /** The bytes of a file, or null when there is none. */
@@ -224,15 +249,18 @@ export class HomeFolder {
   }
 }
 
-/** Whether the process that made a lock is gone; of another boot or machine, whether it made it too long ago. */
-async function isAbandoned(path: string): Promise<boolean> {
-  const [holder, found] = await Promise.all([
-    readlink(path).catch(() => null),
-    lstat(path).catch(() => null),
-  ]);
-  if (holder === null || found === null) return false;
+/** Who holds a lock; null when nobody does. */
+const holderOf = (path: string): Promise<string | null> => readlink(path).catch(() => null);
+
+/** Who holds a lock and is gone: its process is, or, of another boot or machine, it is too old. */
+async function findAbandoned(path: string): Promise<string | null> {
+  const holder = await holderOf(path);
+  // After the name: of a lock that changed hands in between, the age is that of the new one.
+  const found = await lstat(path).catch(() => null);
+  if (holder === null || found === null) return null;
   const owner = await judgeTempOwner(holder);
-  return owner === 'dead' || (owner === 'unknown' && Date.now() - found.mtimeMs > LOCK_PATIENCE_MS);
+  const isOld = Date.now() - found.mtimeMs > LOCK_PATIENCE_MS;
+  return owner === 'dead' || (owner === 'unknown' && isOld) ? holder : null;
 }
 
 /** Makes the names in a folder durable. */

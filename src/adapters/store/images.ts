@@ -23,11 +23,15 @@ export class ImageFiles {
   }
 
   async update(seal: Digest, change: (entry: IndexEntry | null) => IndexEntry): Promise<IndexEntry> {
-    return this.home.withLock(IMAGES, `${hexOf(seal)}.lock`, async () => {
+    return this.alone(seal, async () => {
       const entry = change(await this.findBySeal(seal));
       await this.save(entry);
       return entry;
     });
+  }
+
+  private alone<T>(seal: Digest, work: () => Promise<T>): Promise<T> {
+    return this.home.withLock(IMAGES, `${hexOf(seal)}.lock`, work);
   }
 
   async save(entry: IndexEntry): Promise<void> {
@@ -81,11 +85,13 @@ export class ImageFiles {
   }
 
   async remove(seal: Digest): Promise<void> {
-    this.home.check();
-    await this.home.remove(STATEMENTS, fileName(seal));
-    const entry = await this.read(IMAGES, seal).catch(() => null);
-    await this.home.remove(IMAGES, fileName(seal));
-    if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));
+    // An update under way would write what it read before.
+    await this.alone(seal, async () => {
+      await this.home.remove(STATEMENTS, fileName(seal));
+      const entry = await this.read(IMAGES, seal).catch(() => null);
+      await this.home.remove(IMAGES, fileName(seal));
+      if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));
+    });
   }
 
   private async read(folder: string, key: Digest): Promise<IndexEntry | null> {

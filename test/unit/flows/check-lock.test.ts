@@ -87,6 +87,23 @@ test('it does not fit what is for another platform, or another base', async () =
   await expect(check(FITS)).rejects.toMatchObject({ message: expect.stringContaining('not of the base') });
 });
 
+test('a platform of the lock that the lockfile does not do for is passed over, when another fits', async () => {
+  folder = await makeFolder({
+    'sandbox.yaml': sandboxYaml('job', `${BASE}  dependencies: {}\n`),
+    'index.js': '',
+    ...writeLock(
+      { a: '^1.0.0' },
+      { 'node_modules/a': { version: '1.0.0', integrity: INTEGRITY, cpu: ['arm64'] } },
+    ),
+  });
+  const packages = { 'node_modules/a': A };
+  await expect(check(packages, ['linux/amd64', 'linux/arm64'])).resolves.toBeUndefined();
+  await expect(check({}, ['linux/amd64', 'linux/arm64'])).rejects.toMatchObject({ code: 'LOCK_OUTDATED' });
+  await expect(check(packages, ['linux/amd64'])).rejects.toMatchObject({
+    code: expect.stringMatching(/^LOCKFILE_/),
+  });
+});
+
 test('of many that differ a few are named', async () => {
   const many = Array.from({ length: 20 }, (_, index) => [
     `node_modules/b${index}`,

@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -21,12 +21,14 @@ async function makeTools(manifest: object = {}) {
   };
   const home = await makeFolder();
   const [asked, warnings]: string[][] = [[], []];
+  const touched: string[] = [];
   const layers = new Map<string, unknown>();
   const tools: LayerTools = {
     packages: () =>
       Promise.resolve({
         addresses: () => Promise.resolve(() => true),
         fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
+        touch: ({ location }) => Promise.resolve(void touched.push(location)),
         open: () => Readable.from([tarball]),
         prune: () => Promise.resolve({ count: 0, bytes: 0 }),
       }),
@@ -42,7 +44,7 @@ async function makeTools(manifest: object = {}) {
     const open = await providePackages({ packages, omitted: 0, scriptsIgnored: [] }, tools);
     return buffer(Readable.from(open()));
   };
-  return { home, asked, warnings, provide, layers, store: tools.store };
+  return { home, asked, touched, warnings, provide, layers, store: tools.store };
 }
 
 test('a layer is laid once: later its list is enough, and nobody is asked', async () => {
@@ -51,6 +53,20 @@ test('a layer is laid once: later its list is enough, and nobody is asked', asyn
   expect(asked).toEqual(['a']);
   expect((await provide()).equals(laid)).toBe(true);
   expect([asked, warnings]).toEqual([['a'], []]);
+});
+
+test('a layer that was laid before keeps its tarballs in use, and itself while it is', async () => {
+  const { home, touched, provide } = await makeTools();
+  const two = ['node_modules/a', 'node_modules/b/node_modules/a'].map((location) => ({ location }));
+  await provide(...two);
+  expect(touched).toEqual([]);
+  const folder = join(home, 'blobs', 'sha256');
+  const [blob = ''] = await readdir(folder);
+  const old = new Date(Date.now() - 40 * 24 * 3_600_000);
+  await utimes(join(folder, blob), old, old);
+  await provide(...two);
+  expect(touched).toEqual(['node_modules/b/node_modules/a']);
+  expect((await stat(join(folder, blob))).mtimeMs).toBeGreaterThan(Date.now() - 3_600_000);
 });
 
 test('a kept layer that somebody changed is noticed before anything of it is used, and laid anew', async () => {
@@ -84,6 +100,12 @@ test('a tarball that lies in several places is fetched once', async () => {
   const places = ['node_modules/a', 'node_modules/b/node_modules/a', 'node_modules/c/node_modules/a'];
   await provide(...places.map((location) => ({ location })));
   expect(asked).toEqual(['a']);
+});
+
+test('an alias that only the lockfile knows is refused, whether or not the same list was laid before', async () => {
+  const { provide } = await makeTools();
+  await expect(provide()).resolves.toBeDefined();
+  await expect(provide({ aliases: { b: 'c' } })).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
 });
 
 test('a layer that was laid with leave to be without an install script is no leave for the next', async () => {

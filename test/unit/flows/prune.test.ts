@@ -94,7 +94,10 @@ describe('what is needed stays, and why is said', () => {
   const lock = {
     lockVersion: 1,
     formatVersion: 1,
-    base: { image: BASE.image, version: null, digest: BASE.digest, manifests: {}, signer: sha256('key') },
+    base: {
+      ...{ image: BASE.image, version: null, digest: BASE.digest, signer: sha256('key') },
+      manifests: { 'linux/amd64': BASE.manifestDigest },
+    },
     template: { name: 'node', digest: sha256('template') },
     packages: {},
   };

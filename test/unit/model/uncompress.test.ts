@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { uncompress } from '../../../src/model/uncompress.js';
 
 const TEXT = Buffer.alloc(3 * 1024 ** 2, 'Some text that repeats. ');
@@ -44,16 +44,54 @@ test('what lies behind the archive is read to its end and gives nothing', async 
   expect(pieces).toBe(200);
 });
 
-test('of a content that fails the failure comes, and of one that is left no more is read', async () => {
+test('of a content that fails the failure comes', async () => {
   const failing = async function* (): AsyncGenerator<Uint8Array> {
     yield await Promise.resolve(gzipSync(TEXT).subarray(0, 500));
     throw new Error('lost');
   };
   await expect(buffer(Readable.from(uncompress(failing())))).rejects.toThrow('lost');
-  let bytes = 0;
-  for await (const chunk of uncompress(inPieces(gzipSync(TEXT)))) {
-    bytes += chunk.length;
-    break;
-  }
-  expect(bytes).toBeLessThan(TEXT.length);
+});
+
+describe('a content that is left', () => {
+  /** Pieces of which it counts how many are asked for, and whether they were ended. */
+  const watch = (bytes: Buffer, size: number) => {
+    const seen = { pieces: 0, isEnded: false };
+    const content = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const piece of inPieces(bytes, size)) {
+          seen.pieces += 1;
+          yield piece;
+          // As from a disk.
+          await new Promise(setImmediate);
+        }
+      } finally {
+        seen.isEnded = true;
+      }
+    };
+    return { seen, content: content() };
+  };
+  const MANY = 1000;
+  const noise = Buffer.concat(Array.from({ length: 20 }, () => NOISE));
+
+  test.each([
+    ['gzip', gzipSync(noise)],
+    ['no gzip', noise],
+  ])('is not read on, and is ended: %s', async (_what, bytes) => {
+    const { seen, content } = watch(bytes, Math.ceil(bytes.length / MANY));
+    for await (const chunk of uncompress(content)) if (chunk.length > 0) break;
+    expect(seen.isEnded).toBe(true);
+    const pieces = seen.pieces;
+    expect(pieces).toBeLessThan(MANY / 2);
+    // Whoever reads on in the background gets on by that.
+    for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+    expect(seen.pieces).toBe(pieces);
+  });
+
+  test('is ended too when it is broken', async () => {
+    const bytes = gzipSync(noise).fill(0xff, 20, 5000);
+    const { seen, content } = watch(bytes, Math.ceil(bytes.length / MANY));
+    await expect(buffer(Readable.from(uncompress(content)))).rejects.toMatchObject({ code: 'Z_DATA_ERROR' });
+    expect(seen.isEnded).toBe(true);
+    expect(seen.pieces).toBeLessThan(MANY);
+  });
 });

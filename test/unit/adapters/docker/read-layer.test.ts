@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
@@ -41,6 +42,20 @@ test.each([
 ])('a layer is found %s', async (_where, contents) => {
   const file = join(await makeFolder(), 'layer.tar');
   expect(await findLayer(archiveOf(...contents), digest, [], file)).toBe(true);
+  expect((await readFile(file)).equals(LAYER)).toBe(true);
+});
+
+test('a layer is found behind one that is broken, when the archive comes in pieces', async () => {
+  const broken = Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(8 * 1024 ** 2, 1)]);
+  const all = await buffer(archiveOf(broken, LAYER));
+  const slowly = async function* (): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < all.length; at += 50_000) {
+      yield all.subarray(at, at + 50_000);
+      await new Promise(setImmediate);
+    }
+  };
+  const file = join(await makeFolder(), 'layer.tar');
+  expect(await findLayer(Readable.from(slowly(), { objectMode: false }), digest, [], file)).toBe(true);
   expect((await readFile(file)).equals(LAYER)).toBe(true);
 });
 

@@ -1,6 +1,6 @@
-import { chmod, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, chown, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createNpmRegistry } from '../../../../src/adapters/npm/npm-registry.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../../../src/model/locked-package.js';
@@ -248,6 +248,18 @@ describe('pruning', () => {
     expect(server.seen.filter((path) => path.includes('old'))).toHaveLength(2);
   });
 
+  test('leaves what a build has touched, though it needed no byte of it', async () => {
+    const [registry, wanted] = [await connect(), await add()];
+    // Of one that is not there nothing is to say.
+    await registry.touch(wanted);
+    expect(server.seen).toEqual([]);
+    await registry.fetch(wanted);
+    for (const file of await files()) await age(file, 40);
+    await registry.touch(wanted);
+    const before = Date.now() - 30 * DAY_MS;
+    expect(await registry.prune({ before, dryRun: false })).toEqual({ count: 0, bytes: 0 });
+  });
+
   test('leaves what a build may be about to use, whatever the policy keeps; follows no link', async () => {
     const [registry, wanted] = [await connect(), await add()];
     await registry.fetch(wanted);
@@ -260,6 +272,34 @@ describe('pruning', () => {
     });
     await expect(bytesOf(registry.open(wanted))).resolves.toBeGreaterThan(100);
     expect(await readdir(outside)).toEqual(['kept']);
+  });
+
+  test('goes on when something cannot be removed, and says so', async () => {
+    const registry = await connect();
+    for (const name of ['a', 'b']) await registry.fetch(await add(name));
+    const [stuck = '', other = ''] = await files();
+    for (const file of [stuck, other]) await age(file, 40);
+    // Root may remove everything.
+    const isRoot = process.getuid?.() === 0;
+    const cache = join(home, 'cache');
+    for (const folder of [home, cache, join(cache, 'sha512')]) await chmod(folder, 0o755);
+    await chmod(dirname(stuck), 0o555);
+    if (isRoot) await chown(dirname(other), 65534, 65534);
+    const prune = () => registry.prune({ before: Date.now() - 30 * DAY_MS, dryRun: false });
+    try {
+      if (isRoot) process.seteuid?.(65534);
+      expect(await prune()).toMatchObject({ count: 1 });
+      expect(warnings).toEqual([expect.stringContaining('EACCES')]);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(dirname(stuck), 0o755);
+    }
+    expect(await files()).toEqual([stuck]);
+    // Nor does a cache that cannot be looked through undo what was removed before it.
+    await rm(cache, { recursive: true });
+    await writeFile(cache, '');
+    expect(await prune()).toEqual({ count: 0, bytes: 0 });
+    expect(warnings).toEqual([expect.anything(), expect.stringContaining('cannot be used')]);
   });
 
   test('of no cache is nothing', async () => {

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createFileRecordStore } from '../../../../src/adapters/store/file-record-store.js';
 import { hexOf, sha256 } from '../../../../src/model/digest.js';
@@ -471,5 +472,18 @@ describe('the lock of an entry', () => {
     await rm(lock());
     await waiting;
     expect(order).toEqual(['free', 'changed']);
+  });
+
+  test('is waited for by who removes the entry: an update under way would write it again', async () => {
+    const own = await holder();
+    await symlink(own, lock());
+    const removing = store.removeImage(entry.seal);
+    // Time enough to remove it without.
+    await delay(300);
+    expect(await store.findImageBySeal(entry.seal)).toEqual(entry);
+    await rm(lock());
+    await removing;
+    expect(await store.findImageBySeal(entry.seal)).toBeNull();
+    expect(await readdir(join(home, 'images'))).toEqual([]);
   });
 });

@@ -99,8 +99,11 @@ describe('a hostile lock', () => {
     'half a merge': [`<<<<<<< HEAD\n${text}\n=======\n`, 'merge conflict'],
     nothing: ['null', 'not a mapping'],
     'a list': ['[]', 'not a mapping'],
-    'as deep as it is long': ['['.repeat(500_000) + ']'.repeat(500_000), 'not a mapping'],
-    'deep inside': [text.replace('"node"', '{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)), 'name'],
+    'as deep as it is long': ['['.repeat(500_000) + ']'.repeat(500_000), 'is not JSON'],
+    'deep inside': [
+      text.replace('"node"', '{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)),
+      'is not JSON',
+    ],
     'another version': [JSON.stringify({ ...lock, lockVersion: 2 }), 'lockVersion'],
     'a foreign key': [JSON.stringify({ ...lock, seal: 'x' }), '"seal"'],
     'a foreign key inside': [JSON.stringify({ ...lock, base: { ...base, trusted: true } }), 'base."trusted"'],
@@ -115,6 +118,7 @@ describe('a hostile lock', () => {
       JSON.stringify({ ...lock, base: { ...base, manifests: { constructor: base.digest } } }),
       'base.manifests',
     ],
+    'no platform': [JSON.stringify({ ...lock, base: { ...base, manifests: {} } }), 'base.manifests'],
     'no digest': [JSON.stringify({ ...lock, base: { ...base, digest: 'sha256:00' } }), 'base.digest'],
     'controls in a name': [
       JSON.stringify({ ...lock, template: { ...template, name: '\x1b[2J' } }),

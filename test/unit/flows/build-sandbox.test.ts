@@ -1,0 +1,39 @@
+import { expect, test } from '@jest/globals';
+import { refresh } from '../../../src/flows/build-sandbox.js';
+import { createMemoryRecordStore } from '../../support/memory-record-store.js';
+import { makeEntry } from '../../support/records.js';
+
+type Prepared = Parameters<typeof refresh>[1];
+type Tools = Parameters<typeof refresh>[2];
+
+test('a build that changes nothing keeps its image and its packages in use', async () => {
+  const store = createMemoryRecordStore();
+  const known = makeEntry('job');
+  await store.saveImage(known);
+  const touched: string[] = [];
+  const tools = {
+    store,
+    clock: { now: () => Date.parse('2026-06-01T00:00:00Z') },
+    packages: () =>
+      Promise.resolve({
+        touch: ({ location }: { location: string }) => Promise.resolve(void touched.push(location)),
+      }),
+  } as unknown as Tools;
+  const prepared = {
+    loaded: { isAdHoc: false, directory: '/job' },
+    base: { repository: { registry: 'r.example.com', path: 'base/node' }, ...known.base },
+    packages: {
+      packages: [
+        { location: 'node_modules/a', integrity: 'sha512-a', bundledIn: null },
+        { location: 'node_modules/a/node_modules/b', integrity: null, bundledIn: 'node_modules/a' },
+      ],
+    },
+  } as unknown as Prepared;
+  await refresh(known, prepared, tools);
+  expect(touched).toEqual(['node_modules/a']);
+  expect(await store.findImageBySeal(known.seal)).toMatchObject({
+    usedAt: '2026-06-01T00:00:00.000Z',
+    lockedIn: '/job',
+    base: { image: 'r.example.com/base/node' },
+  });
+});
