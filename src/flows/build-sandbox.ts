@@ -101,10 +101,7 @@ export async function buildSandbox(
     if (!known)
       await tools.images.remove(building).catch((error: unknown) => tools.reporter.debug(String(error)));
   }
-  if (known) {
-    await refresh(known, { ...originOf(loaded), base: baseOf(prepared.base) }, tools);
-    if (prepared.packages) await touchPackages(prepared.packages, tools);
-  }
+  if (known) await renew(known, prepared, tools);
   tools.reporter.done();
   return {
     tag: entry.tag,
@@ -138,6 +135,16 @@ export async function refresh(
 ): Promise<IndexEntry> {
   const usedAt = new Date(clock.now()).toISOString();
   return store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed, usedAt }));
+}
+
+/** A build that changes nothing: its image and its packages are in use. */
+export async function renew(
+  known: IndexEntry,
+  { loaded, base, packages }: Pick<PreparedBuild, 'loaded' | 'base' | 'packages'>,
+  tools: Pick<BuildTools, 'store' | 'clock' | 'packages'>,
+): Promise<void> {
+  await refresh(known, { ...originOf(loaded), base: baseOf(base) }, tools);
+  if (packages) await touchPackages(packages, tools);
 }
 
 /** What prune and waivers have to know of where a seal came from. */

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { refresh } from '../../../src/flows/build-sandbox.js';
+import { renew } from '../../../src/flows/build-sandbox.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
 import { makeEntry } from '../../support/records.js';
 
-type Prepared = Parameters<typeof refresh>[1];
-type Tools = Parameters<typeof refresh>[2];
+type Prepared = Parameters<typeof renew>[1];
+type Tools = Parameters<typeof renew>[2];
 
 test('a build that changes nothing keeps its image and its packages in use', async () => {
   const store = createMemoryRecordStore();
@@ -29,7 +29,7 @@ test('a build that changes nothing keeps its image and its packages in use', asy
       ],
     },
   } as unknown as Prepared;
-  await refresh(known, prepared, tools);
+  await renew(known, prepared, tools);
   expect(touched).toEqual(['node_modules/a']);
   expect(await store.findImageBySeal(known.seal)).toMatchObject({
     usedAt: '2026-06-01T00:00:00.000Z',
