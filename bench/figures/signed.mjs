@@ -63,12 +63,18 @@ ${publicKey}
     node: () => wall([process.execPath, '-e', '0']),
     cosign: () => wall(['cosign', 'sign-blob', '--key', key, '--tlog-upload=false', '--yes', blob]),
   });
-  const own = receipts.sjs.map((ms, at) => ms - receipts.cosign[at] - receipts.node[at]);
+  const own = receipts.sjs.map((ms, at) => ms - receipts.cosign[at]);
   add(
     'receipt',
-    '`sjs receipt`, over one `cosign sign-blob` and `node -e 0`',
+    '`sjs receipt`, over one `cosign sign-blob`',
     { atMost: 50 },
-    { value: round(median(own)), unit: 'ms' },
+    {
+      value: round(median(own)),
+      unit: 'ms',
+      sjsMs: round(median(receipts.sjs)),
+      rival: 'the start of Node, which is part of it',
+      rivalMs: round(median(receipts.node)),
+    },
   );
   await writeFile(world.env.SJS_POLICY, policy);
 }
