@@ -284,6 +284,11 @@ export const CASES = {
     control: 'no environment and no build argument of the host; credential files stay out of the context',
     removed: 'both: docker build with the folder, and with a build argument',
   },
+  D09: {
+    tried: 'be taken for a step of a build: an image of the same parent and history, with other files',
+    control: 'layers are compared with what was packed',
+    removed: 'the comparison: a run of the crafted image',
+  },
   D16: {
     tried: 'have the program written elsewhere by a base whose /app and /tmp are links',
     control: 'the base’s root is looked through before anything is built over it',
@@ -645,6 +650,21 @@ export const CASES = {
     tried: 'come out otherwise in one of 25 replays, while others run',
     control: 'the same image, arguments, stdin, environment and limits; a frozen clock and seed',
     removed: 'the declared determinism of a program that prints time and random numbers',
+  },
+  Y04: {
+    tried: 'replay under another engine, runtime and kernel than the record says, unseen',
+    control: 'what ran it is in the record and compared, apart from what the program did',
+    removed: 'the difference: the same engine, runtime and kernel',
+  },
+  Y06: {
+    tried: 'replay over a base that was denied since',
+    control: 'each replay asks the policy of that day',
+    removed: 'the denial: the policy of before',
+  },
+  Y08: {
+    tried: 'leave something behind at each of 30 replays',
+    control: 'a replay removes all that it made',
+    removed: 'that: docker run of the same image, without --rm',
   },
 } satisfies Readonly<Record<string, Case>>;
 

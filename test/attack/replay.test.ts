@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { docker, removeImages } from '../support/docker.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
 import { makePackage, startRegistry as startPackages, writeLock } from '../support/package-registry.js';
 import { startRegistry } from '../support/registry-process.js';
+import { until } from '../support/until.js';
 import {
   cleanFolders,
   installSjs,
@@ -300,4 +301,91 @@ attack(
     expect(differences.map(({ field }) => field)).toEqual(['stdout']);
     return 'time and random numbers are told apart at the first replay';
   },
+);
+
+attack(
+  'Y04',
+  async () => {
+    const id = await run(await seal('elsewhere', 'console.log(1);'));
+    const record = await readRecord(id);
+    const other = { version: '19.03.0', runtimeVersion: '1.0.0-rc10', kernel: '4.4.0' };
+    await writeFile(recordFile(id), JSON.stringify({ ...record, engine: { ...record.engine, ...other } }));
+    const { reproduced, environment } = await replay(id);
+    expect({ reproduced, environment }).toEqual({
+      reproduced: true,
+      environment: (['version', 'runtimeVersion', 'kernel'] as const).map((name) => ({
+        field: `engine.${name}`,
+        expected: other[name],
+        actual: record.engine[name],
+      })),
+    });
+    return 'reproduced, and each of the three said with what it was and what it is';
+  },
+  async () => {
+    expect(await replay(await run(await seal('elsewhere', 'console.log(1);')))).toMatchObject({
+      reproduced: true,
+      environment: [],
+    });
+    return 'nothing is said';
+  },
+);
+
+attack(
+  'Y06',
+  async () => {
+    const id = await run(await seal('denied', 'console.log(1);'));
+    const policy = join(await makeFolder(), 'policy.yaml');
+    const now = await readFile(world.policyFile, 'utf8');
+    await writeFile(policy, `${now}deny: { digests: ["${world.digest}"] }\n`, { mode: 0o600 });
+    const refused = await runSjs(home, ['replay', id, '--json'], { env: { SJS_POLICY: policy } });
+    expect([refused.code, codeOf(refused)]).toEqual([126, 'BASE_DENIED']);
+    return 'BASE_DENIED';
+  },
+  async () => {
+    expect(await replay(await run(await seal('denied', 'console.log(1);')))).toMatchObject({
+      reproduced: true,
+    });
+    return 'reproduced';
+  },
+);
+
+const LOOPS = 30;
+/** What the engine has of an image's runs, and this home of temporary files. */
+async function remains(tag: string): Promise<readonly string[]> {
+  const containers = docker(['ps', '-aq', '--filter', `ancestor=${tag}`]);
+  const temporary = await readdir(join(home, 'sjs/tmp')).catch(() => []);
+  return [...containers.split('\n').filter(Boolean), ...temporary];
+}
+attack(
+  'Y08',
+  async () => {
+    const spec = '  filesystem: { out: 1Mi }\n';
+    const folder = await makeFolder({
+      'sandbox.yaml': sandboxYaml('loop', spec),
+      'index.js': "require('fs').writeFileSync('/out/a', 'a');",
+    });
+    const tag = await build(folder);
+    const id = await run(tag);
+    const volumes = (): string => docker(['volume', 'ls', '-q']);
+    const before = volumes().split('\n');
+    for (let at = 0; at < LOOPS; at += 1) expect((await replay(id)).reproduced).toBe(true);
+    expect(await remains(tag)).toEqual([]);
+    // Other tests come and go beside this one; what it made would be there for good.
+    const made = (): readonly string[] =>
+      volumes()
+        .split('\n')
+        .filter((name) => name !== '' && !before.includes(name));
+    const first = made();
+    await until('its volumes are gone', () => Promise.resolve(made().every((name) => !first.includes(name))));
+    return `nothing is left of ${LOOPS} replays: containers, volumes, temporary files`;
+  },
+  async () => {
+    const tag = await seal('left', '');
+    docker(['run', tag]);
+    const [left = '', ...more] = await remains(tag);
+    docker(['rm', left]);
+    expect([left.length > 0, more]).toEqual([true, []]);
+    return 'its container is left';
+  },
+  240_000,
 );

@@ -586,3 +586,38 @@ attack(
     return 'docker build keeps 0777, and the program rewrites itself';
   },
 );
+
+/** An image that docker builds with the Dockerfile of a sandbox, of another program. */
+async function craftParent(folder: string): Promise<string> {
+  const planned = await runSjs(sandbox.home, ['plan', folder, '--json']);
+  const { dockerfile } = JSON.parse(planned.stdout) as { dockerfile: string };
+  const context = await makeFolder({ Dockerfile: dockerfile, 'layer/app/index.js': `console.log('evil')` });
+  const image = docker(['build', '-q', context]);
+  images.add(image);
+  return image;
+}
+const HISTORY = ['history', '--no-trunc', '--format', '{{.CreatedBy}}'];
+attack(
+  'D09',
+  async () => {
+    const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('cache'), 'index.js': MINE });
+    const build = async (home: string): Promise<{ readonly tag: string; readonly seal: string }> => {
+      const { stdout } = await runSjs(home, ['build', folder, '--json']);
+      return JSON.parse(stdout) as { tag: string; seal: string };
+    };
+    const { tag, seal } = await build(sandbox.home);
+    const history = docker([...HISTORY, tag]);
+    docker(['image', 'rm', tag]);
+    expect(docker([...HISTORY, await craftParent(folder)])).toBe(history);
+    const home = await makeFolder();
+    expect(await build(home)).toMatchObject({ tag, seal });
+    images.add(tag);
+    expect((await runSjs(home, ['run', tag])).stdout).toBe('mine\n');
+    return 'the same seal as before, and the right program';
+  },
+  async () => {
+    const folder = await makeFolder({ 'sandbox.yaml': sandboxYaml('cache'), 'index.js': MINE });
+    expect(docker(['run', '--rm', await craftParent(folder)])).toBe('evil');
+    return 'what was crafted runs the other program';
+  },
+);

@@ -91,7 +91,7 @@ test('the golden seal: the same source over the same base, to the bit, whoever b
 });
 
 describe('the same seal', () => {
-  test('with the other image store, and nothing of it before it is built there', async () => {
+  test('with the other image store, and nothing of it before it is built there (ATTACKS S08)', async () => {
     const sandbox = await makeSandbox();
     const here = await build(home, sandbox, { SJS_POLICY: policyFile });
     const there = { SJS_POLICY: policyFile, DOCKER_HOST: engine.host };
@@ -114,7 +114,7 @@ describe('the same seal', () => {
     });
   });
 
-  test('by Node 20 and by Node 24, at another path, in another locale, with another umask, at another time', async () => {
+  test('by Node 20 and by Node 24, at another path, in another locale, with another umask, at another time (ATTACKS D18)', async () => {
     const container = (await execute('docker', ['create', world.reference])).stdout.trim();
     const node = join(home, 'node24');
     try {

@@ -233,7 +233,7 @@ test('code whose sjs was killed is dead five seconds after its limit with no fur
   for (const record of ours) expect(record).toMatchObject({ state: 'timed-out', stdout: { bytes: 3 } });
 });
 
-test(`SIGKILL at ${MOMENTS} random moments of a build (seed ${seed})`, async () => {
+test(`SIGKILL at ${MOMENTS} random moments of a build (ATTACKS D14, S09; seed ${seed})`, async () => {
   const folders = await Promise.all(
     Array.from({ length: MOMENTS }, (_, index) =>
       makeFolder({

@@ -63,7 +63,7 @@ describe('a build’s answer', () => {
   });
 });
 
-test('a build that never ends is BUILD_TIMEOUT, and its context is closed', async () => {
+test('a build that never ends is BUILD_TIMEOUT, and its context is closed (ATTACKS D12)', async () => {
   const client = {
     docker: {},
     call: () => Promise.reject(new SjsError('ENGINE_TIMEOUT', 'x')),
