@@ -7,7 +7,9 @@ export async function measure({ add, addRatio, wall, sjs, sums, world, folder })
   const key = join(folder, 'base.key');
   const registry = world.verifyBase.at(-1).split('/')[0];
   const policy = await readFile(world.env.SJS_POLICY, 'utf8');
-  const publicKey = (await readFile(join(folder, 'base.pub'), 'utf8')).trim().replace(/^/gm, '              ');
+  const publicKey = (await readFile(join(folder, 'base.pub'), 'utf8'))
+    .trim()
+    .replace(/^/gm, '              ');
   await writeFile(
     world.env.SJS_POLICY,
     `${policy.trimEnd()}
