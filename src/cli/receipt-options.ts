@@ -1,5 +1,6 @@
 import { SjsError, type KeptReceipt, type RunRecord, type Sjs } from '../index.js';
-import { errorDocument, toSjsError } from './error-report.js';
+import { errorDocument, formatError, toSjsError } from './error-report.js';
+import { exitCodeOf } from './exit-codes.js';
 import type { Output } from './output.js';
 import { refuseStream } from './parse-args.js';
 import type { OptionSpec, VerbInput } from './verb.js';
@@ -37,6 +38,12 @@ export async function signForJson(
     const failure = toSjsError(error);
     return { fields: { receiptError: errorDocument(failure).error }, failure };
   }
+}
+
+/** Says why there is no receipt, to people: the document is printed by then. Returns the exit status. */
+export function sayUnsigned(failure: SjsError, verb: string, output: Output): number {
+  output.say(formatError(failure, { colors: output.err, verbose: output.verbose, directory: process.cwd() }));
+  return exitCodeOf(failure, verb);
 }
 
 /** Signs, and says what for. */

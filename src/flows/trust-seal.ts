@@ -30,8 +30,7 @@ const MOST_PROOFS = 8;
  * trusts. What was rebased from a seal that came in by its signature needs that signer's trust too. Needs no network.
  * @returns what was signed of its base; nothing when nobody knows
  * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`,
- * `SEAL_REPOSITORY_MISMATCH`,
- * `ATTESTATION_MISSING`.
+ * `SEAL_REPOSITORY_MISMATCH`, `ATTESTATION_MISSING`.
  */
 export async function checkTrust(
   entry: IndexEntry,

@@ -30,7 +30,10 @@ export type RunCosign = (
   maxOutput?: number,
 ) => Promise<ProgramResult>;
 
-/** So many run at once, of all programs together: a policy can ask for every key, type and layer in the same moment, and each is a process of its own. */
+/**
+ * So many run at once, of all programs together: a policy can ask for every key, type and layer in the same moment, and
+ * each is a process of its own.
+ */
 const inTurn = pLimit(8);
 
 /** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */

@@ -1,9 +1,14 @@
 import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js';
-import { formatError } from '../error-report.js';
-import { exitCodeOf, exitCodeOfSignal } from '../exit-codes.js';
+import { exitCodeOfSignal } from '../exit-codes.js';
 import { suggestRun } from '../find-run.js';
 import type { Colors } from '../output.js';
-import { readReceiptOptions, RECEIPT_OPTIONS, signForJson, signForPeople } from '../receipt-options.js';
+import {
+  readReceiptOptions,
+  RECEIPT_OPTIONS,
+  sayUnsigned,
+  signForJson,
+  signForPeople,
+} from '../receipt-options.js';
 import { readSecrets } from '../run-request.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
@@ -42,12 +47,7 @@ export const replayVerb: Verb = {
     if (output.json) {
       const { fields, failure } = await signForJson(sign, replay);
       await output.printJson({ ...verdict, original: original.id, replay: replay.id, ...fields });
-      if (failure) {
-        output.say(
-          formatError(failure, { colors: output.err, verbose: output.verbose, directory: process.cwd() }),
-        );
-        return exitCodeOf(failure, 'replay');
-      }
+      if (failure) return sayUnsigned(failure, 'replay', output);
     } else {
       await output.print(await formatReplay({ original, replay, verdict }, sjs, output.out));
       await signForPeople(sign, replay, output);

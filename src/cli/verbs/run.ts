@@ -4,10 +4,15 @@ import { SjsError, type CodeTarget, type PublishedPort, type RunRecord } from '.
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
-import { formatError } from '../error-report.js';
-import { exitCodeOf, exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
+import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
 import { describeBlocked, describeEnding } from '../run-ending.js';
-import { readReceiptOptions, RECEIPT_OPTIONS, signForJson, signForPeople } from '../receipt-options.js';
+import {
+  readReceiptOptions,
+  RECEIPT_OPTIONS,
+  sayUnsigned,
+  signForJson,
+  signForPeople,
+} from '../receipt-options.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
 import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
@@ -190,7 +195,7 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
       const { fields, failure } = await signForJson(sign, record);
       await output.printJson({ ...record, ...fields, output: collected.texts() });
       sayEnding(record, tap.received(), context);
-      if (failure) return failed(failure, context);
+      if (failure) return sayUnsigned(failure, 'run', output);
     } else {
       await signForPeople(sign, record, output);
     }
@@ -201,12 +206,6 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
   } finally {
     stdin?.destroy();
   }
-}
-
-/** The document is printed by then: what failed besides is for people. */
-function failed(error: SjsError, { output }: CliContext): number {
-  output.say(formatError(error, { colors: output.err, verbose: output.verbose, directory: process.cwd() }));
-  return exitCodeOf(error, 'run');
 }
 
 /** A name is never a path; but where a file has that name, it may have been meant. */
