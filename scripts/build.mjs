@@ -29,9 +29,16 @@ const REFUSE = (name) => `
   });
   module.exports = stub;`;
 
-/** A module that loads another at its first use. */
+/** A module that loads another at its first use. What esbuild makes of it for named imports inherits from it. */
 function makeLazy(name) {
-  return `module.exports = new Proxy({}, { get: (_, key) => require('${name}')[key] });`;
+  return `
+    const load = () => require('${name}');
+    const lazy = new Proxy(function () {}, {
+      get: (_, key) => load()[key],
+      apply: (_, self, args) => Reflect.apply(load(), self, args),
+      getPrototypeOf: () => lazy,
+    });
+    module.exports = lazy;`;
 }
 
 /**
@@ -98,7 +105,10 @@ const compact = {
 await single('src/cli/main.ts', 'dist/cli/main.cjs', compact);
 await chmod('dist/cli/main.cjs', 0o755);
 
-/** The command line is one file, since each file of a start costs; what `run` never needs lies beside it. */
+/**
+ * The command line is one file, since each file of a start costs; what not every command needs lies beside it, and is
+ * loaded when it is first used.
+ */
 const BESIDE = [
   '@balena/dockerignore',
   '@npmcli/config',
@@ -115,15 +125,13 @@ const BESIDE = [
   'ts-blank-space',
   'typescript',
 ];
-/** Of these, what is imported by code that `run` does need: loaded when it is first used. */
-const LAZY = ['semver'];
 const bundleName = (specifier) => `./${specifier.replace(/[^a-z-]+/g, '-').replace(/^-/, '')}.cjs`;
 const beside = {
   name: 'beside',
   setup(context) {
-    context.onResolve({ filter: new RegExp(`^(${BESIDE.join('|')})$`) }, ({ path, kind, namespace }) => {
+    context.onResolve({ filter: new RegExp(`^(${BESIDE.join('|')})$`) }, ({ path, kind }) => {
       if (kind === 'entry-point') return undefined;
-      return LAZY.includes(path) && namespace !== 'lazy'
+      return kind === 'import-statement'
         ? { path, namespace: 'lazy' }
         : { path: bundleName(path), external: true };
     });

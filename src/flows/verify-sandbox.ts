@@ -1,4 +1,5 @@
 import { SjsError } from '../errors.js';
+import { ATTESTATION_TYPES } from '../model/attestation-type.js';
 import type { BaseSignature } from '../model/base.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
@@ -10,12 +11,17 @@ import type { Subject, UsedWaiver } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
+import { parseRepository } from '../stages/resolve/resolve-base.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { findSealedImage, targetForm } from './find-target.js';
+import { checkSeal } from '../stages/seal/check-seal.js';
+import { askOnce, beginVerifying } from '../stages/verify/verify-base.js';
+import { beginVerifyingSealed } from '../stages/verify/verify-sealed.js';
+import { findEntry, targetForm } from './find-target.js';
 import { requireCosign } from './require-cosign.js';
 import { admitSeal } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
 import {
+  requirementAt,
   verifyOffline,
   verifySignature,
   withoutBases,
@@ -66,11 +72,12 @@ type Tools = VerifyTools & SignatureTools;
 export async function verifySealedImage(
   target: string,
   { offline }: { readonly offline: boolean },
-  tools: Tools,
+  given: Tools,
   signal?: AbortSignal,
 ): Promise<SealVerification> {
-  const policy = await tools.loadPolicy();
-  await requireCosign(policy, tools, signal);
+  const policy = await given.loadPolicy();
+  await requireCosign(policy, given, signal);
+  const tools: Tools = { ...given, verifier: { ...given.verifier, ...askOnce(given.verifier) } };
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
   const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
@@ -126,10 +133,13 @@ async function findSubject(
   signal?: AbortSignal,
 ): Promise<Verified> {
   try {
-    const { entry, labels, image } = await findSealedImage(target, tools, signal);
-    const { tag, seal, base } = entry;
+    const entry = await findEntry(target, tools, signal);
+    const { tag, seal } = entry;
+    const base = entry.base.image === '' ? null : entry.base;
     const place = placeOf(entry, target);
-    return { tag, seal, imageId: image.imageId, labels, base: base.image === '' ? null : base, entry, place };
+    if (!offline) beginAsking({ entry, base, place }, policy, tools, signal);
+    const { labels, image } = checkSeal(await tools.images.inspect(tag, signal), entry);
+    return { tag, seal, imageId: image.imageId, labels, base, entry, place };
   } catch (error) {
     const isAbsent = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';
     if (offline || !isAbsent || targetForm(target) !== 'image') throw error;
@@ -154,6 +164,35 @@ async function findSubject(
     entry: null,
     place: { registry, path, digest, publicKey: null },
   };
+}
+
+/** Lets cosign look at what will be asked of it while the engine answers. What the policy does not trust is not asked about. */
+function beginAsking(
+  { entry, base, place }: Pick<Verified, 'entry' | 'base' | 'place'>,
+  policy: Policy,
+  { verifier, clock }: Tools,
+  signal?: AbortSignal,
+): void {
+  const begin = (ask: () => void): void => {
+    try {
+      ask();
+    } catch (error) {
+      // It is said when the answer is wanted.
+      if (!(error instanceof SjsError)) throw error;
+    }
+  };
+  begin(() => {
+    if (place) {
+      const requirement = requirementAt(place, entry, policy);
+      beginVerifyingSealed(place, requirement, ATTESTATION_TYPES, verifier, clock, signal);
+    }
+  });
+  begin(() => {
+    if (base) {
+      const reference = { ...parseRepository(base.image), digest: base.digest };
+      beginVerifying(reference, trustRequirement(policy, base.image), verifier, clock, signal);
+    }
+  });
 }
 
 /** The place that the target names; else where the seal was signed or pulled from last; null where nobody signed it. */

@@ -66,9 +66,9 @@ export async function verifySignature(
   signal?: AbortSignal,
 ): Promise<VerifiedNow | null> {
   if (!place) return entry && verifyKeptStatement(entry, labels, policy, tools, signal);
-  const { publicKey, ...reference } = place;
+  const { publicKey: _key, ...reference } = place;
   const repository = formatRepository(reference);
-  const requirement = requirementOf(policy, repository, entry?.imported ? null : publicKey);
+  const requirement = requirementAt(place, entry, policy);
   const platform = imageId === null ? null : await tools.images.platform(signal);
   const [signed, there] = await Promise.all([
     verifySealed(reference, requirement, ATTESTATION_TYPES, tools.verifier, tools.clock, signal),
@@ -150,9 +150,19 @@ export function withoutBases(verified: VerifiedNow | null): SignatureVerificatio
 const hasOpinion = (policy: Policy): boolean =>
   policy.layers.some(({ sealed }) => sealed.signers !== undefined);
 
-/** What the policy asks for; where it has no opinion of what was signed from here, that it still is. */
-function requirementOf(policy: Policy, repository: string, publicKey: string | null): SealedRequirement {
-  if (publicKey === null || hasOpinion(policy)) return sealedRequirement(policy, repository);
+/**
+ * What the policy asks for of what lies there; where it has no opinion of what was signed from here, that it still is.
+ * @throws SjsError as {@link sealedRequirement}
+ */
+export function requirementAt(
+  place: NonNullable<Verified['place']>,
+  entry: Verified['entry'],
+  policy: Policy,
+): SealedRequirement {
+  const { publicKey } = place;
+  const repository = formatRepository(place);
+  if (publicKey === null || entry?.imported || hasOpinion(policy))
+    return sealedRequirement(policy, repository);
   const rule: SignerRule = {
     repository,
     mirrors: [],

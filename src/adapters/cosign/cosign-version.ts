@@ -14,7 +14,7 @@ const FIRST_UNKNOWN = '4.0.0-0';
 
 /** Whether this version signs with a signing config and stores bundles. */
 export function isThirdGeneration(version: string): boolean {
-  return semver.major(version) >= 3;
+  return Number.parseInt(version, 10) >= 3;
 }
 
 /** What was found for this very file before; else what `detect` finds. */

@@ -112,13 +112,15 @@ function describeBase({ labels, system }: BillFacts): readonly Models.Component[
 }
 
 const ALGORITHMS = {
-  sha256: Enums.HashAlgorithm['SHA-256'],
-  sha384: Enums.HashAlgorithm['SHA-384'],
-  sha512: Enums.HashAlgorithm['SHA-512'],
+  sha256: 'SHA-256',
+  sha384: 'SHA-384',
+  sha512: 'SHA-512',
 } as const;
 
 const hashes = (hash: ReturnType<typeof hashOf>): { readonly hashes?: Models.HashDictionary } =>
-  hash ? { hashes: new Models.HashDictionary([[ALGORITHMS[hash.algorithm], hash.hex]]) } : {};
+  hash
+    ? { hashes: new Models.HashDictionary([[Enums.HashAlgorithm[ALGORITHMS[hash.algorithm]], hash.hex]]) }
+    : {};
 
 const properties = (
   values: Readonly<Record<string, string>>,

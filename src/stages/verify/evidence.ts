@@ -54,20 +54,23 @@ const toRequest = (
 const signersOf = (rule: SignerRule, clock: Clock): readonly Signer[] =>
   rule.keyless ? [rule.keyless] : usableKeys(rule, clock.now()).map(({ publicKey }) => ({ publicKey }));
 
+const typesOf = (rule: SignerRule, also: readonly AttestationType[]): readonly AttestationType[] => [
+  ...new Set([...rule.attestations, ...also]),
+];
+
 /** Asks all that {@link findEvidence} will ask of these rules, with the same {@link askOnce}. Decides nothing. */
-export function askAhead(
-  reference: DigestReference,
-  rules: readonly SignerRule[],
+export function askAhead<Rule extends SignerRule>(
+  { reference, alternatives, also = [] }: Omit<EvidenceQuestion<Rule>, 'check'>,
   verifier: Questions,
   clock: Clock,
   signal?: AbortSignal,
 ): void {
-  for (const rule of rules) {
+  for (const rule of alternatives.flat()) {
     try {
       for (const signer of signersOf(rule, clock)) {
         const request = toRequest(reference, signer, rule);
         verifier.verify(request, signal).catch(() => undefined);
-        for (const type of rule.attestations) {
+        for (const type of typesOf(rule, also)) {
           verifier.verifyAttestation(request, type, signal).catch(() => undefined);
         }
       }
@@ -103,9 +106,8 @@ export function findEvidence<Rule extends SignerRule>(
   const satisfyRule = async (rule: Rule): Promise<Evidence<Rule>> => {
     const [evidence] = await satisfyOne(signersOf(rule, clock), async (signer) => {
       const request = toRequest(reference, signer, rule);
-      const types = [...new Set([...rule.attestations, ...also])];
       const attesting = Promise.all(
-        types.map(async (type) => {
+        typesOf(rule, also).map(async (type) => {
           const asking = once.verifyAttestation(request, type, signal);
           if (rule.attestations.includes(type)) return [[type, await asking]] as const;
           return asking.then((found) => [[type, found]] as const, noneIfMissing);

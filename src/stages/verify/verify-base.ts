@@ -22,7 +22,7 @@ export function beginVerifying(
   clock: Clock,
   signal?: AbortSignal,
 ): void {
-  askAhead(reference, alternatives.flat(), verifier, clock, signal);
+  askAhead({ reference, alternatives }, verifier, clock, signal);
 }
 
 /**

@@ -9,7 +9,7 @@ import { showPlace } from '../../model/show-place.js';
 import type { Clock } from '../../ports/clock.js';
 import type { VerifiedPayload } from '../../ports/signature-verifier.js';
 import { checkAnnotations, checkRepository, signedRepositoryOf } from './check-payload.js';
-import { describeSigner, findEvidence, type Evidence, type Questions } from './evidence.js';
+import { askAhead, describeSigner, findEvidence, type Evidence, type Questions } from './evidence.js';
 
 /** What the signature of a sealed image says, verified. */
 export interface SignedSeal extends Pick<SealProof, 'repository' | 'signers'> {
@@ -20,6 +20,21 @@ export interface SignedSeal extends Pick<SealProof, 'repository' | 'signers'> {
   readonly statements: ReadonlyMap<AttestationType, readonly Predicate[]>;
   /** Files and lines of the policy that trust the signers. */
   readonly rules: readonly string[];
+}
+
+/**
+ * Begins to ask what {@link verifySealed} will ask of this digest, with the same `askOnce`: the engine and the registry
+ * can be asked meanwhile. Decides nothing.
+ */
+export function beginVerifyingSealed(
+  reference: DigestReference,
+  { alternatives }: SealedRequirement,
+  also: readonly AttestationType[],
+  verifier: Questions,
+  clock: Clock,
+  signal?: AbortSignal,
+): void {
+  askAhead({ reference, alternatives, also }, verifier, clock, signal);
 }
 
 /**

@@ -11,6 +11,7 @@ import { createMemoryRecordStore } from '../../support/memory-record-store.js';
 import { loadPolicies, signerRule } from '../../support/policy.js';
 import { makeEntry } from '../../support/records.js';
 import { makeImage } from '../../support/sandbox.js';
+import { until } from '../../support/until.js';
 import { cleanFolders } from '../../support/world.js';
 
 cleanFolders();
@@ -87,4 +88,31 @@ test('offline, what counts by neither is refused as the statement is, and one th
   await expect(verifyOffline('STATEMENT_CHANGED', ofRegistry, ofStatements)).rejects.toMatchObject({
     code: 'STATEMENT_CHANGED',
   });
+});
+
+test('cosign is asked while the engine looks, and its answers do not count for an image that is not the one', async () => {
+  const policy = await trusting(ofRegistry);
+  const verifier = createFakeSignatureVerifier();
+  const digest = sha256('pushed');
+  const pushed = [{ repository: REPOSITORY, digest, publicKey: KEY, at: '2026-01-02T03:04:05.000Z' }];
+  await store.saveImage(makeEntry('job', { seal, tag, pushed }));
+  const tools = {
+    store,
+    clock,
+    verifier,
+    images: {
+      // The engine's answer waits for the questions.
+      inspect: async () => {
+        await until('a question', () =>
+          Promise.resolve(verifier.questions.includes(`${REPOSITORY}@${digest}`)),
+        );
+        return makeImage({ version: '6.6.6' });
+      },
+    },
+    loadPolicy: () => Promise.resolve(policy),
+  };
+  await expect(
+    verifySealedImage(tag, { offline: false }, tools as unknown as Parameters<typeof verifySealedImage>[2]),
+  ).rejects.toMatchObject({ code: 'SEAL_MISMATCH' });
+  expect(new Set(verifier.questions).size).toBe(verifier.questions.length);
 });
