@@ -23,7 +23,7 @@ import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file
 import { subjectOf } from '../stages/policy/check-sandbox.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { providePackages, touchPackages, withPackages } from './provide-packages.js';
+import { provideBeside, touchPackages, withPackages } from './provide-packages.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import type { Memory } from './strip-program.js';
@@ -195,16 +195,27 @@ async function buildAndSeal(
     'build',
     `${loaded.sandbox.name} over ${formatRepository(base.repository)}@${base.manifestDigest}`,
   );
-  const baseImage = await fetchBase(base, environment);
-  checkRootfs(base, await findingsOf(base, baseImage.imageId, tools, signal));
+  const checking = checkBase(base, environment, tools, signal);
   const parts = prepared.packages
-    ? withPackages(context, await providePackages(prepared.packages, tools, signal))
+    ? withPackages(context, await provideBeside(checking, prepared.packages, tools, signal))
     : context;
+  await checking;
   const image = await buildImage(parts, invocation.building, environment);
   checkBuiltImage(image, base, rendered.expectedConfig, prepared.packages ? 2 : 1);
   const build = await describeBuild(prepared, invocation, tools, signal);
   const made = { ...loaded.sandbox, inputs, base, build };
   return (await enterSealed(image, made, originOf(loaded), tools)).entry;
+}
+
+/** Has the engine hold the base, and refuses one whose file system a sandbox cannot stand on. */
+async function checkBase(
+  base: VerifiedBase,
+  environment: BuildEnvironment,
+  tools: BuildTools,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { imageId } = await fetchBase(base, environment);
+  checkRootfs(base, await findingsOf(base, imageId, tools, signal));
 }
 
 /** What a build, or a rebase, made a seal of. */

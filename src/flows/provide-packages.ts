@@ -107,6 +107,30 @@ export async function providePackages(
   return () => keep(lay(), key, tools);
 }
 
+/**
+ * {@link providePackages} while the base is checked: neither needs the other. When the check fails, no more is fetched,
+ * and its failure is what is thrown.
+ */
+export async function provideBeside(
+  checking: Promise<void>,
+  chosen: ChosenPackages,
+  tools: LayerTools,
+  signal?: AbortSignal,
+): ReturnType<typeof providePackages> {
+  const stop = new AbortController();
+  const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const providing = providePackages(chosen, tools, both);
+  providing.catch(() => undefined);
+  try {
+    await checking;
+  } catch (error) {
+    stop.abort(new SjsError('ABORTED', 'the base was refused'));
+    await providing.catch(() => undefined);
+    throw error;
+  }
+  return providing;
+}
+
 /** The layer that was laid of a list; null when none was, or when it was not this SJS_HOME that says which. */
 async function findLayer(key: Digest, { store, layers }: LayerTools): Promise<Digest | null> {
   const known = await layers.get(key);

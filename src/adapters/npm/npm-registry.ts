@@ -1,5 +1,6 @@
 import { isErrno, SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
+import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import type { PackageRegistry } from '../../ports/package-registry.js';
@@ -111,7 +112,7 @@ async function download(
       stream.on('error', () => undefined);
       // npm's library asks once more when something was wrong.
       await file.restart();
-      for await (const chunk of stream) {
+      for await (const chunk of inPieces(stream)) {
         if ((await file.take(chunk)) <= PACKAGE_LIMITS.tarballBytes) continue;
         stop.abort();
         throw tooLarge(wanted);

@@ -60,7 +60,7 @@ export class TarballCache {
         let hash = createHash(integrity);
         await write({
           restart: async () => {
-            await handle.truncate(0);
+            if (bytes > 0) await handle.truncate(0);
             bytes = 0;
             hash = createHash(integrity);
           },

@@ -4,6 +4,7 @@ import semver from 'semver';
 import { pack as createPack, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
+import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
@@ -40,7 +41,7 @@ export async function* layPackages(
   const writing = new Layer(pack, packages, open).write();
   writing.catch((error: unknown) => pack.destroy(error as Error));
   try {
-    yield* pack as unknown as AsyncIterable<Uint8Array>;
+    yield* inPieces(pack as unknown as AsyncIterable<Uint8Array>);
   } finally {
     pack.destroy();
     await writing.catch(() => undefined);

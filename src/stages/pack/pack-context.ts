@@ -4,6 +4,7 @@ import { pack as packTree, type Headers, type PackOptions } from 'tar-fs';
 import { pack as createPack, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import type { Digest } from '../../model/digest.js';
+import { inPieces } from '../../model/in-pieces.js';
 import type { SourceTree } from '../../model/source-tree.js';
 import { createTreeFs } from './tree-fs.js';
 
@@ -70,7 +71,7 @@ async function* streamSame(parts: ContextParts, expected: Digest): AsyncGenerato
 async function* streamTar(parts: ContextParts): AsyncGenerator<Uint8Array> {
   const pack = createPack();
   void writeEntries(pack, parts).catch((error: unknown) => pack.destroy(error as Error));
-  yield* pack as unknown as AsyncIterable<Uint8Array>;
+  yield* inPieces(pack as unknown as AsyncIterable<Uint8Array>);
 }
 
 async function writeEntries(pack: Pack, parts: ContextParts): Promise<void> {

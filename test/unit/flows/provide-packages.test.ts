@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from '@jest/globals';
+import { SjsError } from '../../../src/errors.js';
 import { createFileRecordStore } from '../../../src/adapters/store/file-record-store.js';
-import { providePackages, type LayerTools } from '../../../src/flows/provide-packages.js';
+import { provideBeside, providePackages, type LayerTools } from '../../../src/flows/provide-packages.js';
 import type { LockedPackage } from '../../../src/model/locked-package.js';
 import { silentReporter } from '../../../src/ports/reporter.js';
 import { integrityOf, makePackage } from '../../support/package-registry.js';
@@ -44,7 +45,7 @@ async function makeTools(manifest: object = {}) {
     const open = await providePackages({ packages, omitted: 0, scriptsIgnored: [] }, tools);
     return buffer(Readable.from(open()));
   };
-  return { home, asked, touched, warnings, provide, layers, store: tools.store };
+  return { home, asked, touched, warnings, provide, layers, store: tools.store, tools, one };
 }
 
 test('a layer is laid once: later its list is enough, and nobody is asked', async () => {
@@ -112,4 +113,36 @@ test('a layer that was laid with leave to be without an install script is no lea
   const { provide } = await makeTools({ scripts: { install: 'x' } });
   await expect(provide({ worksWithoutScript: true })).resolves.toBeDefined();
   await expect(provide()).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+});
+
+test('packages are fetched while the base is checked, and one that is refused ends that', async () => {
+  const { tools, one } = await makeTools();
+  const chosen = { packages: [one], omitted: 0, scriptsIgnored: [] };
+  const registry = await tools.packages();
+  const refused = new SjsError('BASE_ROOTFS_REFUSED', 'it has setuid files');
+  let refuse: (error: SjsError) => void = () => undefined;
+  const checking = new Promise<void>((_done, fail) => (refuse = fail));
+  let stopped: unknown;
+  // Never comes: only the signal ends it.
+  const fetch = (_wanted: LockedPackage, signal?: AbortSignal): Promise<void> => {
+    refuse(refused);
+    return new Promise((_done, fail) =>
+      signal?.addEventListener('abort', () => fail((stopped = signal.reason) as Error)),
+    );
+  };
+  const slow = { ...tools, packages: () => Promise.resolve({ ...registry, fetch }) };
+  await expect(provideBeside(checking, chosen, slow)).rejects.toBe(refused);
+  expect(stopped).toMatchObject({ code: 'ABORTED' });
+});
+
+test('of a base and packages that both fail, the base is what is told', async () => {
+  const { tools, one } = await makeTools();
+  const registry = await tools.packages();
+  const broken = { ...registry, fetch: () => Promise.reject(new SjsError('PACKAGE_UNAVAILABLE', 'gone')) };
+  const without = { ...tools, packages: () => Promise.resolve(broken) };
+  const chosen = { packages: [one], omitted: 0, scriptsIgnored: [] };
+  const provide = (checking: Promise<void>): Promise<unknown> => provideBeside(checking, chosen, without);
+  await expect(provide(Promise.resolve())).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
+  const refused = Promise.reject(new SjsError('BASE_ROOTFS_REFUSED', 'it has setuid files'));
+  await expect(provide(refused)).rejects.toMatchObject({ code: 'BASE_ROOTFS_REFUSED' });
 });
