@@ -13,7 +13,14 @@ import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
-import { foreignEntry, nowTrustedBy, takeIn, withSignedBase, type Incoming, type TakeInTools } from './take-in.js';
+import {
+  foreignEntry,
+  nowTrustedBy,
+  takeIn,
+  withSignedBase,
+  type Incoming,
+  type TakeInTools,
+} from './take-in.js';
 import { takeRuns } from './take-runs.js';
 import { admitSeal, isRefusal, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
