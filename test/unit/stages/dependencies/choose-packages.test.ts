@@ -85,6 +85,38 @@ describe('what a lockfile may not say', () => {
     expect(problems.join()).not.toContain('u:p@');
   });
 
+  test('a link, with what does instead of it: within the source, and out of it', () => {
+    const problemsOf = (files: ReturnType<typeof writeLock>): unknown[] => {
+      try {
+        return [...choose(files).packages];
+      } catch (error) {
+        return (error as SjsError).problems.map(({ message, next }) => `${message}; ${next}`);
+      }
+    };
+    const linked = (resolved: string, manifest: object = {}) =>
+      writeLock(
+        { x: '*' },
+        { 'node_modules/x': { resolved, link: true }, [resolved]: { version: '1.0.0' } },
+        manifest,
+      );
+    expect(problemsOf(linked('packages/x'))).toEqual([
+      expect.stringMatching(/^node_modules\/x is a link to "packages\/x".*"#x\/\*": "\.\/packages\/x\/\*"/),
+    ]);
+    for (const place of ['../x', '..', '/srv/x'])
+      expect(problemsOf(linked(place))).toEqual([expect.stringContaining('publish it to your registry')]);
+
+    // npm installs a workspace, and what it needs, though nobody asks for it: that it is left out is not hidden.
+    const entries = {
+      'node_modules/x': { resolved: 'packages/x', link: true },
+      'packages/x': { version: '1.0.0', dependencies: { a: '^1.0.0' } },
+      'node_modules/a': GOOD,
+    };
+    expect(problemsOf(writeLock({}, entries, { workspaces: ['packages/*'] }))).toEqual([
+      expect.stringContaining('node_modules/x is a link to "packages/x"'),
+    ]);
+    expect(problemsOf(writeLock({}, entries))).toEqual([]);
+  });
+
   test.each([
     'node_modules/../a',
     '../node_modules/a',
