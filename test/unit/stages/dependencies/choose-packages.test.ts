@@ -79,6 +79,7 @@ describe('what a lockfile may not say', () => {
     ['no version', { integrity: INTEGRITY }, 'no version'],
     ['an install script', { ...GOOD, hasInstallScript: true }, 'has an install script'],
     ['another platform, without being optional', { ...GOOD, os: ['darwin'] }, 'is not for linux'],
+    ['another C library', { ...GOOD, libc: ['musl'] }, 'is not for linux, x64, glibc'],
   ])('%s', (_what, entry, words) => {
     const { code, problems } = refusal(one(entry));
     expect([code, problems]).toEqual(['LOCKFILE_INVALID', [expect.stringContaining(words)]]);
