@@ -120,11 +120,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     schema: async (kind) =>
       JSON.parse(await readFile(asset(`schemas/${kind}.schema.json`), 'utf8')) as object,
     init: async (directory) =>
-      (await import('./flows/init-sandbox.js')).initSandbox(
-        directory,
-        asset('templates/init'),
-        asset('schemas/sandbox.schema.json'),
-      ),
+      (await import('./flows/init-sandbox.js')).initSandbox(directory, asset('templates/init')),
 
     createBatch: () => ({}) as Batch,
     async plan(path, given = {}) {

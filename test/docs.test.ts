@@ -65,7 +65,7 @@ test('the page on performance says what make bench measured, and nothing else', 
 
 test('the example at the root and what init writes are valid', async () => {
   await parseSandbox(readFileSync('sandbox.yaml'), 'sandbox.yaml');
-  const template = read('templates/init/sandbox.yaml').replace('{{name}}', 'job').replace('{{schema}}', 'x');
+  const template = read('templates/init/sandbox.yaml').replace('{{name}}', 'job').replace('{{modeline}}', '');
   for (const mark of ['', '# ']) {
     await parseSandbox(Buffer.from(template.replace('{{dependencies}}', mark)), 'sandbox.yaml');
   }

@@ -1,5 +1,4 @@
 // Serves the JSON of its argument at GET /mydata: once, or for so many seconds when LINK_SECONDS says.
-//   npm ci
 //   sjs run --port 3000:3005 --env PORT=3005 ./examples/temporary-link -- '{"name":"Ada"}'
 //   curl localhost:3000/mydata
 import express from 'express';

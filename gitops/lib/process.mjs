@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
-import { delimiter, isAbsolute, relative, resolve } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { delimiter, isAbsolute, join, relative, resolve } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 
 const LARGEST = 64 * 1024 ** 2;
@@ -10,7 +10,10 @@ const LARGEST = 64 * 1024 ** 2;
  * them.
  */
 const CREDENTIALS =
-  /^(?:GITHUB_TOKEN|GH_TOKEN|SJS_CI_.*|ACTIONS_(?:ID_TOKEN_REQUEST|RUNTIME|RESULTS|CACHE)_.*|CI_JOB_TOKEN|CI_JOB_JWT.*|CI_REGISTRY_PASSWORD|CI_DEPLOY_PASSWORD|CI_REPOSITORY_URL|GITLAB_TOKEN|SIGSTORE_ID_TOKEN|COSIGN_.*|VAULT_TOKEN)$/;
+  /^(?:GITHUB_TOKEN|GH_TOKEN|SJS_CI_.*|ACTIONS_(?:ID_TOKEN_REQUEST|RUNTIME|RESULTS|CACHE)_.*|CI_JOB_TOKEN|CI_JOB_JWT.*|CI_REGISTRY_PASSWORD|CI_DEPLOY_PASSWORD|CI_REPOSITORY_URL|GITLAB_TOKEN|SIGSTORE_ID_TOKEN|COSIGN_.*|VAULT_.*|TRANSIT_SECRET_ENGINE_PATH)$/;
+
+/** What clouds take for the word of its holder: key services to sign, and the credential helpers of registries to read. */
+const CLOUD_CREDENTIALS = /^(?:AWS|AZURE|GOOGLE|CLOUDSDK)_/;
 
 /** What a registry of packages is read with: building alone needs it. */
 const PACKAGE_CREDENTIALS = /^(?:NPM_TOKEN|NODE_AUTH_TOKEN)$/;
@@ -23,12 +26,14 @@ const LOADERS = /^(?:NODE_OPTIONS|NODE_PATH|NODE_EXTRA_.*|LD_.*|DYLD_.*|GIT_.*|B
 
 /**
  * The environment of a step. Nothing on its PATH lies in the repository.
- * @param needs `nothing`, `packages` to build, or `everything` to publish
+ * @param needs `nothing`, `registry` to look into one, `packages` to build (from a registry too), or `everything` to publish
  */
 export function childEnvironment(env, root, needs = 'nothing') {
+  const isAsking = needs === 'everything' || (needs !== 'nothing' && hasCredentialHelper(env));
   const mayHave = (name) => {
     if (PACKAGE_SETTINGS.test(name) || name === 'NODE_EXTRA_CA_CERTS') return true;
-    if (PACKAGE_CREDENTIALS.test(name)) return needs !== 'nothing';
+    if (PACKAGE_CREDENTIALS.test(name)) return needs === 'packages' || needs === 'everything';
+    if (CLOUD_CREDENTIALS.test(name)) return isAsking;
     return !LOADERS.test(name) && (needs === 'everything' || !CREDENTIALS.test(name));
   };
   const kept = Object.entries(env).filter(([name]) => mayHave(name));
@@ -37,6 +42,17 @@ export function childEnvironment(env, root, needs = 'nothing') {
     .filter((folder) => isAbsolute(folder) && !isWithin(folder, root))
     .join(delimiter);
   return { ...Object.fromEntries(kept), PATH: path };
+}
+
+/** Whether Docker's configuration names a program that fetches passwords of registries; sjs reads the same file. */
+function hasCredentialHelper({ DOCKER_CONFIG, HOME = '' }) {
+  try {
+    const file = join(DOCKER_CONFIG || join(HOME, '.docker'), 'config.json');
+    const { credsStore = '', credHelpers = {} } = JSON.parse(readFileSync(file, 'utf8'));
+    return credsStore !== '' || Object.keys(credHelpers).length > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** Where sjs, npm, Docker and Node look for what the operator says. */

@@ -50,7 +50,7 @@ export async function build({ sjs, root, below }) {
 export async function compareSeals({ sjs, root }, builds) {
   const findings = [];
   for (const built of builds) {
-    const [answer] = (await sjs(['published', built.tag])).documents;
+    const [answer] = (await sjs(['published', built.tag], { needs: 'registry' })).documents;
     if (answer.error) {
       findings.push(...findingsOf('seal', { ...answer, file: built.file }, root));
       continue;
@@ -68,7 +68,7 @@ export async function compareSeals({ sjs, root }, builds) {
       say('error', `${found.reference} has the seal ${found.seal}, and what was built here ${built.seal}`);
       continue;
     }
-    const [verified] = (await sjs(['verify', found.reference])).documents;
+    const [verified] = (await sjs(['verify', found.reference], { needs: 'registry' })).documents;
     if (verified.error) {
       const problems = findingsOf('seal', { ...verified, file: built.file }, root);
       // Pushed, and not yet signed: a job that was ended between. Publishing again finishes it.

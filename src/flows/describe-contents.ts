@@ -10,6 +10,7 @@ import {
   type SystemContents,
 } from '../model/image-contents.js';
 import { filledLayers } from '../model/image-layers.js';
+import { parentOf, type PackageList } from '../model/package-list.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Owner } from '../ports/engine.js';
 import type { Reporter } from '../ports/reporter.js';
@@ -63,18 +64,32 @@ export async function readProvenanceFacts(
   tools: TargetTools,
   signal?: AbortSignal,
 ): Promise<ProvenanceFacts> {
-  const licences = new Map<string, string | null>();
+  const stated = new Map<string, NpmPackage | null>();
   const list = await sealedPackages(sealed, tools, signal, {
-    onManifest: (location, text) => licences.set(location, parseManifest(location, text)?.licence ?? null),
+    onManifest: (location, text) => stated.set(location, parseManifest(location, text)),
   });
-  const npm = list.map(({ location, name, version, integrity }) => ({
-    location,
-    name,
-    version,
-    integrity,
-    licence: licences.get(location) ?? null,
+  const listed = list.map(({ bundledIn, ...one }): NpmPackage => ({
+    ...one,
+    licence: stated.get(one.location)?.licence ?? null,
+    bundled: bundledIn === null ? null : { in: bundledIn, isLocked: true },
   }));
+  const npm = [...listed, ...findUnlisted(list, stated.values())].sort(byLocation);
   return { ...sealed, sourceLayer: findSourceLayer(sealed.image.diffIds), npm };
+}
+
+/** Packages in the node_modules of a tarball that the lockfile, and so the list, does not know of: npm unpacks them too. */
+function findUnlisted(list: PackageList, stated: Iterable<NpmPackage | null>): readonly NpmPackage[] {
+  const listed = new Map(list.map((one) => [one.location, one]));
+  const tarballOf = (location: string): string | null => {
+    const parent = parentOf(location);
+    if (parent === null) return null;
+    const found = listed.get(parent);
+    return found ? (found.bundledIn ?? parent) : tarballOf(parent);
+  };
+  return [...stated].flatMap((one): NpmPackage[] => {
+    const place = one && !listed.has(one.location) ? tarballOf(one.location) : null;
+    return one && place !== null ? [{ ...one, bundled: { in: place, isLocked: false } }] : [];
+  });
 }
 
 /** What a sealed image is made of, read from its layers; nothing of it runs. */

@@ -13,7 +13,14 @@ import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
 import { verifySealStatement, type StatementTools } from './seal-statement.js';
-import { foreignEntry, nowTrustedBy, takeIn, type Incoming, type TakeInTools } from './take-in.js';
+import {
+  foreignEntry,
+  nowTrustedBy,
+  takeIn,
+  withSignedBase,
+  type Incoming,
+  type TakeInTools,
+} from './take-in.js';
 import { takeRuns } from './take-runs.js';
 import { admitSeal, isRefusal, makeProof, subjectOfSeal, withProof } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';
@@ -117,13 +124,9 @@ async function accept(
     const subject = { ...fresh, baseDigest: labels.baseDigest };
     const found = await verifySealStatement(archive.statement, subject, policy, tools, signal);
     const proof = await makeProof(seal, found, [found.provenance.signedBase], tools);
-    const { baseImage, signedBase } = found.provenance;
-    const signed: IndexEntry = {
-      ...fresh,
-      base: { ...fresh.base, image: baseImage ?? fresh.base.image, digest: signedBase },
-      imported: { at: fresh.createdAt, trustedBy: 'signature' },
-    };
-    const update: Incoming['update'] = (now) => withProof(now ?? known ?? signed, proof);
+    const signed = nowTrustedBy(fresh, 'signature');
+    const update: Incoming['update'] = (now) =>
+      withProof(withSignedBase(now ?? known ?? signed, found.provenance), proof);
     await admitSeal({ entry: update(null), labels }, policy, tools);
     return { update, statement: archive.statement };
   } catch (error) {

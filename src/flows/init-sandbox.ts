@@ -1,24 +1,22 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { isErrno, SjsError } from '../errors.js';
 import { sandboxName } from '../model/sandbox-name.js';
 
 /** Names of the files init writes, by their names among the templates. */
 const FILES = { 'sandbox.yaml': 'sandbox.yaml', 'index.js': 'index.js', sjsignore: '.sjsignore' };
 
+/** The schema of a sandbox.yaml in a project that has sjs among its packages, as npm installs it everywhere. */
+const SCHEMA = 'node_modules/sjs/schemas/sandbox.schema.json';
+
 /**
  * Writes a commented `sandbox.yaml`, a program and a `.sjsignore` into a folder, which is made when it is not there.
  * Files that exist are never overwritten; a package-lock.json that exists is declared.
  * @param templates folder of the templates
- * @param schemaFile what the modeline for editors points at
  * @returns absolute paths of the files written
  * @throws SjsError `USAGE` when the folder has a sandbox.yaml already, or cannot be made or written to.
  */
-export async function initSandbox(
-  directory: string,
-  templates: string,
-  schemaFile: string,
-): Promise<readonly string[]> {
+export async function initSandbox(directory: string, templates: string): Promise<readonly string[]> {
   const folder = resolve(directory);
   await attempt(folder, () => makeFolder(folder));
   for (const name of ['sandbox.yaml', 'sandbox.yml']) {
@@ -31,7 +29,7 @@ export async function initSandbox(
   const written: string[] = [];
   const values: Readonly<Record<string, string>> = {
     name: sandboxName(basename(folder), 'my-sandbox'),
-    schema: schemaFile,
+    modeline: await modelineOf(folder),
     // What a lockfile names is declared; else the line stands there as a comment.
     dependencies: (await exists(join(folder, 'package-lock.json'))) ? '' : '# ',
   };
@@ -42,6 +40,20 @@ export async function initSandbox(
     if (isNew) written.push(join(folder, name));
   }
   return written;
+}
+
+/**
+ * What tells an editor where the schema is, for the first project around that has it: then the path is the same in every
+ * checkout. Empty where there is none: where sjs lies on this machine is nothing for a file that others get.
+ */
+async function modelineOf(folder: string): Promise<string> {
+  for (let project = folder; ; project = dirname(project)) {
+    if ((await exists(join(project, 'package.json'))) && (await exists(join(project, SCHEMA)))) {
+      const path = relative(folder, join(project, SCHEMA)).split(sep).join('/');
+      return `# yaml-language-server: $schema=${path.startsWith('.') ? path : `./${path}`}\n`;
+    }
+    if (project === dirname(project)) return '';
+  }
 }
 
 /** Not by `recursive`, which tries for ever where a folder can never be made, as in /proc. */

@@ -21,7 +21,7 @@ import { verifySealed, type SignedSeal } from '../stages/verify/verify-sealed.js
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { requireCosign } from './require-cosign.js';
 import { withPlace } from './push-image.js';
-import { foreignEntry, nowTrustedBy, takeIn, type TakeInTools } from './take-in.js';
+import { foreignEntry, nowTrustedBy, takeIn, withSignedBase, type TakeInTools } from './take-in.js';
 import { makeProof, subjectOfSeal, withProof, type TrustTools } from './trust-seal.js';
 
 /** What pulling needs of the world. */
@@ -96,7 +96,7 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
   );
   const foreignBills = checkBills(signed.statements, { name, seal: there.seal, labels });
   const known = await tools.store.findImageBySeal(there.seal);
-  const base = { image: provenance?.baseImage ?? '', digest: provenance?.signedBase ?? labels.baseDigest };
+  const base = { image: '', digest: labels.baseDigest };
   // A gateway is refused even where its seal is known: none is ever pulled.
   const fresh = foreignEntry(there.seal, labels, base, 'signature', tools);
   const proof = await makeProof(there.seal, signed, signedBases, tools);
@@ -107,8 +107,11 @@ export async function pullImage(text: string, tools: PullTools, signal?: AbortSi
     publicKey: null,
   };
   // A run has to ask of the base what is asked here: what was signed of it, not what an operator's word left unsaid.
-  const update = (now: IndexEntry | null): IndexEntry =>
-    withProof(withPlace(nowTrustedBy(now ?? fresh, 'signature'), place), proof);
+  const update = (now: IndexEntry | null): IndexEntry => {
+    const entry = nowTrustedBy(now ?? fresh, 'signature');
+    const based = provenance ? withSignedBase(entry, provenance) : entry;
+    return withProof(withPlace(based, place), proof);
+  };
   const entry = update(known);
   const judged = await subjectOfSeal(entry, policy, tools);
   checkSealedPlan(policy, labels, signedBases, judged);

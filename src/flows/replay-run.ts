@@ -51,7 +51,7 @@ export async function replayRun(
     tools.engine.probe(signals.abort),
     tools.seccompProfile(),
   ]);
-  const { subject, waived } = await admitSeal(sealed, policy, tools);
+  const { subject, waived } = await admitSeal(sealed, policy, tools, original.limits);
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const gateway = await findGateway(sealed, subject, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);

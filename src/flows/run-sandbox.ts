@@ -48,7 +48,7 @@ export async function runSandbox(
   const { target, request } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
-  const { subject, waived } = await admitSeal(sealed, policy, tools);
+  const { subject, waived } = await admitSeal(sealed, policy, tools, request.limits);
   const gateway = await findGateway(sealed, subject, policy, tools, signals.abort);
   const plan = planRun(sealed, request, await profile, gateway);
   if (output.onArtifact && plan.filesystem.outBytes === null) {

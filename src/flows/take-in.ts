@@ -14,6 +14,7 @@ import {
 import type { Clock } from '../ports/clock.js';
 import type { Reporter } from '../ports/reporter.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
+import type { CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { refuseTaken } from './build-sandbox.js';
 import type { TargetTools } from './find-target.js';
 
@@ -60,6 +61,18 @@ export function foreignEntry(
 /** The entry of a seal that others made, trusted by something else from now on; one of our own as it is. */
 export const nowTrustedBy = (entry: IndexEntry, trustedBy: ImportedSeal['trustedBy']): IndexEntry =>
   entry.imported ? { ...entry, imported: { ...entry.imported, trustedBy } } : entry;
+
+/**
+ * The entry of a seal that others made, over the base that its signed provenance names: what an export claimed of it gives
+ * way. One whose base was verified here, and one of our own, as it is.
+ */
+export const withSignedBase = (
+  entry: IndexEntry,
+  { baseImage, signedBase }: Pick<CheckedProvenance, 'baseImage' | 'signedBase'>,
+): IndexEntry =>
+  entry.imported && !entry.imported.isBaseVerified
+    ? { ...entry, base: { ...entry.base, image: baseImage ?? entry.base.image, digest: signedBase } }
+    : entry;
 
 /** What comes in. */
 export interface Incoming {

@@ -1,6 +1,7 @@
 import { SjsError, type ErrorCode } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
+import type { Resources } from '../model/sandbox.js';
 import {
   signedDigestsOf,
   type IndexEntry,
@@ -11,6 +12,7 @@ import { textOfProof, type SealProof } from '../model/seal-proof.js';
 import type { Subject, UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import type { RecordStore } from '../ports/record-store.js';
+import { tightenResources } from '../stages/plan/tighten-resources.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { requiresSigned, sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { checkProof } from '../stages/verify/check-proof.js';
@@ -121,17 +123,21 @@ export interface Admission {
 }
 
 /**
- * Whether a sealed image may run under the policy of now: its trust, then its rights.
- * @throws SjsError as {@link checkTrust} and {@link checkSealedPlan}
+ * Whether a sealed image may run under the policy of now: its trust, then its rights, with the limits that it would
+ * run with.
+ * @param limits tighter ones that a run asks for; absent where nothing runs
+ * @throws SjsError as {@link checkTrust}, {@link tightenResources} and {@link checkSealedPlan}
  */
 export async function admitSeal(
   { entry, labels }: Pick<SealedImage, 'entry' | 'labels'>,
   policy: Policy,
   tools: TrustTools,
+  limits?: Partial<Resources>,
 ): Promise<Admission> {
   const signedBase = await checkTrust(entry, policy, tools);
   const subject = await subjectOfSeal(entry, policy, tools);
-  return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject) };
+  const resources = limits && tightenResources(labels.plan.resources, limits);
+  return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject, resources) };
 }
 
 /**

@@ -35,10 +35,12 @@ export interface NpmPackage {
   readonly location: string;
   readonly name: string;
   readonly version: string;
-  /** What its tarball was checked against; null for one that lay in the source. */
+  /** What its tarball was checked against; null for one that lay in the source, or came in the tarball of another. */
   readonly integrity: string | null;
   /** As its package.json states it; null when it does not. */
   readonly licence: string | null;
+  /** In whose tarball it came, by location, and whether the lockfile knew of it; null for any other. */
+  readonly bundled: { readonly in: string; readonly isLocked: boolean } | null;
 }
 
 /** A file that sjs or the author put into an image. */

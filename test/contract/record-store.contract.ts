@@ -237,6 +237,9 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       expect(await store.findImageByInputs(first.inputs)).toEqual(first);
       expect(await store.findImageByInputs(second.inputs)).toEqual(second);
       expect(await store.listImages()).toEqual([second]);
+      await store.removeImage(second.seal);
+      await store.saveImage(makeEntry('one', { inputs: sha256('newest inputs') }));
+      for (const { inputs } of [first, second]) expect(await store.findImageByInputs(inputs)).toBeNull();
     });
 
     test('an entry is changed by several at once, and no change is lost', async () => {

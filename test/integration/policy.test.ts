@@ -80,6 +80,19 @@ test('what is waived is said by plan, build and run, and stands in the record; o
       },
     ]);
   }
+  // What runs is what is judged: a run that asks for less is within the policy, waives nothing, and can be replayed.
+  const without = await withPolicy(LOW);
+  const tight = await runSjs(home, ['run', '--memory', '64Mi', tag], without);
+  expect(tight).toMatchObject({ code: 0, stdout: 'ran\n', stderr: expect.not.stringMatching(/waived/) });
+  const [judged] = JSON.parse((await runSjs(home, ['runs', '--json'], without)).stdout) as RunRecord[];
+  expect(judged).toMatchObject({ limits: { memoryBytes: 64 * 1024 ** 2 } });
+  expect(judged).not.toHaveProperty('waivers');
+  expect(await runSjs(home, ['replay', String(judged?.id)], without)).toMatchObject({ code: 0 });
+  expect(await runSjs(home, ['replay', String(record?.id)], without)).toMatchObject({
+    code: 126,
+    stderr: expect.stringMatching(/POLICY_VIOLATION.*96Mi is more than the 64Mi/),
+  });
+
   // Its name is its author's word: the same text in another folder has no part in it, nor has its seal by that name.
   const evil = await makeFolder({
     'sandbox.yaml': sandboxYaml('waived', '  resources: { memory: 96Mi }\n'),

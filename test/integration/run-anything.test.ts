@@ -404,12 +404,7 @@ describe('the examples', () => {
     const folder = await makeFolder();
     await cp('examples/temporary-link', folder, {
       recursive: true,
-      filter: (path) => !path.includes('node_modules'),
-    });
-    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-      cwd: folder,
-      stdio: 'pipe',
-      timeout: 100_000,
+      filter: (path) => !/node_modules|sandbox\.lock/.test(path),
     });
     // Without a network it can be reached from inside alone: it asks itself.
     const ask = `process.argv[2] = JSON.stringify({ hello: 'world' });

@@ -32,7 +32,7 @@ const makeFile = (path: string): ContentFile => ({ path, digest: sha256(path), s
 const integrity = (word: string): string =>
   `sha512-${Buffer.from(word.repeat(64).slice(0, 64)).toString('base64')}`;
 
-/** What a sealed image is made of: a Debian base with Node, two packages from npm and one that lay in the source. */
+/** What a sealed image is made of: a Debian base with Node, two packages from npm, and one that came in the tarball of the second. */
 export function makeContents(overrides: Partial<ImageContents> = {}): ImageContents {
   const image = makeImage({ name: 'job' });
   const debian = (name: string, version: string, licence: string | null = null) =>
@@ -54,6 +54,7 @@ export function makeContents(overrides: Partial<ImageContents> = {}): ImageConte
         version: '1.0.0',
         integrity: integrity('a'),
         licence: 'MIT',
+        bundled: null,
       },
       {
         location: 'node_modules/two',
@@ -61,6 +62,7 @@ export function makeContents(overrides: Partial<ImageContents> = {}): ImageConte
         version: '2.0.0-rc.1',
         integrity: integrity('b'),
         licence: '(MIT OR Apache-2.0)',
+        bundled: null,
       },
       {
         location: 'node_modules/two/node_modules/three',
@@ -68,6 +70,7 @@ export function makeContents(overrides: Partial<ImageContents> = {}): ImageConte
         version: '3.0.0',
         integrity: null,
         licence: 'SEE LICENSE IN LICENSE',
+        bundled: { in: 'node_modules/two', isLocked: true },
       },
     ],
     files: ['/app/index.js', '/app/lib/a b.js', '/in/data.csv'].map(makeFile),

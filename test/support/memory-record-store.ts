@@ -159,6 +159,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
     },
     removeImage: async (seal) => {
       statements.delete(seal);
+      for (const [digest, entry] of inputs) if (entry.seal === seal) inputs.delete(digest);
       await Promise.resolve(images.delete(seal));
     },
 

@@ -68,6 +68,7 @@ const packages = {
       ),
       primaryPackagePurpose: { enum: ['CONTAINER', 'OPERATING_SYSTEM'] },
       comment: text,
+      sourceInfo: text,
       ...license,
     },
     ['SPDXID', 'name', 'downloadLocation', 'filesAnalyzed'],

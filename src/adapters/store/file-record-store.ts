@@ -56,7 +56,10 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     renewBlob: (digest) => blobs.renew(digest),
     pruneBlobs: async ({ without } = {}) => {
       const now = clock.now();
-      if (!without) await removeStaleTemp();
+      if (!without) {
+        await removeStaleTemp();
+        await images.removeStaleInputs();
+      }
       const open = await records.listOpen();
       const oldest = open.length > 0 ? Math.min(...open.map(timeOfUlid)) : null;
       const kept = await records.listDigests(without);

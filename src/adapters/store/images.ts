@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isErrno, SjsError } from '../../errors.js';
 import { isBuildFacts } from '../../model/build-facts.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
@@ -88,10 +88,27 @@ export class ImageFiles {
     // An update under way would write what it read before.
     await this.alone(seal, async () => {
       await this.home.remove(STATEMENTS, fileName(seal));
-      const entry = await this.read(IMAGES, seal).catch(() => null);
       await this.home.remove(IMAGES, fileName(seal));
-      if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));
     });
+    await this.removeStaleInputs();
+  }
+
+  /** Removes lookups by inputs of seals that the index no longer has: several inputs can have led to one. */
+  async removeStaleInputs(): Promise<void> {
+    for (const name of this.home.list(INPUTS)) {
+      // The entry is written before its lookup: where that is, and the entry is not, the entry is gone.
+      if (this.isOrphan(this.home.at(INPUTS, name))) await this.home.remove(INPUTS, name);
+    }
+  }
+
+  /** Whether a lookup is of a seal that is not there; false for one that cannot be read, which says of none. */
+  private isOrphan(path: string): boolean {
+    try {
+      const { seal } = parseEntry(readFileSync(path, 'utf8'), path);
+      return !existsSync(this.home.at(IMAGES, fileName(seal)));
+    } catch {
+      return false;
+    }
   }
 
   private async read(folder: string, key: Digest): Promise<IndexEntry | null> {

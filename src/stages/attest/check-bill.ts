@@ -5,7 +5,9 @@ import { fieldsOf, listOf, textOf, type Fields } from '../../model/fields.js';
 import { digestOfPackages, parentOf, type ResolvedPackage } from '../../model/package-list.js';
 import type { Predicate } from '../../model/predicate.js';
 import type { SealedLabels } from '../../model/sealed-image.js';
+import { UNLOCKED } from './cyclonedx.js';
 import { formatNpmPurl } from './packages.js';
+import { UNLOCKED_END } from './spdx.js';
 
 /** What a bill of materials must be of. */
 export interface BillSubject {
@@ -34,12 +36,15 @@ interface NamedPackage {
   readonly purl: string;
   /** Subresource integrity; null where the bill has no hash. */
   readonly integrity: string | null;
+  /** Whether it came in a tarball unknown to the lockfile: the list that the seal covers does not have it. */
+  readonly isUnlocked: boolean;
 }
 
 /**
  * Compares attested bills of materials with what is sealed: those that sjs wrote must be of this seal and base, and name
  * the npm packages that the seal covers, each at its place with version, package URL and hash, and no other with a hash.
- * Of packages that lay in the source and of those of the base the seal has no list: they stand in the signer's word.
+ * Of packages that lay in the source or came in a tarball unknown to the lockfile, and of those of the base, the seal has
+ * no list: they stand in the signer's word.
  * @returns the types of which there is a bill that another tool wrote: nothing of it is compared
  * @throws SjsError `SBOM_MISMATCH`.
  */
@@ -66,10 +71,11 @@ function checkBill({ seal, base, npm, isNested }: Bill, { name, seal: own, label
   if (seal !== own) throw refuse(`is of the seal ${seal}`);
   if (base !== labels.baseDigest) throw refuse(`names another base than ${labels.baseDigest}`);
   const places = new Set(npm.map(({ place }) => place));
-  const isOdd = (one: NamedPackage): boolean => !one.place?.startsWith('/app/') || one.purl !== purlOf(one);
+  const isOdd = (one: NamedPackage): boolean =>
+    !one.place?.startsWith('/app/') || one.purl !== purlOf(one) || (one.isUnlocked && one.integrity !== null);
   if (isNested || npm.some(isOdd) || places.size < npm.length)
     throw refuse('names packages as sjs never does');
-  const laid = laidPackages(npm);
+  const laid = laidPackages(npm.filter(({ isUnlocked }) => !isUnlocked));
   if (digestOfPackages(laid) !== (labels.packages ?? digestOfPackages([]))) {
     throw refuse('names other packages than are in it');
   }
@@ -119,6 +125,7 @@ function readCycloneDx(predicate: Predicate): Bill {
               version: textOf(one['version']),
               purl: textOf(one['purl']),
               integrity: integrityOf(one['hashes'], 'alg', 'content'),
+              isUnlocked: propertyOf(one, UNLOCKED.name) === UNLOCKED.value,
             },
           ]
         : [],
@@ -147,6 +154,7 @@ function readSpdx(predicate: Predicate): Bill {
               version: textOf(one['versionInfo']),
               purl,
               integrity: integrityOf(one['checksums'], 'algorithm', 'checksumValue'),
+              isUnlocked: textOf(one['sourceInfo']).endsWith(UNLOCKED_END),
             },
           ];
     }),

@@ -9,6 +9,10 @@ import { uuidOf } from './uuid.js';
 /** What the predicate is of, as in-toto and cosign name it. */
 export const CYCLONEDX_TYPE = 'https://cyclonedx.org/bom';
 
+const BUNDLED_IN = 'sjs:bundledIn';
+/** Of a package that a tarball has in its node_modules and the lockfile does not know. */
+export const UNLOCKED = { name: 'sjs:lockfile', value: 'absent' } as const;
+
 /** A CycloneDX document, as JSON says it. */
 export type CycloneDx = Readonly<Record<string, unknown>>;
 
@@ -42,7 +46,11 @@ export function buildCycloneDx(facts: BillFacts): CycloneDx {
         version: one.version,
         ...hashes(hashOf(one.integrity)),
         ...licences(one.licence),
-        ...properties({ 'sjs:location': `/app/${one.location}` }),
+        ...properties({
+          'sjs:location': `/app/${one.location}`,
+          ...(one.bundled && { [BUNDLED_IN]: `/app/${one.bundled.in}` }),
+          ...(one.bundled?.isLocked === false && { [UNLOCKED.name]: UNLOCKED.value }),
+        }),
       }),
     ),
   ];

@@ -18,6 +18,9 @@ interface Element extends Readonly<Record<string, unknown>> {
   readonly SPDXID: string;
 }
 
+/** How what is said of a package ends that a tarball has in its node_modules and the lockfile does not know. */
+export const UNLOCKED_END = ', absent from the lockfile';
+
 const NONE = 'NOASSERTION';
 const IMAGE = 'SPDXRef-Image';
 const SOURCE = 'SPDXRef-Source';
@@ -89,6 +92,7 @@ interface Part {
   readonly hash?: ReturnType<typeof hashOf>;
   readonly primaryPackagePurpose?: string;
   readonly comment?: string;
+  readonly sourceInfo?: string;
 }
 
 function describe(id: string, name: string, part: Part): Element {
@@ -167,6 +171,9 @@ const describeNpm = ({ npm }: BillFacts): readonly Element[] =>
       purl: formatNpmPurl(one),
       hash: hashOf(one.integrity),
       comment: `at /app/${one.location}`,
+      ...(one.bundled && {
+        sourceInfo: `bundled in /app/${one.bundled.in}${one.bundled.isLocked ? '' : UNLOCKED_END}`,
+      }),
     }),
   );
 

@@ -63,7 +63,9 @@ export function choosePackages(
 
   const nodes = buildGraph(manifest, entries);
   markInert(nodes, platform);
-  const chosen = nodes.filter((node) => node.location !== '' && !isOmitted(node, omit));
+  const chosen = nodes.filter(
+    (node) => node.location !== '' && (!isOmitted(node, omit) || isWorkspace(node, manifest)),
+  );
   const laid = new Set(chosen);
   const unmet = [...unmetEdges(nodes, laid, overriddenNames(manifest))];
   const context: CheckContext = {
@@ -248,11 +250,7 @@ function checkNode(
 ): { readonly found?: LockedPackage; readonly problems: readonly Finding[] } {
   const { platform, isOwnAddress, entries } = context;
   const { location, entry } = node;
-  if (entry['link'] === true) {
-    const next =
-      'publish what it needs, or put its files into the source: links and workspaces are not laid in yet';
-    return { problems: [{ message: `${location} is a link to ${String(entry['resolved'])}`, next }] };
-  }
+  if (entry['link'] === true) return { problems: [describeLink(node)] };
   if (!isPackageLocation(location)) {
     return { problems: [{ message: `${JSON.stringify(location)} is no place for a package` }] };
   }
@@ -307,6 +305,21 @@ function checkNode(
     aliases: aliasesOf(node),
   };
   return { found, problems };
+}
+
+/** npm links every workspace and installs what it needs, whether or not anybody asks for it. */
+const isWorkspace = ({ entry, extraneous }: PackageNode, manifest: Manifest): boolean =>
+  extraneous && entry['link'] === true && manifest['workspaces'] !== undefined;
+
+/** Why a link is not laid in, and what does instead of it. */
+function describeLink({ location, entry }: PackageNode): Finding {
+  const target = String(entry['resolved']);
+  const message = `${location} is a link to ${JSON.stringify(target)}, and links and workspaces are not laid in yet`;
+  const isInside = !/^(?:\.\.(?:\/|$)|\/|[A-Za-z]:)/.test(target);
+  const next = isInside
+    ? `import its files by their path, or by "imports": { "#${nameAt(location)}/*": "./${target}/*" } in package.json; there take it out of "dependencies" and "workspaces", add what it needs itself, and run npm install`
+    : 'publish it to your registry, or put its files into the source and import them by their path';
+  return { message, next };
 }
 
 const askerOf = ({ location }: PackageNode): string => (location === '' ? 'package.json' : location);

@@ -1,12 +1,11 @@
 import { SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
-import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import { needsGateway } from '../../model/network.js';
 import type { GatewayImage, RunPlan, RunRequest } from '../../model/run-plan.js';
-import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
-import { RESOURCE_RULES } from '../../model/sandbox-schema.js';
+import { hasUnprintable, isEnvName, isReservedEnv } from '../../model/sandbox.js';
 import { splitEnv } from '../../model/sealed-env.js';
 import type { SealedImage } from '../../model/sealed-image.js';
+import { tightenResources } from './tighten-resources.js';
 
 /**
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
@@ -48,7 +47,7 @@ export function planRun(
     unsetEnv: environment.unset,
     secrets: request.secrets,
     expectsSecrets: plan.secrets.length > 0,
-    resources: tighten(plan.resources, request.limits),
+    resources: tightenResources(plan.resources, request.limits),
     filesystem: plan.filesystem,
     network: plan.network,
     gateway: needsGateway(plan.network) ? gatewayOf(gateway) : null,
@@ -62,59 +61,6 @@ function gatewayOf(gateway: SealedImage | null): GatewayImage {
   const { entry, image } = gateway;
   const { User: user = '', Entrypoint: command = [] } = image.config;
   return { seal: entry.seal, imageId: image.imageId, user, command };
-}
-
-const SHOW: Record<keyof Resources, (value: number) => string> = {
-  milliCpu: formatCpu,
-  memoryBytes: formatBytes,
-  pids: String,
-  files: String,
-  timeoutMs: formatDuration,
-  outputBytes: formatBytes,
-};
-
-const NAMES: Record<keyof Resources, keyof typeof RESOURCE_RULES> = {
-  milliCpu: 'cpu',
-  memoryBytes: 'memory',
-  pids: 'pids',
-  files: 'files',
-  timeoutMs: 'timeout',
-  outputBytes: 'output',
-};
-
-const flagOf = (key: keyof Resources): string => (key === 'outputBytes' ? 'output-limit' : NAMES[key]);
-
-function tighten(sealed: Resources, asked: Partial<Resources>): Resources {
-  const limits: Record<keyof Resources, number> = { ...sealed };
-  for (const [key, value] of Object.entries(asked) as [keyof Resources, number][]) {
-    // To an engine 0 and less mean no limit at all.
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new SjsError('RIGHTS_WIDENED', `--${flagOf(key)} ${value} is no limit`, {
-        next: 'ask for a whole number above 0',
-      });
-    }
-    const least = RESOURCE_RULES[NAMES[key]].minimum;
-    if (value < least) {
-      throw new SjsError(
-        'USAGE',
-        `--${flagOf(key)} ${SHOW[key](value)} is less than the least, ${SHOW[key](least)}`,
-        {
-          next: `ask for at least ${SHOW[key](least)}`,
-        },
-      );
-    }
-    if (value > sealed[key]) {
-      throw new SjsError(
-        'RIGHTS_WIDENED',
-        `--${flagOf(key)} ${SHOW[key](value)} is more than the sealed ${SHOW[key](sealed[key])}`,
-        {
-          next: `ask for at most ${SHOW[key](sealed[key])}, or raise spec.resources.${NAMES[key]} in sandbox.yaml and build again`,
-        },
-      );
-    }
-    limits[key] = value;
-  }
-  return limits;
 }
 
 function checkEnv(env: Readonly<Record<string, string>>, secrets: readonly string[]): void {

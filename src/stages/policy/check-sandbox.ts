@@ -107,14 +107,16 @@ export function checkSandbox(
  * @param signedDigests what was signed of its base, an index or the manifest: either may be denied; none when nobody here
  * knows, which a policy that denies any digest does not take
  * @param subject the sandbox for which it runs
+ * @param resources the limits of a run, where it asks for tighter ones than are sealed
  */
 export function judgeSealedPlan(
   policy: Policy,
   { plan, baseDigest, name }: SealedLabels,
   signedDigests: readonly Digest[],
   subject: Subject,
+  resources = plan.resources,
 ): Verdict {
-  const { resources, filesystem, network, runtime, secrets, permissions } = plan;
+  const { filesystem, network, runtime, secrets, permissions } = plan;
   const rights = { resources, ...filesystem, network, runtime, secrets, permissions };
   const ofRights = judgeRights(
     policy,
@@ -157,7 +159,7 @@ export function judgeSealedPlan(
 }
 
 /**
- * Checks the rights a sealed image's labels claim, as they stand now.
+ * Checks the rights a sealed image's labels claim, as they stand now, or as a run tightens them.
  * @returns the waivers without which it would have been refused
  * @throws SjsError `POLICY_VIOLATION` with every violation; `BASE_DENIED` when nothing else is wrong.
  */
@@ -166,9 +168,12 @@ export function checkSealedPlan(
   labels: SealedLabels,
   signedDigests: readonly Digest[],
   subject: Subject,
+  resources?: Resources,
 ): readonly UsedWaiver[] {
-  const { violations, waived } = judgeSealedPlan(policy, labels, signedDigests, subject);
-  throwAll(violations, 'build it again with less, or ask the operator to allow more');
+  const { violations, waived } = judgeSealedPlan(policy, labels, signedDigests, subject, resources);
+  const isOfLimits = violations.every(({ problem }) => problem.location?.path?.startsWith('resources.'));
+  const run = resources && isOfLimits ? 'run it with tighter limits, ' : '';
+  throwAll(violations, `${run}build it again with less, or ask the operator to allow more`);
   return waived;
 }
 

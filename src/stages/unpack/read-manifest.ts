@@ -21,6 +21,7 @@ export function parseManifest(location: string, text: string): NpmPackage | null
       version: cleanText(version),
       integrity: null,
       licence: typeof license === 'string' && license !== '' ? cleanText(license) : null,
+      bundled: null,
     };
   } catch {
     return null;

@@ -46,7 +46,11 @@ beforeEach(async () => {
   await verifier.attest(reference, KEY, 'slsaprovenance1', {
     buildDefinition: {
       resolvedDependencies: [
-        { name: 'base', digest: { sha256: hexOf(decodeLabels(image.config.Labels ?? {}).baseDigest) } },
+        {
+          name: 'base',
+          uri: 'pkg:oci/node?repository_url=r.example%2Fbase%2Fnode',
+          digest: { sha256: hexOf(decodeLabels(image.config.Labels ?? {}).baseDigest) },
+        },
         { name: 'base index', digest: { sha256: hexOf(sha256('index')) } },
       ],
     },
@@ -99,6 +103,31 @@ test('what an operator vouched for and then pulls counts by its signature, also 
     admitSeal({ entry, labels }, await policyOf(deny('index')), tools(policy)),
   ).rejects.toMatchObject({
     code: 'BASE_DENIED',
+  });
+});
+
+test('the base of what others made is the one that the signed provenance names, whatever an export claimed', async () => {
+  const pull = async (imported?: IndexEntry['imported']): Promise<IndexEntry['base'] | undefined> => {
+    const claimed = makeEntry('job', { seal, tag: formatTag('job', '1.0.0', seal) });
+    await store.saveImage({ ...claimed, ...(imported && { imported }) });
+    await pullImage(`${REPOSITORY}@${reference.digest}`, tools(await policyOf()));
+    return (await store.findImageBySeal(seal))?.base;
+  };
+  const { base } = makeEntry('job');
+  const signed = { ...base, image: 'r.example/base/node', digest: sha256('index') };
+  expect(signed).not.toEqual(base);
+  const at = '2026-01-01T00:00:00Z';
+  expect(await pull({ at, trustedBy: 'hand' })).toEqual(signed);
+  expect(await pull({ at, trustedBy: 'signature' })).toEqual(signed);
+  // What was verified or built here is known better than by anybody's word.
+  expect(await pull({ at, trustedBy: 'hand', isBaseVerified: true })).toEqual(base);
+  expect(await pull()).toEqual(base);
+
+  await store.removeImage(seal);
+  await pullImage(`${REPOSITORY}@${reference.digest}`, tools(await policyOf()));
+  expect((await store.findImageBySeal(seal))?.base).toMatchObject({
+    image: 'r.example/base/node',
+    digest: sha256('index'),
   });
 });
 

@@ -5,7 +5,7 @@ import { sha256 } from '../../../src/model/digest.js';
 import type { Policy } from '../../../src/model/policy.js';
 import type { IndexEntry, SealedLabels } from '../../../src/model/sealed-image.js';
 import type { ProvenSigner, SealProof } from '../../../src/model/seal-proof.js';
-import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES } from '../../../src/model/sandbox.js';
+import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES, type Resources } from '../../../src/model/sandbox.js';
 import { fingerprintOf } from '../../../src/stages/verify/trusted-keys.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
 import { loadPolicies, signerRule } from '../../support/policy.js';
@@ -189,4 +189,38 @@ test('a base is denied by any index that any provenance names, and the advice fi
   await expect(admitSeal({ entry: byHand, labels: labels('x') }, policy, tools)).rejects.toMatchObject({
     next: expect.stringContaining('import its file again'),
   });
+});
+
+test('limits are judged as a run has them: the sealed ones, or what it lowers them to', async () => {
+  const policy = await loadPolicies('limits: { memory: 64Mi, timeout: 5s }\nallow: { permissions: [] }\n');
+  const own = makeEntry('job');
+  const admit = (limits: Partial<Resources> | undefined, changes: Partial<SealedLabels['plan']> = {}) => {
+    const of = labels('job');
+    return admitSeal(
+      { entry: own, labels: { ...of, plan: { ...of.plan, ...changes } } },
+      policy,
+      tools,
+      limits,
+    );
+  };
+  const within = { memoryBytes: 64 * 1024 ** 2, timeoutMs: 5000 };
+  expect(await admit(within)).toMatchObject({ waived: [] });
+  for (const limits of [undefined, {}, { memoryBytes: within.memoryBytes }, { ...within, timeoutMs: 5001 }])
+    await expect(admit(limits)).rejects.toMatchObject({ code: 'POLICY_VIOLATION' });
+  await expect(admit({})).rejects.toMatchObject({
+    next: expect.stringMatching(/^run it with tighter limits/),
+    problems: [{ location: { path: 'resources.memory' } }, { location: { path: 'resources.timeout' } }],
+  });
+
+  // Only limits, only downwards; and no number stands for none.
+  await expect(
+    admit(within, { permissions: { ...DEFAULT_PERMISSIONS, worker: true } }),
+  ).rejects.toMatchObject({
+    code: 'POLICY_VIOLATION',
+    problems: [{ location: { path: 'permissions.worker' } }],
+    next: expect.not.stringContaining('tighter'),
+  });
+  await expect(admit({ ...within, pids: 65 })).rejects.toMatchObject({ code: 'RIGHTS_WIDENED' });
+  for (const none of [0, -1, NaN])
+    await expect(admit({ ...within, memoryBytes: none })).rejects.toMatchObject({ code: 'RIGHTS_WIDENED' });
 });

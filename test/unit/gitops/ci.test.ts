@@ -328,15 +328,22 @@ describe('the main branch', () => {
     ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'oidc',
     ACTIONS_ID_TOKEN_REQUEST_URL: 'https://example.com',
     VAULT_TOKEN: 'vault',
-    AWS_REGION: 'eu-central-1',
+    VAULT_ADDR: 'https://vault.example.com',
+    AWS_SECRET_ACCESS_KEY: 'key service',
+    GOOGLE_APPLICATION_CREDENTIALS: '/runner/key.json',
     NODE_AUTH_TOKEN: 'packages',
     NPM_CONFIG_USERCONFIG: '/runner/.npmrc',
     npm_config_registry: 'https://example.com/of-the-repository',
   };
 
-  const publish = async (answers: Answers, ref: string, args: string[] = ['--publish']) => {
+  const publish = async (
+    answers: Answers,
+    ref: string,
+    args: string[] = ['--publish'],
+    env: Record<string, string> = {},
+  ) => {
     const sjs = await makeFakeSjs({ ...FINE, ...answers });
-    const job = { ...(await githubJob(folder, 'push', push)), ...secrets, GITHUB_REF: ref };
+    const job = { ...(await githubJob(folder, 'push', push)), ...secrets, ...env, GITHUB_REF: ref };
     const output = join(await makeFolder(), 'output');
     const result = await runCi(folder, ['--sjs', sjs.program, ...args], { ...job, GITHUB_OUTPUT: output });
     return { ...result, calls: await sjs.calls(), output: await readFile(output, 'utf8') };
@@ -357,13 +364,34 @@ describe('the main branch', () => {
     expect(seen(calls.at(-1)?.env ?? {})).toEqual(Object.keys(own));
     for (const { words, env } of calls.slice(0, -1)) {
       const reading = words[0] === 'build' ? ['NODE_AUTH_TOKEN'] : [];
-      expect(seen(env)).toEqual(['AWS_REGION', ...reading, 'NPM_CONFIG_USERCONFIG']);
+      expect(seen(env)).toEqual([...reading, 'NPM_CONFIG_USERCONFIG']);
     }
     expect(JSON.parse(output.replace('results=', ''))).toMatchObject({
       steps: { publish: 'ok' },
       sandboxes: [{ tag: TAG, seal: SEAL, published: REFERENCE }],
     });
   });
+
+  test.each([
+    [
+      'a helper for a registry',
+      { credHelpers: { 'r.example': 'ecr-login' } },
+      ['build', 'published', 'push'],
+    ],
+    ['a store of passwords', { credsStore: 'cloud' }, ['build', 'published', 'push']],
+    ['neither', { auths: {}, credHelpers: {} }, ['push']],
+  ])(
+    'with %s in Docker’s configuration, its variables reach who asks a registry',
+    async (_what, config, expected) => {
+      const docker = await makeFolder({ 'config.json': JSON.stringify(config) });
+      const { calls } = await publish({}, 'refs/heads/main', ['--publish'], { DOCKER_CONFIG: docker });
+      const having = (name: string) => verbs(calls.filter(({ env }) => name in env));
+      for (const name of ['AWS_SECRET_ACCESS_KEY', 'GOOGLE_APPLICATION_CREDENTIALS'])
+        expect(having(name)).toEqual(expected);
+      for (const name of ['VAULT_ADDR', 'VAULT_TOKEN', 'COSIGN_PASSWORD'])
+        expect(having(name)).toEqual(['push']);
+    },
+  );
 
   test('keyless without a key; another branch, and without --publish, not at all', async () => {
     expect((await publish({}, 'refs/heads/main')).calls.at(-1)?.words).toEqual([

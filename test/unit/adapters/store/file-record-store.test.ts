@@ -417,6 +417,36 @@ describe('index and key', () => {
     expect(await store.readCache('rootfs', sha256('x'))).toBeNull();
   });
 
+  test('lookups by inputs go with their seal, every one; those that were left before go with the next removal or prune', async () => {
+    const keep = makeEntry('keep');
+    const gone = makeEntry('gone');
+    const names = async (): Promise<string[]> => (await readdir(join(home, 'inputs'))).sort();
+    const enter = async (): Promise<void> => {
+      await store.saveImage(gone);
+      await store.saveImage({ ...gone, inputs: sha256('other inputs') });
+    };
+    await store.saveImage(keep);
+    await enter();
+    expect(await names()).toHaveLength(3);
+    await store.removeImage(gone.seal);
+    expect(await names()).toEqual([`${hexOf(keep.inputs)}.json`]);
+
+    // As an sjs left them that removed the newest alone, or one that was killed in between.
+    await enter();
+    await rm(join(home, 'images', `${hexOf(gone.seal)}.json`));
+    await store.pruneBlobs({ without: [] });
+    expect(await names()).toHaveLength(3);
+    await store.pruneBlobs();
+    expect(await names()).toEqual([`${hexOf(keep.inputs)}.json`]);
+    expect(await store.findImageByInputs(keep.inputs)).toEqual(keep);
+
+    // Of one that cannot be read nobody knows what it is of: a newer sjs may have written it.
+    const newer = JSON.stringify({ ...gone, formatVersion: 99 });
+    await writeFile(join(home, 'inputs', `${hexOf(gone.inputs)}.json`), newer);
+    await store.pruneBlobs();
+    expect(await names()).toHaveLength(2);
+  });
+
   test('many at once make one key', async () => {
     const stores = Array.from({ length: 20 }, () => createFileRecordStore(home));
     const prints = await Promise.all(stores.map((one) => one.fingerprint('value')));

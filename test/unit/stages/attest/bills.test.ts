@@ -51,7 +51,13 @@ describe('CycloneDX', () => {
           licenses: [{ license: { id: 'MIT' } }],
         }),
         expect.objectContaining({ name: 'two', licenses: [{ expression: '(MIT OR Apache-2.0)' }] }),
-        expect.objectContaining({ licenses: [{ license: { name: 'SEE LICENSE IN LICENSE' } }] }),
+        expect.objectContaining({
+          licenses: [{ license: { name: 'SEE LICENSE IN LICENSE' } }],
+          properties: [
+            { name: 'sjs:bundledIn', value: '/app/node_modules/two' },
+            { name: 'sjs:location', value: '/app/node_modules/two/node_modules/three' },
+          ],
+        }),
         expect.objectContaining({
           type: 'file',
           name: '/app/lib/a b.js',
@@ -92,6 +98,7 @@ describe('SPDX', () => {
           name: 'three',
           licenseDeclared: 'NOASSERTION',
           licenseComments: 'declared as SEE LICENSE IN LICENSE',
+          sourceInfo: 'bundled in /app/node_modules/two',
         }),
       ]),
     );
@@ -141,7 +148,15 @@ describe.each([
       architecture: odd,
       licence: odd,
     };
-    const npm: NpmPackage = { location: odd, name: odd, version: odd, integrity: odd, licence: odd };
+    const bundled = { in: odd, isLocked: false };
+    const npm: NpmPackage = {
+      location: odd,
+      name: odd,
+      version: odd,
+      integrity: odd,
+      licence: odd,
+      bundled,
+    };
     const document = build({
       ...contents,
       npm: [npm],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../../../src/model/digest.js';
+import type { NpmPackage } from '../../../../src/model/image-contents.js';
 import { digestOfPackages } from '../../../../src/model/package-list.js';
 import type { Predicate } from '../../../../src/model/predicate.js';
 import { checkBills, type BillSubject } from '../../../../src/stages/attest/check-bill.js';
@@ -14,11 +15,21 @@ const vendored = {
   version: '',
   integrity: null,
   licence: null,
+  bundled: null,
 };
-const contents = { ...laid, npm: [...laid.npm, vendored] };
+/** In the tarball of a package, and not in the lockfile. */
+const unlocked = {
+  location: 'node_modules/two/node_modules/four',
+  name: 'four',
+  version: '4.0.0',
+  integrity: null,
+  licence: null,
+  bundled: { in: 'node_modules/two', isLocked: false },
+};
+const contents = { ...laid, npm: [...laid.npm, vendored, unlocked] };
 const packages = laid.npm.map((one) => ({
   ...one,
-  bundledIn: one.integrity === null ? 'node_modules/two' : null,
+  bundledIn: one.bundled?.in ?? null,
 }));
 const labels = { ...laid.labels, packages: digestOfPackages(packages) };
 const subject: BillSubject = { name: 'sjs/job:1', seal: contents.entry.seal, labels };
@@ -63,6 +74,23 @@ describe.each([
     ['no place', edit((part) => [{ ...part, properties: [], comment: '' }])],
   ])('with %s is refused', (_what, predicate) => {
     expect(() => check(predicate)).toThrow(refusal);
+  });
+
+  test('that hides one of the lockfile among those that are in none, or gives one of these a hash, is refused', () => {
+    const change = (name: string, changes: Partial<NpmPackage>): Predicate =>
+      build({
+        ...contents,
+        npm: contents.npm.map((one) => (one.name === name ? { ...one, ...changes } : one)),
+      });
+    expect(check(change('four', {}))).toEqual([]);
+    expect(check(change('four', { version: '9.0.0' }))).toEqual([]);
+    const integrity = laid.npm[0]?.integrity ?? null;
+    for (const [name, changes] of [
+      ['three', { bundled: unlocked.bundled }],
+      ['four', { bundled: { ...unlocked.bundled, isLocked: true } }],
+      ['four', { integrity }],
+    ] as const)
+      expect(() => check(change(name, changes))).toThrow(refusal);
   });
 
   test('of another seal, another base, or where nothing was laid in, is refused', () => {

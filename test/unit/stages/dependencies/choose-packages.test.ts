@@ -79,10 +79,43 @@ describe('what a lockfile may not say', () => {
     ['no version', { integrity: INTEGRITY }, 'no version'],
     ['an install script', { ...GOOD, hasInstallScript: true }, 'has an install script'],
     ['another platform, without being optional', { ...GOOD, os: ['darwin'] }, 'is not for linux'],
+    ['another C library', { ...GOOD, libc: ['musl'] }, 'is not for linux, x64, glibc'],
   ])('%s', (_what, entry, words) => {
     const { code, problems } = refusal(one(entry));
     expect([code, problems]).toEqual(['LOCKFILE_INVALID', [expect.stringContaining(words)]]);
     expect(problems.join()).not.toContain('u:p@');
+  });
+
+  test('a link, with what does instead of it: within the source, and out of it', () => {
+    const problemsOf = (files: ReturnType<typeof writeLock>): unknown[] => {
+      try {
+        return [...choose(files).packages];
+      } catch (error) {
+        return (error as SjsError).problems.map(({ message, next }) => `${message}; ${next}`);
+      }
+    };
+    const linked = (resolved: string, manifest: object = {}) =>
+      writeLock(
+        { x: '*' },
+        { 'node_modules/x': { resolved, link: true }, [resolved]: { version: '1.0.0' } },
+        manifest,
+      );
+    expect(problemsOf(linked('packages/x'))).toEqual([
+      expect.stringMatching(/^node_modules\/x is a link to "packages\/x".*"#x\/\*": "\.\/packages\/x\/\*"/),
+    ]);
+    for (const place of ['../x', '..', '/srv/x'])
+      expect(problemsOf(linked(place))).toEqual([expect.stringContaining('publish it to your registry')]);
+
+    // npm installs a workspace, and what it needs, though nobody asks for it: that it is left out is not hidden.
+    const entries = {
+      'node_modules/x': { resolved: 'packages/x', link: true },
+      'packages/x': { version: '1.0.0', dependencies: { a: '^1.0.0' } },
+      'node_modules/a': GOOD,
+    };
+    expect(problemsOf(writeLock({}, entries, { workspaces: ['packages/*'] }))).toEqual([
+      expect.stringContaining('node_modules/x is a link to "packages/x"'),
+    ]);
+    expect(problemsOf(writeLock({}, entries))).toEqual([]);
   });
 
   test.each([
