@@ -35,7 +35,7 @@ import { baseFacts } from './describe-plan.js';
 import { findSealedImage } from './find-target.js';
 import { requireVersions } from './prepare-build.js';
 import { provideGateway } from './provide-gateway.js';
-import { checkTrust, originFor, subjectOfSeal } from './trust-seal.js';
+import { originFor, subjectOfSeal, trustSeal } from './trust-seal.js';
 import { verifyBaseRequest } from './verify-base-request.js';
 
 /** What rebasing needs of the world. */
@@ -73,8 +73,9 @@ export async function rebaseImage(
   const sealed = await findSealedImage(target, tools, signal);
   const policy = await tools.loadPolicy();
   // What may not run may not become something of one's own that may.
-  await checkTrust(sealed.entry, policy, tools);
-  const { origin, ...rest } = await subjectOfSeal(sealed.entry, policy, tools);
+  const {
+    subject: { origin, ...rest },
+  } = await trustSeal(sealed.entry, policy, tools);
   // What is waived for a seal is not waived for another that is made of it.
   const subject = { ...rest, origin: { ...origin, seal: null } };
   const base = await verifyBaseRequest(request, subject, tools, signal);
