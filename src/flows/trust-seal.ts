@@ -221,7 +221,7 @@ function newestAccepted({ tag, signatures = [] }: SignedOrigin, proofs: readonly
   const accepted = proofs.findLast(({ refusal }) => refusal === undefined);
   if (accepted) return accepted.proof;
   const newest = proofs.at(-1);
-  if (newest) throw newest.refusal;
+  if (newest?.refusal) throw newest.refusal;
   throw new SjsError('SEAL_PROOF_INVALID', `nothing in this SJS_HOME shows who signed ${tag}`, {
     cause:
       signatures.length === 0 ? 'the proof is gone' : 'the proof was changed, or comes from another SJS_HOME',
