@@ -309,11 +309,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return importImage(file, given.trust ?? null, tools, given.signal);
     },
     async diff(from, to, given = {}) {
-      const { diffTargets } = await import('./flows/diff-images.js');
+      const { diffTargets } = await import('./flows/diff-targets.js');
       const tools = { ...declaredTools, loadSandbox, targetTools: runTools };
       return diffTargets(from, to, tools, given.signal);
     },
-    pairSandboxes: async (from, to) => (await import('./flows/diff-images.js')).pairSandboxes(from, to),
+    pairSandboxes: async (from, to) => (await import('./flows/pair-sandboxes.js')).pairSandboxes(from, to),
     async rebaseImage(target, base, given = {}) {
       const [build, { rebaseImage }] = await Promise.all([buildTools(), import('./flows/rebase-image.js')]);
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };

@@ -22,9 +22,6 @@ import type { SignatureVerifier } from './ports/signature-verifier.js';
 import type { StatementSigner } from './ports/statement-signer.js';
 import type { WritablePolicy } from './ports/writable-policy.js';
 
-/** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
-export type Tools = ReturnType<typeof createTools>;
-
 /** The composition root: the only place where the environment is read and adapters are chosen. */
 export function createTools(options: SjsOptions) {
   const env = options.env ?? process.env;

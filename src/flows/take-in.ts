@@ -14,7 +14,7 @@ import {
 import type { Clock } from '../ports/clock.js';
 import type { Reporter } from '../ports/reporter.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { refuseTaken } from './build-sandbox.js';
+import { refuseTaken } from './enter-sealed.js';
 import type { TargetTools } from './find-target.js';
 
 /** What taking in a sealed image needs of the world. */

@@ -6,9 +6,6 @@ import { kindOfLicence } from './licence.js';
 import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
 import { uuidOf } from './uuid.js';
 
-/** What the predicate is of, as in-toto and cosign name it. */
-export const CYCLONEDX_TYPE = 'https://cyclonedx.org/bom';
-
 /** A CycloneDX document, as JSON says it. */
 export type CycloneDx = Readonly<Record<string, unknown>>;
 

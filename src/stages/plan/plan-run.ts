@@ -4,7 +4,7 @@ import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js'
 import { needsGateway } from '../../model/network.js';
 import type { GatewayImage, RunPlan, RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv, type Resources } from '../../model/sandbox.js';
-import { RESOURCE_RULES } from '../../model/sandbox-schema.js';
+import { RESOURCE_RULES } from '../../model/bounds.js';
 import { splitEnv } from '../../model/sealed-env.js';
 import type { SealedImage } from '../../model/sealed-image.js';
 

@@ -108,7 +108,7 @@ export function checkSandbox(
  * knows, which a policy that denies any digest does not take
  * @param subject the sandbox for which it runs
  */
-export function judgeSealedPlan(
+function judgeSealedPlan(
   policy: Policy,
   { plan, baseDigest, name }: SealedLabels,
   signedDigests: readonly Digest[],
@@ -193,7 +193,7 @@ export function checkHostAddresses(policy: Policy, network: Network, hostAddress
 }
 
 /** One error for all; its code is theirs when they share one. */
-export function throwAll(violations: readonly Violation[], next: string): void {
+function throwAll(violations: readonly Violation[], next: string): void {
   const problems: readonly Problem[] = violations.map(({ problem }) => problem);
   const [first, ...others] = problems;
   if (!first) return;
