@@ -1,5 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { Batch, BuildOptions, Published, PublishOptions, RunOptions, Sjs, SjsOptions } from './api.js';
 import type { BuildTools } from './flows/build-sandbox.js';
 import { SjsError } from './errors.js';
@@ -306,11 +305,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return importImage(file, given.trust ?? null, tools, given.signal);
     },
     async diff(from, to, given = {}) {
-      const { diffTargets } = await import('./flows/diff-images.js');
+      const { diffTargets } = await import('./flows/diff-targets.js');
       const tools = { ...declaredTools, loadSandbox, targetTools: runTools };
       return diffTargets(from, to, tools, given.signal);
     },
-    pairSandboxes: async (from, to) => (await import('./flows/diff-images.js')).pairSandboxes(from, to),
+    pairSandboxes: async (from, to) => (await import('./flows/pair-sandboxes.js')).pairSandboxes(from, to),
     async rebaseImage(target, base, given = {}) {
       const [build, { rebaseImage }] = await Promise.all([buildTools(), import('./flows/rebase-image.js')]);
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
@@ -369,8 +368,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
 
     async explainPolicy(directory) {
-      const { explainPolicy } = await import('./stages/policy/explain-policy.js');
-      const policy = await loadPolicy(directory === undefined ? null : await existingFolder(directory));
+      const [{ explainPolicy }, { findStart }] = await Promise.all([
+        import('./stages/policy/explain-policy.js'),
+        import('./stages/policy/load-policy.js'),
+      ]);
+      const policy = await loadPolicy(directory === undefined ? null : await findStart(directory));
       return explainPolicy(policy, systemClock.now());
     },
 
@@ -383,8 +385,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return (await import('./flows/trust-publisher.js')).listPublishers(asset('policies/trust'));
     },
     async trustPublisher(name) {
-      const { trustPublisher } = await import('./flows/trust-publisher.js');
-      return trustPublisher(name, asset('policies/trust'), writablePolicy);
+      const [policy, { trustPublisher }] = await Promise.all([
+        writablePolicy(),
+        import('./flows/trust-publisher.js'),
+      ]);
+      return trustPublisher(name, asset('policies/trust'), policy);
     },
 
     async importBase(source, target, given = {}) {
@@ -400,8 +405,9 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         given.signal,
       );
       if (!given.trust) return { ...imported, policyFile: null };
-      await trustBase(imported, writablePolicy);
-      return { ...imported, policyFile: writablePolicy };
+      const policy = await writablePolicy();
+      await trustBase(imported, policy);
+      return { ...imported, policyFile: policy.path };
     },
     async listBases(given = {}) {
       const [{ listBases }, registryClient] = await Promise.all([
@@ -441,17 +447,6 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 /** `true` signs without a key; null is for what is not signed. */
 const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
   given === undefined || given === false ? null : parseSigningKey(given === true ? undefined : given);
-
-/** A folder, or that of a file: what is not there has no policy. */
-async function existingFolder(path: string): Promise<string> {
-  const found = await stat(path).catch((cause: unknown) => {
-    throw new SjsError('FILE_NOT_FOUND', `there is no ${path}`, {
-      cause,
-      next: 'name a folder that is there',
-    });
-  });
-  return resolve(found.isDirectory() ? path : dirname(path));
-}
 
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 

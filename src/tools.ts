@@ -20,9 +20,7 @@ import type { Registry } from './ports/registry.js';
 import { silentReporter } from './ports/reporter.js';
 import type { SignatureVerifier } from './ports/signature-verifier.js';
 import type { StatementSigner } from './ports/statement-signer.js';
-
-/** Everything the flows are given: each adapter is loaded and made when something first asks for it. */
-export type Tools = ReturnType<typeof createTools>;
+import type { WritablePolicy } from './ports/writable-policy.js';
 
 /** The composition root: the only place where the environment is read and adapters are chosen. */
 export function createTools(options: SjsOptions) {
@@ -271,10 +269,14 @@ export function createTools(options: SjsOptions) {
     };
   };
 
+  /** Where `base import --trust` writes. */
+  const writablePolicy = lazy<WritablePolicy>(async () =>
+    (await import('./adapters/store/policy-file.js')).createPolicyFile(resolve(policyFile ?? userPolicy)),
+  );
+
   return {
     home,
-    /** Where `base import --trust` writes. */
-    writablePolicy: resolve(policyFile ?? userPolicy),
+    writablePolicy,
     asset,
     reporter,
     store,

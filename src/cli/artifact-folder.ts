@@ -41,7 +41,7 @@ export async function prepareArtifactFolder(directory: string): Promise<Artifact
 }
 
 /** The path below /out, if it stays below. Throws `ENGINE_FAILED`: whoever collected it should have refused it. */
-export function checkArtifactPath(path: string): string {
+function checkArtifactPath(path: string): string {
   const parts = path.split('/');
   if (!path.includes('\0') && !path.includes('\\') && !parts.some((part) => ['', '.', '..'].includes(part))) {
     return path;

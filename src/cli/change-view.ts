@@ -123,7 +123,7 @@ export function otherLines(changes: readonly Change[]): readonly ChangeLine[] {
 }
 
 /** Files that came, went or changed. */
-export function fileLines(changes: readonly Change[]): readonly ChangeLine[] {
+function fileLines(changes: readonly Change[]): readonly ChangeLine[] {
   return changes.map(({ what, from, to }) => {
     if (from === null) return { tone: 'plain', words: '+', detail: what };
     if (to === null) return { tone: 'plain', words: '-', detail: what };
@@ -151,7 +151,7 @@ export function formatLines(lines: readonly ChangeLine[], colors: Colors): reado
 }
 
 /** A digest by its first twelve digits; anything else as it is. */
-export function show(value: unknown): string {
+function show(value: unknown): string {
   if (value === null || value === undefined) return 'none';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return text.replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1');

@@ -74,7 +74,7 @@ function formatProblem(problem: Problem, view: ErrorView): string[] {
 }
 
 /** `file:line:column path`, the file relative when it is below the working folder. */
-export function formatPlace(location: SourceLocation, view: Pick<ErrorView, 'directory'>): string {
+function formatPlace(location: SourceLocation, view: Pick<ErrorView, 'directory'>): string {
   const { file, line, column, path } = location;
   const near = relative(view.directory, file);
   const shown = near === '' || near.startsWith('..') ? file : near;

@@ -1,19 +1,11 @@
-import { SjsError } from '../errors.js';
-import {
-  computeSeal,
-  formatTag,
-  FORMAT_VERSION,
-  type ImageFacts,
-  type IndexEntry,
-  type SealedImage,
-} from '../model/sealed-image.js';
-import { formatBuildingTag } from '../model/building-tag.js';
-import { formatRepository } from '../model/reference.js';
-import type { BuildFacts } from '../model/build-facts.js';
-import { sha256 } from '../model/digest.js';
 import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/base.js';
+import type { BuildFacts } from '../model/build-facts.js';
+import { formatBuildingTag } from '../model/building-tag.js';
+import { sha256 } from '../model/digest.js';
 import { needsGateway } from '../model/network.js';
+import { formatRepository } from '../model/reference.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
+import { computeSeal, type IndexEntry } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
 import type { Owner } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -23,9 +15,10 @@ import { formatLock, writeLock, type LockChange } from '../stages/lock/lock-file
 import { subjectOf } from '../stages/policy/check-sandbox.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { provideBeside, touchPackages, withPackages } from './provide-packages.js';
+import { baseOf, enterSealed, refresh } from './enter-sealed.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
+import { provideBeside, touchPackages, withPackages } from './provide-packages.js';
 import type { Memory } from './strip-program.js';
 
 /** What a build needs of the world. */
@@ -124,19 +117,6 @@ const describeChanges = (changes: readonly LockChange[]): string =>
     ? 'sandbox.lock is new: commit it'
     : `sandbox.lock changed: ${changes.map(({ field }) => field).join(', ')}; review and commit it`;
 
-/**
- * What is built again is in use, however old it is: prune looks at this; and it is the newest of its name again. The
- * same seal may come from another repository of the same base: verify asks the one that was verified last.
- */
-export async function refresh(
-  known: IndexEntry,
-  changed: Partial<IndexEntry>,
-  { store, clock }: Pick<BuildTools, 'store' | 'clock'>,
-): Promise<IndexEntry> {
-  const usedAt = new Date(clock.now()).toISOString();
-  return store.updateImage(known.seal, (now) => ({ ...(now ?? known), ...changed, usedAt }));
-}
-
 /** A build that changes nothing: its image and its packages are in use. */
 export async function renew(
   known: IndexEntry,
@@ -150,14 +130,6 @@ export async function renew(
 /** What prune and waivers have to know of where a seal came from. */
 const originOf = (loaded: LoadedSandbox): Pick<IndexEntry, 'lockedIn' | 'isAdHoc'> =>
   loaded.isAdHoc ? { isAdHoc: true } : { lockedIn: loaded.folder ?? loaded.directory };
-
-/** What the index keeps of a base. */
-export const baseOf = (base: VerifiedBase): IndexEntry['base'] => ({
-  image: formatRepository(base.repository),
-  digest: base.digest,
-  manifestDigest: base.manifestDigest,
-  version: base.signedVersion,
-});
 
 /** The entry of an earlier build of the same inputs, if the engine still has its image unchanged under its tag. */
 async function findSealed(
@@ -218,45 +190,7 @@ async function checkBase(
   checkRootfs(base, await findingsOf(base, imageId, tools, signal));
 }
 
-/** What a build, or a rebase, made a seal of. */
-interface Made extends Pick<IndexEntry, 'name' | 'version' | 'inputs'> {
-  readonly base: VerifiedBase;
-  readonly build: BuildFacts;
-}
-
-/** Seals what was built and enters it in the index; the tag is for the caller to move, last. */
-export async function enterSealed(
-  image: ImageFacts,
-  { name, version, inputs, base, build }: Made,
-  more: Pick<IndexEntry, 'lockedIn' | 'isAdHoc' | 'rebasedFrom' | 'origin'>,
-  { store, reporter }: Pick<BuildTools, 'store' | 'reporter'>,
-): Promise<SealedImage> {
-  const seal = computeSeal(image);
-  reporter.step('seal', seal);
-  const entry: IndexEntry = {
-    formatVersion: FORMAT_VERSION,
-    seal,
-    tag: formatTag(name, version, seal),
-    name,
-    version,
-    imageId: image.imageId,
-    inputs,
-    base: baseOf(base),
-    createdAt: build.finishedAt,
-    build,
-    ...more,
-  };
-  checkSeal(image, entry);
-  await refuseTaken(entry, store);
-  // The engine may have lost the image of a seal that was signed and pushed: it still is.
-  const saved = await store.updateImage(seal, (earlier) => ({
-    ...entry,
-    ...(earlier?.pushed && { pushed: earlier.pushed }),
-    ...(earlier?.signatures && { signatures: earlier.signatures }),
-  }));
-  return checkSeal(image, saved);
-}
-
+/** Now, as records and entries write it. */
 export const timeOf = ({ clock }: Pick<BuildTools, 'clock'>): string => new Date(clock.now()).toISOString();
 
 /** What provenance will say of this build, whenever somebody asks for it. */
@@ -293,21 +227,6 @@ export async function readVersions(
 ): Promise<BuildFacts['versions']> {
   const [{ engine }, cosign] = await Promise.all([images.versions(signal), verifier.version(signal)]);
   return { sjs: sjsVersion, engine: engine ?? 'unknown', cosign };
-}
-
-/**
- * A tag has twelve digits of its seal: an author can look for two contents that share them (ATTACKS S02).
- * @throws SjsError `SEAL_REFUSED` rather than move the tag of another seal.
- */
-export async function refuseTaken(
-  { tag, seal }: IndexEntry,
-  store: Pick<RecordStore, 'listImages'>,
-): Promise<void> {
-  const taken = (await store.listImages()).find((other) => other.tag === tag && other.seal !== seal);
-  if (!taken) return;
-  throw new SjsError('SEAL_REFUSED', `${tag} is the tag of another seal, ${taken.seal}`, {
-    next: 'change metadata.version and build again: a tag is never moved',
-  });
 }
 
 /** A base's file system is looked through once: its digest names the same bytes for ever. */

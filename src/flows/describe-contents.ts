@@ -59,7 +59,7 @@ export async function describeProvenance(
 }
 
 /** What the provenance of a sealed image is written from. */
-export async function readProvenanceFacts(
+async function readProvenanceFacts(
   sealed: SealedImage,
   tools: TargetTools,
   signal?: AbortSignal,

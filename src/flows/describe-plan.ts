@@ -6,7 +6,7 @@ import type { SealedImage, SealedLabels } from '../model/sealed-image.js';
 import { changedEntries, changes, type Change } from '../stages/compare/changes.js';
 import { compareRights, type RightChange } from '../stages/compare/compare-rights.js';
 import type { LockChange } from '../stages/lock/lock-file.js';
-import { baseOf } from './build-sandbox.js';
+import { baseOf } from './enter-sealed.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 import { packagesOf } from './sealed-packages.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';

@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../errors.js';
 import { sha256 } from '../model/digest.js';
 import type { PublishedPort } from '../model/network.js';
@@ -14,15 +12,16 @@ import {
 } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
-import type { Clock } from '../ports/clock.js';
 import type { UsedWaiver } from '../model/waiver.js';
+import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
-import type { BlobWriter, RecordStore } from '../ports/record-store.js';
+import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
+import { commit, commitOutput, keepArtifact, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
-import { relayOutput, type OutputRelay } from './relay-output.js';
+import { relayOutput, waitForReceiver } from './relay-output.js';
 
 /** What it takes to run what is decided, and to record it. */
 export interface ExecuteTools {
@@ -52,12 +51,6 @@ export interface RunOutput {
 
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
 export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
-
-/** Output that may be on its way to the disk while more is read. */
-const KEEPING_BYTES = 1024 ** 2;
-
-/** How long an interrupted run waits for a receiver that takes nothing. */
-const INTERRUPTED_PATIENCE_MS = 1000;
 
 /** An engine that a run may use, and what of the policy is waived for that run. */
 export interface AllowedEngine extends EngineFacts {
@@ -125,7 +118,7 @@ export async function executeRun(
   const connections: ConnectionRecord[] = [];
   /** What the receiver of artifacts failed with; told after the run is recorded. */
   const receiverErrors: unknown[] = [];
-  const keep = keepWithin(KEEPING_BYTES);
+  const keep = keepOutput();
   let saving: Promise<void> = Promise.resolve();
   let isInputCut = false;
   const receiverGone = new AbortController();
@@ -221,59 +214,6 @@ function withNetwork(record: RunRecord, known: { readonly ports: readonly Publis
   return record.network.mode === 'none' ? record : { ...record, network: { ...record.network, ...known } };
 }
 
-/** Writes without waiting for each piece, until more than that is under way. A write that failed fails the next. */
-function keepWithin(bytes: number): (blob: BlobWriter, chunk: Uint8Array) => Promise<void> {
-  let underWay = 0;
-  let failure: { readonly error: unknown } | null = null;
-  return async (blob, chunk) => {
-    if (failure) throw failure.error;
-    underWay += chunk.length;
-    const written = blob.write(chunk).then(
-      () => void (underWay -= chunk.length),
-      (error: unknown) => {
-        failure ??= { error };
-        throw error;
-      },
-    );
-    written.catch(() => undefined);
-    if (underWay > bytes) await written;
-  };
-}
-
-const commit = async (blob: BlobWriter, truncated: boolean) => ({ ...(await blob.commit()), truncated });
-
-/** What a run had written when sjs or the engine failed; there may have been more. */
-async function commitOutput(
-  stdout: BlobWriter,
-  stderr: BlobWriter,
-): Promise<Pick<RunRecord, 'stdout' | 'stderr'>> {
-  const [out, err] = await Promise.all([commit(stdout, true), commit(stderr, true)]);
-  return { stdout: out, stderr: err };
-}
-
-/**
- * The run is recorded, and nothing of it is left: what waits now is this process alone, as any program does whose
- * output nobody takes. Not when it was told to end.
- */
-async function waitForReceiver(
-  relay: OutputRelay,
-  isInterrupted: boolean,
-  abort?: AbortSignal,
-): Promise<void> {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const waits: Promise<unknown>[] = [relay.delivered()];
-  if (isInterrupted) waits.push(delay(INTERRUPTED_PATIENCE_MS, undefined, { signal }));
-  if (abort?.aborted) waits.push(Promise.resolve());
-  else if (abort) waits.push(once(abort, 'abort', { signal }));
-  try {
-    await Promise.race(waits);
-  } finally {
-    controller.abort();
-    await Promise.allSettled(waits.slice(1));
-  }
-}
-
 async function fingerprintAll(
   secrets: Readonly<Record<string, string>>,
   store: RecordStore,
@@ -282,25 +222,4 @@ async function fingerprintAll(
     async ([name, value]) => [name, await store.fingerprint(`${name}\0${value}`)] as const,
   );
   return Object.fromEntries(await Promise.all(entries));
-}
-
-async function keepArtifact(
-  path: string,
-  content: AsyncIterable<Uint8Array>,
-  store: RecordStore,
-  output: RunOutput,
-  receiverErrors: unknown[],
-): Promise<ArtifactRecord> {
-  const blob = await store.createBlob();
-  try {
-    for await (const chunk of content) await blob.write(chunk);
-    const { digest, bytes } = await blob.commit();
-    await output
-      .onArtifact?.(path, store.openBlob(digest))
-      .catch((error: unknown) => void receiverErrors.push(error));
-    return { path, digest, bytes };
-  } catch (error) {
-    await blob.discard();
-    throw error;
-  }
 }

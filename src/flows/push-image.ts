@@ -3,26 +3,18 @@ import type { AttestationType } from '../model/attestation-type.js';
 import type { Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import type { Predicate } from '../model/predicate.js';
-import {
-  formatReference,
-  formatRepository,
-  parseReference,
-  type DigestReference,
-  type TagReference,
-} from '../model/reference.js';
+import { formatReference, formatRepository, parseReference, type TagReference } from '../model/reference.js';
+import type { PushedSeal } from '../model/seal-proof.js';
 import type { IndexEntry, SealedImage } from '../model/sealed-image.js';
-import type { PushedSeal, SealProof } from '../model/seal-proof.js';
-import { formatSigningKey, type SigningKey } from '../model/signing-key.js';
+import type { SigningKey } from '../model/signing-key.js';
 import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import { pushRepository } from '../stages/policy/effective-policy.js';
-import { requiresSigned, sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
-import { checkProvenances } from '../stages/verify/check-provenance.js';
-import { verifySealed } from '../stages/verify/verify-sealed.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
-import { makeProof, withProof, type TrustTools } from './trust-seal.js';
+import { prove, signPushed } from './sign-pushed.js';
+import { withProof, type TrustTools } from './trust-seal.js';
 
 /** What pushing needs of the world. */
 export interface PushTools extends TargetTools, TrustTools {
@@ -88,7 +80,7 @@ export async function pushImage(
   const publicKey = key === null ? null : await tools.verifier.publicKey(key, signal);
   const { digest, wasPushed } = await push(sealed, place, tools, signal);
   const reference = { registry: place.registry, path: place.path, digest };
-  const attestations = key === null ? [] : await sign(sealed, reference, key, publicKey, tools, signal);
+  const attestations = key === null ? [] : await signPushed(sealed, reference, key, publicKey, tools, signal);
   const now = new Date(tools.clock.now()).toISOString();
   await tools.store.updateImage(entry.seal, (known) =>
     withPlace(known ?? entry, { repository, digest, at: now, publicKey }),
@@ -182,52 +174,6 @@ async function push(
   return { digest, wasPushed: true };
 }
 
-/** Signs the digest and attests of it what is known; returns what is attested now. */
-async function sign(
-  sealed: SealedImage,
-  reference: DigestReference,
-  key: SigningKey,
-  publicKey: string | null,
-  { verifier, reporter, describe }: PushTools,
-  signal?: AbortSignal,
-): Promise<readonly AttestationType[]> {
-  const { seal, name, version } = sealed.entry;
-  const attested = await describe(sealed, signal);
-  const question = publicKey === null ? null : toQuestion(reference, publicKey);
-  const isThere = async (asking: (() => Promise<unknown>) | null): Promise<boolean> =>
-    asking !== null &&
-    asking().then(
-      (found) => found !== false,
-      () => false,
-    );
-  const isSigned = isThere(
-    question &&
-      (async () => {
-        const payloads = await verifier.verify(question, signal);
-        return payloads.some(({ annotations }) => annotations['seal'] === seal);
-      }),
-  );
-  const areAttested = attested.map(({ type }) =>
-    isThere(question && (() => verifier.verifyAttestation(question, type, signal))),
-  );
-  if (!(await isSigned)) {
-    reporter.step('sign', `${formatReference(reference)} with ${formatSigningKey(key)}`);
-    const repository = formatRepository(reference);
-    const annotations = { seal, name, ...(version !== null && { version }), repository };
-    await verifier.sign(reference, key, annotations, signal);
-  }
-  // One after the other: cosign keeps the attestations of an image in one place, and the last to write would win.
-  for (const [at, { type, predicate }] of attested.entries()) {
-    if (await areAttested[at]) continue;
-    reporter.step('attest', type);
-    await verifier.attest(reference, key, type, predicate, signal);
-  }
-  return attested.map(({ type }) => type);
-}
-
-const toQuestion = (reference: DigestReference, publicKey: string) =>
-  ({ reference, signer: { publicKey }, trustedRoot: null, transparencyLog: 'none' }) as const;
-
 /** The entry with the place as the newest one; who signed it from here before is not forgotten. */
 export function withPlace(entry: IndexEntry, place: PushedSeal): IndexEntry {
   const isThere = ({ repository, digest }: PushedSeal): boolean =>
@@ -235,35 +181,4 @@ export function withPlace(entry: IndexEntry, place: PushedSeal): IndexEntry {
   const { pushed = [] } = entry;
   const publicKey = place.publicKey ?? pushed.find(isThere)?.publicKey ?? null;
   return { ...entry, pushed: [...pushed.filter((one) => !isThere(one)), { ...place, publicKey }] };
-}
-
-/** The proof of what was signed, where this policy trusts who signed it. */
-async function prove(
-  reference: DigestReference,
-  { entry, labels }: SealedImage,
-  policy: Policy,
-  tools: PushTools,
-  signal?: AbortSignal,
-): Promise<SealProof | null> {
-  try {
-    const requirement = sealedRequirement(policy, formatRepository(reference));
-    const signed = await verifySealed(
-      reference,
-      requirement,
-      ['slsaprovenance1'],
-      tools.verifier,
-      tools.clock,
-      signal,
-    );
-    if (signed.seal !== entry.seal) return null;
-    const subject = { name: entry.tag, seal: entry.seal, baseDigest: labels.baseDigest };
-    const { signedBases } = checkProvenances(signed.statements.get('slsaprovenance1') ?? [], subject);
-    return await makeProof(entry.seal, signed, signedBases, tools);
-  } catch (error) {
-    if (!(error instanceof SjsError)) throw error;
-    const words = `this policy does not trust what was signed: ${error.message}`;
-    if (requiresSigned(policy)) tools.reporter.warn(words);
-    else tools.reporter.debug(words);
-    return null;
-  }
 }

@@ -1,41 +1,33 @@
-import { canonicalJson } from '../model/canonical-json.js';
+import { SjsError } from '../errors.js';
+import type { VerifiedBase } from '../model/base.js';
+import type { BuildFacts } from '../model/build-facts.js';
 import { formatBuildingTag } from '../model/building-tag.js';
+import { canonicalJson } from '../model/canonical-json.js';
 import { sha256, type Digest } from '../model/digest.js';
 import { formatSandbox } from '../model/format-sandbox.js';
 import { filledLayers } from '../model/image-layers.js';
 import type { Policy } from '../model/policy.js';
 import { formatRepository } from '../model/reference.js';
 import type { BaseRequest, Sandbox } from '../model/sandbox.js';
-import type { VerifiedBase } from '../model/base.js';
-import type { BuildFacts } from '../model/build-facts.js';
 import type { IndexEntry, SealedImage } from '../model/sealed-image.js';
-import { SjsError } from '../errors.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
 import { changes, type Change } from '../stages/compare/changes.js';
 import { parseSandbox } from '../stages/load/load-sandbox.js';
-import { repackLayers, type SealedLayer } from '../stages/pack/repack-layers.js';
+import { repackLayers } from '../stages/pack/repack-layers.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { trustRequirement } from '../stages/policy/trust-requirement.js';
 import { renderDockerfile, type RenderedImage } from '../stages/render/render-dockerfile.js';
 import { parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { checkBuiltImage, checkRootfs } from '../stages/seal/check-built-image.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
-import { readPackages } from '../stages/unpack/read-packages.js';
-import { readSource } from '../stages/unpack/read-source.js';
-import {
-  baseOf,
-  enterSealed,
-  findingsOf,
-  refresh,
-  readVersions,
-  timeOf,
-  type BuildTools,
-} from './build-sandbox.js';
+import { findingsOf, readVersions, timeOf, type BuildTools } from './build-sandbox.js';
 import { baseFacts } from './describe-plan.js';
+import { baseOf, enterSealed, refresh } from './enter-sealed.js';
 import { findSealedImage } from './find-target.js';
+import { ownLayers, withOwnLayers } from './own-layers.js';
 import { requireVersions } from './prepare-build.js';
 import { provideGateway } from './provide-gateway.js';
-import { checkTrust, originFor, subjectOfSeal } from './trust-seal.js';
+import { originFor, subjectOfSeal, trustSeal } from './trust-seal.js';
 import { verifyBaseRequest } from './verify-base-request.js';
 
 /** What rebasing needs of the world. */
@@ -73,8 +65,9 @@ export async function rebaseImage(
   const sealed = await findSealedImage(target, tools, signal);
   const policy = await tools.loadPolicy();
   // What may not run may not become something of one's own that may.
-  await checkTrust(sealed.entry, policy, tools);
-  const { origin, ...rest } = await subjectOfSeal(sealed.entry, policy, tools);
+  const {
+    subject: { origin, ...rest },
+  } = await trustSeal(sealed.entry, policy, tools);
   // What is waived for a seal is not waived for another that is made of it.
   const subject = { ...rest, origin: { ...origin, seal: null } };
   const base = await verifyBaseRequest(request, subject, tools, signal);
@@ -265,39 +258,4 @@ async function describeRebase(
     git: own?.git ?? null,
     versions: await readVersions(tools, signal),
   };
-}
-
-/** The layers that sjs put over a base: that of the source, and that of the packages below it. */
-const ownLayers = ({ image, labels }: SealedImage): readonly Digest[] =>
-  filledLayers(image.diffIds).slice(labels.packages === null ? -1 : -2);
-
-/** Hands over the layers of a sealed image, each looked through: it may have come from anybody. */
-async function withOwnLayers<T>(
-  sealed: SealedImage,
-  { images }: RebaseTools,
-  signal: AbortSignal | undefined,
-  use: (layers: readonly SealedLayer[]) => Promise<T>,
-): Promise<T> {
-  const { packages: digest } = sealed.labels;
-  const [source, packages] = [...ownLayers(sealed)].reverse();
-  if (source === undefined) throw new Error('a sealed image has a layer of its own');
-  return images.withLayer(
-    sealed.image,
-    source,
-    async (openSource) => {
-      await readSource(openSource());
-      const own: SealedLayer = { folder: 'layer', openTar: openSource };
-      if (packages === undefined || digest === null) return use([own]);
-      return images.withLayer(
-        sealed.image,
-        packages,
-        async (openPackages) => {
-          await readPackages(openPackages(), digest);
-          return use([{ folder: 'packages', openTar: openPackages }, own]);
-        },
-        signal,
-      );
-    },
-    signal,
-  );
 }

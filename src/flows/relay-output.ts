@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RunOutput } from './execute-run.js';
 
 /** What may wait for a slow receiver before the program has to wait too. */
@@ -55,4 +57,30 @@ export function relayOutput(
       return failure;
     },
   };
+}
+
+/** How long an interrupted run waits for a receiver that takes nothing. */
+const INTERRUPTED_PATIENCE_MS = 1000;
+
+/**
+ * The run is recorded, and nothing of it is left: what waits now is this process alone, as any program does whose
+ * output nobody takes. Not when it was told to end.
+ */
+export async function waitForReceiver(
+  relay: OutputRelay,
+  isInterrupted: boolean,
+  abort?: AbortSignal,
+): Promise<void> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const waits: Promise<unknown>[] = [relay.delivered()];
+  if (isInterrupted) waits.push(delay(INTERRUPTED_PATIENCE_MS, undefined, { signal }));
+  if (abort?.aborted) waits.push(Promise.resolve());
+  else if (abort) waits.push(once(abort, 'abort', { signal }));
+  try {
+    await Promise.race(waits);
+  } finally {
+    controller.abort();
+    await Promise.allSettled(waits.slice(1));
+  }
 }

@@ -1,12 +1,11 @@
 import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
-import type { Digest } from '../model/digest.js';
 import { isFinished, type ReplayVerdict, type RunRecord } from '../model/record.js';
 import type { RunRequest } from '../model/run-plan.js';
 import type { RunSignals } from '../ports/engine.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
-import { executeRun, type RunOutput } from './execute-run.js';
+import { executeRun, STDIN_KEPT_BYTES, type RunOutput } from './execute-run.js';
 import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
 import { admitSeal } from './trust-seal.js';
@@ -44,7 +43,8 @@ export async function replayRun(
       },
     );
   }
-  await checkInputs(original, secrets, tools);
+  const stdin = await readStdin(original, tools);
+  await checkSecrets(original, secrets, tools);
   const [sealed, policy, facts, profile] = await Promise.all([
     findSealedImage(original.seal, tools, signals.abort),
     tools.loadPolicy(),
@@ -55,7 +55,6 @@ export async function replayRun(
   const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
   const gateway = await findGateway(sealed, subject, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);
-  const stdin = original.stdin ? tools.store.openBlob(original.stdin.digest) : null;
   const replay = await executeRun(
     {
       sealed,
@@ -67,7 +66,7 @@ export async function replayRun(
       ),
       replayOf: original.id,
     },
-    { ...output, stdin: stdin && original.stdin?.bytes === 0 ? Readable.from([]) : stdin },
+    { ...output, stdin: stdin && Readable.from(stdin, { objectMode: false }) },
     signals,
     tools,
   );
@@ -103,45 +102,61 @@ async function findRun(target: string, tools: RunTools): Promise<RunRecord> {
   });
 }
 
-async function checkInputs(
-  original: RunRecord,
-  secrets: Readonly<Record<string, string>>,
-  tools: RunTools,
-): Promise<void> {
-  if (original.stdin?.truncated) {
-    throw new SjsError('REPLAY_INPUT_MISSING', `run ${original.id} read more from stdin than is kept`, {
+/**
+ * All of it before the program gets any, since at the end of the stream it would be too late to refuse it; and once, so
+ * that what was checked is what the program gets. No run keeps more than fits in memory.
+ */
+async function readStdin(
+  { id, stdin }: RunRecord,
+  { store }: RunTools,
+): Promise<readonly Uint8Array[] | null> {
+  if (!stdin) return null;
+  if (stdin.truncated || stdin.bytes > STDIN_KEPT_BYTES) {
+    throw new SjsError('REPLAY_INPUT_MISSING', `run ${id} read more from stdin than is kept`, {
       next: 'only runs with at most 64Mi of stdin can be replayed',
     });
   }
-  if (original.stdin && !(await tools.store.hasBlob(original.stdin.digest))) {
-    throw new SjsError('REPLAY_INPUT_MISSING', `what run ${original.id} read from stdin is no longer kept`, {
+  if (!(await store.hasBlob(stdin.digest))) {
+    throw new SjsError('REPLAY_INPUT_MISSING', `what run ${id} read from stdin is no longer kept`, {
       next: 'choose another run',
     });
   }
-  if (original.stdin) await checkStdin(original.id, original.stdin.digest, tools);
-  for (const [name, fingerprint] of Object.entries(original.secrets)) {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of store.openBlob(stdin.digest) as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      if (bytes > stdin.bytes) throw changedStdin(id, `there is more of it than the ${stdin.bytes} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (!(cause instanceof SjsError) || cause.code !== 'STORE_INVALID') throw cause;
+    throw changedStdin(id, cause);
+  }
+  return chunks;
+}
+
+const changedStdin = (id: string, cause: unknown): SjsError =>
+  new SjsError('REPLAY_INPUT_CHANGED', `what is kept of the stdin of run ${id} was changed`, {
+    cause,
+    next: 'find out who can write to SJS_HOME, and choose another run',
+  });
+
+async function checkSecrets(
+  { id, secrets: fingerprints }: RunRecord,
+  secrets: Readonly<Record<string, string>>,
+  { store }: RunTools,
+): Promise<void> {
+  for (const [name, fingerprint] of Object.entries(fingerprints)) {
     const value = secrets[name];
     const missing = value === undefined;
-    if (!missing && (await tools.store.fingerprint(`${name}\0${value}`)) === fingerprint) continue;
+    if (!missing && (await store.fingerprint(`${name}\0${value}`)) === fingerprint) continue;
     throw new SjsError(
       'REPLAY_INPUT_MISSING',
-      `the secret ${name} ${missing ? 'is not given' : `is not the one that run ${original.id} had`}`,
+      `the secret ${name} ${missing ? 'is not given' : `is not the one that run ${id} had`}`,
       {
         next: `give the same value with --secret ${name}`,
       },
     );
-  }
-}
-
-/** All of it, before the program gets any: at the end of the stream it would be too late. */
-async function checkStdin(id: string, digest: Digest, { store }: RunTools): Promise<void> {
-  try {
-    for await (const chunk of store.openBlob(digest)) void chunk;
-  } catch (cause) {
-    if (!(cause instanceof SjsError) || cause.code !== 'STORE_INVALID') throw cause;
-    throw new SjsError('REPLAY_INPUT_CHANGED', `what is kept of the stdin of run ${id} was changed`, {
-      cause,
-      next: 'find out who can write to SJS_HOME, and choose another run',
-    });
   }
 }

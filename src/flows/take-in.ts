@@ -15,7 +15,7 @@ import type { Clock } from '../ports/clock.js';
 import type { Reporter } from '../ports/reporter.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import type { CheckedProvenance } from '../stages/verify/check-provenance.js';
-import { refuseTaken } from './build-sandbox.js';
+import { refuseTaken } from './enter-sealed.js';
 import type { TargetTools } from './find-target.js';
 
 /** What taking in a sealed image needs of the world. */

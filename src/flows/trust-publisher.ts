@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { SjsError } from '../errors.js';
 import { nearest } from '../model/nearest.js';
 import { parseYaml } from '../model/yaml-document.js';
+import type { WritablePolicy } from '../ports/writable-policy.js';
 import { addWrittenRule } from '../stages/policy/add-trusted-base.js';
 import { parsePolicy } from '../stages/policy/parse-policy.js';
-import { changePolicy } from './trust-base.js';
 
 /** Somebody who publishes signed bases, with the entry of a policy that trusts them. */
 export interface Publisher {
@@ -46,7 +46,7 @@ export interface TrustedPublisher extends Publisher {
 export async function trustPublisher(
   name: string,
   directory: string,
-  policyFile: string,
+  policy: WritablePolicy,
 ): Promise<TrustedPublisher> {
   const names = (await listPublishers(directory)).map((publisher) => publisher.name);
   if (!names.includes(name)) {
@@ -56,12 +56,11 @@ export async function trustPublisher(
     });
   }
   const publisher = await readPublisher(join(directory, `${name}.yaml`));
-  const isNew = await changePolicy(
-    policyFile,
+  const isNew = await policy.change(
     (before, file) =>
       publisher.rules.reduce<string | null>((text, rule) => addWrittenRule(text, rule, file), before) ?? '',
   );
-  return { ...toPublisher(publisher), policyFile, isNew };
+  return { ...toPublisher(publisher), policyFile: policy.path, isNew };
 }
 
 const toPublisher = ({ name, title, page, tried, next, repositories }: ReadPublisher): Publisher => ({

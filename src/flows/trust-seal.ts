@@ -26,21 +26,31 @@ export interface TrustTools {
 /** Proofs of one seal that are kept: of the same place the newest, and no more than this. */
 const MOST_PROOFS = 8;
 
+/** A proof of a seal that was made in this SJS_HOME, and why the policy does not accept it; undefined when it does. */
+interface JudgedProof {
+  readonly proof: SealProof;
+  readonly refusal: SjsError | undefined;
+}
+
+/** As what a policy judges a seal, once that is trusted. */
+export interface TrustedSeal {
+  readonly subject: Subject;
+  /** What was signed of its base; nothing when nobody knows. */
+  readonly signedBase: readonly Digest[];
+}
+
 /**
  * Whether a seal may run at all under the policy of now (SPEC §2): one that was made here unless the policy asks for a
  * signature, one that the operator vouched for likewise, any other by the proof of a signature that the policy still
  * trusts. What was rebased from a seal that came in by its signature needs that signer's trust too. Needs no network.
- * @returns what was signed of its base; nothing when nobody knows
  * @throws SjsError `SEAL_UNSIGNED`, `SEAL_PROOF_INVALID`, `SEAL_UNTRUSTED`, `SEAL_KEY_OUT_OF_DATE`,
  * `SEAL_REPOSITORY_MISMATCH`, `ATTESTATION_MISSING`.
  */
-export async function checkTrust(
-  entry: IndexEntry,
-  policy: Policy,
-  tools: TrustTools,
-): Promise<readonly Digest[]> {
+export async function trustSeal(entry: IndexEntry, policy: Policy, tools: TrustTools): Promise<TrustedSeal> {
   if (entry.origin) await checkOrigin(entry.tag, entry.origin, policy, tools);
-  return checkSigner(entry, policy, tools);
+  const proofs = await judgeProofs(entry, policy, tools);
+  const signedBase = checkSigner(entry, proofs, policy);
+  return { signedBase, subject: await makeSubject(entry, proofs, policy, tools) };
 }
 
 /** As the index has it now: it may have been signed anew, vouched for or built here since. */
@@ -53,7 +63,7 @@ async function checkOrigin(
   const now = (await tools.store.findImageBySeal(origin.seal)) ?? origin;
   if (now.imported?.trustedBy !== 'signature') return;
   try {
-    await checkSigner(now, policy, tools);
+    checkSigner(now, await judgeProofs(now, policy, tools), policy);
   } catch (error) {
     if (!(error instanceof SjsError)) throw error;
     const { cause, next, location } = error;
@@ -79,11 +89,8 @@ export function originFor({
   return { seal, tag, base, imported, ...(signatures && { signatures }) };
 }
 
-async function checkSigner(
-  entry: SignedOrigin,
-  policy: Policy,
-  tools: TrustTools,
-): Promise<readonly Digest[]> {
+/** What was signed of the base of a seal that may run. */
+function checkSigner(entry: SignedOrigin, proofs: readonly JudgedProof[], policy: Policy): readonly Digest[] {
   const isSigned = entry.imported?.trustedBy === 'signature';
   const asked = requiresSigned(policy);
   if (!isSigned && asked === null) return signedDigestsOf(entry);
@@ -93,7 +100,7 @@ async function checkSigner(
       ...(asked && { location: asked }),
     });
   }
-  const proof = await findAccepted(entry, policy, tools);
+  const proof = newestAccepted(entry, proofs);
   if (!isSigned) return signedDigestsOf(entry);
   return proof.baseDigest === null ? [] : [proof.baseDigest, ...(proof.otherBases ?? [])];
 }
@@ -126,7 +133,7 @@ export interface Admission {
  * Whether a sealed image may run under the policy of now: its trust, then its rights, with the limits that it would
  * run with.
  * @param limits tighter ones that a run asks for; absent where nothing runs
- * @throws SjsError as {@link checkTrust}, {@link tightenResources} and {@link checkSealedPlan}
+ * @throws SjsError as {@link trustSeal}, {@link tightenResources} and {@link checkSealedPlan}
  */
 export async function admitSeal(
   { entry, labels }: Pick<SealedImage, 'entry' | 'labels'>,
@@ -134,8 +141,7 @@ export async function admitSeal(
   tools: TrustTools,
   limits?: Partial<Resources>,
 ): Promise<Admission> {
-  const signedBase = await checkTrust(entry, policy, tools);
-  const subject = await subjectOfSeal(entry, policy, tools);
+  const { subject, signedBase } = await trustSeal(entry, policy, tools);
   const resources = limits && tightenResources(labels.plan.resources, limits);
   return { subject, waived: checkSealedPlan(policy, labels, signedBase, subject, resources) };
 }
@@ -145,21 +151,31 @@ export async function admitSeal(
  * signatures that count today.
  */
 export async function subjectOfSeal(entry: IndexEntry, policy: Policy, tools: TrustTools): Promise<Subject> {
-  const lineage = await lineageOf(entry, tools.store);
-  const repositories = await Promise.all(lineage.map((one) => signedIn(one, policy, tools)));
+  return makeSubject(entry, await judgeProofs(entry, policy, tools), policy, tools);
+}
+
+async function makeSubject(
+  entry: IndexEntry,
+  proofs: readonly JudgedProof[],
+  policy: Policy,
+  tools: TrustTools,
+): Promise<Subject> {
+  const earlier = await findEarlier(entry, tools.store);
+  const judged = await Promise.all(earlier.map((one) => judgeProofs(one, policy, tools)));
+  const locked = [entry, ...earlier].find(({ lockedIn }) => lockedIn !== undefined);
   return {
     name: entry.name,
     origin: {
-      folder: lineage.find(({ lockedIn }) => lockedIn !== undefined)?.lockedIn ?? null,
-      repositories: repositories.flat(),
+      folder: locked?.lockedIn ?? null,
+      repositories: [proofs, ...judged].flatMap(signedIn),
       seal: entry.seal,
     },
     now: tools.clock.now(),
   };
 }
 
-/** A seal and those that it was rebased from here, as far as the index still has them. */
-async function lineageOf(entry: IndexEntry, store: TrustTools['store']): Promise<readonly IndexEntry[]> {
+/** The seals that one was rebased from here, newest first, as far as the index still has them. */
+async function findEarlier(entry: IndexEntry, store: TrustTools['store']): Promise<readonly IndexEntry[]> {
   const lineage = [entry];
   for (let from = entry.rebasedFrom; from !== undefined && lineage.every(({ seal }) => seal !== from);) {
     const found = await store.findImageBySeal(from);
@@ -167,56 +183,54 @@ async function lineageOf(entry: IndexEntry, store: TrustTools['store']): Promise
     lineage.push(found);
     from = found.rebasedFrom;
   }
-  return lineage;
+  return lineage.slice(1);
 }
 
 /** Repositories where somebody signed a seal whom the policy trusts. A statement has none: it was signed under a name. */
-async function signedIn(
-  { seal, tag, signatures = [] }: IndexEntry,
+const signedIn = (proofs: readonly JudgedProof[]): readonly string[] =>
+  proofs.flatMap(({ proof, refusal }) =>
+    proof.digest === null || refusal !== undefined ? [] : [proof.repository],
+  );
+
+/** The proofs of a seal that were made here, oldest first; none that is of another seal, or was changed. */
+async function judgeProofs(
+  { seal, tag, signatures = [] }: SignedOrigin,
   policy: Policy,
   { store, clock }: TrustTools,
-): Promise<readonly string[]> {
-  const found = signatures.map(async (proof) => {
-    if (proof.digest === null || !(await isOwnProof(seal, proof, store))) return [];
-    try {
-      checkProof(proof, sealedRequirement(policy, proof.repository), tag, clock);
-      return [proof.repository];
-    } catch (error) {
-      if (error instanceof SjsError) return [];
-      throw error;
-    }
-  });
-  return (await Promise.all(found)).flat();
+): Promise<readonly JudgedProof[]> {
+  const isOwn = await Promise.all(
+    signatures.map(async (proof) => proof.mac === (await store.fingerprint(textOfProof(seal, proof)))),
+  );
+  return signatures
+    .filter((_, at) => isOwn[at])
+    .map((proof) => {
+      try {
+        checkProof(proof, sealedRequirement(policy, proof.repository), tag, clock);
+        return { proof, refusal: undefined };
+      } catch (refusal) {
+        if (!(refusal instanceof SjsError)) throw refusal;
+        return { proof, refusal };
+      }
+    });
 }
-
-/** Whether a proof was made in this SJS_HOME, and of that seal. */
-const isOwnProof = async (
-  seal: Digest,
-  proof: SealProof,
-  store: Pick<RecordStore, 'fingerprint'>,
-): Promise<boolean> => proof.mac === (await store.fingerprint(textOfProof(seal, proof)));
 
 /** The newest proof that was made here and that the policy accepts; else why the newest does not count. */
 export async function findAccepted(
   entry: SignedOrigin,
   policy: Policy,
-  { store, clock }: TrustTools,
+  tools: TrustTools,
 ): Promise<SealProof> {
-  const proofs = entry.signatures ?? [];
-  let refusal: unknown = null;
-  for (const proof of [...proofs].reverse()) {
-    if (!(await isOwnProof(entry.seal, proof, store))) continue;
-    try {
-      checkProof(proof, sealedRequirement(policy, proof.repository), entry.tag, clock);
-      return proof;
-    } catch (error) {
-      refusal ??= error;
-    }
-  }
-  if (refusal instanceof Error) throw refusal;
-  throw new SjsError('SEAL_PROOF_INVALID', `nothing in this SJS_HOME shows who signed ${entry.tag}`, {
+  return newestAccepted(entry, await judgeProofs(entry, policy, tools));
+}
+
+function newestAccepted({ tag, signatures = [] }: SignedOrigin, proofs: readonly JudgedProof[]): SealProof {
+  const accepted = proofs.findLast(({ refusal }) => refusal === undefined);
+  if (accepted) return accepted.proof;
+  const newest = proofs.at(-1);
+  if (newest?.refusal) throw newest.refusal;
+  throw new SjsError('SEAL_PROOF_INVALID', `nothing in this SJS_HOME shows who signed ${tag}`, {
     cause:
-      proofs.length === 0 ? 'the proof is gone' : 'the proof was changed, or comes from another SJS_HOME',
+      signatures.length === 0 ? 'the proof is gone' : 'the proof was changed, or comes from another SJS_HOME',
     next: 'take it in anew with sjs pull, which verifies the signature again',
   });
 }

@@ -8,7 +8,7 @@ import { RECEIPT_TYPE, type Receipt, type ReceiptPredicate } from '../model/rece
 import type { RunRecord } from '../model/record.js';
 import { MAX_SIGNED_STATEMENT, parseSignedStatement } from '../model/signed-statement.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
-import { checkReceipt, compareReceipt } from '../stages/receipt/check-receipt.js';
+import { compareReceipt, readReceipt } from '../stages/receipt/read-receipt.js';
 import {
   describeSigner,
   verifyStatement,
@@ -57,7 +57,7 @@ export async function verifyReceipt(
     keyFile === null
       ? await verifyByPolicy(text, tools, signal)
       : await verifyByKey(text, await readText(keyFile, MAX_KEY), tools, signal);
-  const receipt = checkReceipt(statement, (record, place, id) => tools.store.parseRecord(record, place, id));
+  const receipt = readReceipt(statement, (record, place, id) => tools.store.parseRecord(record, place, id));
   const known = await compareWithHome(receipt, tools);
   return { digest: sha256(text), signer, trustedBy, receipt: receipt.predicate, known };
 }

@@ -132,6 +132,6 @@ export function isWithin(address: string, network: string, bits: number): boolea
 }
 
 /** An IPv4 address as a number, for comparing and counting. */
-export function toNumber(address: string): number {
+function toNumber(address: string): number {
   return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }

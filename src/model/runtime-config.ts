@@ -19,7 +19,7 @@ export interface RuntimeConfig {
 }
 
 /** The fields above. A config field beyond them that is not empty is refused by the seal. */
-export const RUNTIME_CONFIG_FIELDS = [
+const RUNTIME_CONFIG_FIELDS = [
   'User',
   'Env',
   'Entrypoint',

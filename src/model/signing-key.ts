@@ -2,7 +2,7 @@ import { SjsError } from '../errors.js';
 import { cleanText } from './clean-text.js';
 
 /** Services that keep keys, by the beginning of the references that cosign takes for them. */
-export const KEY_SERVICES = ['awskms', 'gcpkms', 'azurekms', 'hashivault'] as const;
+const KEY_SERVICES = ['awskms', 'gcpkms', 'azurekms', 'hashivault'] as const;
 
 /** With what something is signed. Never the key itself. */
 export type SigningKey =

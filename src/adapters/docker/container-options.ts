@@ -17,7 +17,7 @@ import { withStreamsOnly } from './stream-sockets.js';
 import { ownerLabels, RUN_LABELS } from './owner-labels.js';
 
 /** Tells the preload that a frame with secrets stands ahead of stdin. Holds no secret. */
-export const SECRETS_MARKER = 'SJS_SECRETS=frame';
+const SECRETS_MARKER = 'SJS_SECRETS=frame';
 
 /**
  * The create options of a run's sandbox, on its network when it has one: every setting of ATTACKS (c), none of them

@@ -53,7 +53,7 @@ export const scanRootfs = (
 const MUST_BE_PLAIN = new Set(['dev', 'proc', 'sys', 'tmp', 'app', 'in', 'out', '.sjs']);
 
 /** Reads the findings from a tar of a root file system. Pure but for the stream. */
-export async function readFindings(tar: Readable): Promise<RootfsFindings> {
+async function readFindings(tar: Readable): Promise<RootfsFindings> {
   const setuidFiles: string[] = [];
   const worldWritableFolders: string[] = [];
   const notPlainFolders: string[] = [];

@@ -37,7 +37,7 @@ export async function* watchRunUsage(
 }
 
 /** One line of the statistics; null for one that has none, as that of a container that does not run. */
-export function readUsage(line: string): UsageSample | null {
+function readUsage(line: string): UsageSample | null {
   try {
     const sample = fieldsOf(JSON.parse(line));
     const memory = fieldsOf(sample['memory_stats']);

@@ -6,7 +6,7 @@ import { apiUrl } from './hosts.js';
 import { digestMismatch, expectStatus, pullScope, type RegistrySession } from './session.js';
 
 /** Largest manifest or index, in bytes; what registries accept. */
-export const MAX_MANIFEST_BYTES = 4 * 1024 ** 2;
+const MAX_MANIFEST_BYTES = 4 * 1024 ** 2;
 
 /** A manifest or index, its digest computed from the bytes and compared with all that was said about it. */
 export async function fetchManifest(

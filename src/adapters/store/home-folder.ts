@@ -1,29 +1,12 @@
 import { mkdirSync, opendirSync, statSync, type Stats } from 'node:fs';
-import {
-  link,
-  lstat,
-  lutimes,
-  open,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  stat,
-  symlink,
-  unlink,
-  type FileHandle,
-} from 'node:fs/promises';
+import { link, open, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
-import { hexOf, sha256 } from '../../model/digest.js';
+import { takeLock } from './lock.js';
 import { describeStoreError } from './store-error.js';
 import { createTempName, judgeTempOwner } from './temp-name.js';
 
 const DAY_MS = 24 * 3_600_000;
-const LOCK_POLL_MS = 20;
-/** What is done under a lock takes milliseconds; a disk can be slow. */
-const LOCK_PATIENCE_MS = 30_000;
 
 /** SJS_HOME as a place for files that are complete or absent, whenever the power goes. */
 export class HomeFolder {
@@ -151,51 +134,19 @@ export class HomeFolder {
   }
 
   /**
-   * Does what no other process may do at the same time under the same name. A link that says who holds it is made at once
-   * and whole; one of a process that is dead is taken away. `STORE_FAILED` when another holds it for half a minute.
+   * Does what no other process may do at the same time under the same name. `STORE_FAILED` when another holds it for
+   * half a minute.
    */
   async withLock<T>(folder: string, name: string, work: () => Promise<T>): Promise<T> {
     const path = join(await this.makeFolder(folder), name);
-    const mine = await createTempName();
-    for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
-      try {
-        await symlink(mine, path);
-        break;
-      } catch (cause) {
-        if (!isErrno(cause, 'EEXIST')) throw describeStoreError(cause, 'written', path);
-        const dead = await findAbandoned(path);
-        if (dead !== null) await this.takeAway(folder, name, dead);
-        else if (waitedMs < LOCK_PATIENCE_MS) await delay(LOCK_POLL_MS);
-        else throw describeStoreError(cause, 'written', path);
-      }
-    }
-    // Another machine knows by its age alone whether somebody still holds it.
-    const renewing = setInterval(() => {
-      const now = Date.now() / 1000;
-      lutimes(path, now, now).catch(() => undefined);
-    }, LOCK_PATIENCE_MS / 6).unref();
+    const release = await takeLock(path).catch((cause: unknown) => {
+      throw describeStoreError(cause, 'written', path);
+    });
     try {
       return await work();
     } finally {
-      clearInterval(renewing);
-      // Another may have it by now, after a long sleep of this machine.
-      if ((await holderOf(path)) === mine) await unlink(path).catch(() => undefined);
+      await release();
     }
-  }
-
-  /**
-   * Takes away a lock whose holder is gone. Names of holders come once: whoever has the lock of that name is the only one
-   * to take this away, and whoever has it later finds another holder, or none.
-   */
-  private async takeAway(folder: string, name: string, holder: string): Promise<void> {
-    const path = this.at(folder, name);
-    // The name comes from a link, which could hold anything.
-    await this.withLock(folder, `${hexOf(sha256(holder))}.gone`, async () => {
-      if ((await holderOf(path)) !== holder) return;
-      await unlink(path).catch((cause: unknown) => {
-        if (!isErrno(cause, 'ENOENT')) throw describeStoreError(cause, 'removed', path);
-      });
-    });
   }
 
   /** The bytes of a file, or null when there is none. */
@@ -247,20 +198,6 @@ export class HomeFolder {
     }
     return removed;
   }
-}
-
-/** Who holds a lock; null when nobody does. */
-const holderOf = (path: string): Promise<string | null> => readlink(path).catch(() => null);
-
-/** Who holds a lock and is gone: its process is, or, of another boot or machine, it is too old. */
-async function findAbandoned(path: string): Promise<string | null> {
-  const holder = await holderOf(path);
-  // After the name: of a lock that changed hands in between, the age is that of the new one.
-  const found = await lstat(path).catch(() => null);
-  if (holder === null || found === null) return null;
-  const owner = await judgeTempOwner(holder);
-  const isOld = Date.now() - found.mtimeMs > LOCK_PATIENCE_MS;
-  return owner === 'dead' || (owner === 'unknown' && isOld) ? holder : null;
 }
 
 /** Makes the names in a folder durable. */

@@ -46,7 +46,7 @@ export const imagesVerb: Verb = {
 };
 
 /** Lineage as a tree; one whose origin is gone says which seal that was. */
-export function formatTree(images: readonly Image[]): string {
+function formatTree(images: readonly Image[]): string {
   const here = new Set(images.map(({ seal }) => seal));
   const lines: string[] = [];
   const add = (image: Image, indent: string, isLast: boolean | null): void => {

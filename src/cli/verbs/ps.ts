@@ -69,7 +69,7 @@ const cut = (text: string, most: number): string =>
   text.length > most ? `${text.slice(0, most - 1)}…` : text;
 
 /** In docker's words where they mean the same. */
-export function describeStatus(record: RunRecord, now: number): string {
+function describeStatus(record: RunRecord, now: number): string {
   const { state, startedAt, finishedAt, exitCode } = record;
   if (finishedAt === null) {
     if (startedAt === null) return state;

@@ -32,7 +32,7 @@ Exit status: 0 verified, 2 no such file, 3 something does not hold, 5 no cosign.
 };
 
 /** What a receipt says, a line a fact. All text in it is the signer's: nothing of it reaches a terminal as it is. */
-export function formatReceipt(found: ReceiptVerification, colors: Colors): string {
+function formatReceipt(found: ReceiptVerification, colors: Colors): string {
   const { receipt, signer, trustedBy, known } = found;
   const { engine, stdout, stderr, artifacts } = receipt;
   const ok = colors.green('ok');

@@ -240,7 +240,7 @@ function readCommandLine(): Uint8Array | null {
 }
 
 /** How output is passed on, from the options and whether this is a CI system. */
-export function passOptions(input: VerbInput, { env }: CliContext): { raw: boolean; ci: boolean } {
+function passOptions(input: VerbInput, { env }: CliContext): { raw: boolean; ci: boolean } {
   return { raw: input.has('raw'), ci: isCi(env) };
 }
 

@@ -96,10 +96,7 @@ const FIELDS: readonly (keyof RunRecord)[] = [
 ];
 
 /** The table of runs. */
-export function formatRuns(
-  records: readonly RunRecord[],
-  { whole, width, now }: RunTableOptions,
-): Promise<string> {
+function formatRuns(records: readonly RunRecord[], { whole, width, now }: RunTableOptions): Promise<string> {
   return formatTable(
     ['run id', 'tag', 'state', 'exit', 'duration', 'created'],
     records.map((record) => [

@@ -6,9 +6,6 @@ import { kindOfLicence } from './licence.js';
 import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
 import { uuidOf } from './uuid.js';
 
-/** What the predicate is of, as in-toto and cosign name it. */
-export const CYCLONEDX_TYPE = 'https://cyclonedx.org/bom';
-
 const BUNDLED_IN = 'sjs:bundledIn';
 /** Of a package that a tarball has in its node_modules and the lockfile does not know. */
 export const UNLOCKED = { name: 'sjs:lockfile', value: 'absent' } as const;

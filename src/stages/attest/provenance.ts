@@ -6,12 +6,10 @@ import type { ImageContents } from '../../model/image-contents.js';
 import { FORMAT_VERSION } from '../../model/sealed-image.js';
 import { formatNpmPurl, hashOf } from './packages.js';
 
-/** What the predicate is of, as in-toto names it. */
-export const PROVENANCE_TYPE = 'https://slsa.dev/provenance/v1';
 /** What `externalParameters` and `internalParameters` mean: docs/chain.md. */
-export const BUILD_TYPE = 'https://sjs.dev/build/v1';
+const BUILD_TYPE = 'https://sjs.dev/build/v1';
 /** Who vouches for the build: sjs, on whatever machine the signer of the provenance ran it. */
-export const BUILDER_ID = 'https://sjs.dev/builder/v1';
+const BUILDER_ID = 'https://sjs.dev/builder/v1';
 
 /** in-toto's ResourceDescriptor v1, as far as sjs fills it. */
 export interface ResourceDescriptor {
@@ -99,16 +97,6 @@ export function buildProvenance({ entry, image, labels, sourceLayer, npm }: Prov
       byproducts: [{ name: 'seal', digest: digestSet(entry.seal), annotations: { tag: entry.tag } }],
     },
   };
-}
-
-/** The seal that a provenance names; null when it names none. It is a claim like all that stands in it. */
-export function sealInProvenance(predicate: unknown): Digest | null {
-  const { byproducts } = (predicate as Partial<Provenance> | null)?.runDetails ?? {};
-  const seals = Array.isArray(byproducts)
-    ? (byproducts as readonly (Partial<ResourceDescriptor> | null)[]).filter((one) => one?.name === 'seal')
-    : [];
-  const [hex, ...more] = seals.map((one) => one?.digest?.['sha256']);
-  return typeof hex === 'string' && more.length === 0 && /^[0-9a-f]{64}$/.test(hex) ? `sha256:${hex}` : null;
 }
 
 /** Uncompressed: what a diff ID names. */

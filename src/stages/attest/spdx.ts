@@ -7,9 +7,6 @@ import { kindOfLicence } from './licence.js';
 import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
 import { uuidOf } from './uuid.js';
 
-/** What the predicate is of, as in-toto and cosign name it. */
-export const SPDX_TYPE = 'https://spdx.dev/Document';
-
 /** An SPDX document, as JSON says it. */
 export type Spdx = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 import { SjsError } from '../../errors.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import type { Resources } from '../../model/sandbox.js';
-import { RESOURCE_RULES } from '../../model/sandbox-schema.js';
+import { RESOURCE_RULES } from '../../model/bounds.js';
 
 const SHOW: Record<keyof Resources, (value: number) => string> = {
   milliCpu: formatCpu,

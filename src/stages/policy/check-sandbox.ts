@@ -109,7 +109,7 @@ export function checkSandbox(
  * @param subject the sandbox for which it runs
  * @param resources the limits of a run, where it asks for tighter ones than are sealed
  */
-export function judgeSealedPlan(
+function judgeSealedPlan(
   policy: Policy,
   { plan, baseDigest, name }: SealedLabels,
   signedDigests: readonly Digest[],
@@ -198,7 +198,7 @@ export function checkHostAddresses(policy: Policy, network: Network, hostAddress
 }
 
 /** One error for all; its code is theirs when they share one. */
-export function throwAll(violations: readonly Violation[], next: string): void {
+function throwAll(violations: readonly Violation[], next: string): void {
   const problems: readonly Problem[] = violations.map(({ problem }) => problem);
   const [first, ...others] = problems;
   if (!first) return;

@@ -52,6 +52,20 @@ export async function loadPolicy(sources: PolicySources): Promise<Policy> {
   };
 }
 
+/**
+ * From where the policy of a repository is looked for: a folder, or that of a file. What is not there has no policy.
+ * @throws SjsError `FILE_NOT_FOUND`
+ */
+export async function findStart(path: string): Promise<string> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new SjsError('FILE_NOT_FOUND', `there is no ${path}`, {
+      cause,
+      next: 'name a folder that is there',
+    });
+  });
+  return resolve(found.isDirectory() ? path : dirname(path));
+}
+
 interface ReadLayer {
   readonly layer: PolicyLayer;
   readonly bytes: Uint8Array;

@@ -55,7 +55,7 @@ export function readAnyConfig(
  * sjs, or fields that the seal does not know (SPEC §5).
  * @throws SjsError `BASE_CONFIG_REFUSED` with every field that is in the way.
  */
-export function checkBaseConfig(raw: Readonly<Record<string, unknown>>, name: string): RuntimeConfig {
+function checkBaseConfig(raw: Readonly<Record<string, unknown>>, name: string): RuntimeConfig {
   const { config, unknownFields } = splitRuntimeConfig(raw);
   const problems: Problem[] = unknownFields.map((field) => ({
     message: `config field ${cleanText(field.slice(0, 100))} is not known to this sjs`,

@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/ports/clock.js';
 import { checkPolicy } from '../../../src/flows/check-policy.js';
 import { checkMachine } from '../../../src/flows/check-machine.js';
 import { fingerprintOf } from '../../../src/stages/verify/trusted-keys.js';
+import { createPolicyFile } from '../../../src/adapters/store/policy-file.js';
 import { listPublishers, trustPublisher } from '../../../src/flows/trust-publisher.js';
 import { parsePolicy } from '../../../src/stages/policy/parse-policy.js';
 import { createSjs, type Sjs } from '../../../src/index.js';
@@ -244,14 +245,20 @@ describe('policy trust', () => {
 
   test('makes a policy where there is none, lists the names, and says which was meant', async () => {
     const file = join(await makeFolder(), 'new/policy.yaml');
-    expect(await trustPublisher('docker-hardened', 'policies/trust', file)).toMatchObject({ isNew: true });
+    expect(await trustPublisher('docker-hardened', 'policies/trust', createPolicyFile(file))).toMatchObject({
+      isNew: true,
+    });
     expect((await parsePolicy(await readFile(file), file, 'operator')).bases).toHaveLength(1);
-    await expect(trustPublisher('../restricted', 'policies/trust', file)).rejects.toMatchObject({
+    await expect(
+      trustPublisher('../restricted', 'policies/trust', createPolicyFile(file)),
+    ).rejects.toMatchObject({
       code: 'USAGE',
     });
-    await expect(trustPublisher('chaingard', 'policies/trust', file)).rejects.toMatchObject({
-      next: 'did you mean chainguard?',
-    });
+    await expect(trustPublisher('chaingard', 'policies/trust', createPolicyFile(file))).rejects.toMatchObject(
+      {
+        next: 'did you mean chainguard?',
+      },
+    );
     const { sjs } = await instance('');
     expect((await runVerbWith('policy trust', policyTrustVerb, [], sjs)).stdout).toMatch(
       /^NAME.*\nchainguard .*\ndistroless .*\ndocker-hardened /,
@@ -266,7 +273,9 @@ describe('policy trust', () => {
     await mkdir(join(folder, 'p'));
     const file = join(folder, 'p/policy.yaml');
     await writeFile(file, `${POLICY_HEAD}bases: []\n`);
-    await expect(trustPublisher('chainguard', 'policies/trust', file)).rejects.toMatchObject({
+    await expect(
+      trustPublisher('chainguard', 'policies/trust', createPolicyFile(file)),
+    ).rejects.toMatchObject({
       code: 'POLICY_INVALID',
       next: expect.stringContaining('cgr.dev/chainguard/node'),
     });

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import { STDIN_KEPT_BYTES } from '../../../src/flows/execute-run.js';
 import { replayRun } from '../../../src/flows/replay-run.js';
 import type { RunTools } from '../../../src/flows/run-sandbox.js';
 import { sha256 } from '../../../src/model/digest.js';
@@ -43,4 +44,15 @@ test('one that was imported is replayed by its id alone', async () => {
     code: 'REPLAY_INPUT_MISSING',
     message: expect.stringContaining(makeId(3)),
   });
+});
+
+test.each([
+  ['more than its record says', { bytes: 3 }, 'REPLAY_INPUT_CHANGED'],
+  ['more than a run keeps', { bytes: STDIN_KEPT_BYTES + 1 }, 'REPLAY_INPUT_MISSING'],
+])('a stdin of %s is not read into memory', async (_what, stdin, code) => {
+  const blob = await store.createBlob();
+  await blob.write(Buffer.from('four'));
+  const { digest } = await blob.commit();
+  await save(1, { stdin: { digest, truncated: false, ...stdin } });
+  await expect(replay('job')).rejects.toMatchObject({ code });
 });

@@ -2,6 +2,7 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { createPolicyFile } from '../../../src/adapters/store/policy-file.js';
 import type { ImportedBase } from '../../../src/flows/import-base.js';
 import { trustBase } from '../../../src/flows/trust-base.js';
 
@@ -23,7 +24,7 @@ test('a policy that is a link stays one, and what it links to keeps its mode', a
   await mkdir(join(folder, 'dotfiles'));
   await writeFile(file, 'apiVersion: sjs/v1\nkind: Policy\n', { mode: 0o644 });
   await symlink(file, link);
-  await trustBase(base('node'), link);
+  await trustBase(base('node'), createPolicyFile(link));
   expect((await lstat(link)).isSymbolicLink()).toBe(true);
   expect(await readFile(file, 'utf8')).toContain('registry.example.com/base/node');
   expect((await stat(file)).mode & 0o777).toBe(0o644);
@@ -32,7 +33,7 @@ test('a policy that is a link stays one, and what it links to keeps its mode', a
 test('of many at once none is lost, and no lock is left', async () => {
   const file = join(folder, 'new/policy.yaml');
   const names = Array.from({ length: 8 }, (_, index) => `node-${index}`);
-  await Promise.all(names.map((name) => trustBase(base(name), file)));
+  await Promise.all(names.map((name) => trustBase(base(name), createPolicyFile(file))));
   const text = await readFile(file, 'utf8');
   for (const name of names) expect(text).toContain(`base/${name}"`);
   expect(await readdir(join(folder, 'new'))).toEqual(['policy.yaml']);

@@ -109,6 +109,28 @@ describe('what is waived for a seal is by what the operator knows of it', () => 
     );
   });
 
+  test('a proof is looked at once, for trust and for waivers', async () => {
+    const imported = { at: '2026-06-01T00:00:00Z', trustedBy: 'signature' } as const;
+    const pulled = await proven(makeEntry('job', { imported }));
+    let asked = 0;
+    const counting = {
+      ...store,
+      fingerprint: (value: string) => {
+        asked += 1;
+        return store.fingerprint(value);
+      },
+    };
+    const policy = await loadPolicies(LOW + waive({ repository: REPOSITORY }) + SIGNERS);
+    const { waived } = await admitSeal({ entry: pulled, labels: labels('job') }, policy, {
+      ...tools,
+      store: counting,
+    });
+    expect({ asked, waived: waived.map(({ rule }) => rule) }).toEqual({
+      asked: 1,
+      waived: ['limits.memory'],
+    });
+  });
+
   test('a statement without a registry has a name for its place, and no repository', async () => {
     const policy = await loadPolicies(LOW + waive({ repository: 'sjs/job/x' }) + SIGNERS).catch(() => null);
     expect(policy).toBeNull();

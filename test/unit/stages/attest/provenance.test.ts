@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { hexOf, sha256 } from '../../../../src/model/digest.js';
-import { buildProvenance, sealInProvenance } from '../../../../src/stages/attest/provenance.js';
+import { buildProvenance } from '../../../../src/stages/attest/provenance.js';
 import { makeBuildFacts, makeContents } from '../../../support/contents.js';
 import { makeEntry } from '../../../support/records.js';
 
@@ -109,22 +109,4 @@ test.each([
   expect(() => buildProvenance({ ...contents, entry: makeEntry('job', more) })).toThrow(
     expect.objectContaining({ code: 'BUILD_UNKNOWN' }),
   );
-});
-
-test('the seal is read back from what anybody may have written', () => {
-  expect(sealInProvenance(buildProvenance(contents))).toBe(contents.entry.seal);
-  const withByproducts = (byproducts: unknown): unknown => ({ runDetails: { byproducts } });
-  const seal = { name: 'seal', digest: { sha256: 'a'.repeat(64) } };
-  expect(sealInProvenance(withByproducts([{ name: 'x' }, seal]))).toBe(`sha256:${'a'.repeat(64)}`);
-  for (const wrong of [
-    null,
-    {},
-    withByproducts(null),
-    withByproducts({}),
-    withByproducts([null, 'seal']),
-    withByproducts([seal, seal]),
-    withByproducts([{ name: 'seal', digest: { sha256: 'A'.repeat(64) } }]),
-    withByproducts([{ name: 'seal', digest: { sha512: 'a'.repeat(64) } }]),
-  ])
-    expect(sealInProvenance(wrong)).toBeNull();
 });

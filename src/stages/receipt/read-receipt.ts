@@ -15,7 +15,7 @@ type ParseRecord = (text: string, place: string, id: string) => RunRecord;
  * The receipt in a statement that verified: of the shape that sjs gives one, about the very things that it names.
  * @throws SjsError `STATEMENT_INVALID`.
  */
-export function checkReceipt(statement: Statement, parseRecord: ParseRecord): Receipt {
+export function readReceipt(statement: Statement, parseRecord: ParseRecord): Receipt {
   const receipt = statement as Receipt;
   const { predicate } = receipt;
   try {

@@ -1,0 +1,64 @@
+import type { ArtifactRecord, RunRecord } from '../model/record.js';
+import type { BlobWriter, RecordStore } from '../ports/record-store.js';
+import type { RunOutput } from './execute-run.js';
+
+/** Output that may be on its way to the disk while more is read. */
+const KEEPING_BYTES = 1024 ** 2;
+
+/** Writes without waiting for each piece, until more than that is under way. A write that failed fails the next. */
+export function keepOutput(): (blob: BlobWriter, chunk: Uint8Array) => Promise<void> {
+  let underWay = 0;
+  let failure: { readonly error: unknown } | null = null;
+  return async (blob, chunk) => {
+    if (failure) throw failure.error;
+    underWay += chunk.length;
+    const written = blob.write(chunk).then(
+      () => void (underWay -= chunk.length),
+      (error: unknown) => {
+        failure ??= { error };
+        throw error;
+      },
+    );
+    written.catch(() => undefined);
+    if (underWay > KEEPING_BYTES) await written;
+  };
+}
+
+/** Makes what a stream wrote content of the store, and says whether that is all of it. */
+export const commit = async (blob: BlobWriter, truncated: boolean) => ({
+  ...(await blob.commit()),
+  truncated,
+});
+
+/** What a run had written when sjs or the engine failed; there may have been more. */
+export async function commitOutput(
+  stdout: BlobWriter,
+  stderr: BlobWriter,
+): Promise<Pick<RunRecord, 'stdout' | 'stderr'>> {
+  const [out, err] = await Promise.all([commit(stdout, true), commit(stderr, true)]);
+  return { stdout: out, stderr: err };
+}
+
+/**
+ * Keeps a file of /out and passes it on. What its receiver fails with is put aside: the file is kept all the same.
+ */
+export async function keepArtifact(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  store: RecordStore,
+  output: RunOutput,
+  receiverErrors: unknown[],
+): Promise<ArtifactRecord> {
+  const blob = await store.createBlob();
+  try {
+    for await (const chunk of content) await blob.write(chunk);
+    const { digest, bytes } = await blob.commit();
+    await output
+      .onArtifact?.(path, store.openBlob(digest))
+      .catch((error: unknown) => void receiverErrors.push(error));
+    return { path, digest, bytes };
+  } catch (error) {
+    await blob.discard();
+    throw error;
+  }
+}
