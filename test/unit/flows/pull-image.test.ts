@@ -102,6 +102,15 @@ test('what an operator vouched for and then pulls counts by its signature, also 
   });
 });
 
+test('an image that the engine would have to emulate is not pulled, whoever signed it', async () => {
+  const { images, ...rest } = tools(await policyOf());
+  const engine = { ...images, platform: () => Promise.resolve({ os: 'linux', architecture: 'riscv64' }) };
+  await expect(
+    pullImage(`${REPOSITORY}@${reference.digest}`, { ...rest, images: engine }),
+  ).rejects.toMatchObject({ code: 'SEAL_PLATFORM_MISMATCH' });
+  expect(await store.listImages()).toEqual([]);
+});
+
 test('a bill of materials that another tool wrote is said to be its word', async () => {
   await verifier.attest(reference, KEY, 'spdxjson', { packages: [{ name: 'anything' }] });
   await pullImage(`${REPOSITORY}@${reference.digest}`, tools(await policyOf('', '[spdxjson]')));
