@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect } from '@jest/globals';
+import { createCosignVerifier } from '../../src/adapters/cosign/cosign-verifier.js';
 import type { Digest } from '../../src/model/digest.js';
 import { anchorIdentityPattern } from '../../src/model/identity-pattern.js';
 import { attack } from '../support/attack.js';
@@ -395,6 +396,8 @@ const ANSWER = JSON.stringify([
 ]);
 const VERSION = `[ "$1" = version ] && { echo '{"gitVersion":"v2.5.0"}'; exit; }`;
 const LIARS = { silent: 'exit 0', other: `${VERSION}; echo '${ANSWER}'`, endless: `${VERSION}; exec yes` };
+const SLEEPING = `${VERSION}; exec /bin/sleep 600`;
+const WAIT_MS = 1000;
 attack(
   'B18',
   async () => {
@@ -403,14 +406,26 @@ attack(
       const bin = await makePrograms({ cosign: script });
       await refuse(at('lied-about'), 'COSIGN_INVALID_ANSWER', { PATH: `${bin}:${process.env['PATH']}` });
     }
-    return 'COSIGN_INVALID_ANSWER for silence, another digest, and no end';
+    const digest = await pushTinyImage(world.registry, 'base/lied-about', '1.0.0', { files: { lied: '' } });
+    const PATH = await makePrograms({ cosign: SLEEPING });
+    const asked = createCosignVerifier({ env: { PATH }, home, timeoutMs: WAIT_MS }).verify({
+      reference: { registry: world.registry, path: 'base/lied-about', digest },
+      signer: { publicKey: world.publicKey },
+      trustedRoot: null,
+      transparencyLog: 'none',
+    });
+    await expect(asked).rejects.toMatchObject({ code: 'COSIGN_TIMEOUT' });
+    return 'COSIGN_INVALID_ANSWER for silence, another digest, and no end of words; COSIGN_TIMEOUT for none';
   },
   async () => {
+    const sleeping = join(await makePrograms({ cosign: SLEEPING }), 'cosign');
+    const waiting = () => execFileSync(sleeping, ['verify'], { timeout: 2 * WAIT_MS, killSignal: 'SIGKILL' });
+    expect(waiting).toThrow('ETIMEDOUT');
     for (const script of [LIARS.silent, LIARS.other]) {
       const bin = await makePrograms({ cosign: script });
       execFileSync(join(bin, 'cosign'), ['verify', `${repositoryOf('lied-about')}:1.0.0`]);
     }
-    return 'whoever asks for the exit code alone takes both for a yes';
+    return 'whoever asks for the exit code alone takes both for a yes, and waits for the one that sleeps';
   },
 );
 

@@ -140,8 +140,8 @@ export const CASES = {
   },
   B18: {
     tried: 'put another program in the place of cosign',
-    control: 'its answer must name the digest, in 8 MiB',
-    removed: 'the answer: its exit code alone',
+    control: 'its answer must name the digest, in 8 MiB, and in time',
+    removed: 'the answer: its exit code alone; the time: a plain call',
   },
   B19: {
     tried: 'have a base pass by what was remembered of it',
@@ -685,7 +685,7 @@ export const CASES = {
     removed: 'the lookup: docker run, which pulls; a path made of the target',
   },
   Y07: {
-    tried: 'come out otherwise in one of 25 replays, while others run',
+    tried: 'come out otherwise in one of 100 replays, while others run',
     control: 'the same image, arguments, stdin, environment and limits; a frozen clock and seed',
     removed: 'the declared determinism of a program that prints time and random numbers',
   },
@@ -703,7 +703,7 @@ export const CASES = {
   },
   Y08: {
     tried:
-      'leave something behind at each of 60 replays, of one process: with the engine, on disk, in memory',
+      'leave something behind at each of 100 replays, of one process: with the engine, on disk, in memory',
     control: 'a replay removes all that it made, and keeps nothing',
     removed: 'that: docker run of the same image, without --rm; a process that keeps 64 KiB each time',
   },
