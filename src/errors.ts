@@ -94,6 +94,7 @@ export const ERROR_CODES = {
   SEAL_MISMATCH: 'refused',
   SEAL_INDEX_MISMATCH: 'refused',
   SEAL_PROFILE_MISMATCH: 'refused',
+  SEAL_PLATFORM_MISMATCH: 'refused',
   SEAL_DIGEST_MISMATCH: 'refused',
   SEAL_REPOSITORY_MISMATCH: 'refused',
   SEAL_UNTRUSTED: 'refused',

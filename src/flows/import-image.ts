@@ -3,6 +3,7 @@ import { SjsError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
 import { EXPORT_NAMES } from '../model/export-file.js';
 import type { Policy } from '../model/policy.js';
+import { requirePlatform } from '../model/platform.js';
 import { signedDigestsOf, type IndexEntry } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import { checkLayer } from '../stages/archive/check-layer.js';
@@ -50,7 +51,7 @@ export interface ImportResult {
  * trusts; its index entry and the records of its runs say so. The gateway of declared traffic is built here, as by a
  * build: none comes from elsewhere.
  * @param trust the full seal that the operator vouches for; null for none
- * @throws SjsError `IMPORT_INVALID`, `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_UNTRUSTED`, and as
+ * @throws SjsError `IMPORT_INVALID`, `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_PLATFORM_MISMATCH`, `SEAL_UNTRUSTED`, and as
  * {@link verifySealStatement} and {@link admitSeal}; while the policy denies digests,
  * what verifying the base throws.
  */
@@ -69,6 +70,7 @@ export async function importImage(
   const update = await checkBase(accepted.update, known, archive, policy, tools, signal);
   const entry = update(known);
   checkSeal(archive.image, entry);
+  requirePlatform(archive.image.platform, await tools.images.platform(signal), entry.tag);
   const bring = (building: string): Promise<void> => {
     tools.reporter.step('import', `${entry.tag}, ${entry.seal}`);
     return tools.images.load(() => streamArchive(imageFiles(archive, building)), signal);

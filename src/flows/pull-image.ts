@@ -53,7 +53,7 @@ export interface PullResult {
  * Takes in a sealed image from a registry: its signature and attestations are verified under the policy's `sealed` before
  * the engine is given anything, the seal that was signed is compared with what the registry has and then with what the
  * engine has, its rights with the policy. What was verified stays in the index, for runs without a network.
- * @throws SjsError as {@link verifySealed}; `SEAL_MISMATCH`, `SEAL_REFUSED`, `ATTESTATION_MISMATCH`, `SBOM_MISMATCH`,
+ * @throws SjsError as {@link verifySealed}; `SEAL_MISMATCH`, `SEAL_REFUSED`, `SEAL_PLATFORM_MISMATCH`, `ATTESTATION_MISMATCH`, `SBOM_MISMATCH`,
  * `POLICY_VIOLATION`, `BASE_DENIED`, `TARGET_NOT_FOUND`, `REFERENCE_INVALID`, and what engine and registry fail with.
  */
 export async function pullImage(text: string, tools: PullTools, signal?: AbortSignal): Promise<PullResult> {

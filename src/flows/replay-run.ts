@@ -62,7 +62,7 @@ export async function replayRun(
       request,
       policy,
       facts: Promise.resolve(
-        requireControls(withPortWarning(facts, plan), plan, policy, subject, waived, tools.reporter),
+        requireControls(withPortWarning(facts, plan), sealed, plan, policy, subject, waived, tools.reporter),
       ),
       replayOf: original.id,
     },

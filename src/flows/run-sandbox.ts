@@ -3,6 +3,8 @@ import type { Policy } from '../model/policy.js';
 import type { RunRecord } from '../model/record.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { EngineFacts, RunSignals } from '../ports/engine.js';
+import { requirePlatform } from '../model/platform.js';
+import type { SealedImage } from '../model/sealed-image.js';
 import { describeUsedWaiver, type Subject, type UsedWaiver } from '../model/waiver.js';
 import type { Reporter } from '../ports/reporter.js';
 import { planRun } from '../stages/plan/plan-run.js';
@@ -57,7 +59,7 @@ export async function runSandbox(
     });
   }
   const facts = probing.then((found) =>
-    requireControls(withPortWarning(found, plan), plan, policy, subject, waived, tools.reporter),
+    requireControls(withPortWarning(found, plan), sealed, plan, policy, subject, waived, tools.reporter),
   );
   return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
 }
@@ -73,18 +75,20 @@ export function withPortWarning(facts: EngineFacts, { network }: Pick<RunPlan, '
 }
 
 /**
- * A control that the engine cannot enforce, an engine below the policy's floors, or traffic to the engine's own machine
- * is refused before anything runs. What is waived is said.
+ * A control that the engine cannot enforce, an image that it would have to emulate, an engine below the policy's floors,
+ * or traffic to the engine's own machine is refused before anything runs. What is waived is said.
  * @param waived what was waived before the engine was known
  */
 export function requireControls(
   facts: EngineFacts,
+  { image, entry }: SealedImage,
   { network }: Pick<RunPlan, 'network'>,
   policy: Policy,
   subject: Subject,
   waived: readonly UsedWaiver[],
   reporter: Pick<Reporter, 'warn'>,
 ): AllowedEngine {
+  requirePlatform(image.platform, facts.platform, entry.tag);
   const ofEngine = checkFloors(policy, { engine: facts.version, runc: facts.runtimeVersion }, subject);
   checkHostAddresses(policy, network, facts.hostAddresses);
   const waivers = [...waived, ...ofEngine];

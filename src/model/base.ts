@@ -62,6 +62,8 @@ export type VerifiedBase = ResolvedBase & {
 export interface RootfsFindings {
   /** Paths of setuid and setgid files. */
   readonly setuidFiles: readonly string[];
+  /** Paths of files that bring capabilities with them, as setuid files bring a user. */
+  readonly capabilityFiles: readonly string[];
   /** World-writable folders without the sticky bit. */
   readonly worldWritableFolders: readonly string[];
   /** /dev, /proc, /sys, /app, /in, /tmp, /out and /.sjs entries that are not plain folders. */
@@ -71,7 +73,8 @@ export interface RootfsFindings {
 /** Whether a value, as a cache gives it back, has everything that a base is judged by. */
 export function isFindings(value: unknown): value is RootfsFindings {
   const found = (value ?? {}) as Partial<Record<keyof RootfsFindings, unknown>>;
-  return [found.setuidFiles, found.worldWritableFolders, found.notPlainFolders].every(
+  const { setuidFiles, capabilityFiles, worldWritableFolders, notPlainFolders } = found;
+  return [setuidFiles, capabilityFiles, worldWritableFolders, notPlainFolders].every(
     (list) => Array.isArray(list) && list.every((path) => typeof path === 'string'),
   );
 }

@@ -37,8 +37,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   BASE_CONFIG_REFUSED:
     'The config of the base has what no sandbox may have (volumes, triggers, labels of sjs), or no fit Node.',
   BASE_ROOTFS_REFUSED:
-    'The file system of the base has setuid files, or plain files where the kernel mounts.',
-  BASE_TOO_LARGE: 'The base is larger than what sjs copies or reads.',
+    'The file system of the base has setuid files, files with capabilities, or plain files where the kernel mounts.',
+  BASE_TOO_LARGE: 'The base is larger than what sjs copies or reads, or unpacks to more than it takes.',
   REGISTRY_UNREACHABLE: 'The registry does not answer.',
   REGISTRY_UNAUTHORIZED: 'The registry wants other credentials than those in Docker’s config.',
   REGISTRY_INVALID_ANSWER: 'The registry answers what a registry does not.',
@@ -90,6 +90,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   SEAL_MISMATCH: 'The image under the tag is not the one that was sealed.',
   SEAL_INDEX_MISMATCH: 'The index in SJS_HOME says otherwise of a seal than its own labels.',
   SEAL_PROFILE_MISMATCH: 'The image was sealed with another seccomp profile than this sjs has.',
+  SEAL_PLATFORM_MISMATCH: 'The image was sealed for another platform than the engine’s: it is not emulated.',
   SEAL_DIGEST_MISMATCH: 'What was signed is another image, or another seal, than the one that it lies with.',
   SEAL_REPOSITORY_MISMATCH: 'The image was signed for another repository than the one that it lies in.',
   SEAL_UNTRUSTED:

@@ -55,7 +55,8 @@ export const POLICY_SCHEMA = {
             allowSetuidFiles: {
               type: 'boolean',
               default: false,
-              description: 'Accept setuid and setgid files in the base; they are inert in a sandbox.',
+              description:
+                'Accept setuid and setgid files, and files with capabilities, in the base; they are inert in a sandbox.',
             },
           },
           ['repository', 'verify'],

@@ -47,7 +47,7 @@ export interface SignerRule {
 
 /** Which bases one policy layer trusts. */
 export interface BaseRule extends SignerRule {
-  /** Official images carry setuid files; without this a base that has any is refused. */
+  /** Official images carry setuid files; without this a base that has any, or files with capabilities, is refused. */
   readonly allowSetuidFiles: boolean;
 }
 

@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream';
+import type { Platform } from '../model/base.js';
 import type { PublishedPort } from '../model/network.js';
 import type { ConnectionRecord, EngineRecord, Owner } from '../model/record.js';
 import type { Control, RunPlan } from '../model/run-plan.js';
 
 /** What an engine is, and which controls it can enforce on this machine. */
 export interface EngineFacts extends EngineRecord {
+  /** What it runs natively; null when it does not say. */
+  readonly platform: Platform | null;
   /** What a run that publishes ports must know of this engine; null when there is nothing. */
   readonly portWarning: string | null;
   /** Public IPv4 addresses of the machine it runs on, as far as they can be seen. */

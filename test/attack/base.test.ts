@@ -2,9 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect } from '@jest/globals';
+import { createCosignVerifier } from '../../src/adapters/cosign/cosign-verifier.js';
 import type { Digest } from '../../src/model/digest.js';
 import { anchorIdentityPattern } from '../../src/model/identity-pattern.js';
 import { attack } from '../support/attack.js';
+import { makeBomb } from '../support/bomb.js';
 import { docker, removeImages } from '../support/docker.js';
 import { makeAuthority, makeCertificate } from '../support/certificates.js';
 import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
@@ -12,10 +14,12 @@ import { signWithCosign, trustFlags } from '../support/cosign-sign.js';
 import { makePublicKey } from '../support/fake-signature-verifier.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
 import { findFreePort } from '../support/registry-process.js';
+import { shiftedClock } from '../support/shifted-clock.js';
 import {
   describeContent,
   makeTinyImage,
   MANIFEST,
+  pushImage,
   pushTinyImage,
   putManifest,
 } from '../support/tiny-image.js';
@@ -392,6 +396,8 @@ const ANSWER = JSON.stringify([
 ]);
 const VERSION = `[ "$1" = version ] && { echo '{"gitVersion":"v2.5.0"}'; exit; }`;
 const LIARS = { silent: 'exit 0', other: `${VERSION}; echo '${ANSWER}'`, endless: `${VERSION}; exec yes` };
+const SLEEPING = `${VERSION}; exec /bin/sleep 600`;
+const WAIT_MS = 1000;
 attack(
   'B18',
   async () => {
@@ -400,14 +406,26 @@ attack(
       const bin = await makePrograms({ cosign: script });
       await refuse(at('lied-about'), 'COSIGN_INVALID_ANSWER', { PATH: `${bin}:${process.env['PATH']}` });
     }
-    return 'COSIGN_INVALID_ANSWER for silence, another digest, and no end';
+    const digest = await pushTinyImage(world.registry, 'base/lied-about', '1.0.0', { files: { lied: '' } });
+    const PATH = await makePrograms({ cosign: SLEEPING });
+    const asked = createCosignVerifier({ env: { PATH }, home, timeoutMs: WAIT_MS }).verify({
+      reference: { registry: world.registry, path: 'base/lied-about', digest },
+      signer: { publicKey: world.publicKey },
+      trustedRoot: null,
+      transparencyLog: 'none',
+    });
+    await expect(asked).rejects.toMatchObject({ code: 'COSIGN_TIMEOUT' });
+    return 'COSIGN_INVALID_ANSWER for silence, another digest, and no end of words; COSIGN_TIMEOUT for none';
   },
   async () => {
+    const sleeping = join(await makePrograms({ cosign: SLEEPING }), 'cosign');
+    const waiting = () => execFileSync(sleeping, ['verify'], { timeout: 2 * WAIT_MS, killSignal: 'SIGKILL' });
+    expect(waiting).toThrow('ETIMEDOUT');
     for (const script of [LIARS.silent, LIARS.other]) {
       const bin = await makePrograms({ cosign: script });
       execFileSync(join(bin, 'cosign'), ['verify', `${repositoryOf('lied-about')}:1.0.0`]);
     }
-    return 'whoever asks for the exit code alone takes both for a yes';
+    return 'whoever asks for the exit code alone takes both for a yes, and waits for the one that sleeps';
   },
 );
 
@@ -434,13 +452,68 @@ attack(
   },
   () => takenByCosign('odd'),
 );
+/** Pushes and signs an image of a few hundred kilobytes that unpacks to some hundred megabytes; its reference. */
+async function pushBomb(): Promise<{ readonly reference: string; readonly bytes: number }> {
+  const bomb = makeBomb('zeros', 256 * 1024 ** 2);
+  const image = await makeTinyImage({
+    image: { rootfs: { type: 'layers', diff_ids: [bomb.digest] } },
+    manifest: { layers: [describeContent('application/vnd.oci.image.layer.v1.tar+gzip', bomb.archive)] },
+  });
+  const blobs = [...image.blobs, bomb.archive];
+  const digest = await pushImage(world.registry, 'base/bomb', NODE, { ...image, blobs });
+  await sign('bomb', digest, NODE);
+  return { reference: `${repositoryOf('bomb')}@${digest}`, bytes: bomb.bytes };
+}
 attack(
   'B24',
   async () => {
     await pushSigned('huge', (layer) => [{ ...layer, size: 3 * 1024 ** 3 }]);
-    return refuse(at('huge', NODE), 'BASE_TOO_LARGE');
+    await refuse(at('huge', NODE), 'BASE_TOO_LARGE');
+    const { reference } = await pushBomb();
+    await refuse(at('bomb', NODE), 'BASE_TOO_LARGE');
+    expect(() => docker(['image', 'inspect', reference])).toThrow('No such image');
+    return 'BASE_TOO_LARGE; what was unpacked is gone';
   },
-  () => takenByCosign('huge'),
+  async () => {
+    await takenByCosign('huge');
+    const { reference, bytes } = await pushBomb();
+    images.add(reference);
+    docker(['pull', '-q', reference]);
+    const size = docker(['image', 'inspect', '--format', '{{.Size}}', reference]);
+    expect(Number(size)).toBeGreaterThan(0.9 * bytes);
+    return 'cosign verify accepts it: it is signed; docker pull unpacks and keeps it';
+  },
+);
+
+const YEARS_MS = 10 * 365 * 24 * 3_600_000;
+/** A policy that trusts the key of the world on these days alone. */
+const trustToday = (): Promise<string> => {
+  const day = (byDays: number): string =>
+    `${new Date(Date.now() + byDays * 24 * 3_600_000).toISOString().slice(0, 19)}Z`;
+  const dated = { publicKey: world.publicKey, notBefore: day(-1), notAfter: day(1) };
+  return trustEverywhere({ keys: [dated], transparencyLog: 'none' });
+};
+const worldBase = (): string => `{ image: "${world.repository}", version: "${world.version}" }`;
+attack(
+  'B23',
+  async () => {
+    const SJS_POLICY = await trustToday();
+    for (const shift of [-YEARS_MS, YEARS_MS]) {
+      const env = { SJS_POLICY, ...(await shiftedClock(shift)) };
+      const folder = await makeSource(worldBase());
+      const { stdout } = await runSjs(home, ['build', folder, '--json'], { env });
+      expect((JSON.parse(stdout) as { error: object }).error).toMatchObject({
+        code: 'BASE_KEY_OUT_OF_DATE',
+        message: expect.stringContaining(String(new Date(Date.now() + shift).getUTCFullYear())),
+        next: expect.stringContaining('clock'),
+      });
+    }
+    return 'BASE_KEY_OUT_OF_DATE, ten years early and late; it names the time and the clock';
+  },
+  async () => {
+    await accept(worldBase(), { SJS_POLICY: await trustToday() });
+    return 'by the right clock the same policy lets the base pass';
+  },
 );
 
 attack(

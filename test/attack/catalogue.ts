@@ -140,8 +140,8 @@ export const CASES = {
   },
   B18: {
     tried: 'put another program in the place of cosign',
-    control: 'its answer must name the digest, in 8 MiB',
-    removed: 'the answer: its exit code alone',
+    control: 'its answer must name the digest, in 8 MiB, and in time',
+    removed: 'the answer: its exit code alone; the time: a plain call',
   },
   B19: {
     tried: 'have a base pass by what was remembered of it',
@@ -158,10 +158,16 @@ export const CASES = {
     control: 'no registry is asked before a rule of the policy trusts the repository, letter by letter',
     removed: 'the rule: a policy that trusts every repository',
   },
+  B23: {
+    tried: 'have a key count by a clock of this machine that is ten years early or late',
+    control: 'a key counts between its dates alone; the refusal says which time it was judged by',
+    removed: 'the shift: the same policy by the right clock',
+  },
   B24: {
-    tried: 'have a signed base fill the disk by what its manifest declares',
-    control: 'at most 2 GiB compressed are taken, by the manifest, before anything is pulled',
-    removed: 'that: cosign alone, which looks at the signature',
+    tried: 'have a signed base fill the disk, by what its manifest declares or by what it unpacks to',
+    control:
+      'at most 2 GiB compressed are taken, by the manifest, before anything is pulled; what unpacks to more than 8 GiB, or than 256 MiB and 20 times its size, is refused and removed',
+    removed: 'both: cosign alone, which looks at the signature; docker pull',
   },
 
   // b3 Template and render
@@ -264,6 +270,16 @@ export const CASES = {
     control: 'package.json and lockfile must agree; nothing is ever resolved',
     removed: 'the check: npm install takes what is new',
   },
+  D11: {
+    tried: 'have a build take its source from a URL or from git',
+    control: 'a source is a folder on this machine; a target that is no folder is not there',
+    removed: 'that: docker build of the URL',
+  },
+  D12: {
+    tried: 'have a build that never ends, and prints a terminal’s commands',
+    control: 'a build has a limit, and the engine is told to stop',
+    removed: 'the limit: docker build',
+  },
   D13: {
     tried: 'fill disk and memory with a tarball that unpacks to more than a gigabyte',
     control: 'unpacking stops at its bounds, and what was begun is removed',
@@ -289,6 +305,12 @@ export const CASES = {
     control: 'layers are compared with what was packed',
     removed: 'the comparison: a run of the crafted image',
   },
+  D14: {
+    tried: 'end sjs in the middle of a build',
+    control:
+      'what is built has a tag that says who is at work, until it is sealed; the next command removes it',
+    removed: 'that command: what the engine has before it',
+  },
   D16: {
     tried: 'have the program written elsewhere by a base whose /app and /tmp are links',
     control: 'the base’s root is looked through before anything is built over it',
@@ -298,6 +320,12 @@ export const CASES = {
     tried: 'rewrite the program in /app',
     control: '/app belongs to root, with modes 0755 and 0644',
     removed: 'the normalisation: docker build of the same folder',
+  },
+  D18: {
+    tried:
+      'come out otherwise: on another day, engine or path, by another Node, in another locale, under another umask',
+    control: 'names in order, times and owners constant, modes of two kinds',
+    removed: 'that: docker build of the same folder',
   },
 
   // b6 Seal and tag
@@ -330,6 +358,16 @@ export const CASES = {
     tried: 'have an image that is gone replaced by a public one of its name',
     control: 'a sealed image is never pulled',
     removed: 'that: docker run, which pulls',
+  },
+  S08: {
+    tried: 'pass for a sealed image, or be refused as none, where the engine keeps images in another store',
+    control: 'the seal is of the config and the layers, whatever id an engine gives them',
+    removed: 'the seal: the engines’ ids',
+  },
+  S09: {
+    tried: 'kill sjs between the image, its entry in the index and its tag',
+    control: 'the index comes first, the tag last; the next command removes the tag of the build',
+    removed: 'that command: what the engine has before it',
   },
 
   // b7 Run: privilege and kernel surface
@@ -630,7 +668,7 @@ export const CASES = {
     removed: 'the stranger: a container as of a run whose sjs is dead',
   },
 
-  // b17 Replay
+  // b12 Replay
   Y01: {
     tried: 'take away what a run was made of: its registries of bases and of packages, and cosign',
     control: 'a replay needs the sealed image and the record alone',
@@ -647,14 +685,16 @@ export const CASES = {
     removed: 'the lookup: docker run, which pulls; a path made of the target',
   },
   Y07: {
-    tried: 'come out otherwise in one of 25 replays, while others run',
+    tried: 'come out otherwise in one of 100 replays, while others run',
     control: 'the same image, arguments, stdin, environment and limits; a frozen clock and seed',
     removed: 'the declared determinism of a program that prints time and random numbers',
   },
   Y04: {
-    tried: 'replay under another engine, runtime and kernel than the record says, unseen',
-    control: 'what ran it is in the record and compared, apart from what the program did',
-    removed: 'the difference: the same engine, runtime and kernel',
+    tried:
+      'replay on another architecture; under another engine, runtime and kernel than the record says, unseen',
+    control:
+      'an image for another platform is refused, at import too; what ran a run is in its record and compared',
+    removed: 'the refusal: docker run; the difference: the same engine, runtime and kernel',
   },
   Y06: {
     tried: 'replay over a base that was denied since',
@@ -662,9 +702,10 @@ export const CASES = {
     removed: 'the denial: the policy of before',
   },
   Y08: {
-    tried: 'leave something behind at each of 30 replays',
-    control: 'a replay removes all that it made',
-    removed: 'that: docker run of the same image, without --rm',
+    tried:
+      'leave something behind at each of 100 replays, of one process: with the engine, on disk, in memory',
+    control: 'a replay removes all that it made, and keeps nothing',
+    removed: 'that: docker run of the same image, without --rm; a process that keeps 64 KiB each time',
   },
 } satisfies Readonly<Record<string, Case>>;
 

@@ -3,10 +3,11 @@ import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { createGunzip, gzipSync } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { PACKAGE_LIMITS } from '../../src/model/locked-package.js';
 import { attack } from '../support/attack.js';
+import { makeBomb } from '../support/bomb.js';
 import { removeImages } from '../support/docker.js';
 import {
   integrityOf,
@@ -173,25 +174,11 @@ attack(
   },
 );
 
-/** A small tarball of more than a gigabyte: the same compressed piece again and again. */
-function makeBomb(): Buffer {
-  const piece = gzipSync(Buffer.alloc(64 * 1024 ** 2), { level: 9 });
-  const size = PACKAGE_LIMITS.bytes + 64 * 1024 ** 2;
-  const header = Buffer.alloc(512);
-  header.write('package/big', 0);
-  header.write('0000644\0', 100);
-  header.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
-  header.write('ustar\x0000', 257);
-  header.write('0', 156);
-  header.fill(' ', 148, 156);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([gzipSync(header), ...Array.from({ length: size / (64 * 1024 ** 2) }, () => piece)]);
-}
+const makeTarball = (): Buffer => makeBomb('package/big', PACKAGE_LIMITS.bytes).archive;
 attack(
   'D13',
   async () => {
-    const entry = server.add('a', '1.0.0', makeBomb());
+    const entry = server.add('a', '1.0.0', makeTarball());
     await refuse(writeLock({ a: '1.0.0' }, { 'node_modules/a': entry }), 'PACKAGE_TOO_LARGE');
     const left = await readdir(join(home, 'sjs/packages'), { recursive: true });
     expect(left.filter((name) => name.endsWith('.tmp'))).toEqual([]);
@@ -199,7 +186,7 @@ attack(
   },
   async () => {
     let bytes = 0;
-    const unzipped = Readable.from([makeBomb()]).pipe(createGunzip());
+    const unzipped = Readable.from([makeTarball()]).pipe(createGunzip());
     for await (const chunk of unzipped as AsyncIterable<Uint8Array>) bytes += chunk.length;
     expect(bytes).toBeGreaterThan(PACKAGE_LIMITS.bytes);
     return 'gunzip goes on to its end';

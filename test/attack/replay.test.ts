@@ -4,10 +4,13 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, expect } from '@jest/globals';
+import { hexOf, type Digest } from '../../src/model/digest.js';
 import type { ReplayVerdict, RunRecord } from '../../src/model/record.js';
+import { computeSeal, formatTag, type SealedImage } from '../../src/model/sealed-image.js';
 import { attack } from '../support/attack.js';
 import { docker, removeImages } from '../support/docker.js';
 import { cleanPrograms, makePrograms } from '../support/programs.js';
@@ -261,7 +264,6 @@ attack(
   },
 );
 
-const REPLAYS = 25;
 const FROZEN = { clock: '2024-01-01T00:00:00.000Z', seed: 42 };
 /** Everything a program may take from outside, and some of what may vary inside; ends with 3. */
 const DETERMINISTIC = `const { createHash, randomBytes, randomUUID } = require('crypto');
@@ -270,63 +272,171 @@ const input = require('fs').readFileSync(0);
 let hash = createHash('sha256').update(input).digest('hex');
 for (let at = 0; at < 1000; at += 1) hash = createHash('sha256').update(hash).digest('hex');
 console.log(hash, process.argv.slice(2), Object.entries(process.env).sort(), Object.keys(process.memoryUsage()));
+require('fs').writeFileSync('/out/hash', hash);
 console.error([...hash].sort().join(''), process.getuid(), require('os').hostname());
 process.exitCode = 3;`;
+const REPLAYS = 100;
+const WARM_UP = 20;
+/** What a process may have gained by the last replays: 64 KiB kept of each would be more. */
+const MOST_GAINED = { heapBytes: 2 * 1024 ** 2, residentBytes: 50 * 1024 ** 2, descriptors: 5 };
+type Held = typeof MOST_GAINED;
+/**
+ * Does something again and again in one process, two at a time.
+ * @param once the body of a function that does it once
+ * @returns what it came to each time, and what the process has gained since its first times
+ */
+async function repeat<T>(once: string): Promise<{ readonly all: readonly T[]; readonly gained: Held }> {
+  const code = `import { readdirSync } from 'node:fs';
+import { createSjs } from ${JSON.stringify(pathToFileURL(resolve('dist/index.js')).href)};
+const sjs = createSjs();
+const kept = [];
+const all = [];
+const once = async () => { ${once} };
+const act = async (times) => {
+  const work = async () => { while (times-- > 0) all.push(await once()); };
+  await Promise.all([work(), work()]);
+  for (let round = 0; round < 3; round += 1) {
+    gc();
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  const { heapUsed, rss } = process.memoryUsage();
+  return { heapBytes: heapUsed, residentBytes: rss, descriptors: readdirSync('/proc/self/fd').length };
+};
+console.log(JSON.stringify([await act(${WARM_UP}), await act(${REPLAYS - WARM_UP}), all]));`;
+  const env = { ...process.env, HOME: home, SJS_HOME: join(home, 'sjs'), SJS_POLICY: world.policyFile };
+  const words = ['--expose-gc', '--input-type=module', '-e', code];
+  const { stdout } = await execute(process.execPath, words, { env, timeout: 270_000 });
+  const [first, last, all] = JSON.parse(stdout) as [Held, Held, T[]];
+  const gained = {
+    heapBytes: last.heapBytes - first.heapBytes,
+    residentBytes: last.residentBytes - first.residentBytes,
+    descriptors: last.descriptors - first.descriptors,
+  };
+  return { all, gained };
+}
+const isTooMuch = (gained: Held): boolean =>
+  (Object.keys(MOST_GAINED) as (keyof Held)[]).some((name) => gained[name] > MOST_GAINED[name]);
+/** What the engine has of an image's runs, and this home of temporary files. */
+async function remains(tag: string): Promise<readonly string[]> {
+  const containers = docker(['ps', '-aq', '--filter', `ancestor=${tag}`]);
+  const temporary = await readdir(join(home, 'sjs/tmp')).catch(() => []);
+  return [...containers.split('\n').filter(Boolean), ...temporary];
+}
+interface Again extends ReplayVerdict {
+  readonly ended: Pick<RunRecord, 'state' | 'exitCode' | 'stdout'>;
+}
+/** A run of such a program, all its replays, and what is left of them. */
+async function replayAll() {
+  const spec = `  determinism: ${JSON.stringify(FROZEN)}\n  filesystem: { out: 1Mi }\n`;
+  const files = { 'sandbox.yaml': sandboxYaml('same', spec), 'index.js': DETERMINISTIC };
+  const tag = await build(await makeFolder(files));
+  const id = await run(tag, 'some input', ['an argument']);
+  const volumes = (): string[] => docker(['volume', 'ls', '-q']).split('\n').filter(Boolean);
+  const before = volumes();
+  const { all, gained } = await repeat<Again>(
+    `const { verdict, replay } = await sjs.replay(${JSON.stringify(id)});
+    const { state, exitCode, stdout } = replay;
+    return { ...verdict, ended: { state, exitCode, stdout } };`,
+  );
+  const left = await remains(tag);
+  // Other tests come and go beside this one; what it made would be there for good.
+  const made = volumes().filter((name) => !before.includes(name));
+  await until('its volumes are gone', () => Promise.resolve(volumes().every((name) => !made.includes(name))));
+  return { first: await readRecord(id), all, gained, left };
+}
+let replaying: ReturnType<typeof replayAll> | undefined;
+const replayedAll = (): ReturnType<typeof replayAll> => (replaying ??= replayAll());
 attack(
   'Y07',
   async () => {
-    const spec = `  determinism: ${JSON.stringify(FROZEN)}\n`;
-    const files = { 'sandbox.yaml': sandboxYaml('same', spec), 'index.js': DETERMINISTIC };
-    const id = await run(await build(await makeFolder(files)), 'some input', ['an argument']);
-    const { stdout, determinism } = await readRecord(id);
-    expect(determinism).toEqual(FROZEN);
-    const left = Array.from({ length: REPLAYS }, (_, at) => at);
-    const replayed: Replayed[] = [];
-    const work = async (): Promise<void> => {
-      while (left.pop() !== undefined) replayed.push(await replay(id));
-    };
-    await Promise.all([work(), work()]);
-    for (const { differences, notCompared, replay: again } of replayed) {
-      expect({ differences, notCompared }).toEqual({ differences: [], notCompared: [] });
-      expect(await readRecord(again)).toMatchObject({ state: 'failed', exitCode: 3, stdout });
+    const { first, all } = await replayedAll();
+    expect(first).toMatchObject({ determinism: FROZEN, artifacts: [{ path: 'hash' }] });
+    const { stdout } = first;
+    for (const { reproduced, differences, notCompared, ended } of all) {
+      expect({ reproduced, differences, notCompared }).toEqual({
+        reproduced: true,
+        differences: [],
+        notCompared: [],
+      });
+      expect(ended).toEqual({ state: 'failed', exitCode: 3, stdout });
     }
-    expect(replayed.filter(({ reproduced }) => reproduced)).toHaveLength(REPLAYS);
-    return `reproduced ${REPLAYS} of ${REPLAYS} times: output, exit code and state`;
+    expect(all).toHaveLength(REPLAYS);
+    return `reproduced ${REPLAYS} of ${REPLAYS} times: output, files, exit code and state`;
   },
   async () => {
-    const id = await run(await seal('random', DETERMINISTIC));
+    const spec = '  filesystem: { out: 1Mi }\n';
+    const files = { 'sandbox.yaml': sandboxYaml('random', spec), 'index.js': DETERMINISTIC };
+    const id = await run(await build(await makeFolder(files)));
     expect((await readRecord(id)).determinism).toBeUndefined();
     const { reproduced, differences } = await replay(id);
     expect(reproduced).toBe(false);
     expect(differences.map(({ field }) => field)).toEqual(['stdout']);
     return 'time and random numbers are told apart at the first replay';
   },
+  300_000,
 );
 
+/** A sealed image as one for another architecture, which the index has too. */
+async function makeForeign(tag: string): Promise<{ readonly seal: Digest; readonly tag: string }> {
+  const { image, entry } = JSON.parse((await runSjs(home, ['inspect', tag])).stdout) as SealedImage;
+  const other = computeSeal({ ...image, platform: { os: 'linux', architecture: 'arm64' } });
+  const foreign = formatTag(entry.name, entry.version, other);
+  const folder = await makeFolder();
+  await execute('sh', ['-c', `docker save ${tag} | tar -x -C ${folder}`]);
+  const manifest = join(folder, 'manifest.json');
+  const [{ Config, Layers }] = JSON.parse(await readFile(manifest, 'utf8')) as [SavedImage];
+  const config = JSON.parse(await readFile(join(folder, Config), 'utf8')) as object;
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, architecture: 'arm64' }));
+  await writeFile(manifest, JSON.stringify([{ Config: 'config.json', RepoTags: [foreign], Layers }]));
+  await execute('sh', ['-c', `rm -f index.json oci-layout && tar -c . | docker load -q`], { cwd: folder });
+  images.add(foreign);
+  const file = join(home, 'sjs/images', `${hexOf(other)}.json`);
+  await writeFile(file, JSON.stringify({ ...entry, seal: other, tag: foreign }));
+  return { seal: other, tag: foreign };
+}
+interface SavedImage {
+  readonly Config: string;
+  readonly Layers: readonly string[];
+}
 attack(
   'Y04',
   async () => {
     const id = await run(await seal('elsewhere', 'console.log(1);'));
     const record = await readRecord(id);
-    const other = { version: '19.03.0', runtimeVersion: '1.0.0-rc10', kernel: '4.4.0' };
-    await writeFile(recordFile(id), JSON.stringify({ ...record, engine: { ...record.engine, ...other } }));
+    const older = { version: '19.03.0', runtimeVersion: '1.0.0-rc10', kernel: '4.4.0' };
+    await writeFile(recordFile(id), JSON.stringify({ ...record, engine: { ...record.engine, ...older } }));
     const { reproduced, environment } = await replay(id);
     expect({ reproduced, environment }).toEqual({
       reproduced: true,
       environment: (['version', 'runtimeVersion', 'kernel'] as const).map((name) => ({
         field: `engine.${name}`,
-        expected: other[name],
+        expected: older[name],
         actual: record.engine[name],
       })),
     });
-    return 'reproduced, and each of the three said with what it was and what it is';
+    const foreign = await makeForeign(await seal('elsewhere', 'console.log(1);'));
+    await writeFile(recordFile(id), JSON.stringify({ ...record, ...foreign }));
+    const exported = join(await makeFolder(), 'foreign.tar');
+    expect(await runSjs(home, ['export', foreign.tag, exported])).toMatchObject({ code: 0 });
+    const other = await makeFolder();
+    for (const [place, ...words] of [
+      [home, 'run', foreign.tag],
+      [home, 'replay', id],
+      [other, 'import', '--trust', foreign.seal, exported],
+    ] as const) {
+      const refused = await runSjs(place, [...words, '--json']);
+      expect([words[0], codeOf(refused)]).toEqual([words[0], 'SEAL_PLATFORM_MISMATCH']);
+    }
+    return 'SEAL_PLATFORM_MISMATCH for another architecture; else reproduced, and what differs is said';
   },
   async () => {
+    const { tag } = await makeForeign(await seal('elsewhere', 'console.log(1);'));
+    expect(docker(['run', '--rm', tag])).toBe('1');
     expect(await replay(await run(await seal('elsewhere', 'console.log(1);')))).toMatchObject({
       reproduced: true,
       environment: [],
     });
-    return 'nothing is said';
+    return 'docker run starts the image of another architecture; of the same engine, runtime and kernel nothing is said';
   },
 );
 
@@ -349,35 +459,13 @@ attack(
   },
 );
 
-const LOOPS = 30;
-/** What the engine has of an image's runs, and this home of temporary files. */
-async function remains(tag: string): Promise<readonly string[]> {
-  const containers = docker(['ps', '-aq', '--filter', `ancestor=${tag}`]);
-  const temporary = await readdir(join(home, 'sjs/tmp')).catch(() => []);
-  return [...containers.split('\n').filter(Boolean), ...temporary];
-}
 attack(
   'Y08',
   async () => {
-    const spec = '  filesystem: { out: 1Mi }\n';
-    const folder = await makeFolder({
-      'sandbox.yaml': sandboxYaml('loop', spec),
-      'index.js': "require('fs').writeFileSync('/out/a', 'a');",
-    });
-    const tag = await build(folder);
-    const id = await run(tag);
-    const volumes = (): string => docker(['volume', 'ls', '-q']);
-    const before = volumes().split('\n');
-    for (let at = 0; at < LOOPS; at += 1) expect((await replay(id)).reproduced).toBe(true);
-    expect(await remains(tag)).toEqual([]);
-    // Other tests come and go beside this one; what it made would be there for good.
-    const made = (): readonly string[] =>
-      volumes()
-        .split('\n')
-        .filter((name) => name !== '' && !before.includes(name));
-    const first = made();
-    await until('its volumes are gone', () => Promise.resolve(made().every((name) => !first.includes(name))));
-    return `nothing is left of ${LOOPS} replays: containers, volumes, temporary files`;
+    const { all, left, gained } = await replayedAll();
+    expect([all.length, left]).toEqual([REPLAYS, []]);
+    expect({ gained, isTooMuch: isTooMuch(gained) }).toEqual({ gained, isTooMuch: false });
+    return `nothing is left of ${REPLAYS} replays in one process: containers, volumes, temporary files, memory, descriptors`;
   },
   async () => {
     const tag = await seal('left', '');
@@ -385,7 +473,9 @@ attack(
     const [left = '', ...more] = await remains(tag);
     docker(['rm', left]);
     expect([left.length > 0, more]).toEqual([true, []]);
-    return 'its container is left';
+    const { gained } = await repeat('kept.push(new Array(8192).fill(kept.length + 0.5));');
+    expect({ gained, isTooMuch: isTooMuch(gained) }).toEqual({ gained, isTooMuch: true });
+    return 'its container is left; what keeps 64 KiB each time is noticed';
   },
-  240_000,
+  300_000,
 );

@@ -6,6 +6,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { beforeAll, expect } from '@jest/globals';
@@ -17,9 +18,12 @@ import { sha256 } from '../../src/model/digest.js';
 import { attack, sealSandbox, type AttackSandbox } from '../support/attack.js';
 import { docker, removeImages } from '../support/docker.js';
 import { COSIGN_2, runCosign } from '../support/cosign-generations.js';
+import { startServer, stopServers } from '../support/tiny-server.js';
+import { until } from '../support/until.js';
 import { cleanFolders, makeFolder, runSjs, sandboxYaml, world } from '../support/world.js';
 
 cleanFolders();
+stopServers();
 const execute = promisify(execFile);
 const CANARY = 'hunter2-canary';
 const EVIL = 'sjs/attack-evil:1';
@@ -288,8 +292,17 @@ async function refuseAllowedBefore(repository: string): Promise<void> {
 
 const over = (text: string, files: Record<string, string> = {}): Promise<string> =>
   makeFolder({ Dockerfile: `FROM ${world.reference}\n${text}`, ...files });
+const CAPABILITIES = 'SCHILY.xattr.security.capability';
+/** A context for a base with a setuid file, one with capabilities, and a folder that everybody may write. */
 async function makeSetuid(): Promise<string> {
-  const folder = await over('COPY --chmod=4755 su /usr/bin/other\nADD open.tar /srv/\n', { su: 'x' });
+  const added = 'COPY --chmod=4755 su /usr/bin/other\nADD open.tar /srv/\nADD raw.tar /usr/bin/\n';
+  const folder = await over(added, { su: 'x' });
+  const raw = pack();
+  // CAP_NET_RAW, permitted and in force: a struct vfs_cap_data of version 2.
+  const value = `\x01\0\0\x02\0\x20${'\0'.repeat(14)}`;
+  raw.entry({ name: 'raw', mode: 0o755, pax: { [CAPABILITIES]: value } }, 'x');
+  raw.finalize();
+  await writeFile(join(folder, 'raw.tar'), await buffer(raw));
   await mkdir(join(folder, 'open'));
   await chmod(join(folder, 'open'), 0o777);
   execFileSync('tar', ['-cf', join(folder, 'open.tar'), '-C', folder, 'open']);
@@ -304,6 +317,7 @@ attack(
     const files = await signBase('setuid', await makeSetuid());
     const said = await refuseBase(files, 'BASE_ROOTFS_REFUSED');
     expect(said).toContain('/usr/bin/other is setuid or setgid');
+    expect(said).toContain('/usr/bin/raw has file capabilities');
     expect(said).toContain('/srv/open is writable by everybody');
     await refuseAllowedBefore(
       await signBase('su', await over('COPY --chmod=4755 su /usr/bin/other\n', { su: 'x' })),
@@ -316,7 +330,8 @@ attack(
     docker(['build', '-q', '-t', tag, await makeSetuid()]);
     const look = `console.log(require('fs').statSync('/usr/bin/other').mode & 0o4000)`;
     expect(docker(['run', '--rm', '--entrypoint', 'node', tag, '-e', look])).toBe('2048');
-    return 'docker builds over it, and the setuid file is there';
+    expect(exported(tag, `grep -ac ${CAPABILITIES}`)).toEqual(['1']);
+    return 'docker builds over it, and both files are there with what they bring';
   },
 );
 
@@ -406,6 +421,91 @@ attack(
     });
     expect(connections).toBeGreaterThan(0);
     return 'the build step connects to this machine';
+  },
+);
+
+const remotes = (host: string): string[] => [
+  `http://${host}/context.tar.gz`,
+  `http://${host}/repository.git#main:folder`,
+  `git://${host}/repository.git`,
+  `git@${host}:repository.git`,
+];
+const serveDockerfile = () =>
+  startServer((_request, response) => response.setHeader('content-type', 'text/plain').end(REMOTE));
+const REMOTE = 'FROM scratch\nLABEL remote="1"\n';
+attack(
+  'D11',
+  async () => {
+    const { host, seen } = await serveDockerfile();
+    const codes = new Set<string>();
+    for (const remote of remotes(host)) {
+      const given = await runSjs(sandbox.home, ['build', remote, '--json']);
+      const yaml = sandboxYaml('remote').replace('source: .', `source: ${JSON.stringify(remote)}`);
+      const folder = await makeFolder({ 'sandbox.yaml': yaml, 'index.js': '1' });
+      const declared = await runSjs(sandbox.home, ['build', folder, '--json']);
+      for (const { stdout } of [given, declared]) codes.add(codeOf(stdout));
+    }
+    expect([...codes].sort()).toEqual(['FILE_NOT_FOUND', 'SANDBOX_INVALID']);
+    expect(seen).toEqual([]);
+    return 'FILE_NOT_FOUND for a target, SANDBOX_INVALID for a source, and nobody was asked';
+  },
+  async () => {
+    const { host, seen } = await serveDockerfile();
+    const { stdout } = await execute('docker', ['build', '-q', remotes(host)[0] ?? '']);
+    images.add(stdout.trim());
+    expect(seen.length).toBeGreaterThan(0);
+    expect(docker(['image', 'inspect', '--format', '{{.Config.Labels.remote}}', stdout.trim()])).toBe('1');
+    return 'docker build fetches it, and builds what came';
+  },
+);
+
+const BOUND_MS = 4000;
+/** A Dockerfile whose step prints a terminal's commands for ever; its process, as this machine sees it. */
+function makeEndless() {
+  const mark = `endless-${randomUUID()}`;
+  const code = `setInterval(() => process.stdout.write('\\u001b]0;x\\u0007'.repeat(1000)), 1) // ${mark}`;
+  const dockerfile = `FROM ${world.reference}\nRUN ${JSON.stringify(['node', '-e', code])}\n`;
+  const isRunning = async (): Promise<boolean> => {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    const lines = pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''));
+    return (await Promise.all(lines)).some((line) => line.startsWith('node') && line.includes(mark));
+  };
+  return { dockerfile, isRunning };
+}
+attack(
+  'D12',
+  async () => {
+    const client = await createDockerClient({ env: process.env, home: homedir() });
+    // As ever, but for how long a build may take.
+    const call: typeof client.call = (name, timeoutMs, make, abort) =>
+      client.call(name, name === 'build' ? BOUND_MS : timeoutMs, make, abort);
+    const store = createDockerImageStore({ ...client, call });
+    const { dockerfile, isRunning } = makeEndless();
+    const context = pack();
+    context.entry({ name: 'Dockerfile' }, dockerfile);
+    context.finalize();
+    const bytes = await buffer(context);
+    const open = (): Readable => Readable.from(bytes, { objectMode: false });
+    const said: string[] = [];
+    const building = store.build(open, 'sjs-attack/endless:1', (words) => void said.push(words));
+    const refused = expect(building).rejects.toMatchObject({ code: 'BUILD_TIMEOUT' });
+    await until('the step runs', isRunning);
+    await refused;
+    await until('the step is ended', async () => !(await isRunning()));
+    expect(said.join('').length).toBeLessThan(1024 ** 2);
+    return 'BUILD_TIMEOUT; the engine ends the step';
+  },
+  async () => {
+    const { dockerfile, isRunning } = makeEndless();
+    const folder = await makeFolder({ Dockerfile: dockerfile });
+    const building = execute('docker', ['build', '-q', folder]);
+    building.catch(() => undefined);
+    await until('the step runs', isRunning);
+    await delay(BOUND_MS);
+    expect(await isRunning()).toBe(true);
+    building.child.kill('SIGTERM');
+    await until('the step is ended', async () => !(await isRunning()));
+    return 'docker build goes on, until it is told to end';
   },
 );
 
@@ -520,13 +620,13 @@ async function makeOddRoot(): Promise<string> {
   execFileSync('tar', ['-cf', join(folder, 'root.tar'), '-C', root, '.']);
   return folder;
 }
-/** The paths in a container of an image that is never started. */
-function exported(image: string): string[] {
+/** What a command makes of the file system of a container that is never started; its paths, when none is named. */
+function exported(image: string, command = 'tar -tf -'): string[] {
   const container = docker(['create', image, 'x']);
   try {
-    return execFileSync('sh', ['-c', `docker export ${container} | tar -tf -`], { encoding: 'utf8' }).split(
-      '\n',
-    );
+    return execFileSync('sh', ['-c', `docker export ${container} | ${command}`], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
   } finally {
     docker(['rm', container]);
   }

@@ -134,7 +134,7 @@ describeCosigns('bases in a registry', (generation) => {
       await expect(check('attested/node', '1.0.0', cosign, asking)).resolves.toMatchObject({ digest });
     });
 
-    test('by keys that take turns, each within its dates (ATTACKS B23)', async () => {
+    test('by keys that take turns, each within its dates', async () => {
       await importSigned('turns/node', '1.0.0', 'by the old key');
       await importSigned('turns/node', '2.0.0', 'by the new key', theirs.keyFile);
       const turns: BaseRule = {

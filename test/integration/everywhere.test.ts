@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, readFile, utimes } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { makeCosignKeys } from '../support/cosign-keys.js';
@@ -88,71 +88,6 @@ test('the golden seal: the same source over the same base, to the bit, whoever b
     'seal.json',
     `${JSON.stringify({ seal, tag, layers: JSON.parse(stdout) as unknown }, null, 2)}\n`,
   );
-});
-
-describe('the same seal', () => {
-  test('with the other image store, and nothing of it before it is built there (ATTACKS S08)', async () => {
-    const sandbox = await makeSandbox();
-    const here = await build(home, sandbox, { SJS_POLICY: policyFile });
-    const there = { SJS_POLICY: policyFile, DOCKER_HOST: engine.host };
-    const early = await runSjs(home, ['run', here.tag, '--json'], { env: there });
-    expect(JSON.parse(early.stdout)).toMatchObject({ error: { code: 'SEAL_IMAGE_MISSING' } });
-    const other = await makeFolder();
-    // No cache of a builder knows these times and modes, nor may they be in the image.
-    await chmod(join(sandbox, 'index.js'), 0o600);
-    await utimes(join(sandbox, 'index.js'), 1, 1);
-    expect(await build(other, sandbox, there)).toMatchObject({
-      seal: here.seal,
-      tag: here.tag,
-      inputs: here.inputs,
-    });
-    // The second way into BuildKit takes a temporary file.
-    const env = { ...there, TMPDIR: '/nonexistent' };
-    const refused = await runSjs(await makeFolder(), ['build', sandbox, '--json'], { env });
-    expect(JSON.parse(refused.stdout)).toMatchObject({
-      error: { code: 'STORE_FAILED', message: expect.stringContaining('/nonexistent') },
-    });
-  });
-
-  test('by Node 20 and by Node 24, at another path, in another locale, with another umask, at another time (ATTACKS D18)', async () => {
-    const container = (await execute('docker', ['create', world.reference])).stdout.trim();
-    const node = join(home, 'node24');
-    try {
-      const path = (await execute('docker', ['inspect', '--format', '{{json .Config.Env}}', container]))
-        .stdout;
-      expect(path).toContain('PATH=');
-      await execute('sh', [
-        '-c',
-        `docker cp -L ${container}:/usr/local/bin/node ${node} 2>/dev/null || docker cp -L ${container}:/usr/bin/node ${node}`,
-      ]);
-    } finally {
-      await execute('docker', ['rm', '-f', container]);
-    }
-    expect((await execute(node, ['--version'])).stdout).toMatch(/^v24\./);
-    const first = await makeSandbox();
-    const second = join(await makeFolder(), 'a path', 'ÄÖ');
-    await cp(first, second, { recursive: true });
-    await utimes(join(second, 'index.js'), 1, 1);
-    const plain = await build(await makeFolder(), first, { SJS_POLICY: policyFile, LC_ALL: 'C', TZ: 'UTC' });
-    const place = await makeFolder();
-    const command = 'umask 077; exec "$0" "$@"';
-    const env = {
-      ...{
-        PATH: process.env['PATH'] ?? '',
-        HOME: place,
-        SJS_HOME: join(place, 'sjs'),
-        SJS_POLICY: policyFile,
-      },
-      ...{ LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8', TZ: 'Pacific/Kiritimati' },
-    };
-    const words = [resolve('dist/cli/main.cjs'), 'build', second, '--json'];
-    const { stdout } = await execute('sh', ['-c', command, node, ...words], { env, cwd: place });
-    const strange = JSON.parse(stdout) as Built;
-    expect([strange.seal, strange.tag, strange.inputs]).toEqual([plain.seal, plain.tag, plain.inputs]);
-    expect(await readFile(join(second, 'sandbox.lock'), 'utf8')).toBe(
-      await readFile(join(first, 'sandbox.lock'), 'utf8'),
-    );
-  });
 });
 
 describe('an engine that keeps its images in containerd', () => {

@@ -11,7 +11,7 @@ import { fieldsOf, textsOf } from './answer.js';
 import { readBuild, readLoad, readPull, readPush } from './build-progress.js';
 import { BUILD_MS, CALL_MS, IMAGE_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { cleanWords, statusOf } from './engine-error.js';
-import { readVersions } from './probe.js';
+import { readPlatform, readVersions } from './probe.js';
 
 // As a number: dockerode opens a gRPC session for the text '2', which a build without build secrets does not need.
 const BUILDKIT = 2 as unknown as '2';
@@ -28,8 +28,8 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
   return {
     platform: async (signal) => {
       const answer = await call('ask for its version', CALL_MS, () => docker.version(), signal);
-      const { Os: os, Arch: architecture } = fieldsOf(answer);
-      if (typeof os === 'string' && typeof architecture === 'string') return { os, architecture };
+      const platform = readPlatform(answer);
+      if (platform) return platform;
       throw new SjsError('ENGINE_FAILED', 'the engine does not say which platform it is');
     },
 
@@ -136,6 +136,14 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
         docker.listImages({ filters: { label: [label] }, abortSignal });
       const found = await call('list images', CALL_MS, list, signal);
       return describeListed(found);
+    },
+
+    // With containerd's store inspect says what is compressed.
+    unpackedBytes: async (reference, signal) => {
+      const list = (abortSignal: AbortSignal) =>
+        docker.listImages({ filters: { reference: [reference] }, abortSignal });
+      const found = describeListed(await call('list images', CALL_MS, list, signal));
+      return Math.max(0, ...found.map(({ sizeBytes }) => sizeBytes));
     },
 
     save: async (imageId, signal) => {

@@ -1,3 +1,4 @@
+import type { Platform } from '../../model/base.js';
 import type { Control } from '../../model/run-plan.js';
 import type { EngineFacts } from '../../ports/engine.js';
 import { fieldsOf, textOf, textsOf } from './answer.js';
@@ -44,12 +45,19 @@ export function readFacts(versionAnswer: unknown, infoAnswer: unknown): Omit<Eng
     runtime: 'runc',
     runtimeVersion: runc,
     kernel: kernel === null ? null : cleanWords(kernel),
+    platform: readPlatform(version),
     portWarning: isBelow(engine, '28.0.0')
       ? `Docker Engine ${engine} is older than 28: published ports can be reached by neighbours on the same link as this machine, even those of 127.0.0.1`
       : null,
     warnings: warnings(engine, runc, info, options),
     missingControls,
   };
+}
+
+/** What an engine runs natively, by the answer to `GET /version`; null when it does not say. */
+export function readPlatform(answer: unknown): Platform | null {
+  const { Os: os, Arch: architecture } = fieldsOf(answer);
+  return typeof os === 'string' && typeof architecture === 'string' ? { os, architecture } : null;
 }
 
 /** The versions of an engine and of its runc in the answer to `GET /version`; null for what it does not say. */

@@ -52,22 +52,27 @@ export const scanRootfs = (
 /** Folders the runtime mounts over, and those sjs puts its layer into: a link there would lead elsewhere. */
 const MUST_BE_PLAIN = new Set(['dev', 'proc', 'sys', 'tmp', 'app', 'in', 'out', '.sjs']);
 
+/** How an engine writes the attribute that holds them into a tar. */
+const FILE_CAPABILITIES = 'SCHILY.xattr.security.capability';
+
 /** Reads the findings from a tar of a root file system. Pure but for the stream. */
 async function readFindings(tar: Readable): Promise<RootfsFindings> {
   const setuidFiles: string[] = [];
+  const capabilityFiles: string[] = [];
   const worldWritableFolders: string[] = [];
   const notPlainFolders: string[] = [];
   const entries = extract();
   tar.on('error', (error) => entries.destroy(error));
   tar.pipe(entries);
   for await (const entry of entries) {
-    const { name, type, mode } = entry.header;
+    const { name, type, mode, pax } = entry.header;
     const path = name.replace(/^\.?\//, '').replace(/\/$/, '');
     if (type === 'file' && (mode & 0o6000) !== 0) setuidFiles.push(`/${path}`);
+    if (Object.hasOwn(pax ?? {}, FILE_CAPABILITIES)) capabilityFiles.push(`/${path}`);
     if (type === 'directory' && (mode & 0o002) !== 0 && (mode & 0o1000) === 0)
       worldWritableFolders.push(`/${path}`);
     if (MUST_BE_PLAIN.has(path) && type !== 'directory') notPlainFolders.push(`/${path}`);
     entry.resume();
   }
-  return { setuidFiles, worldWritableFolders, notPlainFolders };
+  return { setuidFiles, capabilityFiles, worldWritableFolders, notPlainFolders };
 }

@@ -44,7 +44,21 @@ export interface BuildEnvironment {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Makes the engine hold the verified base, by the digest that was verified, and its layers are those verified. */
+/** Layers of real bases unpack to three or four times their size. */
+const MOST_RATIO = 20;
+/** A small one may hold a large file of nothing. */
+const ALWAYS_TAKEN_BYTES = 256 * 1024 ** 2;
+const MOST_UNPACKED_BYTES = 8 * 1024 ** 3;
+
+/** What a base may unpack to (ATTACKS B24). */
+const mostUnpacked = (compressedBytes: number): number =>
+  Math.min(MOST_UNPACKED_BYTES, Math.max(ALWAYS_TAKEN_BYTES, compressedBytes * MOST_RATIO));
+
+/**
+ * Makes the engine hold the verified base, by the digest that was verified, and its layers are those verified. How much
+ * it unpacks to is known when the engine has unpacked it: one that is too large is removed again.
+ * @throws SjsError `BASE_TOO_LARGE`, `BASE_DIGEST_MISMATCH`.
+ */
 export async function fetchBase(
   base: VerifiedBase,
   { images, credentials, onProgress, signal }: BuildEnvironment,
@@ -52,9 +66,20 @@ export async function fetchBase(
   const reference = { ...base.repository, digest: base.manifestDigest };
   const name = `${base.repository.registry}/${base.repository.path}@${base.manifestDigest}`;
   let found = await images.inspect(name, signal);
-  if (!found) {
+  const isNew = found === null;
+  if (isNew) {
     await images.pull(reference, await credentials(), onProgress, signal);
     found = await images.inspect(name, signal);
+  }
+  const unpackedBytes = await images.unpackedBytes(name, signal);
+  const limit = mostUnpacked(base.compressedBytes);
+  if (unpackedBytes > limit) {
+    if (isNew) await images.remove(name).catch((error: unknown) => onProgress(String(error)));
+    throw new SjsError(
+      'BASE_TOO_LARGE',
+      `${name} unpacks to ${unpackedBytes} bytes, of its ${base.compressedBytes} at most ${limit} are taken`,
+      { next: 'use a smaller base' },
+    );
   }
   if (!found || canonicalJson(found.diffIds) !== canonicalJson(base.diffIds)) {
     throw new SjsError(

@@ -1,19 +1,8 @@
 import { SjsError } from '../../errors.js';
-import { cleanText } from '../../model/clean-text.js';
 import type { Platform } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
+import { formatPlatform, isSamePlatform } from '../../model/platform.js';
 import type { ImageIndex } from './read-manifest.js';
-
-/** `linux/amd64`, `linux/arm64/v8`. */
-export function formatPlatform({ os, architecture, variant }: Platform): string {
-  return cleanText([os, architecture, variant].filter(Boolean).join('/').slice(0, 100));
-}
-
-/** Whether an image for one platform is an image for the other. `arm64` alone means `arm64/v8`. */
-export function isSamePlatform(a: Platform, b: Platform): boolean {
-  if (a.os !== b.os || a.architecture !== b.architecture) return false;
-  return a.variant === undefined || b.variant === undefined || a.variant === b.variant;
-}
 
 /**
  * Digest of the index's manifest for the platform; the one with the very variant before one that states none.

@@ -2,6 +2,7 @@ import { SjsError } from '../../errors.js';
 import type { Platform, ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
 import type { Lock } from '../../model/lock.js';
+import { formatPlatform, isSamePlatform } from '../../model/platform.js';
 import {
   formatRepository,
   parseReference,
@@ -11,7 +12,7 @@ import {
 import type { BaseRequest } from '../../model/sandbox.js';
 import type { RawManifest, Registry } from '../../ports/registry.js';
 import { chooseVersion, satisfiesRange } from './choose-version.js';
-import { choosePlatform, formatPlatform, isSamePlatform } from './choose-platform.js';
+import { choosePlatform } from './choose-platform.js';
 import { readConfig } from './read-config.js';
 import { readManifest, type ImageManifest } from './read-manifest.js';
 

@@ -1,11 +1,11 @@
 import { SjsError } from '../../errors.js';
 import type { Platform } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
+import { requirePlatform } from '../../model/platform.js';
 import { formatRepository, type Repository } from '../../model/reference.js';
 import { malformedFields, splitRuntimeConfig } from '../../model/runtime-config.js';
 import { computeSeal, type ImageFacts } from '../../model/sealed-image.js';
 import type { Registry } from '../../ports/registry.js';
-import { formatPlatform, isSamePlatform } from './choose-platform.js';
 import { readAnyConfig } from './read-config.js';
 import { descend, MAX_CONFIG_BYTES } from './resolve-base.js';
 
@@ -22,7 +22,7 @@ export interface RegistryImage {
 
 /**
  * Reads an image of a registry by tag or digest, without its layers, and computes its seal; null when there is none.
- * @throws SjsError `BASE_MANIFEST_INVALID` for what is none that sjs seals; what the registry fails with.
+ * @throws SjsError `BASE_MANIFEST_INVALID` for what is none that sjs seals, `SEAL_PLATFORM_MISMATCH`; what the registry fails with.
  */
 export async function resolveSealed(
   repository: Repository,
@@ -48,9 +48,7 @@ export async function resolveSealed(
   const { config, unknownFields } = splitRuntimeConfig(runtime);
   if (unknownFields.length > 0) throw refuse('its config has fields that this sjs does not know');
   if (malformedFields(config).length > 0) throw refuse('its config has fields of another type');
-  if (!isSamePlatform(found.platform, platform)) {
-    throw refuse(`it is for ${formatPlatform(found.platform)}, the engine runs ${formatPlatform(platform)}`);
-  }
+  requirePlatform(found.platform, platform, name);
   const image = { ...found, config };
   return { digest: top.digest, isIndex, seal: computeSeal(image), image };
 }

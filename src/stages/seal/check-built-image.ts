@@ -63,10 +63,16 @@ const show = (value: unknown): string =>
  * @throws SjsError `BASE_ROOTFS_REFUSED` with the list.
  */
 export function checkRootfs(base: VerifiedBase, findings: RootfsFindings): void {
+  const inert = base.allowSetuidFiles
+    ? []
+    : [
+        ...findings.setuidFiles.map((path) => `${path} is setuid or setgid`),
+        ...findings.capabilityFiles.map((path) => `${path} has file capabilities`),
+      ];
   const problems = [
     ...findings.notPlainFolders.map((path) => `${path} is not a plain folder`),
     ...findings.worldWritableFolders.map((path) => `${path} is writable by everybody`),
-    ...(base.allowSetuidFiles ? [] : findings.setuidFiles.map((path) => `${path} is setuid or setgid`)),
+    ...inert,
   ];
   if (problems.length === 0) return;
   throw new SjsError(
@@ -75,8 +81,8 @@ export function checkRootfs(base: VerifiedBase, findings: RootfsFindings): void 
     {
       problems: problems.map((message) => ({ message })),
       next:
-        findings.setuidFiles.length === problems.length
-          ? 'use a base without setuid files, or set allowSetuidFiles: true in the rule of the policy that trusts it'
+        inert.length === problems.length
+          ? 'use a base without setuid files and file capabilities, or set allowSetuidFiles: true in the rule of the policy that trusts it'
           : 'use another base',
     },
   );

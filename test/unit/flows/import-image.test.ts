@@ -191,6 +191,16 @@ test('what comes in says so, and of itself what its labels say; nobody owns its 
   });
 });
 
+test('an image that the engine would have to emulate stays out, whoever vouches for it', async () => {
+  const { tools, store, loads } = makeWorld(image);
+  const foreign = { ...image, platform: { os: 'linux', architecture: 'riscv64' } };
+  const file = await makeExport({ image: foreign });
+  await expect(importImage(file, sealOf(foreign), tools)).rejects.toMatchObject({
+    code: 'SEAL_PLATFORM_MISMATCH',
+  });
+  expect([loads(), await store.listImages()]).toEqual([0, []]);
+});
+
 test.each<[string, Partial<RunRecord>, string]>([
   ['an id from the future', { id: `7${'Z'.repeat(25)}` }, 'has an id from the future'],
   ['another time than its id', { createdAt: '2026-01-01T00:00:00.000Z' }, 'another time than its id'],

@@ -294,6 +294,7 @@ test('doctor says which waivers have ended, and what is below a floor of the pol
     runtimeVersion: '1.3.6',
     kernel: null,
     warnings: [],
+    platform: { os: 'linux', architecture: 'amd64' },
     portWarning: null,
     missingControls: [],
   };

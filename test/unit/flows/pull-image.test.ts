@@ -131,6 +131,15 @@ test('the base of what others made is the one that the signed provenance names, 
   });
 });
 
+test('an image that the engine would have to emulate is not pulled, whoever signed it', async () => {
+  const { images, ...rest } = tools(await policyOf());
+  const engine = { ...images, platform: () => Promise.resolve({ os: 'linux', architecture: 'riscv64' }) };
+  await expect(
+    pullImage(`${REPOSITORY}@${reference.digest}`, { ...rest, images: engine }),
+  ).rejects.toMatchObject({ code: 'SEAL_PLATFORM_MISMATCH' });
+  expect(await store.listImages()).toEqual([]);
+});
+
 test('a bill of materials that another tool wrote is said to be its word', async () => {
   await verifier.attest(reference, KEY, 'spdxjson', { packages: [{ name: 'anything' }] });
   await pullImage(`${REPOSITORY}@${reference.digest}`, tools(await policyOf('', '[spdxjson]')));

@@ -4,6 +4,8 @@ import { readFacts } from '../../../../src/adapters/docker/probe.js';
 const version = {
   Version: '29.6.0',
   KernelVersion: '6.12.1',
+  Os: 'linux',
+  Arch: 'arm64',
   Components: [
     { Name: 'Engine', Version: '29.6.0' },
     { Name: 'runc', Version: '1.4.3' },
@@ -29,6 +31,7 @@ test('an engine that has everything', () => {
     runtime: 'runc',
     runtimeVersion: '1.4.3',
     kernel: '6.12.1',
+    platform: { os: 'linux', architecture: 'arm64' },
     portWarning: null,
     warnings: [],
     missingControls: [],
@@ -56,6 +59,7 @@ test.each<[object, string]>([
 
 test('an empty answer lacks them all: nothing is taken for granted', () => {
   expect(readFacts({}, {}).missingControls).toHaveLength(9);
+  expect(readFacts({}, {}).platform).toBeNull();
 });
 
 test.each([

@@ -227,18 +227,25 @@ describe('what was built', () => {
   });
 
   test('D16, S06: a base with odd folders or setuid files is refused; the policy can allow the latter', () => {
-    const clean = { setuidFiles: [], worldWritableFolders: [], notPlainFolders: [] };
+    const clean = { setuidFiles: [], capabilityFiles: [], worldWritableFolders: [], notPlainFolders: [] };
     checkRootfs(base, clean);
     const refused = expect.objectContaining({ code: 'BASE_ROOTFS_REFUSED' });
     expect(() => checkRootfs(base, { ...clean, notPlainFolders: ['/dev'] })).toThrow(refused);
     expect(() => checkRootfs(base, { ...clean, worldWritableFolders: ['/var'] })).toThrow(refused);
     expect(() => checkRootfs(base, { ...clean, setuidFiles: ['/bin/su'] })).toThrow(refused);
-    checkRootfs(makeBase({ allowSetuidFiles: true }), { ...clean, setuidFiles: ['/bin/su'] });
+    expect(() => checkRootfs(base, { ...clean, capabilityFiles: ['/bin/ping'] })).toThrow(refused);
+    const inert = { ...clean, setuidFiles: ['/bin/su'], capabilityFiles: ['/bin/ping'] };
+    checkRootfs(makeBase({ allowSetuidFiles: true }), inert);
   });
 });
 
 test('remembered findings count only when they are whole', () => {
-  const findings = { setuidFiles: [], worldWritableFolders: ['/srv'], notPlainFolders: [] };
+  const findings = {
+    setuidFiles: [],
+    capabilityFiles: [],
+    worldWritableFolders: ['/srv'],
+    notPlainFolders: [],
+  };
   expect(isFindings(findings)).toBe(true);
   const broken = [
     null,
@@ -246,6 +253,8 @@ test('remembered findings count only when they are whole', () => {
     [],
     {},
     { ...findings, setuidFiles: undefined },
+    // As an sjs remembered them that did not look for capabilities.
+    { ...findings, capabilityFiles: undefined },
     { ...findings, notPlainFolders: [1] },
   ];
   for (const value of broken) expect(isFindings(value)).toBe(false);
