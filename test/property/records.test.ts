@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { createFileRecordStore } from '../../src/adapters/store/file-record-store.js';
@@ -17,6 +17,7 @@ import {
   attemptAsync,
   check,
   DEADLINE_MS,
+  expect,
   mutated,
   mutatedText,
   toJson,

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+import { expect as jestExpect } from '@jest/globals';
 import fc from 'fast-check';
 import { ERROR_CODES, SjsError } from '../../src/errors.js';
 
@@ -9,6 +11,45 @@ export const DEADLINE_MS = 900_000;
 
 /** The same cases every time, so that a change fails by what it changed; `SJS_TEST_SEED=<number>` tries others. */
 const SEED = Number(process.env['SJS_TEST_SEED'] ?? 1);
+
+// Most cases make an error, the refusal, and jest has each keep a hundred frames of its stack.
+Error.stackTraceLimit = 10;
+
+/** Where one of these holds, jest's matcher of that name passes. */
+const HOLDS: Readonly<Record<string, (actual: unknown, expected: unknown) => boolean>> = {
+  toBe: Object.is,
+  toEqual: isDeepStrictEqual,
+  toMatch: (actual, expected) =>
+    typeof actual === 'string' && expected instanceof RegExp && actual.search(expected) >= 0,
+};
+/** The same behind `not`. */
+const HOLDS_NOT: typeof HOLDS = {
+  toBe: (actual, expected) => !Object.is(actual, expected),
+  toMatch: (actual, expected) =>
+    typeof actual === 'string' && expected instanceof RegExp && actual.search(expected) < 0,
+};
+
+function ask(actual: unknown, isNot: boolean): object {
+  const get = (_: object, name: string): unknown => {
+    if (name === 'not') return ask(actual, true);
+    const holds = (isNot ? HOLDS_NOT : HOLDS)[name];
+    const find = () => {
+      const matchers = jestExpect(actual);
+      return Reflect.get(isNot ? matchers.not : matchers, name) as (expected: unknown) => void;
+    };
+    if (holds === undefined) return find();
+    return (expected: unknown) => {
+      if (!holds(actual, expected)) find()(expected);
+    };
+  };
+  return new Proxy({}, { get });
+}
+
+/**
+ * jest's `expect`, which is asked only about the rest, and for its words: to make what it returns, hundreds of functions
+ * and an error, takes longer than most cases.
+ */
+export const expect: typeof jestExpect = Object.assign((actual: unknown) => ask(actual, false), jestExpect);
 
 /**
  * Tries a property {@link RUNS} times, or less often where a case takes long. A failure prints the seed and path with
