@@ -15,16 +15,30 @@ const SEED = Number(process.env['SJS_TEST_SEED'] ?? 1);
 // Most cases make an error, the refusal, and jest has each keep a hundred frames of its stack.
 Error.stackTraceLimit = 10;
 
+type Holds = Readonly<Record<string, (actual: unknown, expected: unknown) => boolean>>;
 /** Where one of these holds, jest's matcher of that name passes. */
-const HOLDS: Readonly<Record<string, (actual: unknown, expected: unknown) => boolean>> = {
+const HOLDS: Holds = {
   toBe: Object.is,
   toEqual: isDeepStrictEqual,
   toMatch: (actual, expected) =>
     typeof actual === 'string' && expected instanceof RegExp && actual.search(expected) >= 0,
+  toContain: (actual, expected) =>
+    typeof actual === 'string'
+      ? typeof expected === 'string' && actual.includes(expected)
+      : Array.isArray(actual) && actual.indexOf(expected) >= 0,
+  toMatchObject: (actual, expected) =>
+    typeof actual === 'object' &&
+    actual !== null &&
+    !Array.isArray(actual) &&
+    !Array.isArray(expected) &&
+    Object.entries(expected as object).every(
+      ([key, value]) => key in actual && Object.is(Reflect.get(actual, key), value),
+    ),
 };
 /** The same behind `not`. */
-const HOLDS_NOT: typeof HOLDS = {
+const HOLDS_NOT: Holds = {
   toBe: (actual, expected) => !Object.is(actual, expected),
+  toBeNaN: (actual) => !Number.isNaN(actual),
   toMatch: (actual, expected) =>
     typeof actual === 'string' && expected instanceof RegExp && actual.search(expected) < 0,
 };
