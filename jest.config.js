@@ -10,6 +10,7 @@ const shared = {
 export default {
   // Real tests wait for the engine more than they compute; with more at once they would wait for each other.
   maxWorkers: 2,
+  testSequencer: '<rootDir>/test/support/sequencer.mjs',
   projects: [
     {
       ...shared,
