@@ -72,7 +72,11 @@ async function forge(
     const parts: Uint8Array[] = [];
     for await (const part of entry as AsyncIterable<Uint8Array>) parts.push(part);
     let content = Buffer.concat(parts);
-    const isIt = typeof name === 'string' ? entry.header.name === name : name.test(entry.header.name);
+    // What is forged is small; the layers of the base are passed on as they are.
+    const isIt =
+      typeof name === 'string'
+        ? entry.header.name === name
+        : name.test(entry.header.name) && content.length < 1024 ** 2;
     if (isIt) {
       content = Buffer.from(change(content.toString('latin1')), 'latin1');
       changed += 1;

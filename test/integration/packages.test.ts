@@ -141,7 +141,7 @@ test('it comes out again as what it was made of, also of a file, and changes as 
     (await runSjs(here.home, ['diff', '--json', made.tag, edited.tag])).stdout,
   ) as Record<string, unknown>;
   expect(changed).toMatchObject({ packages: [], program: [] });
-}, 120_000);
+});
 
 /** Without Node's headers, which not every machine has. */
 const ADDON = `
@@ -190,4 +190,4 @@ test('a native addon in a package loads when addons are declared, and not before
   } finally {
     await registry.close();
   }
-}, 120_000);
+});

@@ -268,8 +268,9 @@ test('any arguments reach the program byte for byte', async () => {
   await run(fixed);
   const unit = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(...fixed));
   const arg = unit.map((text) => text.replaceAll('\0', ''));
-  for (const args of fc.sample(fc.array(arg, { maxLength: 20 }), 12)) await run(args);
-}, 120_000);
+  // Many to a run: what starts a container is dear, what it is given is not.
+  for (const args of [[], ...fc.sample(fc.array(arg, { minLength: 80, maxLength: 80 }), 3)]) await run(args);
+});
 
 test('arguments that are not UTF-8 are refused', () => {
   const command = `"${process.execPath}" dist/cli/main.cjs run nothing -- "$(printf '\\377')"`;

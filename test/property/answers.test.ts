@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import {
@@ -31,6 +31,7 @@ import {
   attemptAsync,
   check,
   DEADLINE_MS,
+  expect,
   mutated,
   mutatedText,
   toJson,

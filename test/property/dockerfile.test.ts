@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { sha256 } from '../../src/model/digest.js';
@@ -7,7 +7,7 @@ import { DEFAULT_RESOURCES } from '../../src/model/sandbox.js';
 import { fillTemplate } from '../../src/stages/render/fill-template.js';
 import { quoteJson, quoteWord } from '../../src/stages/render/quote.js';
 import { renderDockerfile } from '../../src/stages/render/render-dockerfile.js';
-import { anyText, attempt, check, DEADLINE_MS, visibleText } from '../support/property.js';
+import { anyText, attempt, check, DEADLINE_MS, expect, visibleText } from '../support/property.js';
 import { makeBase, makeSandbox } from '../support/sandbox.js';
 
 const template = readFileSync('templates/node.Dockerfile', 'utf8');

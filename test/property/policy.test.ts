@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { effectiveResources } from '../../src/flows/validate-sandbox.js';
@@ -26,6 +26,7 @@ import {
   attemptAsync,
   check,
   DEADLINE_MS,
+  expect,
   mutated,
   mutatedText,
   toJson,

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import {
   formatBytes,
@@ -8,7 +8,7 @@ import {
   parseCpu,
   parseDuration,
 } from '../../src/model/quantity.js';
-import { anyJson, anyText, check, DEADLINE_MS, mutatedText } from '../support/property.js';
+import { anyJson, anyText, check, DEADLINE_MS, expect, mutatedText } from '../support/property.js';
 
 const KINDS = [
   { parse: parseBytes, format: formatBytes, maximum: Number.MAX_SAFE_INTEGER },

@@ -1,9 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { isDigest } from '../../src/model/digest.js';
 import { formatReference, formatRepository, parseReference } from '../../src/model/reference.js';
-import { anyText, attempt, check, DEADLINE_MS, mutatedText } from '../support/property.js';
+import { anyText, attempt, check, DEADLINE_MS, expect, mutatedText } from '../support/property.js';
 
 // The grammar of distribution/reference, written out once more from its documentation.
 const COMPONENT = '[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*';

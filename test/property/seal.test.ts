@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { canonicalJson } from '../../src/model/canonical-json.js';
@@ -7,7 +7,16 @@ import { splitRuntimeConfig } from '../../src/model/runtime-config.js';
 import { DEFAULT_PERMISSIONS, DEFAULT_RESOURCES } from '../../src/model/sandbox.js';
 import { computeSeal, type SealedLabels } from '../../src/model/sealed-image.js';
 import { decodeLabels, encodeLabels } from '../../src/model/sealed-labels.js';
-import { anyJson, anyText, attempt, check, DEADLINE_MS, mutated, toJson } from '../support/property.js';
+import {
+  anyJson,
+  anyText,
+  attempt,
+  check,
+  DEADLINE_MS,
+  expect,
+  mutated,
+  toJson,
+} from '../support/property.js';
 
 /** The value with every mapping's keys in another order. */
 function reordered(value: unknown, seed: number): unknown {

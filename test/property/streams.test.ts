@@ -1,12 +1,21 @@
 import { Readable } from 'node:stream';
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { readBuild, readPull } from '../../src/adapters/docker/build-progress.js';
 import { readCollectorFrames } from '../../src/adapters/docker/collector-frames.js';
 import { demux } from '../../src/adapters/docker/demux.js';
 import { pumpOutput } from '../../src/adapters/docker/pump.js';
-import { anyJson, anyText, attemptAsync, check, cutBytes, DEADLINE_MS, toJson } from '../support/property.js';
+import {
+  anyJson,
+  anyText,
+  attemptAsync,
+  check,
+  cutBytes,
+  DEADLINE_MS,
+  expect,
+  toJson,
+} from '../support/property.js';
 
 async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) yield await Promise.resolve(chunk);

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, test } from '@jest/globals';
 import fc from 'fast-check';
 import { extract } from 'tar-stream';
 import { SjsError } from '../../src/errors.js';
@@ -9,7 +9,7 @@ import { checkLinks } from '../../src/model/check-links.js';
 import { checkCollisions, checkPath, decodeName } from '../../src/stages/collect/check-names.js';
 import { createIgnoreRules } from '../../src/stages/collect/ignore-rules.js';
 import { packContext, type PackedContext } from '../../src/stages/pack/pack-context.js';
-import { anyText, attempt, check, DEADLINE_MS } from '../support/property.js';
+import { anyText, attempt, check, DEADLINE_MS, expect } from '../support/property.js';
 import { cleanFolders, makeFolder } from '../support/world.js';
 
 cleanFolders();

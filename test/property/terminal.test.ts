@@ -1,9 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { cleanLine, TerminalCleaner } from '../../src/cli/terminal.js';
 import { cleanText } from '../../src/model/clean-text.js';
 import { escapeUnprintable } from '../../src/model/sandbox.js';
-import { anyText, check, cutBytes, DEADLINE_MS, visibleText } from '../support/property.js';
+import { anyText, check, cutBytes, DEADLINE_MS, expect, visibleText } from '../support/property.js';
 
 const clean = (chunks: readonly Uint8Array[], ci = false): string => {
   const cleaner = new TerminalCleaner({ ci });

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { parseYaml } from '../../src/model/yaml-document.js';
@@ -10,6 +10,7 @@ import {
   attemptAsync,
   check,
   DEADLINE_MS,
+  expect,
   mutated,
   mutatedText,
   toJson,

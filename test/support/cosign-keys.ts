@@ -15,11 +15,12 @@ export async function makeCosignKeys(
   generation = COSIGN_2,
 ): Promise<{ readonly keys: readonly CosignKey[]; readonly folder: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'sjs-keys-'));
-  const keys: CosignKey[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const prefix = join(folder, `key${index}`);
-    await runCosign(generation, ['generate-key-pair', '--output-key-prefix', prefix]);
-    keys.push({ keyFile: `${prefix}.key`, publicKey: await readFile(`${prefix}.pub`, 'utf8') });
-  }
+  const keys = await Promise.all(
+    Array.from({ length: count }, async (_, index): Promise<CosignKey> => {
+      const prefix = join(folder, `key${index}`);
+      await runCosign(generation, ['generate-key-pair', '--output-key-prefix', prefix]);
+      return { keyFile: `${prefix}.key`, publicKey: await readFile(`${prefix}.pub`, 'utf8') };
+    }),
+  );
   return { keys, folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }

@@ -12,14 +12,14 @@ export default function tearDown() {
     ['images', '--no-trunc', '--format', '{{.Repository}}@{{.Digest}} {{.Repository}}:{{.Tag}}'],
     { encoding: 'utf8' },
   );
-  for (const line of images.split('\n').filter((line) => line.startsWith(registry))) {
-    for (const reference of line.split(' ').filter((one) => !one.includes('<none>'))) {
-      try {
-        execFileSync('docker', ['image', 'rm', reference], { stdio: 'ignore' });
-      } catch {
-        // An image that something else still stands on goes with that.
-      }
-    }
+  const references = images
+    .split('\n')
+    .filter((line) => line.startsWith(registry))
+    .flatMap((line) => line.split(' ').filter((one) => !one.includes('<none>')));
+  try {
+    if (references.length > 0) execFileSync('docker', ['image', 'rm', ...references], { stdio: 'ignore' });
+  } catch {
+    // An image that something else still stands on goes with that.
   }
   for (const tag of listGateways().filter((one) => !gateways.includes(one)))
     execFileSync('docker', ['image', 'rm', tag], { stdio: 'ignore' });
