@@ -20,7 +20,7 @@ import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
 import type { Publisher, TrustedPublisher } from './flows/trust-publisher.js';
 import type { ReceiptVerification } from './flows/verify-receipt.js';
-import type { SignResult } from './flows/seal-statement.js';
+import type { SignResult } from './flows/sign-seal.js';
 import type { SealVerification } from './flows/verify-sandbox.js';
 import type { VerifiedBase } from './model/base.js';
 import type { BillFormat } from './model/bill-format.js';

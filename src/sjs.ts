@@ -100,7 +100,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     if (given.push) return { pushed: await pushImage(tag, given) };
     const key = signingKeyOf(given.sign);
     if (key === null) return {};
-    const [tools, { signSeal }] = await Promise.all([pushTools(), import('./flows/seal-statement.js')]);
+    const [tools, { signSeal }] = await Promise.all([pushTools(), import('./flows/sign-seal.js')]);
     return { signed: await signSeal(tag, key, tools, given.signal) };
   };
 

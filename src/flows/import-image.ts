@@ -13,7 +13,7 @@ import { checkSeal } from '../stages/seal/check-seal.js';
 import { provideGateway, type ProvideTools } from './provide-gateway.js';
 import { readExport, type SealedExport } from './read-export.js';
 import { requireCosign } from './require-cosign.js';
-import { verifySealStatement, type StatementTools } from './seal-statement.js';
+import { verifySealStatement, type StatementTools } from './verify-seal-statement.js';
 import {
   foreignEntry,
   nowTrustedBy,

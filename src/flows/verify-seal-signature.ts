@@ -13,7 +13,7 @@ import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
 import { checkProvenances, type CheckedProvenance } from '../stages/verify/check-provenance.js';
 import { verifySealed, whatRuleSays } from '../stages/verify/verify-sealed.js';
 import type { TargetTools } from './find-target.js';
-import { verifySealStatement, type StatementTools } from './seal-statement.js';
+import { verifySealStatement, type StatementTools } from './verify-seal-statement.js';
 import { findAccepted, isRefusal } from './trust-seal.js';
 import type { VerifyTools } from './verify-base-request.js';
 

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import type { Digest } from '../../model/digest.js';
+import { findProgram } from '../process/find-program.js';
 import { MAX_OUTPUT, runProgram, type ProgramResult } from '../process/run-program.js';
 import { explainNoAnswer } from './cosign-errors.js';
 import { detectVersion, recallVersion } from './cosign-version.js';
@@ -36,6 +37,9 @@ export type RunCosign = (
  */
 const inTurn = pLimit(8);
 
+/** A call ends before collecting garbage pays: a quarter of its time. Beyond this much memory Go collects all the same. */
+const GO_RUNTIME = { GOGC: 'off', GOMEMLIMIT: '256MiB' };
+
 /** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
 const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
 
@@ -55,13 +59,16 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
   );
   const timeoutMs = options.timeoutMs ?? 30_000;
   const path = options.env['PATH'] ?? '';
+  let place: Promise<string | null> | undefined;
+  const find = (): Promise<string | null> => (place ??= findProgram('cosign', path));
   const run: RunCosign = async (args, signal, env = {}, maxOutput = MAX_OUTPUT) => {
+    const program = (await find()) ?? 'cosign';
     const result = await inTurn(() =>
       runProgram({
-        program: 'cosign',
+        program,
         args,
         path,
-        env: { ...passedOn, HOME: options.home, ...env },
+        env: { ...passedOn, ...GO_RUNTIME, HOME: options.home, ...env },
         timeoutMs,
         maxOutput,
         signal,
@@ -73,7 +80,7 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
   };
   let known: Promise<string> | undefined;
   const version = (signal?: AbortSignal): Promise<string> => {
-    known ??= recallVersion(options.versions, path, () => detectVersion(run, path, signal)).catch(
+    known ??= recallVersion(options.versions, find, () => detectVersion(run, path, signal)).catch(
       (error: unknown) => {
         known = undefined;
         throw error;

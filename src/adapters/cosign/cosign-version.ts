@@ -20,10 +20,10 @@ export function isThirdGeneration(version: string): boolean {
 /** What was found for this very file before; else what `detect` finds. */
 export async function recallVersion(
   memory: VersionMemory | undefined,
-  path: string,
+  find: () => Promise<string | null>,
   detect: () => Promise<string>,
 ): Promise<string> {
-  const program = await findProgram('cosign', path);
+  const program = await find();
   if (memory === undefined || program === null) return detect();
   const file = await realpath(program);
   const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
