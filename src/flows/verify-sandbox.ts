@@ -77,7 +77,7 @@ export async function verifySealedImage(
 ): Promise<SealVerification> {
   const policy = await given.loadPolicy();
   await requireCosign(policy, given, signal);
-  const tools: Tools = { ...given, verifier: { ...given.verifier, ...askOnce(given.verifier) } };
+  const tools = offline ? given : askingOnce(given, signal);
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
   const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
@@ -163,6 +163,18 @@ async function findSubject(
     base: null,
     entry: null,
     place: { registry, path, digest, publicKey: null },
+  };
+}
+
+/** The same tools, for checks side by side: cosign is asked each question once, and the engine's platform now. */
+function askingOnce(tools: Tools, signal?: AbortSignal): Tools {
+  const { images, verifier } = tools;
+  const platform = images.platform(signal);
+  platform.catch(() => undefined);
+  return {
+    ...tools,
+    images: { ...images, platform: () => platform },
+    verifier: { ...verifier, ...askOnce(verifier) },
   };
 }
 

@@ -59,10 +59,10 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
   );
   const timeoutMs = options.timeoutMs ?? 30_000;
   const path = options.env['PATH'] ?? '';
-  let place: Promise<string | null> | undefined;
-  const find = (): Promise<string | null> => (place ??= findProgram('cosign', path));
+  let place: string | null = null;
+  const find = (): string | null => (place ??= findProgram('cosign', path));
   const run: RunCosign = async (args, signal, env = {}, maxOutput = MAX_OUTPUT) => {
-    const program = (await find()) ?? 'cosign';
+    const program = find() ?? 'cosign';
     const result = await inTurn(() =>
       runProgram({
         program,
@@ -80,7 +80,7 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
   };
   let known: Promise<string> | undefined;
   const version = (signal?: AbortSignal): Promise<string> => {
-    known ??= recallVersion(options.versions, find, () => detectVersion(run, path, signal)).catch(
+    known ??= recallVersion(options.versions, find(), () => detectVersion(run, path, signal)).catch(
       (error: unknown) => {
         known = undefined;
         throw error;

@@ -20,10 +20,9 @@ export function isThirdGeneration(version: string): boolean {
 /** What was found for this very file before; else what `detect` finds. */
 export async function recallVersion(
   memory: VersionMemory | undefined,
-  find: () => Promise<string | null>,
+  program: string | null,
   detect: () => Promise<string>,
 ): Promise<string> {
-  const program = await find();
   if (memory === undefined || program === null) return detect();
   const file = await realpath(program);
   const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
@@ -66,7 +65,7 @@ function readStatedVersion(stdout: string): string | null {
 
 /** Version of the Debian package that the program in PATH belongs to. */
 async function askPackage(path: string, signal?: AbortSignal): Promise<string | null> {
-  const program = await findProgram('cosign', path);
+  const program = findProgram('cosign', path);
   if (program === null) return null;
   const ask = (args: readonly string[]) =>
     runProgram({

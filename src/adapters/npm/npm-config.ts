@@ -17,10 +17,10 @@ export interface NpmConfig {
  * @throws SjsError `PACKAGE_UNAVAILABLE` when it cannot be read
  */
 export async function loadNpmConfig(env: NodeJS.ProcessEnv, home: string): Promise<NpmConfig> {
-  const [{ default: Config }, { default: definitions }, npm] = await Promise.all([
+  const npm = findProgram('npm', env['PATH'] ?? '');
+  const [{ default: Config }, { default: definitions }] = await Promise.all([
     import('@npmcli/config'),
     import('@npmcli/config/lib/definitions/index.js'),
-    findProgram('npm', env['PATH'] ?? ''),
   ]);
   const { definitions: known, shorthands, flatten } = definitions;
   try {

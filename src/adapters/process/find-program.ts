@@ -1,34 +1,34 @@
-import { constants } from 'node:fs';
-import { access, realpath, stat } from 'node:fs/promises';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 
 /**
  * The absolute path of a program in a PATH, or null. Relative entries, and folders that anybody may write to, are
- * passed over: who can put a file there could answer for the program (CWE-426).
+ * passed over: who can put a file there could answer for the program (CWE-426). A dozen short questions: asked one after
+ * the other of a pool of threads they take longer than all else before a program starts.
  */
-export async function findProgram(name: string, path: string): Promise<string | null> {
-  if (isAbsolute(name)) return (await isProgram(name)) ? name : null;
+export function findProgram(name: string, path: string): string | null {
+  if (isAbsolute(name)) return isProgram(name) ? name : null;
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(name)) return null;
   for (const folder of path.split(delimiter)) {
-    if (!isAbsolute(folder) || (await isOpenToAll(folder))) continue;
+    if (!isAbsolute(folder) || isOpenToAll(folder)) continue;
     const candidate = join(folder, name);
-    if (await isProgram(candidate)) return candidate;
+    if (isProgram(candidate)) return candidate;
   }
   return null;
 }
 
-async function isOpenToAll(folder: string): Promise<boolean> {
+function isOpenToAll(folder: string): boolean {
   try {
-    return ((await stat(await realpath(folder))).mode & 0o002) !== 0;
+    return (statSync(realpathSync(folder)).mode & 0o002) !== 0;
   } catch {
     return true;
   }
 }
 
-async function isProgram(file: string): Promise<boolean> {
+function isProgram(file: string): boolean {
   try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
   } catch {
     return false;
   }

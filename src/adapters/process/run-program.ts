@@ -41,7 +41,8 @@ export const MAX_OUTPUT = 8 * 1024 ** 2;
  */
 export async function runProgram(call: ProgramCall): Promise<ProgramResult> {
   const failed = { exitCode: null, stdout: '', stderr: '', timedOut: false, tooMuchOutput: false };
-  const [file, { execa }] = await Promise.all([findProgram(call.program, call.path), import('execa')]);
+  const { execa } = await import('execa');
+  const file = findProgram(call.program, call.path);
   if (call.signal?.aborted) throw aborted(call.program, call.signal);
   if (file === null) return { ...failed, missing: true };
 

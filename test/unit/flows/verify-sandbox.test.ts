@@ -101,6 +101,7 @@ test('cosign is asked while the engine looks, and its answers do not count for a
     clock,
     verifier,
     images: {
+      platform: () => Promise.resolve({ os: 'linux', architecture: 'amd64' }),
       // The engine's answer waits for the questions.
       inspect: async () => {
         await until('a question', () =>

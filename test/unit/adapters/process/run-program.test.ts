@@ -89,18 +89,18 @@ describe('findProgram', () => {
       makePrograms({ tool: 'true' }),
       makePrograms({ tool: 'true' }),
     ]);
-    expect(await findProgram('tool', [first, second, third].join(':'))).toBe(join(second, 'tool'));
+    expect(findProgram('tool', [first, second, third].join(':'))).toBe(join(second, 'tool'));
     await chmod(join(second, 'tool'), 0o644);
-    expect(await findProgram('tool', [first, second, third].join(':'))).toBe(join(third, 'tool'));
+    expect(findProgram('tool', [first, second, third].join(':'))).toBe(join(third, 'tool'));
   });
 
   test('passes over relative entries, and folders that anybody may write to', async () => {
     const folder = await makePrograms({ tool: 'true' });
-    expect(await findProgram('tool', `.::${folder.slice(1)}`)).toBeNull();
-    expect(await findProgram('bin/tool', dirname(folder))).toBeNull();
+    expect(findProgram('tool', `.::${folder.slice(1)}`)).toBeNull();
+    expect(findProgram('bin/tool', dirname(folder))).toBeNull();
     await chmod(folder, 0o777);
-    expect(await findProgram('tool', folder)).toBeNull();
+    expect(findProgram('tool', folder)).toBeNull();
     await chmod(folder, 0o1777);
-    expect(await findProgram('tool', folder)).toBeNull();
+    expect(findProgram('tool', folder)).toBeNull();
   });
 });
