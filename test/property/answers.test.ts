@@ -327,7 +327,7 @@ test(
             truncated: { stdout: false, stderr: false },
             usage,
           });
-          assert.ok(outcome.durationMs >= 0);
+          assert.ok(outcome.durationMs >= 0, `${outcome.durationMs} ms`);
           assert.deepEqual(JSON.parse(JSON.stringify(outcome)), outcome);
         },
       ),

@@ -73,7 +73,7 @@ test(
           assert.ok(rule.keys.length > 0);
           for (const { notBefore, notAfter } of rule.keys)
             for (const date of [notBefore, notAfter])
-              if (date !== null) assert.ok(!Number.isNaN(Date.parse(date)));
+              if (date !== null) assert.ok(!Number.isNaN(Date.parse(date)), date);
         }
         const rules = attempt(() =>
           trustRequirement({ layers: [layer], digest: 'sha256:0' }, 'r.example/a/node'),

@@ -128,7 +128,7 @@ test(
             numbers.filter((one) => typeof one === 'number' && !Number.isFinite(one)),
             [],
           );
-          assert.ok(!Number.isNaN(Date.parse(found.createdAt)));
+          assert.ok(!Number.isNaN(Date.parse(found.createdAt)), found.createdAt);
           assert.ok(RUN_STATES.includes(found.state), found.state);
         }
       }),

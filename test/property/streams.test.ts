@@ -83,8 +83,8 @@ test(
           }
         });
         if (found instanceof SjsError) assert.equal(found.code, 'ENGINE_FAILED');
-        assert.ok(delivered <= broken.length);
-        assert.ok(held <= Math.max(0, ...chunks.map((chunk) => chunk.length)));
+        assert.ok(delivered <= broken.length, `${delivered} bytes`);
+        assert.ok(held <= Math.max(0, ...chunks.map((chunk) => chunk.length)), `${held} bytes`);
       }),
     ),
   DEADLINE_MS,
@@ -221,7 +221,7 @@ test(
         }
         assert.doesNotMatch(skipped.join(''), /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e]/u);
         assert.ok([...files.values()].join('').length / 2 <= 60);
-        assert.ok(files.size + skipped.length / 2 <= 4);
+        assert.ok(files.size + skipped.length / 2 <= 4, `${files.size} files, ${skipped.length / 2} skipped`);
       }),
     );
   },
