@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from '@jest/globals';
 import fc from 'fast-check';
@@ -7,7 +8,7 @@ import { DEFAULT_RESOURCES } from '../../src/model/sandbox.js';
 import { fillTemplate } from '../../src/stages/render/fill-template.js';
 import { quoteJson, quoteWord } from '../../src/stages/render/quote.js';
 import { renderDockerfile } from '../../src/stages/render/render-dockerfile.js';
-import { anyText, attempt, check, DEADLINE_MS, expect, visibleText } from '../support/property.js';
+import { anyText, attempt, check, DEADLINE_MS, visibleText } from '../support/property.js';
 import { makeBase, makeSandbox } from '../support/sandbox.js';
 
 const template = readFileSync('templates/node.Dockerfile', 'utf8');
@@ -89,18 +90,19 @@ test(
       fc.property(fc.oneof({ weight: 50, arbitrary: value }, long), value, (one, other) => {
         const word = attempt(() => quoteWord(one));
         const json = attempt(() => quoteJson([one, other]));
-        expect(Buffer.byteLength(String(word))).toBeLessThan(65_000);
+        assert.ok(Buffer.byteLength(String(word)) < 65_000);
         if (typeof word === 'string') {
-          expect(word).not.toMatch(/[\n\r]/);
-          expect(readPair(`X=${word}`)).toEqual(['X', one]);
-        } else expect(word.code).toBe('TEMPLATE_VALUE');
+          assert.doesNotMatch(word, /[\n\r]/);
+          assert.deepEqual(readPair(`X=${word}`), ['X', one]);
+        } else assert.equal(word.code, 'TEMPLATE_VALUE');
         if (typeof json === 'string') {
-          expect(json).not.toMatch(/[\n\r]/);
-          expect(JSON.parse(json)).toEqual([one, other]);
-        } else expect(json.code).toBe('TEMPLATE_VALUE');
+          assert.doesNotMatch(json, /[\n\r]/);
+          assert.deepEqual(JSON.parse(json), [one, other]);
+        } else assert.equal(json.code, 'TEMPLATE_VALUE');
         // Only what cannot be seen is refused, and what is too long for a line.
         if (one.length < 10_000)
-          expect(typeof word === 'string').toBe(
+          assert.equal(
+            typeof word === 'string',
             !/[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029\u115f\u1160\u3164\uffa0]/u.test(one),
           );
       }),
@@ -127,31 +129,34 @@ test(
             renderDockerfile(template, sandbox, base, DEFAULT_RESOURCES, sha256('p')),
           );
           if (found instanceof SjsError) {
-            expect(found.code).toBe('TEMPLATE_VALUE');
+            assert.equal(found.code, 'TEMPLATE_VALUE');
             return;
           }
           const { dockerfile, expectedConfig, labels } = found;
-          expect(dockerfile.startsWith('# Rendered by sjs.')).toBe(true);
+          assert.ok(dockerfile.startsWith('# Rendered by sjs.'));
           const instructions = readInstructions(dockerfile);
           const of = (name: string) => instructions.filter(([one]) => one === name).map(([, rest]) => rest);
           const emptied = new Set(
             inherited.map(([name]) => name).filter((name) => /^(LD_|NODE_)/.test(name)),
           );
           const set = { ...Object.fromEntries([...emptied].map((name) => [name, ''])), HOME: '/tmp', ...env };
-          expect(of('ENV').map(readPair)).toEqual(Object.entries(set));
-          expect(JSON.parse(of('CMD')[0] ?? '')).toEqual(args);
-          expect(JSON.parse(of('ENTRYPOINT')[0] ?? '')).toEqual(expectedConfig.Entrypoint);
+          assert.deepEqual(of('ENV').map(readPair), Object.entries(set));
+          assert.deepEqual(JSON.parse(of('CMD')[0] ?? ''), args);
+          assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), expectedConfig.Entrypoint);
           const stated = Object.fromEntries(of('LABEL').map(readPair));
-          expect(JSON.parse(stated['dev.sjs.plan'] ?? '')).toEqual(labels.plan);
-          expect(instructions.map(([name]) => name)).toEqual([
-            ...[
-              'FROM',
-              'COPY',
-              ...Object.keys(set).map(() => 'ENV'),
-              ...Object.keys(stated).map(() => 'LABEL'),
+          assert.deepEqual(JSON.parse(stated['dev.sjs.plan'] ?? ''), labels.plan);
+          assert.deepEqual(
+            instructions.map(([name]) => name),
+            [
+              ...[
+                'FROM',
+                'COPY',
+                ...Object.keys(set).map(() => 'ENV'),
+                ...Object.keys(stated).map(() => 'LABEL'),
+              ],
+              ...['USER', 'WORKDIR', 'STOPSIGNAL', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD'],
             ],
-            ...['USER', 'WORKDIR', 'STOPSIGNAL', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD'],
-          ]);
+          );
         },
       ),
     ),
@@ -199,16 +204,17 @@ test(
             fillTemplate(lines.join('\n'), { base: 'r/a@sha256:0', env, user: '1:1' }),
           );
           if (found instanceof SjsError) {
-            expect(found.code).toMatch(/^TEMPLATE_(INVALID|VALUE)$/);
+            assert.match(found.code, /^TEMPLATE_(INVALID|VALUE)$/);
             return;
           }
           const names = readInstructions(found).map(([name]) => name);
-          expect(
+          assert.deepEqual(
             names.filter(
               (name) =>
                 !/^(FROM|COPY|ENV|LABEL|USER|WORKDIR|STOPSIGNAL|HEALTHCHECK|ENTRYPOINT|CMD)$/.test(name),
             ),
-          ).toEqual([]);
+            [],
+          );
           const filled = lines
             .join('\n')
             .split('\n')
@@ -216,8 +222,8 @@ test(
               (count, one) => count + (one === 'ENV {{env}}' ? env.length : /^[A-Z]/.test(one) ? 1 : 0),
               0,
             );
-          expect(names).toHaveLength(filled);
-          expect(found).not.toMatch(/^#\s*\w+\s*=/m);
+          assert.equal(names.length, filled);
+          assert.doesNotMatch(found, /^#\s*\w+\s*=/m);
         },
       ),
     );

@@ -1,9 +1,10 @@
+import assert from 'node:assert/strict';
 import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { SjsError } from '../../src/errors.js';
 import { isDigest } from '../../src/model/digest.js';
 import { formatReference, formatRepository, parseReference } from '../../src/model/reference.js';
-import { anyText, attempt, check, DEADLINE_MS, expect, mutatedText } from '../support/property.js';
+import { anyText, attempt, check, DEADLINE_MS, mutatedText } from '../support/property.js';
 
 // The grammar of distribution/reference, written out once more from its documentation.
 const COMPONENT = '[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*';
@@ -61,10 +62,13 @@ test(
   () =>
     check(
       fc.property(repository, tag, digest, (name, version, pin) => {
-        expect(parseReference(formatRepository(name))).toEqual(name);
-        expect(parseReference(formatReference({ ...name, tag: version }))).toEqual({ ...name, tag: version });
-        expect(parseReference(formatReference({ ...name, digest: pin }))).toEqual({ ...name, digest: pin });
-        expect(parseReference(`${formatRepository(name)}:${version}@${pin}`)).toEqual({
+        assert.deepEqual(parseReference(formatRepository(name)), { ...name });
+        assert.deepEqual(parseReference(formatReference({ ...name, tag: version })), {
+          ...name,
+          tag: version,
+        });
+        assert.deepEqual(parseReference(formatReference({ ...name, digest: pin })), { ...name, digest: pin });
+        assert.deepEqual(parseReference(`${formatRepository(name)}:${version}@${pin}`), {
           ...name,
           tag: version,
           digest: pin,
@@ -81,20 +85,20 @@ test(
       fc.property(fc.oneof(anyText, mutatedText(valid, TOKENS)), (text) => {
         const found = attempt(() => parseReference(text));
         if (found instanceof SjsError) {
-          expect(found.code).toBe('REFERENCE_INVALID');
+          assert.equal(found.code, 'REFERENCE_INVALID');
           return;
         }
-        expect(text).toMatch(REFERENCE);
-        expect(found.digest === undefined || isDigest(found.digest)).toBe(true);
+        assert.match(text, REFERENCE);
+        assert.ok(found.digest === undefined || isDigest(found.digest));
         const written = `${formatRepository(found)}${found.tag === undefined ? '' : `:${found.tag}`}${found.digest === undefined ? '' : `@${found.digest}`}`;
-        expect(parseReference(written)).toEqual(found);
+        assert.deepEqual(parseReference(written), found);
         // It stands in an argument list and in a FROM: never an option, never more than one word.
-        expect(written).toMatch(/^[A-Za-z0-9[][^\s"'`$\\]*$/);
-        expect(
+        assert.match(written, /^[A-Za-z0-9[][^\s"'`$\\]*$/);
+        assert.ok(
           text === written ||
             written === `docker.io/${text}` ||
             written === `docker.io/library/${text.replace(/^docker\.io\//, '')}`,
-        ).toBe(true);
+        );
       }),
     ),
   DEADLINE_MS,

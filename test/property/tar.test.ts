@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeAll, test } from '@jest/globals';
@@ -9,7 +10,7 @@ import { checkLinks } from '../../src/model/check-links.js';
 import { checkCollisions, checkPath, decodeName } from '../../src/stages/collect/check-names.js';
 import { createIgnoreRules } from '../../src/stages/collect/ignore-rules.js';
 import { packContext, type PackedContext } from '../../src/stages/pack/pack-context.js';
-import { anyText, attempt, check, DEADLINE_MS, expect } from '../support/property.js';
+import { anyText, attempt, check, DEADLINE_MS } from '../support/property.js';
 import { cleanFolders, makeFolder } from '../support/world.js';
 
 cleanFolders();
@@ -146,13 +147,13 @@ test(
         const turn = list.length === 0 ? 0 : seed % list.length;
         const other = await pack([...list.slice(turn).reverse(), ...list.slice(0, turn)]);
         const context = await pack(list);
-        expect(`${other.digest} ${other.bytes}`).toBe(`${context.digest} ${context.bytes}`);
+        assert.equal(`${other.digest} ${other.bytes}`, `${context.digest} ${context.bytes}`);
         const found = await read(context);
         const own = ['Dockerfile', 'layer', 'layer/.sjs', 'layer/out', 'layer/.sjs/p.cjs', 'layer/app'];
         const packed = list.map((entry) => [`layer/app/${entry.path}`, expected(entry)].join(' ')).sort();
         const lines = [...found].map(([name, what]) => [name, what].join(' '));
-        expect([...found.keys()].slice(0, 6).join()).toBe(own.join());
-        expect(lines.slice(6).sort().join('\n')).toBe(packed.join('\n'));
+        assert.equal([...found.keys()].slice(0, 6).join(), own.join());
+        assert.equal(lines.slice(6).sort().join('\n'), packed.join('\n'));
       }),
     ),
   DEADLINE_MS,
@@ -168,14 +169,14 @@ test(
     return check(
       fc.property(raw, fc.array(anyText, { maxLength: 70 }), (bytes, parts) => {
         const name = attempt(() => decodeName(bytes, 'd'));
-        if (name instanceof SjsError) expect(name.code).toBe('SOURCE_NAME');
+        if (name instanceof SjsError) assert.equal(name.code, 'SOURCE_NAME');
         else {
-          expect(Buffer.from(name)).toEqual(bytes);
-          expect(name).not.toMatch(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200b-\u200f\u202a-\u202e\\]/u);
+          assert.deepEqual(Buffer.from(name), bytes);
+          assert.doesNotMatch(name, /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200b-\u200f\u202a-\u202e\\]/u);
         }
         const long = attempt(() => checkPath(parts.join('/')));
-        if (long instanceof SjsError) expect(long.code).toMatch(/^SOURCE_(NAME|TOO_DEEP)$/);
-        else expect(Buffer.byteLength(parts.join('/'))).toBeLessThanOrEqual(1024);
+        if (long instanceof SjsError) assert.match(long.code, /^SOURCE_(NAME|TOO_DEEP)$/);
+        else assert.ok(Buffer.byteLength(parts.join('/')) <= 1024);
       }),
     );
   },
@@ -195,7 +196,8 @@ test(
       fc.property(fc.uniqueArray(name, { maxLength: 4 }), (names) => {
         const folded = new Set(names.map((one) => one.normalize('NFC').toLowerCase()));
         const found = attempt(() => checkCollisions(names));
-        expect(found instanceof SjsError ? found.code : 'none').toBe(
+        assert.equal(
+          found instanceof SjsError ? found.code : 'none',
           folded.size < names.length ? 'SOURCE_COLLISION' : 'none',
         );
       }),
@@ -222,8 +224,8 @@ test(
           const list = pairs.map(([name, to]): SourceEntry => ({ kind: 'symlink', path: name, target: to }));
           const found = attempt(() => checkLinks(list));
           const isSafe = pairs.every(([name]) => follow(name.split('/'), links, 0) !== null);
-          if (found instanceof SjsError) expect(found.code).toBe('SOURCE_LINK');
-          expect(found === undefined).toBe(isSafe);
+          if (found instanceof SjsError) assert.equal(found.code, 'SOURCE_LINK');
+          assert.equal(found === undefined, isSafe);
         },
       ),
     );
@@ -289,12 +291,12 @@ test(
       fc.property(anyText, fc.array(pattern, { maxLength: 3 }), path, (file, exclude, name) => {
         const rules = attempt(() => createIgnoreRules(file, exclude));
         if (rules instanceof SjsError) {
-          expect(rules.code).toBe('SANDBOX_INVALID');
+          assert.equal(rules.code, 'SANDBOX_INVALID');
           return;
         }
-        expect(typeof rules.excludes(name)).toBe('boolean');
-        expect(typeof rules.withholds(name)).toBe('boolean');
-        expect(rules.excludes('.git') && rules.excludes('a/.git')).toBe(true);
+        assert.equal(typeof rules.excludes(name), 'boolean');
+        assert.equal(typeof rules.withholds(name), 'boolean');
+        assert.ok(rules.excludes('.git') && rules.excludes('a/.git'));
       }),
     );
   },

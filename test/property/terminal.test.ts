@@ -1,9 +1,10 @@
+import assert from 'node:assert/strict';
 import { test } from '@jest/globals';
 import fc from 'fast-check';
 import { cleanLine, TerminalCleaner } from '../../src/cli/terminal.js';
 import { cleanText } from '../../src/model/clean-text.js';
 import { escapeUnprintable } from '../../src/model/sandbox.js';
-import { anyText, check, cutBytes, DEADLINE_MS, expect, visibleText } from '../support/property.js';
+import { anyText, check, cutBytes, DEADLINE_MS, visibleText } from '../support/property.js';
 
 const clean = (chunks: readonly Uint8Array[], ci = false): string => {
   const cleaner = new TerminalCleaner({ ci });
@@ -58,8 +59,8 @@ test(
     check(
       fc.property(bytes, cuts, (raw, places) => {
         const shown = clean([raw]);
-        expect(clean(cutBytes(raw, places))).toBe(shown);
-        expect(shown).not.toMatch(/[^\P{C}\n\t\p{Co}\p{Cn}]|[\p{Zl}\p{Zp}]/u);
+        assert.equal(clean(cutBytes(raw, places)), shown);
+        assert.doesNotMatch(shown, /[^\P{C}\n\t\p{Co}\p{Cn}]|[\p{Zl}\p{Zp}]/u);
       }),
     ),
   DEADLINE_MS,
@@ -74,8 +75,8 @@ test(
         cuts,
         (parts, places) => {
           const text = parts.join('');
-          expect(clean(cutBytes(Buffer.from(text), places))).toBe(text);
-          expect(cleanLine(text.replace(/[\n\t]/g, ''))).toBe(text.replace(/[\n\t]/g, ''));
+          assert.equal(clean(cutBytes(Buffer.from(text), places)), text);
+          assert.equal(cleanLine(text.replace(/[\n\t]/g, '')), text.replace(/[\n\t]/g, ''));
         },
       ),
     ),
@@ -88,14 +89,14 @@ test(
     check(
       fc.property(bytes, cuts, (raw, places) => {
         const shown = clean(cutBytes(raw, places), true);
-        expect(shown).not.toMatch(/^\s*::/mu);
-        expect(shown.toLowerCase()).not.toMatch(/##\[|##vso\[|##teamcity\[|section_(start|end):/);
+        assert.doesNotMatch(shown, /^\s*::/mu);
+        assert.doesNotMatch(shown.toLowerCase(), /##\[|##vso\[|##teamcity\[|section_(start|end):/);
         // Nothing but the first character of a command is written otherwise.
         const plain = (text: string): string =>
           text
             .replace(/\\x(23|3a|73|53)/g, (_all, hex: string) => String.fromCharCode(parseInt(hex, 16)))
             .toLowerCase();
-        expect(plain(shown)).toBe(plain(clean([raw])));
+        assert.equal(plain(shown), plain(clean([raw])));
       }),
     ),
   DEADLINE_MS,
@@ -107,9 +108,9 @@ test(
     check(
       fc.property(anyText, fc.integer({ min: 1, max: 400 }), (text, times) => {
         for (const shown of [cleanText(text.repeat(times)), cleanLine(text), escapeUnprintable(text)])
-          expect(shown).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
-        expect(cleanText(text.repeat(times)).length).toBeLessThanOrEqual(1001);
-        expect(cleanText(cleanText(text))).toBe(cleanText(text));
+          assert.doesNotMatch(shown, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+        assert.ok(cleanText(text.repeat(times)).length <= 1001);
+        assert.equal(cleanText(cleanText(text)), cleanText(text));
       }),
     ),
   DEADLINE_MS,

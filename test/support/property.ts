@@ -1,5 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
-import { expect as jestExpect } from '@jest/globals';
 import fc from 'fast-check';
 import { ERROR_CODES, SjsError } from '../../src/errors.js';
 
@@ -14,56 +12,6 @@ const SEED = Number(process.env['SJS_TEST_SEED'] ?? 1);
 
 // Most cases make an error, the refusal, and jest has each keep a hundred frames of its stack.
 Error.stackTraceLimit = 10;
-
-type Holds = Readonly<Record<string, (actual: unknown, expected: unknown) => boolean>>;
-/** Where one of these holds, jest's matcher of that name passes. */
-const HOLDS: Holds = {
-  toBe: Object.is,
-  toEqual: isDeepStrictEqual,
-  toMatch: (actual, expected) =>
-    typeof actual === 'string' && expected instanceof RegExp && actual.search(expected) >= 0,
-  toContain: (actual, expected) =>
-    typeof actual === 'string'
-      ? typeof expected === 'string' && actual.includes(expected)
-      : Array.isArray(actual) && actual.indexOf(expected) >= 0,
-  toMatchObject: (actual, expected) =>
-    typeof actual === 'object' &&
-    actual !== null &&
-    !Array.isArray(actual) &&
-    !Array.isArray(expected) &&
-    Object.entries(expected as object).every(
-      ([key, value]) => key in actual && Object.is(Reflect.get(actual, key), value),
-    ),
-};
-/** The same behind `not`. */
-const HOLDS_NOT: Holds = {
-  toBe: (actual, expected) => !Object.is(actual, expected),
-  toBeNaN: (actual) => !Number.isNaN(actual),
-  toMatch: (actual, expected) =>
-    typeof actual === 'string' && expected instanceof RegExp && actual.search(expected) < 0,
-};
-
-function ask(actual: unknown, isNot: boolean): object {
-  const get = (_: object, name: string): unknown => {
-    if (name === 'not') return ask(actual, true);
-    const holds = (isNot ? HOLDS_NOT : HOLDS)[name];
-    const find = () => {
-      const matchers = jestExpect(actual);
-      return Reflect.get(isNot ? matchers.not : matchers, name) as (expected: unknown) => void;
-    };
-    if (holds === undefined) return find();
-    return (expected: unknown) => {
-      if (!holds(actual, expected)) find()(expected);
-    };
-  };
-  return new Proxy({}, { get });
-}
-
-/**
- * jest's `expect`, which is asked only about the rest, and for its words: to make what it returns, hundreds of functions
- * and an error, takes longer than most cases.
- */
-export const expect: typeof jestExpect = Object.assign((actual: unknown) => ask(actual, false), jestExpect);
 
 /**
  * Tries a property {@link RUNS} times, or less often where a case takes long. A failure prints the seed and path with
