@@ -71,7 +71,7 @@ export const withSignedBase = (
   { baseImage, signedBase }: Pick<CheckedProvenance, 'baseImage' | 'signedBase'>,
 ): IndexEntry =>
   entry.imported && !entry.imported.isBaseVerified
-    ? { ...entry, base: { ...entry.base, image: baseImage ?? entry.base.image, digest: signedBase } }
+    ? { ...entry, base: { ...entry.base, image: baseImage ?? '', digest: signedBase } }
     : entry;
 
 /** What comes in. */

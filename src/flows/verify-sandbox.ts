@@ -72,12 +72,28 @@ type Tools = VerifyTools & SignatureTools;
 export async function verifySealedImage(
   target: string,
   { offline }: { readonly offline: boolean },
-  given: Tools,
+  tools: Tools,
   signal?: AbortSignal,
 ): Promise<SealVerification> {
-  const policy = await given.loadPolicy();
-  await requireCosign(policy, given, signal);
-  const tools = offline ? given : askingOnce(given, signal);
+  const policy = await tools.loadPolicy();
+  await requireCosign(policy, tools, signal);
+  // What was asked ahead ends with what wanted to know it.
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  try {
+    return await checkLinks(target, offline, policy, offline ? tools : askingOnce(tools, either), either);
+  } finally {
+    stop.abort();
+  }
+}
+
+async function checkLinks(
+  target: string,
+  offline: boolean,
+  policy: Policy,
+  tools: Tools,
+  signal: AbortSignal,
+): Promise<SealVerification> {
   const subject = await findSubject(target, policy, tools, offline, signal);
   const { labels, entry } = subject;
   const admitted = entry && (await admitSeal({ entry, labels }, policy, tools));
@@ -201,8 +217,9 @@ function beginAsking(
   });
   begin(() => {
     if (base) {
-      const reference = { ...parseRepository(base.image), digest: base.digest };
-      beginVerifying(reference, trustRequirement(policy, base.image), verifier, clock, signal);
+      const repository = parseRepository(base.image);
+      const rules = trustRequirement(policy, formatRepository(repository));
+      beginVerifying({ ...repository, digest: base.digest }, rules, verifier, clock, signal);
     }
   });
 }

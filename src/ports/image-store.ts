@@ -60,8 +60,8 @@ export interface ImageStore {
     label: string,
     signal?: AbortSignal,
   ): Promise<readonly { imageId: string; tags: readonly string[]; sizeBytes: number }[]>;
-  /** What all layers of an image take on the engine's disk; of one that it does not have, nothing. */
-  unpackedBytes(reference: string, signal?: AbortSignal): Promise<number>;
+  /** What all layers of an image take on the engine's disk; null where its list does not have the image. */
+  unpackedBytes(imageId: string, digest: Digest, signal?: AbortSignal): Promise<number | null>;
   /** An image as the engine writes it: an OCI archive with Docker's list in it (`manifest.json`). */
   save(imageId: string, signal?: AbortSignal): Promise<Readable>;
   /** Takes in what an archive in Docker's form holds, under the tags that its list names. */

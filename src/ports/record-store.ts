@@ -100,7 +100,7 @@ export interface RecordStore {
   /** Where that lies, for people to check it by hand. */
   sealStatementFile(seal: Digest): string;
   findImageByInputs(inputs: Digest): Promise<IndexEntry | null>;
-  /** Removes a seal from the index, with all inputs that led to it and its signed statement. */
+  /** Removes a seal from the index, with its signed statement. Lookups of older inputs go when blobs are pruned. */
   removeImage(seal: Digest): Promise<void>;
 
   /** HMAC-SHA256 of the value under a key that only this SJS_HOME has, as hex. */

@@ -238,7 +238,6 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       expect(await store.findImageByInputs(second.inputs)).toEqual(second);
       expect(await store.listImages()).toEqual([second]);
       await store.removeImage(second.seal);
-      await store.saveImage(makeEntry('one', { inputs: sha256('newest inputs') }));
       for (const { inputs } of [first, second]) expect(await store.findImageByInputs(inputs)).toBeNull();
     });
 

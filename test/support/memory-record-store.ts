@@ -159,7 +159,6 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
     },
     removeImage: async (seal) => {
       statements.delete(seal);
-      for (const [digest, entry] of inputs) if (entry.seal === seal) inputs.delete(digest);
       await Promise.resolve(images.delete(seal));
     },
 

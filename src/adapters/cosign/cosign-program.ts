@@ -38,7 +38,7 @@ export type RunCosign = (
 const inTurn = pLimit(8);
 
 /** A call ends before collecting garbage pays: a quarter of its time. Beyond this much memory Go collects all the same. */
-const GO_RUNTIME = { GOGC: 'off', GOMEMLIMIT: '256MiB' };
+const GO_RUNTIME = { GOGC: 'off', GOMEMLIMIT: '96MiB' };
 
 /** Names that reach cosign when they are set: to find credentials, and nothing that moves its trust (ATTACKS B09). */
 const PASSED_ON = ['PATH', 'DOCKER_CONFIG', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
@@ -74,6 +74,7 @@ export function createCosignProgram(options: CosignOptions): CosignProgram {
         signal,
       }),
     );
+    if (result.missing) place = null;
     const failure = explainNoAnswer(result, timeoutMs, maxOutput);
     if (failure) throw failure;
     return result;

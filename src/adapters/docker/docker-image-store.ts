@@ -138,12 +138,13 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
       return describeListed(found);
     },
 
-    // With containerd's store inspect says what is compressed.
-    unpackedBytes: async (reference, signal) => {
-      const list = (abortSignal: AbortSignal) =>
-        docker.listImages({ filters: { reference: [reference] }, abortSignal });
-      const found = describeListed(await call('list images', CALL_MS, list, signal));
-      return Math.max(0, ...found.map(({ sizeBytes }) => sizeBytes));
+    // With containerd's store inspect says what is compressed; and filters know some names by others alone.
+    unpackedBytes: async (imageId, digest, signal) => {
+      const list = (abortSignal: AbortSignal) => docker.listImages({ abortSignal });
+      const found = (await call('list images', CALL_MS, list, signal)).filter(
+        ({ Id, RepoDigests }) => Id === imageId || RepoDigests?.some((name) => name.endsWith(`@${digest}`)),
+      );
+      return found.length === 0 ? null : Math.max(...found.map(({ Size }) => Size));
     },
 
     save: async (imageId, signal) => {

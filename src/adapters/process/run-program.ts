@@ -59,6 +59,7 @@ export async function runProgram(call: ProgramCall): Promise<ProgramResult> {
   });
   // execa's own limits kill the program alone, and then wait for whoever holds its output open.
   let timedOut = false;
+  endWithThisProcess(child.pid);
   const stop = (): void => killGroup(child.pid);
   const timer = setTimeout(() => {
     timedOut = true;
@@ -79,9 +80,22 @@ export async function runProgram(call: ProgramCall): Promise<ProgramResult> {
     };
   } finally {
     clearTimeout(timer);
+    if (child.pid !== undefined) running.delete(child.pid);
     call.signal?.removeEventListener('abort', stop);
   }
 }
+
+/** Leaders of the groups that run now. */
+const running = new Set<number>();
+
+/** A group of its own outlives whoever started it. */
+function endWithThisProcess(leader: number | undefined): void {
+  if (leader === undefined) return;
+  if (!process.listeners('exit').includes(endAll)) process.on('exit', endAll);
+  running.add(leader);
+}
+
+const endAll = (): void => running.forEach(killGroup);
 
 function killGroup(leader: number | undefined): void {
   if (leader === undefined) return;

@@ -88,9 +88,10 @@ export class ImageFiles {
     // An update under way would write what it read before.
     await this.alone(seal, async () => {
       await this.home.remove(STATEMENTS, fileName(seal));
+      const entry = await this.read(IMAGES, seal).catch(() => null);
       await this.home.remove(IMAGES, fileName(seal));
+      if (entry) await this.home.remove(INPUTS, fileName(entry.inputs));
     });
-    await this.removeStaleInputs();
   }
 
   /** Removes lookups by inputs of seals that the index no longer has: several inputs can have led to one. */

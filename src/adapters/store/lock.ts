@@ -58,8 +58,12 @@ async function takeAway(path: string, holder: string): Promise<void> {
   }
 }
 
+/** What a lock that is no link says of its holder: an sjs of before links made those. */
+const NOBODY = 'a file';
+
 /** Who holds a lock; null when nobody does. */
-const holderOf = (path: string): Promise<string | null> => readlink(path).catch(() => null);
+const holderOf = (path: string): Promise<string | null> =>
+  readlink(path).catch((error: unknown) => (isErrno(error, 'EINVAL') ? NOBODY : null));
 
 /** Who holds a lock and is gone: its process is, or, of another boot or machine, it is too old. */
 async function findAbandoned(path: string): Promise<string | null> {

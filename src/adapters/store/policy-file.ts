@@ -17,7 +17,7 @@ export function createPolicyFile(path: string): WritablePolicy {
       const target = await realpath(path).catch(() => path);
       // Two at once would each write what the other has not read.
       const release = await takeLock(`${target}.lock`).catch((cause: unknown) => {
-        throw unwritable(target, cause);
+        throw isErrno(cause, 'EEXIST') ? locked(target, cause) : unwritable(target, cause);
       });
       try {
         const before = await read(target);
@@ -54,6 +54,13 @@ async function replace(file: string, text: string, isNew: boolean): Promise<void
     await unlink(temporary).catch(() => undefined);
     throw unwritable(file, cause);
   }
+}
+
+function locked(file: string, cause: unknown): SjsError {
+  return new SjsError('POLICY_UNREADABLE', `another sjs has been writing ${file} for long`, {
+    cause,
+    next: `wait for it; if none runs, remove ${file}.lock`,
+  });
 }
 
 function unwritable(file: string, cause: unknown): SjsError {

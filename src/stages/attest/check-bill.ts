@@ -5,9 +5,8 @@ import { fieldsOf, listOf, textOf, type Fields } from '../../model/fields.js';
 import { digestOfPackages, parentOf, type ResolvedPackage } from '../../model/package-list.js';
 import type { Predicate } from '../../model/predicate.js';
 import type { SealedLabels } from '../../model/sealed-image.js';
-import { UNLOCKED } from './cyclonedx.js';
 import { formatNpmPurl } from './packages.js';
-import { UNLOCKED_END } from './spdx.js';
+import { UNLOCKED, UNLOCKED_END } from './unlocked.js';
 
 /** What a bill of materials must be of. */
 export interface BillSubject {

@@ -4,12 +4,10 @@ import { hexOf } from '../../model/digest.js';
 import type { ImageContents } from '../../model/image-contents.js';
 import { kindOfLicence } from './licence.js';
 import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
+import { UNLOCKED } from './unlocked.js';
 import { uuidOf } from './uuid.js';
 
 const BUNDLED_IN = 'sjs:bundledIn';
-/** Of a package that a tarball has in its node_modules and the lockfile does not know. */
-export const UNLOCKED = { name: 'sjs:lockfile', value: 'absent' } as const;
-
 /** A CycloneDX document, as JSON says it. */
 export type CycloneDx = Readonly<Record<string, unknown>>;
 

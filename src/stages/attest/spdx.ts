@@ -5,6 +5,7 @@ import type { ContentFile } from '../../model/image-contents.js';
 import type { BillFacts } from './cyclonedx.js';
 import { kindOfLicence } from './licence.js';
 import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
+import { UNLOCKED_END } from './unlocked.js';
 import { uuidOf } from './uuid.js';
 
 /** An SPDX document, as JSON says it. */
@@ -14,9 +15,6 @@ export type Spdx = Readonly<Record<string, unknown>>;
 interface Element extends Readonly<Record<string, unknown>> {
   readonly SPDXID: string;
 }
-
-/** How what is said of a package ends that a tarball has in its node_modules and the lockfile does not know. */
-export const UNLOCKED_END = ', absent from the lockfile';
 
 const NONE = 'NOASSERTION';
 const IMAGE = 'SPDXRef-Image';

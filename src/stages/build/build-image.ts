@@ -14,6 +14,9 @@ interface Context {
   open(): Readable;
 }
 
+/** What is asked of a base's file system: under other rules it is looked at, and built over, again. */
+const BASE_RULES = 2;
+
 /**
  * Digest over everything that goes into a build: equal inputs give an equal seal, so they need no second build. What the
  * policy overlooked in the base counts too: a stricter one has to look again.
@@ -27,6 +30,7 @@ export function inputsDigest(
   return sha256(
     canonicalJson({
       formatVersion: FORMAT_VERSION,
+      rules: BASE_RULES,
       platform: base.platform,
       base: base.manifestDigest,
       context: context.digest,
@@ -71,16 +75,6 @@ export async function fetchBase(
     await images.pull(reference, await credentials(), onProgress, signal);
     found = await images.inspect(name, signal);
   }
-  const unpackedBytes = await images.unpackedBytes(name, signal);
-  const limit = mostUnpacked(base.compressedBytes);
-  if (unpackedBytes > limit) {
-    if (isNew) await images.remove(name).catch((error: unknown) => onProgress(String(error)));
-    throw new SjsError(
-      'BASE_TOO_LARGE',
-      `${name} unpacks to ${unpackedBytes} bytes, of its ${base.compressedBytes} at most ${limit} are taken`,
-      { next: 'use a smaller base' },
-    );
-  }
   if (!found || canonicalJson(found.diffIds) !== canonicalJson(base.diffIds)) {
     throw new SjsError(
       'BASE_DIGEST_MISMATCH',
@@ -88,6 +82,16 @@ export async function fetchBase(
       {
         next: `remove it with docker image rm ${name} and build again`,
       },
+    );
+  }
+  const unpackedBytes = await images.unpackedBytes(found.imageId, base.manifestDigest, signal);
+  const limit = mostUnpacked(base.compressedBytes);
+  if (unpackedBytes === null || !(unpackedBytes <= limit)) {
+    const isGone = isNew && (await images.remove(name).catch(() => false));
+    throw new SjsError(
+      'BASE_TOO_LARGE',
+      `${name} unpacks to ${unpackedBytes ?? 'unknown'} bytes, of its ${base.compressedBytes} at most ${limit} are taken`,
+      { next: `use a smaller base${isGone ? '' : `, and free the disk: docker image rm ${name}`}` },
     );
   }
   return found;

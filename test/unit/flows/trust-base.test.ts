@@ -1,4 +1,15 @@
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -28,6 +39,16 @@ test('a policy that is a link stays one, and what it links to keeps its mode', a
   expect((await lstat(link)).isSymbolicLink()).toBe(true);
   expect(await readFile(file, 'utf8')).toContain('registry.example.com/base/node');
   expect((await stat(file)).mode & 0o777).toBe(0o644);
+});
+
+test('a lock that an older sjs left, a file of its own, does not stay for ever', async () => {
+  const [file, lock] = [join(folder, 'policy.yaml'), join(folder, 'policy.yaml.lock')];
+  await writeFile(lock, '');
+  const longAgo = new Date(Date.now() - 3_600_000);
+  await utimes(lock, longAgo, longAgo);
+  await trustBase(base('node'), createPolicyFile(file));
+  expect(await readFile(file, 'utf8')).toContain('base/node');
+  expect(await readdir(folder)).toEqual(['policy.yaml']);
 });
 
 test('of many at once none is lost, and no lock is left', async () => {

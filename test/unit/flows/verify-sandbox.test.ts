@@ -5,6 +5,7 @@ import { makeProof, withProof } from '../../../src/flows/trust-seal.js';
 import { verifySealedImage } from '../../../src/flows/verify-sandbox.js';
 import { sha256 } from '../../../src/model/digest.js';
 import { computeSeal, formatTag } from '../../../src/model/sealed-image.js';
+import type { VerifyRequest } from '../../../src/ports/signature-verifier.js';
 import { fingerprintOf } from '../../../src/stages/verify/trusted-keys.js';
 import { createFakeSignatureVerifier } from '../../support/fake-signature-verifier.js';
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
@@ -93,13 +94,20 @@ test('offline, what counts by neither is refused as the statement is, and one th
 test('cosign is asked while the engine looks, and its answers do not count for an image that is not the one', async () => {
   const policy = await trusting(ofRegistry);
   const verifier = createFakeSignatureVerifier();
+  const signals: (AbortSignal | undefined)[] = [];
   const digest = sha256('pushed');
   const pushed = [{ repository: REPOSITORY, digest, publicKey: KEY, at: '2026-01-02T03:04:05.000Z' }];
   await store.saveImage(makeEntry('job', { seal, tag, pushed }));
   const tools = {
     store,
     clock,
-    verifier,
+    verifier: {
+      ...verifier,
+      verify: (request: VerifyRequest, signal?: AbortSignal) => {
+        signals.push(signal);
+        return verifier.verify(request, signal);
+      },
+    },
     images: {
       platform: () => Promise.resolve({ os: 'linux', architecture: 'amd64' }),
       // The engine's answer waits for the questions.
@@ -116,4 +124,7 @@ test('cosign is asked while the engine looks, and its answers do not count for a
     verifySealedImage(tag, { offline: false }, tools as unknown as Parameters<typeof verifySealedImage>[2]),
   ).rejects.toMatchObject({ code: 'SEAL_MISMATCH' });
   expect(new Set(verifier.questions).size).toBe(verifier.questions.length);
+  // What nobody waits for any more is not left running.
+  expect(signals).not.toEqual([]);
+  expect(signals.every((signal) => signal?.aborted)).toBe(true);
 });

@@ -173,7 +173,7 @@ describe('verify', () => {
       .trim()
       .split('\n')
       .reduce((text, line) => text.replace(` ${line}`, ''), failure.cause);
-    expect(others).toContain('DOCKER_CONFIG=/docker GOGC=off GOMEMLIMIT=256MiB HOME=/nonexistent');
+    expect(others).toContain('DOCKER_CONFIG=/docker GOGC=off GOMEMLIMIT=96MiB HOME=/nonexistent');
     expect(others).not.toMatch(/evil|secret|SIGSTORE|TUF|COSIGN_[^P]/);
   });
 

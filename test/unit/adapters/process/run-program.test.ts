@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import { chmod, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
+import { build } from 'esbuild';
 import { findProgram } from '../../../../src/adapters/process/find-program.js';
 import { runProgram, type ProgramCall } from '../../../../src/adapters/process/run-program.js';
 import { cleanPrograms, makePrograms } from '../../../support/programs.js';
@@ -70,6 +73,28 @@ describe('runProgram', () => {
     setImmediate(() => controller.abort());
     await expect(running).rejects.toMatchObject({ code: 'ABORTED' });
     await expect(run('true', { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
+  test('kills what runs when this process ends', async () => {
+    const path = await makePrograms({ tool: 'echo $$ > "$PID"; exec /bin/sleep 1000' });
+    const [module, pid] = [join(path, 'run-program.cjs'), join(path, 'pid')];
+    await build({
+      entryPoints: ['src/adapters/process/run-program.ts'],
+      outfile: module,
+      bundle: true,
+      format: 'cjs',
+      platform: 'node',
+    });
+    const call = { program: 'tool', args: [], env: { PID: pid }, path, timeoutMs: 60_000 };
+    const script = `
+      const { existsSync, readFileSync } = require('node:fs');
+      const { runProgram } = require(${JSON.stringify(module)});
+      void runProgram(${JSON.stringify(call)});
+      setInterval(() => {
+        if (existsSync(${JSON.stringify(pid)}) && readFileSync(${JSON.stringify(pid)}).length > 0) process.exit(0);
+      }, 20);`;
+    await promisify(execFile)(process.execPath, ['-e', script], { timeout: 60_000 });
+    expect(await isGone(Number(await readFile(pid, 'utf8')))).toBe(true);
   });
 
   test('says when there is no such program', async () => {
