@@ -6,6 +6,7 @@ import { isDigest, sha256, type Digest } from '../model/digest.js';
 import { LAYER_VERSION, type LockedPackage } from '../model/locked-package.js';
 import { digestOfPackages } from '../model/package-list.js';
 import type { Dependencies, LoadedSandbox } from '../model/sandbox.js';
+import type { Memory } from '../ports/memory.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
@@ -17,7 +18,6 @@ import {
 import { layPackages } from '../stages/dependencies/lay-packages.js';
 import type { PackagePlatform } from '../stages/dependencies/package-graph.js';
 import { readLockfile, type LockedFiles } from '../stages/dependencies/read-lockfile.js';
-import type { Memory } from './strip-program.js';
 
 /** What the packages of a build need of the world. */
 export interface PackageTools {
