@@ -10,11 +10,8 @@ import type { Memory } from '../ports/memory.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import {
-  choosePackages,
-  type ChosenPackages,
-  type IsOwnAddress,
-} from '../stages/dependencies/choose-packages.js';
+import type { IsOwnAddress } from '../stages/dependencies/check-node.js';
+import { choosePackages, type ChosenPackages } from '../stages/dependencies/choose-packages.js';
 import { layPackages } from '../stages/dependencies/lay-packages.js';
 import type { PackagePlatform } from '../stages/dependencies/package-graph.js';
 import { readLockfile, type LockedFiles } from '../stages/dependencies/read-lockfile.js';
