@@ -10,6 +10,7 @@ import type { ImportResult } from './flows/import-image.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
+import type { ListedImage } from './flows/list-images.js';
 import type { KeptReceipt, ReceiptRequest } from './flows/make-receipt.js';
 import type { PruneResult } from './flows/prune.js';
 import type { PublishedImage } from './flows/find-published.js';
@@ -124,13 +125,6 @@ export interface Published {
   readonly pushed?: PushResult;
   /** The statement of the seal, where it was signed and not pushed. */
   readonly signed?: SignResult;
-}
-
-/** A sealed image in a listing. */
-export interface ListedImage extends IndexEntry {
-  /** Whether the engine still has it under its tag. */
-  readonly isPresent: boolean;
-  readonly sizeBytes: number | null;
 }
 
 /** A sealed image from the inside. */

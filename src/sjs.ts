@@ -1,12 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import type { Batch, BuildOptions, Published, PublishOptions, RunOptions, Sjs, SjsOptions } from './api.js';
+import type { Batch, BuildOptions, Published, PublishOptions, Sjs, SjsOptions } from './api.js';
 import type { BuildTools } from './flows/build-sandbox.js';
-import { SjsError } from './errors.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/execute-run.js';
-import type { RunTarget } from './flows/run-sandbox.js';
-import type { CodeTarget } from './model/grants.js';
-import type { BaseRequest, LoadedSandbox } from './model/sandbox.js';
+import type { LoadedSandbox } from './model/sandbox.js';
 import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
@@ -41,6 +38,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
   } = createTools(options);
   const loadSandbox = async (path: string): Promise<LoadedSandbox> =>
     (await import('./stages/load/load-sandbox.js')).loadSandbox(path, valid);
+  const sealTools = async () => ({ ...(await buildTools()), valid });
   const lockOptions = ({ frozen = false, update = false }: BuildOptions): LockOptions => ({
     frozen,
     update: update !== false && update !== 'dependencies',
@@ -65,30 +63,6 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       Promise.all([quietly(recover(signal)), quietly(recoverBuilds(signal))]);
     if (batch) recovered.set(batch, recovering);
     return recovering;
-  };
-
-  /** The sealed image that a target means, and what is asked of it at run time: a path or code is sealed first. */
-  const resolveTarget = async (
-    target: string | CodeTarget,
-    given: RunOptions,
-  ): Promise<RunTarget & { readonly isSealedNow: boolean }> => {
-    const { findEntry, isSealedTarget, refuseGrants } = await import('./flows/find-target.js');
-    const { args = null, env = {}, secrets = {}, limits = {} } = given;
-    if (typeof target === 'string' && isSealedTarget(target)) {
-      try {
-        refuseGrants(target, given);
-      } catch (error) {
-        // That there is no such image says more: a folder of that name may have been meant.
-        await findEntry(target, await runTools(), given.signals?.abort);
-        throw error;
-      }
-      return { target, request: { args, env, secrets, limits }, isSealedNow: false };
-    }
-    const [tools, { sealTarget }] = await Promise.all([buildTools(), import('./flows/seal-target.js')]);
-    const { seal, isAdHoc } = await sealTarget(target, given, { ...tools, valid }, given.signals?.abort);
-    // What was sealed needs no saying twice.
-    const request = { args, env: {}, secrets, limits: isAdHoc ? {} : limits };
-    return { target: seal, request, isSealedNow: true };
   };
 
   const pushImage: Sjs['pushImage'] = async (target, given = {}) => {
@@ -158,7 +132,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
 
     async run(target, given = {}) {
-      const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
+      const [tools, { runSandbox }, { resolveTarget }] = await Promise.all([
+        runTools(),
+        import('./flows/run-sandbox.js'),
+        import('./flows/resolve-target.js'),
+      ]);
       // While the program runs: it has no need of it.
       let recovering: Promise<void> | null = null;
       const recoverAll = async (): Promise<void> => {
@@ -173,7 +151,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       };
       const streams: RunOutput = { ...outputOf(given), onStarted };
       try {
-        const sealing = resolveTarget(target, given).then((found) => {
+        const resolving = { targetTools: runTools, sealTools };
+        const sealing = resolveTarget(target, given, resolving, given.signals?.abort).then((found) => {
           didBuild = found.isSealedNow;
           return found;
         });
@@ -224,15 +203,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       yield* running.watchUsage((await records.findRecord(id)).id, given.signal);
     },
     async removeRun(id) {
-      const records = await store();
-      const record = await records.findRecord(id);
-      if (record.finishedAt === null) {
-        throw new SjsError('RUN_UNFINISHED', `run ${record.id} is ${record.state}`, {
-          next: `wait for its end, or end it: sjs stop ${record.id}; sjs rm -f kills it first`,
-        });
-      }
-      await records.removeRecord(record.id);
-      return record;
+      const [records, { removeRun }] = await Promise.all([store(), import('./flows/remove-run.js')]);
+      return removeRun(id, records);
     },
 
     async checkReceipt({ key, file, signal }) {
@@ -261,17 +233,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     listEntries: async () => (await store()).listImages(),
     listRecords: async (query = {}) => (await store()).listRecords(query),
     async listImages() {
-      const [records, imageStore] = await Promise.all([store(), images()]);
-      const [entries, present] = await Promise.all([
-        records.listImages(),
-        imageStore.listLabelled('dev.sjs.format'),
+      const [records, imageStore, { listImages }] = await Promise.all([
+        store(),
+        images(),
+        import('./flows/list-images.js'),
       ]);
-      const byTag = new Map(present.flatMap((image) => image.tags.map((tag) => [tag, image] as const)));
-      return entries.map((entry) => ({
-        ...entry,
-        isPresent: byTag.has(entry.tag),
-        sizeBytes: byTag.get(entry.tag)?.sizeBytes ?? null,
-      }));
+      return listImages({ store: records, images: imageStore });
     },
     async inspectImage(target) {
       const [tools, { findSealedImage }] = await Promise.all([runTools(), import('./flows/find-target.js')]);
@@ -311,9 +278,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     pairSandboxes: async (from, to) => (await import('./flows/pair-sandboxes.js')).pairSandboxes(from, to),
     async rebaseImage(target, base, given = {}) {
-      const [build, { rebaseImage }] = await Promise.all([buildTools(), import('./flows/rebase-image.js')]);
+      const [build, { rebaseImage }, { parseBaseRequest }] = await Promise.all([
+        buildTools(),
+        import('./flows/rebase-image.js'),
+        import('./model/base-request.js'),
+      ]);
       const tools = { ...build, build, loadPolicy: () => loadPolicy(null) };
-      return rebaseImage(target, await baseRequest(base), tools, given.signal);
+      return rebaseImage(target, parseBaseRequest(base), tools, given.signal);
     },
     async verifyImage(target, given = {}) {
       const [tools, { verifySealedImage }] = await Promise.all([
@@ -350,15 +321,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return describeProvenance(target, tools, given.signal);
     },
     async removeImage(target) {
-      const [tools, { findEntry }] = await Promise.all([runTools(), import('./flows/find-target.js')]);
-      const entry = await findEntry(target, tools);
-      if (!(await tools.images.remove(entry.tag))) {
-        throw new SjsError('ENGINE_FAILED', `a container uses ${entry.tag}`, {
-          next: 'see docker ps --all; remove the container first',
-        });
-      }
-      await tools.store.removeImage(entry.seal);
-      return entry;
+      const [tools, { removeImage }] = await Promise.all([runTools(), import('./flows/remove-image.js')]);
+      return removeImage(target, tools);
     },
     async prune(given = {}) {
       const [tools, { prune }] = await Promise.all([runTools(), import('./flows/prune.js')]);
@@ -417,13 +381,14 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return listBases(await loadPolicy(null), registryClient, given.signal);
     },
     async verifyBase(reference, given = {}) {
-      const [tools, { verifyBaseRequest }, { noSandbox }] = await Promise.all([
+      const [tools, { verifyBaseRequest }, { parseBaseRequest }, { noSandbox }] = await Promise.all([
         verifyTools(),
         import('./flows/verify-base-request.js'),
+        import('./model/base-request.js'),
         import('./model/waiver.js'),
       ]);
       const subject = noSandbox(systemClock.now());
-      return verifyBaseRequest(await baseRequest(reference), subject, tools, given.signal);
+      return verifyBaseRequest(parseBaseRequest(reference), subject, tools, given.signal);
     },
 
     async doctor(given = {}) {
@@ -457,15 +422,3 @@ const outputOf = (given: Partial<RunOutput>): RunOutput => ({
   ...(given.onArtifact && { onArtifact: given.onArtifact }),
   ...(given.onPorts && { onPorts: given.onPorts }),
 });
-
-/** `repo:version` or `repo@digest` as a request for exactly that. */
-async function baseRequest(text: string): Promise<BaseRequest> {
-  const { formatRepository, parseReference } = await import('./model/reference.js');
-  const reference = parseReference(text);
-  const image = formatRepository(reference);
-  if (reference.digest) return { image, digest: reference.digest };
-  if (reference.tag) return { image, version: `=${reference.tag}` };
-  throw new SjsError('BASE_NOT_PINNED', `${text} has neither a version nor a digest`, {
-    next: `write ${text}:<version> or ${text}@sha256:…`,
-  });
-}

@@ -8,6 +8,7 @@ import type { LoadedSandbox } from '../model/sandbox.js';
 import { computeSeal, type IndexEntry } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
 import type { Owner } from '../ports/engine.js';
+import type { Memory } from '../ports/memory.js';
 import type { RecordStore } from '../ports/record-store.js';
 import { buildImage, fetchBase, type BuildEnvironment } from '../stages/build/build-image.js';
 import { readGit } from '../stages/collect/read-git.js';
@@ -19,7 +20,6 @@ import { baseOf, enterSealed, refresh } from './enter-sealed.js';
 import { gatewaySandbox, type GatewaySource } from './gateway-sandbox.js';
 import { prepareBuild, type LockOptions, type PreparedBuild, type PrepareTools } from './prepare-build.js';
 import { provideBeside, touchPackages, withPackages } from './provide-packages.js';
-import type { Memory } from './strip-program.js';
 
 /** What a build needs of the world. */
 export interface BuildTools extends PrepareTools {

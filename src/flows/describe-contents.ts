@@ -13,6 +13,7 @@ import { filledLayers } from '../model/image-layers.js';
 import { parentOf, type PackageList } from '../model/package-list.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Owner } from '../ports/engine.js';
+import type { Memory } from '../ports/memory.js';
 import type { Reporter } from '../ports/reporter.js';
 import { buildCycloneDx } from '../stages/attest/cyclonedx.js';
 import { buildProvenance, type Provenance, type ProvenanceFacts } from '../stages/attest/provenance.js';
@@ -23,7 +24,6 @@ import { fileOwner, parseManifest } from '../stages/unpack/read-manifest.js';
 import { withSource } from './clone-image.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 import { sealedPackages } from './sealed-packages.js';
-import type { Memory } from './strip-program.js';
 
 /** What looking into a sealed image needs of the world. */
 export interface ContentTools extends TargetTools {

@@ -9,6 +9,7 @@ import type { Policy } from '../model/policy.js';
 import type { SealedPlan } from '../model/run-plan.js';
 import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Sandbox } from '../model/sandbox.js';
 import { SOURCE_LIMITS, type SourceEntry, type SourceTree } from '../model/source-tree.js';
+import type { Memory } from '../ports/memory.js';
 import type { Reporter } from '../ports/reporter.js';
 import { collectInputs, collectSource, type CollectLimits } from '../stages/collect/collect-source.js';
 import { readLock } from '../stages/lock/lock-file.js';
@@ -16,7 +17,7 @@ import { defaultBase, defaultResources, effectiveLimits } from '../stages/policy
 import { nodeCommand } from '../stages/render/node-command.js';
 import { planOf } from '../stages/render/render-dockerfile.js';
 import { findLocked } from '../stages/resolve/resolve-base.js';
-import { stripProgram, type Memory } from './strip-program.js';
+import { stripProgram } from './strip-program.js';
 
 /** What comparing files with something needs of the world: no engine and no registry. */
 export interface DeclaredTools {

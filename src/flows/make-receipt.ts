@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
 import { sha256, type Digest } from '../model/digest.js';
 import type { Receipt, ReplayClaim } from '../model/receipt.js';
-import { SjsError } from '../errors.js';
 import type { RunRecord } from '../model/record.js';
 import { parseSigningKey } from '../model/signing-key.js';
 import type { Clock } from '../ports/clock.js';
@@ -11,6 +10,7 @@ import type { StatementSigner } from '../ports/statement-signer.js';
 import { findFilePlace, writeWholeFile } from '../stages/archive/write-archive.js';
 import { compareRuns } from '../stages/compare/compare-runs.js';
 import { writeReceipt } from '../stages/receipt/write-receipt.js';
+import { findOrNull } from './find-or-null.js';
 
 /** What receipts need of the world. */
 export interface ReceiptTools {
@@ -123,14 +123,4 @@ export async function claimReplay(record: RunRecord, store: RecordStore): Promis
     isImported: first?.imported !== undefined,
     verdict: first && compareRuns(first, record),
   };
-}
-
-/** The record, or null where there is none. */
-export async function findOrNull(id: string, store: RecordStore): Promise<RunRecord | null> {
-  try {
-    return await store.findRecord(id);
-  } catch (error) {
-    if (error instanceof SjsError && error.code === 'RUN_NOT_FOUND') return null;
-    throw error;
-  }
 }

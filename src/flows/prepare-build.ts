@@ -12,6 +12,7 @@ import { digestOfPackages, formatLockLines } from '../model/package-list.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
 import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
+import type { Memory } from '../ports/memory.js';
 import type { Registry } from '../ports/registry.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
@@ -38,7 +39,7 @@ import { findLocked, parseRepository, resolveBase } from '../stages/resolve/reso
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
 import { effectiveResources } from './validate-sandbox.js';
 import { locatePackages, pickPackages } from './provide-packages.js';
-import { stripProgram, type Memory } from './strip-program.js';
+import { stripProgram } from './strip-program.js';
 
 /** Files that ship with sjs and become part of what is sealed. */
 export interface BuildAssets {

@@ -6,18 +6,15 @@ import { isDigest, sha256, type Digest } from '../model/digest.js';
 import { LAYER_VERSION, type LockedPackage } from '../model/locked-package.js';
 import { digestOfPackages } from '../model/package-list.js';
 import type { Dependencies, LoadedSandbox } from '../model/sandbox.js';
+import type { Memory } from '../ports/memory.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import {
-  choosePackages,
-  type ChosenPackages,
-  type IsOwnAddress,
-} from '../stages/dependencies/choose-packages.js';
+import type { IsOwnAddress } from '../stages/dependencies/check-node.js';
+import { choosePackages, type ChosenPackages } from '../stages/dependencies/choose-packages.js';
 import { layPackages } from '../stages/dependencies/lay-packages.js';
 import type { PackagePlatform } from '../stages/dependencies/package-graph.js';
 import { readLockfile, type LockedFiles } from '../stages/dependencies/read-lockfile.js';
-import type { Memory } from './strip-program.js';
 
 /** What the packages of a build need of the world. */
 export interface PackageTools {

@@ -1,10 +1,11 @@
-import { isFinished, MOST_CONNECTIONS, type ConnectionRecord, type RunRecord } from '../model/record.js';
+import { isFinished, MOST_CONNECTIONS, type ConnectionRecord } from '../model/record.js';
 import { SjsError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
 import type { RecordStore, SignalRequest } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { failRecord, finishRecord, withConnections } from '../stages/record/run-record.js';
+import { findOrNull } from './find-or-null.js';
 
 /** What recovery needs of the world. */
 export interface RecoverTools {
@@ -142,14 +143,4 @@ async function closeLost(
   );
   const network = withConnections(record.network, connections);
   await tools.store.saveRecord(failRecord({ ...record, network }, error, tools.clock.now()));
-}
-
-/** A record that cannot be read is not a record that is not there. */
-async function findOrNull(id: string, store: RecordStore): Promise<RunRecord | null> {
-  try {
-    return await store.findRecord(id);
-  } catch (error) {
-    if (error instanceof SjsError && error.code === 'RUN_NOT_FOUND') return null;
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../model/canonical-json.js';
+import { onceEach } from '../model/once-each.js';
 import { askOnce } from '../stages/verify/verify-base.js';
 import type { BuildTools } from './build-sandbox.js';
 
@@ -8,34 +8,29 @@ import type { BuildTools } from './build-sandbox.js';
  */
 export function shareAnswers(tools: BuildTools): BuildTools {
   const { registry, images } = tools;
-  const asked = new Map<string, Promise<unknown>>();
-  const once = <T>(what: string, question: unknown, ask: () => Promise<T>): Promise<T> => {
-    const key = `${what} ${canonicalJson(question)}`;
-    const answer = (asked.get(key) as Promise<T> | undefined) ?? ask();
-    asked.set(key, answer);
-    return answer;
-  };
+  const once = onceEach();
   return {
     ...tools,
-    loadPolicy: (directory) => once('policy', directory, () => tools.loadPolicy(directory)),
+    loadPolicy: (directory) => once(['policy', directory], () => tools.loadPolicy(directory)),
     verifier: { ...tools.verifier, ...askOnce(tools.verifier) },
     registry: {
       ...registry,
-      listTags: (repository, signal) => once('tags', repository, () => registry.listTags(repository, signal)),
+      listTags: (repository, signal) =>
+        once(['tags', repository], () => registry.listTags(repository, signal)),
       getManifest: (repository, reference, signal) =>
-        once('manifest', [repository, reference], () => registry.getManifest(repository, reference, signal)),
+        once(['manifest', repository, reference], () => registry.getManifest(repository, reference, signal)),
       getBlob: (repository, digest, maxBytes, signal) =>
-        once('blob', [repository, digest, maxBytes], () =>
+        once(['blob', repository, digest, maxBytes], () =>
           registry.getBlob(repository, digest, maxBytes, signal),
         ),
     },
     images: {
       ...images,
-      platform: (signal) => once('platform', null, () => images.platform(signal)),
+      platform: (signal) => once(['platform'], () => images.platform(signal)),
       pull: (reference, credentials, onProgress, signal) =>
-        once('pull', reference, () => images.pull(reference, credentials, onProgress, signal)),
+        once(['pull', reference], () => images.pull(reference, credentials, onProgress, signal)),
       scanRootfs: (imageId, owner, signal) =>
-        once('rootfs', imageId, () => images.scanRootfs(imageId, owner, signal)),
+        once(['rootfs', imageId], () => images.scanRootfs(imageId, owner, signal)),
     },
   };
 }

@@ -1,15 +1,10 @@
-import { sha256, type Digest } from '../model/digest.js';
+import { sha256 } from '../model/digest.js';
 import { javascriptName, scriptPath, STRIPPED_LIST } from '../model/own-files.js';
 import { runsNode, type Sandbox } from '../model/sandbox.js';
 import type { SourceTree } from '../model/source-tree.js';
+import type { Memory } from '../ports/memory.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { StrippedTexts } from '../stages/pack/strip-types.js';
-
-/** Findings about immutable content, as this version of sjs made them. Never fails; what it gives back is to be checked. */
-export interface Memory {
-  get(key: Digest): Promise<unknown>;
-  set(key: Digest, value: unknown): Promise<void>;
-}
 
 /** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
 export async function stripProgram(

@@ -14,7 +14,8 @@ import {
   verifyStatement,
   type VerifiedStatement,
 } from '../stages/verify/verify-statement.js';
-import { claimReplay, findOrNull, type ReceiptTools } from './make-receipt.js';
+import { findOrNull } from './find-or-null.js';
+import { claimReplay, type ReceiptTools } from './make-receipt.js';
 import { requireCosign, type CosignTools } from './require-cosign.js';
 
 /** A receipt that verified: who says what about which run, and whether this home agrees. */

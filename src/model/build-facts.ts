@@ -1,4 +1,4 @@
-import { isDigest, type Digest } from './digest.js';
+import { isDigest, isDigestOrNull, type Digest } from './digest.js';
 import { fieldsOf } from './fields.js';
 
 /** The commit that a folder's git repository says it is at. Whether the files were changed since is not known. */
@@ -36,7 +36,6 @@ export interface BuildFacts {
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string';
-const isDigestOrNull = (value: unknown): boolean => value === null || isDigest(value);
 
 const isGit = (value: unknown): boolean => {
   const { commit, ref, remote } = fieldsOf(value);

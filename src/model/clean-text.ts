@@ -23,3 +23,6 @@ function escapeCharacter(character: string): string {
   if (code < 0x100) return `\\x${hex.padStart(2, '0')}`;
   return code < 0x10000 ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
 }
+
+/** A name that somebody else chose, in a message: quoted, with nothing in it that acts on a terminal, and not long. */
+export const showName = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));

@@ -10,6 +10,9 @@ export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && PATTERN.test(text);
 }
 
+/** Whether a value is a digest, or null for none. */
+export const isDigestOrNull = (value: unknown): value is Digest | null => value === null || isDigest(value);
+
 /** The sha256 digest of bytes, or of a text's UTF-8. */
 export function sha256(data: string | Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(data).digest('hex')}`;

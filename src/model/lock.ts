@@ -1,4 +1,5 @@
 import { isDigest, type Digest } from './digest.js';
+import { isFields } from './fields.js';
 import { isIntegrity, isPackageLocation, isPackageName, type ResolvedPackage } from './package-list.js';
 import { escapeUnprintable } from './sandbox.js';
 import { parseJson } from './parse-json.js';
@@ -48,7 +49,7 @@ const matching =
 const mapping =
   (isEntry: (key: string, value: unknown) => boolean) =>
   (value: unknown): boolean =>
-    isObject(value) && Object.entries(value).every(([key, item]) => isEntry(key, item));
+    isFields(value) && Object.entries(value).every(([key, item]) => isEntry(key, item));
 
 /** A digest, or what an identity and an issuer can be. */
 const isSigner = (value: unknown): boolean =>
@@ -87,7 +88,7 @@ export function parseLock(text: string): Lock | { readonly problem: string } {
     };
   }
   if (countKeys(value) !== countWrittenKeys(text)) return { problem: 'has a key twice' };
-  if (isObject(value) && Array.isArray(value['packages']) && value['packages'].length === 0) {
+  if (isFields(value) && Array.isArray(value['packages']) && value['packages'].length === 0) {
     value = { ...value, packages: {} };
   }
   const problem = findProblem(LOCK, value, '');
@@ -97,7 +98,7 @@ export function parseLock(text: string): Lock | { readonly problem: string } {
 function findProblem(shape: Shape, value: unknown, path: string): string | null {
   const place = path === '' ? 'it' : path;
   if (typeof shape === 'function') return shape(value) ? null : `${place} is not what a lock has there`;
-  if (!isObject(value)) return `${place} is not a mapping`;
+  if (!isFields(value)) return `${place} is not a mapping`;
   const foreign = Object.keys(value).find((key) => !Object.hasOwn(shape, key));
   const prefix = path === '' ? '' : `${path}.`;
   if (foreign !== undefined)
@@ -109,9 +110,6 @@ function findProblem(shape: Shape, value: unknown, path: string): string | null 
   }
   return null;
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Without recursion: a lock may be as deep as it is long. */
 function countKeys(whole: unknown): number {

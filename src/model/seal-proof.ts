@@ -1,6 +1,6 @@
 import type { AttestationType } from './attestation-type.js';
 import { canonicalJson } from './canonical-json.js';
-import { isDigest, type Digest } from './digest.js';
+import { isDigest, isDigestOrNull, type Digest } from './digest.js';
 import { isFields } from './fields.js';
 
 /** Where this SJS_HOME pushed a seal to, or pulled it from. */
@@ -68,7 +68,6 @@ export const textOfProof = (seal: Digest, proof: Omit<SealProof, 'mac'>): string
 };
 
 const isText = (value: unknown): boolean => typeof value === 'string';
-const isDigestOrNull = (value: unknown): boolean => value === null || isDigest(value);
 const isListOf = (value: unknown, is: (one: unknown) => boolean): boolean =>
   Array.isArray(value) && value.every(is);
 

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { proveIsolation, type Proofs } from '../../src/adapters/docker/network-probe.js';
+import { proveIsolation } from '../../src/adapters/docker/network-probe.js';
 import { gatewayName, networkName, sandboxName } from '../../src/adapters/docker/owner-labels.js';
 import { sha256 } from '../../src/model/digest.js';
 import type { Network } from '../../src/model/network.js';
+import type { Memory } from '../../src/ports/memory.js';
 import { makeProofs, makeRunId, makeSignals, openEngine, type EngineWorld } from '../support/engine-run.js';
 import { until } from '../support/until.js';
 
@@ -39,7 +40,7 @@ async function leftOf(runId: string): Promise<string> {
 
 const prove = (
   runId: string,
-  proofs: Proofs,
+  proofs: Memory,
   given: { isImported?: boolean; network?: Network } = {},
   abort?: AbortSignal,
 ): Promise<void> => {
@@ -48,7 +49,7 @@ const prove = (
 };
 
 /** Proofs, and how many are kept. */
-function counted(): Proofs & { readonly count: () => number } {
+function counted(): Memory & { readonly count: () => number } {
   const proofs = makeProofs();
   let count = 0;
   return {

@@ -6,13 +6,13 @@ import { Readable } from 'node:stream';
 import { build } from 'esbuild';
 import { createDockerClient, type DockerClient } from '../../src/adapters/docker/client.js';
 import { createDockerEngine } from '../../src/adapters/docker/docker-engine.js';
-import type { Proofs } from '../../src/adapters/docker/network-probe.js';
 import { currentOwner } from '../../src/adapters/process/owner.js';
 import { needsGateway, type Network } from '../../src/model/network.js';
 import type { ConnectionRecord } from '../../src/model/record.js';
 import type { GatewayImage, RunPlan } from '../../src/model/run-plan.js';
 import { DEFAULT_RESOURCES, TMPFS_INODES, type Resources } from '../../src/model/sandbox.js';
 import type { Engine, Owner, RunOutcome, RunSignals, RunStreams } from '../../src/ports/engine.js';
+import type { Memory } from '../../src/ports/memory.js';
 import { ensureBaseImage } from './base-image.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -174,7 +174,7 @@ export async function openEngine(): Promise<EngineWorld> {
 }
 
 /** Proofs that are kept as long as the process lives. */
-export function makeProofs(): Proofs {
+export function makeProofs(): Memory {
   const known = new Map<string, unknown>();
   return {
     get: (key) => Promise.resolve(known.get(key) ?? null),

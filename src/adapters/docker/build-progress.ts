@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../../errors.js';
 import { isDigest, type Digest } from '../../model/digest.js';
-import { fieldsOf, textOf } from './answer.js';
+import { fieldsOf } from '../../model/fields.js';
+import { textOf } from './answer.js';
 import { cleanWords } from './engine-error.js';
 
 type ProgressMessage = Readonly<Record<string, unknown>>;

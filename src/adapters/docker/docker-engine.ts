@@ -1,10 +1,11 @@
+import { fieldsOf } from '../../model/fields.js';
 import type { Engine } from '../../ports/engine.js';
+import type { Memory } from '../../ports/memory.js';
 import { CALL_MS, type DockerClient } from './client.js';
-import { fieldsOf } from './answer.js';
 import { findRemains } from './find-runs.js';
 import { hostAddresses } from './host-addresses.js';
 import { readFacts } from './probe.js';
-import { isProven, type Proofs } from './network-probe.js';
+import { isProven } from './network-probe.js';
 import { recoverRun } from './recover-run.js';
 import { runContainer, type EngineAssets } from './run-container.js';
 import { signalRun } from './signal-run.js';
@@ -16,7 +17,7 @@ export type { EngineAssets } from './run-container.js';
  * A Docker Engine with runc as an {@link Engine}.
  * @param proofs what was proven of engines before
  */
-export function createDockerEngine(client: DockerClient, assets: EngineAssets, proofs: Proofs): Engine {
+export function createDockerEngine(client: DockerClient, assets: EngineAssets, proofs: Memory): Engine {
   const { docker, call } = client;
   const askInfo = (signal?: AbortSignal): Promise<unknown> =>
     call('describe itself', CALL_MS, (abortSignal) => ask(docker, 'info', abortSignal), signal);

@@ -1,6 +1,7 @@
 import { SjsError } from '../../errors.js';
 import { escapeUnprintable } from '../../model/sandbox.js';
-import { fieldsOf, textOf } from './answer.js';
+import { fieldsOf } from '../../model/fields.js';
+import { textOf } from './answer.js';
 import type { Endpoint } from './endpoint.js';
 
 const UNREACHABLE = new Set(

@@ -1,5 +1,6 @@
+import { fieldsOf } from '../../model/fields.js';
 import type { AbandonedRun } from '../../ports/engine.js';
-import { fieldsOf, textsOf } from './answer.js';
+import { textsOf } from './answer.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import {
   gatewayName,

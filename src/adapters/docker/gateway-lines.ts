@@ -2,7 +2,7 @@ import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { ConnectionRecord } from '../../model/record.js';
 import { isTimestamp } from '../../model/timestamp.js';
-import { fieldsOf } from './answer.js';
+import { fieldsOf } from '../../model/fields.js';
 
 /** What a gateway says. */
 export type GatewayLine =

@@ -2,6 +2,7 @@ import { sha256, type Digest } from '../../model/digest.js';
 import { SjsError } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner } from '../../ports/engine.js';
+import type { Memory } from '../../ports/memory.js';
 import { attach } from './attach.js';
 import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { probeOptions } from './helper-options.js';
@@ -11,12 +12,6 @@ import { cleanWords } from './engine-error.js';
 import { createRunNetwork, hasIsolatedMode, type RunNetwork } from './network.js';
 import { networkName, sandboxName } from './owner-labels.js';
 import { removeContainer, removeNetwork } from './remove.js';
-
-/** What was proven of engines: never fails. */
-export interface Proofs {
-  get(key: Digest): Promise<unknown>;
-  set(key: Digest, value: unknown): Promise<void>;
-}
 
 const PROBE_MS = 30_000;
 /** All that it takes: no step of another's takes longer, or it has failed. */
@@ -47,7 +42,7 @@ Promise.all([...near, ...beyond.split(',')].map(attempt)).then((answers) => {
 const BEYOND = ['172.17.0.1', '169.254.169.254', '1.1.1.1'];
 
 /** Whether that was proven before of this engine in this version. */
-export async function isProven(engine: EngineIdentity, proofs: Proofs): Promise<boolean> {
+export async function isProven(engine: EngineIdentity, proofs: Memory): Promise<boolean> {
   return (await proofs.get(keyOf(engine))) === true;
 }
 
@@ -72,7 +67,7 @@ export async function proveIsolation(
   owner: Owner,
   plan: RunPlan,
   engine: EngineIdentity,
-  proofs: Proofs,
+  proofs: Memory,
   abort?: AbortSignal,
 ): Promise<void> {
   while (!(await isProven(engine, proofs))) {

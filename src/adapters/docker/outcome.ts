@@ -1,6 +1,7 @@
 import { SjsError } from '../../errors.js';
+import { fieldsOf } from '../../model/fields.js';
 import type { RunEnd, RunOutcome } from '../../ports/engine.js';
-import { fieldsOf, textOf } from './answer.js';
+import { textOf } from './answer.js';
 
 /** The fields of a container's `State` in inspect that are read. */
 export interface ContainerState {

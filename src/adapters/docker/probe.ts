@@ -1,7 +1,8 @@
 import type { Platform } from '../../model/base.js';
 import type { Control } from '../../model/run-plan.js';
+import { fieldsOf } from '../../model/fields.js';
 import type { EngineFacts } from '../../ports/engine.js';
-import { fieldsOf, textOf, textsOf } from './answer.js';
+import { textOf, textsOf } from './answer.js';
 import { cleanWords } from './engine-error.js';
 
 /**

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SjsError, type ErrorCode } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner, RunOutcome, RunSignals, RunStreams } from '../../ports/engine.js';
+import type { Memory } from '../../ports/memory.js';
 import type { DockerClient } from './client.js';
 import { startCollector, type Collector } from './collector.js';
 import { sandboxOptions } from './container-options.js';
@@ -11,7 +12,7 @@ import { watchEnding } from './ending.js';
 import { abortedError } from './engine-error.js';
 import { followContainer } from './follow-container.js';
 import { startGateway, type Gateway } from './gateway.js';
-import { proveIsolation, type Proofs } from './network-probe.js';
+import { proveIsolation } from './network-probe.js';
 import { createRunNetwork, type RunNetwork } from './network.js';
 import { gatewayName, networkName, outName, sandboxName } from './owner-labels.js';
 import { startReaper, type Reaper } from './reaper.js';
@@ -30,7 +31,7 @@ export interface EngineAssets {
 /** Those, and what is known of the engine. */
 interface EngineTools extends EngineAssets {
   readonly identify: () => Promise<{ readonly id: string; readonly version: string }>;
-  readonly proofs: Proofs;
+  readonly proofs: Memory;
 }
 
 /** One run, from nothing to nothing. */

@@ -1,5 +1,5 @@
 import { SjsError } from '../../errors.js';
-import { fieldsOf } from './answer.js';
+import { fieldsOf } from '../../model/fields.js';
 
 const INTERNET = [2, 10];
 const TYPE_MASK = 0xf;

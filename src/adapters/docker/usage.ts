@@ -1,11 +1,12 @@
 import type { Readable } from 'node:stream';
+import { fieldsOf } from '../../model/fields.js';
 import type { RunOutcome } from '../../ports/engine.js';
-import { fieldsOf } from './answer.js';
+import { countOf } from './answer.js';
 import type { DockerClient } from './client.js';
+import { readLines } from './statistics.js';
 
 /** Runs shorter than this are not measured: the engine's first sample takes about as long. */
 const FIRST_SAMPLE_MS = 1_000;
-const MAX_LINE = 64 * 1024;
 
 /** Reads a run's usage from the engine's statistics while it runs. */
 export interface UsageWatch {
@@ -21,14 +22,7 @@ export function watchUsage(client: DockerClient, name: string): UsageWatch {
     const options = { stream: true, abortSignal: controller.signal } as const;
     const stream = (await client.docker.getContainer(name).stats(options)) as Readable;
     stream.on('error', () => undefined);
-    let text = '';
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      text += chunk.toString('utf8');
-      const lines = text.split('\n');
-      text = lines.pop() ?? '';
-      if (text.length > MAX_LINE) return;
-      for (const line of lines) usage = readSample(line, usage) ?? usage;
-    }
+    for await (const line of readLines(stream)) usage = readSample(line, usage) ?? usage;
   };
   const timer = setTimeout(() => void watch().catch(() => undefined), FIRST_SAMPLE_MS);
   return {
@@ -56,9 +50,4 @@ export function readSample(line: string, before: RunOutcome['usage']): RunOutcom
   } catch {
     return null;
   }
-}
-
-/** A number that a record can hold; null for anything else. */
-function countOf(value: unknown): number | null {
-  return typeof value === 'number' && value >= 0 && Number.isFinite(value) ? value : null;
 }

@@ -1,11 +1,11 @@
 import { addAbortSignal, type Readable } from 'node:stream';
+import { fieldsOf } from '../../model/fields.js';
 import type { UsageSample } from '../../ports/engine.js';
-import { fieldsOf } from './answer.js';
+import { countOf } from './answer.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { statusOf } from './engine-error.js';
 import { sandboxName } from './owner-labels.js';
-
-const MAX_LINE = 64 * 1024;
+import { readLines } from './statistics.js';
 
 /** The engine's statistics of a run's container, as they come; see the port. */
 export async function* watchRunUsage(
@@ -21,13 +21,9 @@ export async function* watchRunUsage(
     const options = { stream: true, abortSignal: stop } as const;
     const open = (): Promise<unknown> => container.stats(options);
     const stream = (await call('tell what a container uses', CALL_MS, open, signal)) as Readable;
-    let text = '';
-    for await (const chunk of addAbortSignal(stop, stream) as AsyncIterable<Buffer>) {
-      text += chunk.toString('utf8');
-      const lines = text.split('\n');
-      text = lines.pop() ?? '';
-      if (text.length > MAX_LINE) return;
-      for (const sample of lines.flatMap((line) => readUsage(line) ?? [])) yield sample;
+    for await (const line of readLines(addAbortSignal(stop, stream))) {
+      const sample = readUsage(line);
+      if (sample) yield sample;
     }
   } catch (error) {
     if (!stop.aborted && statusOf(error) !== 404) throw error;
@@ -43,17 +39,17 @@ function readUsage(line: string): UsageSample | null {
     const memory = fieldsOf(sample['memory_stats']);
     const details = fieldsOf(memory['stats']);
     const [now, before] = [sample['cpu_stats'], sample['precpu_stats']].map(fieldsOf);
-    const total = numberOf(fieldsOf(now?.['cpu_usage'])['total_usage']);
-    const used = numberOf(memory['usage']);
+    const total = countOf(fieldsOf(now?.['cpu_usage'])['total_usage']);
+    const used = countOf(memory['usage']);
     if (!total || used === null) return null;
     // As the docker command does: cgroup v1 and v2 have different names for what can be taken back.
-    const idle = numberOf(details['total_inactive_file']) ?? numberOf(details['inactive_file']) ?? 0;
+    const idle = countOf(details['total_inactive_file']) ?? countOf(details['inactive_file']) ?? 0;
     return {
       cpuPercent: percentOf(now ?? {}, before ?? {}),
       cpuMs: Math.round(total / 1_000_000),
       memoryBytes: idle < used ? used - idle : used,
-      memoryLimitBytes: numberOf(memory['limit']) ?? 0,
-      pids: numberOf(fieldsOf(sample['pids_stats'])['current']) ?? 0,
+      memoryLimitBytes: countOf(memory['limit']) ?? 0,
+      pids: countOf(fieldsOf(sample['pids_stats'])['current']) ?? 0,
     };
   } catch {
     return null;
@@ -64,14 +60,10 @@ type Cpu = Readonly<Record<string, unknown>>;
 
 /** The share of the container in the time of all CPUs between two samples, times their number. */
 function percentOf(now: Cpu, before: Cpu): number | null {
-  const [used, usedBefore] = [now, before].map((cpu) => numberOf(fieldsOf(cpu['cpu_usage'])['total_usage']));
-  const [all, allBefore] = [now, before].map((cpu) => numberOf(cpu['system_cpu_usage']));
-  const cpus = numberOf(now['online_cpus']);
+  const [used, usedBefore] = [now, before].map((cpu) => countOf(fieldsOf(cpu['cpu_usage'])['total_usage']));
+  const [all, allBefore] = [now, before].map((cpu) => countOf(cpu['system_cpu_usage']));
+  const cpus = countOf(now['online_cpus']);
   if (!used || !all || !allBefore || !cpus || usedBefore === null || usedBefore === undefined) return null;
   const share = all > allBefore && used >= usedBefore ? (used - usedBefore) / (all - allBefore) : 0;
   return Math.round(share * cpus * 10_000) / 100;
-}
-
-function numberOf(value: unknown): number | null {
-  return typeof value === 'number' && value >= 0 && Number.isFinite(value) ? value : null;
 }

@@ -1,5 +1,6 @@
 import { readFile, readlink } from 'node:fs/promises';
 import type { Owner } from '../../model/record.js';
+import { isPidAlive } from './is-pid-alive.js';
 
 /** The owner that this process is: boot, pid and start time together never repeat. */
 export async function currentOwner(home: string): Promise<Owner> {
@@ -50,13 +51,4 @@ async function readStat(pid: number): Promise<readonly string[] | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
   return stat === null ? null : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-function isPidAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -1,4 +1,5 @@
 import { isDigest } from '../../model/digest.js';
+import { isFields } from '../../model/fields.js';
 import { MOST_DECLARED } from '../../model/network.js';
 import { MOST_CONNECTIONS, RECORD_FORMAT_VERSION, RUN_STATES, type RunRecord } from '../../model/record.js';
 import { isTimestamp } from '../../model/timestamp.js';
@@ -25,16 +26,14 @@ const listOf =
   (check: Check, most = Infinity): Check =>
   (value) =>
     Array.isArray(value) && value.length <= most && value.every(check);
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const mapOf =
   (check: Check): Check =>
   (value) =>
-    isObject(value) && Object.values(value).every(check);
+    isFields(value) && Object.values(value).every(check);
 const shape =
   (checks: Readonly<Record<string, Check>>): Check =>
   (value) =>
-    isObject(value) && Object.entries(checks).every(([key, check]) => check(value[key]));
+    isFields(value) && Object.entries(checks).every(([key, check]) => check(value[key]));
 
 const stream = orNull(shape({ digest: isDigest, bytes: integer, truncated: flag }));
 
@@ -141,7 +140,7 @@ export function parseObject(content: string, path: string): Record<string, unkno
   } catch {
     throw invalidFile(path, 'is not JSON');
   }
-  if (!isObject(value)) throw invalidFile(path, 'is not a JSON object');
+  if (!isFields(value)) throw invalidFile(path, 'is not a JSON object');
   return value;
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, readlink } from 'node:fs/promises';
 import { sha256, shortDigest } from '../../model/digest.js';
+import { isPidAlive } from '../process/is-pid-alive.js';
 
 /**
  * Names of files on their way into the store say who writes them: `<boot>-<pid>-<start>-<random>`. Boot covers the pid
@@ -45,15 +46,6 @@ async function readStartTime(pid: number): Promise<string | null> {
     // The command name before the last parenthesis may hold anything.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
   } catch {
-    return process.platform === 'linux' || !isRunning(pid) ? null : '0';
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return process.platform === 'linux' || !isPidAlive(pid) ? null : '0';
   }
 }

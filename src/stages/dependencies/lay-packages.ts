@@ -1,17 +1,17 @@
 import { once } from 'node:events';
 import { posix } from 'node:path';
-import semver from 'semver';
 import { pack as createPack, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
-import { cleanText } from '../../model/clean-text.js';
+import { showName } from '../../model/clean-text.js';
 import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
-import { formatPackageList, nameAt, parseAlias } from '../../model/package-list.js';
+import { formatPackageList, nameAt } from '../../model/package-list.js';
+import { plainHeader } from '../../model/tar-header.js';
+import { checkManifest, checkScript } from './check-manifest.js';
 import { installScriptOf } from './install-script.js';
 import { binsOf, findReturn, FIRST_LINE_BYTES, wrongCommand } from './package-bins.js';
-import { dependenciesOf, parseManifest, type Manifest } from './package-graph.js';
 import {
   readTarball,
   refused,
@@ -47,9 +47,6 @@ export async function* layPackages(
     await writing.catch(() => undefined);
   }
 }
-
-const EPOCH = new Date(0);
-const plain = (name: string) => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: EPOCH });
 
 /** A file of a tarball, as far as laying it in takes. */
 interface InspectedFile extends Pick<TarballFile, 'bytes' | 'isExecutable'> {
@@ -110,7 +107,7 @@ class Layer {
       checkScript(one, wanted, installScriptOf(manifest, files.has(`${inside}binding.gyp`)));
       const own = one === wanted ? files.keys() : (inner.get(one) ?? []);
       const wrong = wrongCommand(manifest);
-      if (wrong !== null) throw refused(wanted, `it has a command with the name ${shown(wrong)}`);
+      if (wrong !== null) throw refused(wanted, `it has a command with the name ${showName(wrong)}`);
       for (const [command, file] of binsOf(one.name, manifest, own)) {
         const link = `${one.location.slice(0, -nameAt(one.location).length)}.bin/${command}`;
         if (this.links.has(link)) continue;
@@ -152,7 +149,7 @@ class Layer {
     let kept = 0;
     const owned: [LockedPackage, string][] = [];
     for await (const { path, bytes, isExecutable, content } of this.read(wanted, this.allowance)) {
-      if (files.has(path)) throw refused(wanted, `it has ${shown(path)} twice`);
+      if (files.has(path)) throw refused(wanted, `it has ${showName(path)} twice`);
       this.countName(`app/${wanted.location}/${path}`, wanted);
       const owner = this.ownerOf(wanted, path);
       const inside = owner === null ? '' : insideOf(owner, wanted);
@@ -182,7 +179,7 @@ class Layer {
       const owner = this.byLocation.get(parts.slice(0, end).join('/'));
       if (owner === undefined) continue;
       if (owner === wanted || owner.bundledIn === wanted.location) return owner;
-      throw refused(wanted, `${shown(path)} would lie in the package ${owner.location}`);
+      throw refused(wanted, `${showName(path)} would lie in the package ${owner.location}`);
     }
     return null;
   }
@@ -207,7 +204,11 @@ class Layer {
       if (wanted !== null) this.countName(parent, wanted);
       this.claim(parent, wanted);
       this.folders.add(parent);
-      await this.add({ ...plain(`packages/${parent}`.replace(/\/$/, '')), type: 'directory', mode: 0o755 });
+      await this.add({
+        ...plainHeader(`packages/${parent}`.replace(/\/$/, '')),
+        type: 'directory',
+        mode: 0o755,
+      });
     }
     this.claim(name, wanted);
   }
@@ -219,8 +220,8 @@ class Layer {
     if (other === undefined) return;
     const why =
       other === name
-        ? `${shown(name)} would be there twice`
-        : `${shown(other)} and ${shown(name)} differ only in letter case or Unicode form`;
+        ? `${showName(name)} would be there twice`
+        : `${showName(other)} and ${showName(name)} differ only in letter case or Unicode form`;
     throw wanted === null ? new SjsError('INTERNAL', why) : refused(wanted, why);
   }
 
@@ -232,7 +233,7 @@ class Layer {
   ): Promise<void> {
     await this.enter(name, wanted);
     await this.add(
-      { ...plain(`packages/${name}`), size: content.length, mode: modeOf(isExecutable) },
+      { ...plainHeader(`packages/${name}`), size: content.length, mode: modeOf(isExecutable) },
       content,
     );
   }
@@ -245,7 +246,7 @@ class Layer {
     wanted: LockedPackage,
   ): Promise<void> {
     await this.enter(name, wanted);
-    const header = { ...plain(`packages/${name}`), size: bytes, mode: modeOf(isExecutable) };
+    const header = { ...plainHeader(`packages/${name}`), size: bytes, mode: modeOf(isExecutable) };
     const entry = this.pack.entry(header);
     let isClosed = false;
     // Before its end that means that nobody reads the layer any more: no drain comes then.
@@ -261,7 +262,7 @@ class Layer {
 
   private async addLink(name: string, target: string, wanted: LockedPackage): Promise<void> {
     await this.enter(name, wanted);
-    await this.add({ ...plain(`packages/${name}`), type: 'symlink', linkname: target, mode: 0o777 });
+    await this.add({ ...plainHeader(`packages/${name}`), type: 'symlink', linkname: target, mode: 0o777 });
   }
 
   private add(header: Parameters<Pack['entry']>[0], content?: Buffer): Promise<void> {
@@ -334,61 +335,7 @@ async function* skip(content: AsyncIterable<Uint8Array>, at: number | null): Asy
   }
 }
 
-/** An install script that the lockfile does not tell of is none that its author has thought about. */
-function checkScript(one: LockedPackage, wanted: LockedPackage, script: string | null): void {
-  if (script === null || one.worksWithoutScript) return;
-  throw mismatch(
-    wanted,
-    `${one.location} has an install script (${script}), which sjs does not run, and the lockfile does not say so`,
-    `if it works without, write "allowScripts": { "${one.name}": false } into package.json, as npm does; else depend on one that ships what it needs`,
-  );
-}
-
-/** The name and version of the lockfile are those of the package itself: else nobody would know what is in there. */
-function checkManifest(one: LockedPackage, wanted: LockedPackage, text: Buffer | undefined): Manifest {
-  const manifest = text === undefined ? null : parseManifest(text.toString('utf8'));
-  if (manifest === null) throw mismatch(wanted, `${one.location} has no package.json that can be read`);
-  const { name, version } = manifest;
-  const found = typeof version === 'string' ? semver.parse(version, { loose: true })?.version : undefined;
-  if (name === one.name && found === one.version) {
-    checkAliases(one, wanted, manifest);
-    return manifest;
-  }
-  const says = cleanText(`${String(name)}@${String(version)}`.slice(0, 300));
-  throw mismatch(
-    wanted,
-    `it says that ${one.location} is ${says}, and the lockfile ${one.name}@${one.version}`,
-  );
-}
-
-/** An alias that only the lockfile knows would put one package in another's place. */
-function checkAliases({ location, aliases }: LockedPackage, wanted: LockedPackage, manifest: Manifest): void {
-  const asked = dependenciesOf(manifest, false);
-  for (const [name, real] of Object.entries(aliases)) {
-    const spec = asked.get(name)?.spec;
-    if (spec !== undefined && parseAlias(spec)?.name === real) continue;
-    throw mismatch(
-      wanted,
-      `by the lockfile ${location} asks for ${name} as ${real}, by its own package.json not`,
-    );
-  }
-}
-
-function mismatch(
-  { name, version }: LockedPackage,
-  why: string,
-  next = 'remove it from package.json, or look into the tarball: its integrity is right, its content is not',
-): SjsError {
-  return new SjsError(
-    'PACKAGE_MISMATCH',
-    `the tarball of ${name}@${version} is not what the lockfile says: ${why}`,
-    { next },
-  );
-}
-
 const manifestTooLarge = ({ name, version }: LockedPackage): SjsError =>
   tooLarge(
     `the package.json of ${name}@${version} is larger than ${formatBytes(PACKAGE_LIMITS.manifestBytes)}`,
   );
-
-const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));

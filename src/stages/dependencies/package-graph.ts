@@ -243,3 +243,6 @@ function listHas(list: unknown, value: string): boolean {
   if (items.includes(`!${value}`)) return false;
   return items.includes(value) || items.every((item) => item.startsWith('!'));
 }
+
+/** Who asks, in a message: a place in the lockfile, or the root. */
+export const askerOf = ({ location }: PackageNode): string => (location === '' ? 'package.json' : location);

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
-import { cleanText } from '../../model/clean-text.js';
+import { showName } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import { hasUnprintable } from '../../model/sandbox.js';
@@ -47,7 +47,7 @@ export async function* readTarball(
         continue;
       }
       if (type !== 'file' && type !== 'contiguous-file')
-        throw refused(wanted, `${shown(entry.header.name)} is a ${type}`);
+        throw refused(wanted, `${showName(entry.header.name)} is a ${type}`);
       const name = renameIgnore(path, seenIgnores);
       if (name === null) {
         entry.resume();
@@ -105,8 +105,8 @@ function placeOf({ name, type }: Header, wanted: LockedPackage): string {
     parts.some((part) => Buffer.byteLength(part) > NAME_BYTES) ||
     Buffer.byteLength(path) > SOURCE_LIMITS.pathBytes ||
     parts.length > SOURCE_LIMITS.depth;
-  if (isWrong) throw refused(wanted, `it has the name ${shown(name)}`);
-  if (type === 'symlink' || type === 'link') throw refused(wanted, `${shown(name)} is a link`);
+  if (isWrong) throw refused(wanted, `it has the name ${showName(name)}`);
+  if (type === 'symlink' || type === 'link') throw refused(wanted, `${showName(name)} is a link`);
   return path;
 }
 
@@ -117,8 +117,6 @@ function renameIgnore(path: string, seen: Set<string>): string | null {
   const renamed = path.replace(/\.gitignore$/, '.npmignore');
   return seen.has(renamed) ? null : renamed;
 }
-
-const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));
 
 /** A tarball that npm would never have made. */
 export function refused({ name, version }: LockedPackage, why: string, cause?: unknown): SjsError {

@@ -6,6 +6,7 @@ import { SjsError } from '../../errors.js';
 import type { Digest } from '../../model/digest.js';
 import { inPieces } from '../../model/in-pieces.js';
 import type { SourceTree } from '../../model/source-tree.js';
+import { EPOCH, plainHeader } from '../../model/tar-header.js';
 import { createTreeFs } from './tree-fs.js';
 
 type Header = Parameters<Pack['entry']>[0];
@@ -77,7 +78,8 @@ async function* streamTar(parts: ContextParts): AsyncGenerator<Uint8Array> {
 async function writeEntries(pack: Pack, parts: ContextParts): Promise<void> {
   const add = (name: string, content: Uint8Array | null): Promise<void> =>
     new Promise((done, fail) => {
-      const header = content === null ? folder(name) : { ...plain(name), size: content.length, mode: 0o644 };
+      const header =
+        content === null ? folder(name) : { ...plainHeader(name), size: content.length, mode: 0o644 };
       const settle = (error?: Error | null): void => (error ? fail(error) : done());
       if (content === null) pack.entry(header, settle);
       else pack.entry(header, Buffer.from(content), settle);
@@ -133,7 +135,4 @@ function normalize(header: Headers, at: string, executables: ReadonlySet<string>
   header.mtime = EPOCH;
   return header;
 }
-
-const EPOCH = new Date(0);
-const plain = (name: string): Header => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: EPOCH });
-const folder = (name: string): Header => ({ ...plain(name), type: 'directory', mode: 0o755 });
+const folder = (name: string): Header => ({ ...plainHeader(name), type: 'directory', mode: 0o755 });

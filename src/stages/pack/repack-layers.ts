@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack as createPack, type Header as Found, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
+import { plainHeader } from '../../model/tar-header.js';
 
 type Header = Parameters<Pack['entry']>[0];
 
@@ -24,9 +25,9 @@ export function repackLayers(dockerfile: string, layers: readonly SealedLayer[])
 
 async function write(pack: Pack, dockerfile: string, layers: readonly SealedLayer[]): Promise<void> {
   const text = Buffer.from(dockerfile);
-  await pipeline(Readable.from([text]), pack.entry({ ...plain('Dockerfile'), size: text.length }));
+  await pipeline(Readable.from([text]), pack.entry({ ...plainHeader('Dockerfile'), size: text.length }));
   for (const { folder, openTar } of layers) {
-    pack.entry({ ...plain(folder), type: 'directory', mode: 0o755 });
+    pack.entry({ ...plainHeader(folder), type: 'directory', mode: 0o755 });
     await copyLayer(pack, folder, openTar());
   }
   pack.finalize();
@@ -61,7 +62,7 @@ function place({ name, type, mode = 0o644, size = 0, linkname, mtime }: Found, f
     );
   }
   return {
-    ...plain(`${folder}/${parts.join('/')}`),
+    ...plainHeader(`${folder}/${parts.join('/')}`),
     ...(mtime && { mtime }),
     type,
     mode,
@@ -69,5 +70,3 @@ function place({ name, type, mode = 0o644, size = 0, linkname, mtime }: Found, f
     ...(type === 'symlink' && linkname !== undefined && linkname !== null && { linkname }),
   };
 }
-
-const plain = (name: string): Header => ({ name, uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(0) });

@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
-import { cleanText } from '../../model/clean-text.js';
+import { showName } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
 import { PACKAGE_LIMITS } from '../../model/locked-package.js';
@@ -92,8 +92,8 @@ function placeOf({ name, type, mode = 0, linkname }: Header): string {
       /^app\/node_modules(?:\/|$)/.test(whole) ||
       `/${whole}` === PACKAGE_LIST
     );
-  if (isWrong) throw refuse(`it puts a file at /${shown(name)}`);
-  if ((mode & 0o7000) !== 0) throw refuse(`/${shown(name)} is setuid, setgid or sticky`);
+  if (isWrong) throw refuse(`it puts a file at /${showName(name)}`);
+  if ((mode & 0o7000) !== 0) throw refuse(`/${showName(name)} is setuid, setgid or sticky`);
   if (type === 'file' || type === 'directory') return whole;
   const target = posix.join(posix.dirname(whole), linkname ?? '/');
   const isCommand =
@@ -101,7 +101,7 @@ function placeOf({ name, type, mode = 0, linkname }: Header): string {
     /\/node_modules\/\.bin\/[^/]+$/.test(whole) &&
     linkname?.startsWith('../') === true &&
     target.startsWith(whole.slice(0, whole.lastIndexOf('.bin/')));
-  if (!isCommand) throw refuse(`/${shown(name)} is a ${type}`);
+  if (!isCommand) throw refuse(`/${showName(name)} is a ${type}`);
   return whole;
 }
 
@@ -111,7 +111,7 @@ function checkOwners(names: readonly string[], packages: PackageList): void {
     if (/^app\/(?:node_modules\/(?:@[^/]+\/)?[^/]+\/)*node_modules\/\.bin\/[^/]+$/.test(name)) continue;
     let end = name.lastIndexOf('/');
     while (end > 0 && !locations.has(name.slice(0, end))) end = name.lastIndexOf('/', end - 1);
-    if (end <= 0) throw refuse(`/${shown(name)} lies in no package of the list`);
+    if (end <= 0) throw refuse(`/${showName(name)} lies in no package of the list`);
   }
 }
 
@@ -125,8 +125,6 @@ async function readBounded(content: AsyncIterable<Uint8Array>): Promise<Buffer> 
   }
   return Buffer.concat(chunks);
 }
-
-const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));
 
 function refuse(why: string): SjsError {
   return new SjsError('SEAL_REFUSED', `the sealed packages are none that sjs would have laid in: ${why}`, {

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { extract, type Header } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { checkLinks } from '../../model/check-links.js';
-import { cleanText } from '../../model/clean-text.js';
+import { cleanText, showName } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
 import { OWN_FILES, OWN_FOLDERS, STRIPPED_LIST, typescriptName } from '../../model/own-files.js';
@@ -75,7 +75,7 @@ export async function readSource(tar: Readable, onFile: FileTaker = drain): Prom
       const { header } = entry;
       const { type, mode = 0, linkname } = header;
       const { top, path, whole } = placeOf(header);
-      if (seen.has(whole)) throw refuse(`it has ${shown(whole)} twice`);
+      if (seen.has(whole)) throw refuse(`it has ${showName(whole)} twice`);
       seen.add(whole);
       if (seen.size > SOURCE_LIMITS.files) throw refuse(`it has more than ${SOURCE_LIMITS.files} files`);
       const executable = (mode & 0o100) !== 0;
@@ -87,12 +87,13 @@ export async function readSource(tar: Readable, onFile: FileTaker = drain): Prom
       if (path === '') checkIs('directory', header);
       else if (top === 'in') {
         checkIs('file', header);
-        if (path.includes('/')) throw refuse(`it has ${shown(whole)} below a folder of /in`);
+        if (path.includes('/')) throw refuse(`it has ${showName(whole)} below a folder of /in`);
         inputs.push(await readFile('in'));
       } else if (top !== 'app') {
         checkIs('file', header);
         const isList = `/${whole}` === STRIPPED_LIST;
-        if (!isList && !OWN_FILES.includes(`/${whole}`)) throw refuse(`it puts a file at /${shown(whole)}`);
+        if (!isList && !OWN_FILES.includes(`/${whole}`))
+          throw refuse(`it puts a file at /${showName(whole)}`);
         const counter = new Counter(entry as AsyncIterable<Uint8Array>);
         if (isList) list = await readList(counter.pass());
         await onFile('.sjs', path, executable, list === null || !isList ? counter.pass() : piecesOf(list));
@@ -134,15 +135,15 @@ function placeOf({ name, mode = 0 }: Header): {
     Buffer.byteLength(name) > SOURCE_LIMITS.pathBytes + 'app/'.length ||
     parts.length > SOURCE_LIMITS.depth + 1 ||
     parts.some((part) => part === '' || part === '.' || part === '..' || isWhiteout(part));
-  if (isWrong) throw refuse(`it has the name ${shown(name)}`);
+  if (isWrong) throw refuse(`it has the name ${showName(name)}`);
   const [top = ''] = parts;
-  if (!OWN_FOLDERS.includes(top)) throw refuse(`it puts a file at /${shown(name)}`);
-  if ((mode & 0o7000) !== 0) throw refuse(`/${shown(name)} is setuid, setgid or sticky`);
+  if (!OWN_FOLDERS.includes(top)) throw refuse(`it puts a file at /${showName(name)}`);
+  if ((mode & 0o7000) !== 0) throw refuse(`/${showName(name)} is setuid, setgid or sticky`);
   return { top, path: whole.slice(top.length + 1), whole };
 }
 
 function checkIs(wanted: 'file' | 'directory', { name, type }: Header): void {
-  if (type !== wanted) throw refuse(`/${shown(name)} is a ${type}`);
+  if (type !== wanted) throw refuse(`/${showName(name)} is a ${type}`);
 }
 
 async function* piecesOf(text: string): AsyncGenerator<Uint8Array> {
@@ -217,7 +218,7 @@ function checkParents(entries: readonly SealedEntry[]): void {
   const folders = new Set(entries.flatMap(({ kind, path }) => (kind === 'folder' ? [path] : [])));
   for (const { path } of entries) {
     const slash = path.lastIndexOf('/');
-    if (slash > 0 && !folders.has(path.slice(0, slash))) throw refuse(`${shown(path)} lies in no folder`);
+    if (slash > 0 && !folders.has(path.slice(0, slash))) throw refuse(`${showName(path)} lies in no folder`);
   }
 }
 
@@ -228,8 +229,6 @@ function refuseLinks(entries: readonly SealedEntry[]): void {
     throw error instanceof SjsError ? refuse(cleanText(error.message)) : error;
   }
 }
-
-const shown = (name: string): string => cleanText(JSON.stringify(name.slice(0, 200)));
 
 function refuse(why: string): SjsError {
   return new SjsError('SEAL_REFUSED', `the sealed source is none that sjs would have packed: ${why}`, {

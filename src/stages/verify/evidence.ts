@@ -1,7 +1,7 @@
 import { SjsError } from '../../errors.js';
 import type { AttestationType } from '../../model/attestation-type.js';
 import type { BaseSignature } from '../../model/base.js';
-import { canonicalJson } from '../../model/canonical-json.js';
+import { onceEach } from '../../model/once-each.js';
 import type { SignerRule } from '../../model/policy.js';
 import type { DigestReference } from '../../model/reference.js';
 import { withAuthorities } from '../../model/trusted-root.js';
@@ -30,13 +30,7 @@ export interface Evidence<Rule extends SignerRule = SignerRule> {
 
 /** The verifier of one build, which asks cosign each question once. */
 export function askOnce(verifier: Questions): Questions {
-  const asked = new Map<string, Promise<unknown>>();
-  const once = <T>(question: object, ask: () => Promise<T>): Promise<T> => {
-    const key = canonicalJson(question);
-    const answer = (asked.get(key) as Promise<T> | undefined) ?? ask();
-    asked.set(key, answer);
-    return answer;
-  };
+  const once = onceEach();
   return {
     verify: (request, signal) => once({ request }, () => verifier.verify(request, signal)),
     verifyAttestation: (request, type, signal) =>
