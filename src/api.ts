@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { BuildResult } from './flows/build-sandbox.js';
 import type { DoctorReport } from './flows/check-machine.js';
 import type { PolicyCheck } from './flows/check-policy.js';
+import type { CallResult } from './flows/call-function.js';
 import type { CloneResult } from './flows/clone-image.js';
 import type { BuildPlan } from './flows/describe-plan.js';
 import type { SandboxDiff } from './flows/diff-images.js';
@@ -40,6 +41,7 @@ import type { PolicyExplanation } from './stages/policy/explain-policy.js';
 export type {
   BuildPlan,
   BuildResult,
+  CallResult,
   CloneResult,
   KeptReceipt,
   OutputPiece,
@@ -81,6 +83,9 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
   /** Signals for the program; by default none. `abort` ends the run. */
   readonly signals?: RunSignals;
 }
+
+/** What a call takes beside its function: as a run, but that its arguments are the function's. */
+export type CallOptions = Omit<RunOptions, 'args' | 'stdin' | 'call' | 'onAnswer'>;
 
 /** What of a lock is chosen anew. `dependencies` takes what the lockfile of npm has, as every lock does, and keeps the base. */
 export type LockUpdate = 'all' | 'base' | 'dependencies';
@@ -162,6 +167,17 @@ export interface Sjs {
 
   /** Of a tag, seal or name; or of a path or of code, which are sealed first. */
   readonly run: (target: string | CodeTarget, options?: RunOptions) => Promise<RunRecord>;
+  /**
+   * Calls an exported function of a target in a sandbox of its own, which is a run like any other. What the function
+   * returned or threw is in the result; only what kept it from being called is thrown.
+   * @param args what JSON can say; or its text, a list, as bytes
+   */
+  readonly call: (
+    target: string | CodeTarget,
+    name: string,
+    args?: readonly unknown[] | Uint8Array,
+    options?: CallOptions,
+  ) => Promise<CallResult>;
   readonly replay: (
     target: string,
     options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signals'>,

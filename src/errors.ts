@@ -113,6 +113,8 @@ export const ERROR_CODES = {
   // run and replay
   TARGET_NOT_FOUND: 'not-found',
   TARGET_AMBIGUOUS: 'not-found',
+  NOT_CALLABLE: 'usage',
+  ARGUMENTS_INVALID: 'usage',
   RIGHTS_WIDENED: 'refused',
   SECRET_MISSING: 'refused',
   SECRET_UNDECLARED: 'refused',

@@ -11,6 +11,7 @@ export type { ErrorCode, ErrorKind, Problem, SjsErrorDetails, SourceLocation } f
 export type { Digest } from './model/digest.js';
 export type * from './model/base.js';
 export { BILL_FORMATS, type BillFormat } from './model/bill-format.js';
+export type { CallOutcome, ThrownError } from './model/call.js';
 export type { CodeTarget } from './model/grants.js';
 export type * from './model/lock.js';
 export { nearest, nearestId } from './model/nearest.js';
@@ -52,6 +53,7 @@ export const {
   build,
   lock,
   run,
+  call,
   replay,
   listRuns,
   findRun,

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import type { Batch, BuildOptions, Published, PublishOptions, Sjs, SjsOptions } from './api.js';
+import type { Batch, BuildOptions, Published, PublishOptions, RunOptions, Sjs, SjsOptions } from './api.js';
 import type { BuildTools } from './flows/build-sandbox.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { RunTarget } from './flows/run-sandbox.js';
+import type { CodeTarget } from './model/grants.js';
 import type { LoadedSandbox } from './model/sandbox.js';
 import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
@@ -78,6 +80,36 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     return { signed: await signSeal(tag, key, tools, given.signal) };
   };
 
+  /** Has a target sealed if need be, and recovers what is left over while the program runs: that has no need of it. */
+  const withTarget = async <T>(
+    target: string | CodeTarget,
+    given: RunOptions,
+    act: (sealing: Promise<RunTarget>, streams: RunOutput) => Promise<T>,
+  ): Promise<T> => {
+    const abort = given.signals?.abort;
+    let recovering: Promise<void> | null = null;
+    let didBuild = false;
+    const recoverAll = async (): Promise<void> => {
+      await Promise.all([quietly(recover(abort)), didBuild && quietly(recoverBuilds(abort))]);
+    };
+    const recoverOnce = (): Promise<void> => (recovering ??= recoverAll());
+    const onStarted = (runId: string): void => {
+      given.onStarted?.(runId);
+      void recoverOnce();
+    };
+    const resolve = async (): Promise<RunTarget> => {
+      const { resolveTarget } = await import('./flows/resolve-target.js');
+      const found = await resolveTarget(target, given, { targetTools: runTools, sealTools }, abort);
+      didBuild = found.isSealedNow;
+      return found;
+    };
+    try {
+      return await act(resolve(), { ...outputOf(given), onStarted });
+    } finally {
+      await recoverOnce();
+    }
+  };
+
   return {
     version: VERSION,
     home,
@@ -131,35 +163,17 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return plan;
     },
 
-    async run(target, given = {}) {
-      const [tools, { runSandbox }, { resolveTarget }] = await Promise.all([
-        runTools(),
-        import('./flows/run-sandbox.js'),
-        import('./flows/resolve-target.js'),
-      ]);
-      // While the program runs: it has no need of it.
-      let recovering: Promise<void> | null = null;
-      const recoverAll = async (): Promise<void> => {
-        const abort = given.signals?.abort;
-        await Promise.all([quietly(recover(abort)), didBuild && quietly(recoverBuilds(abort))]);
-      };
-      const recoverOnce = (): Promise<void> => (recovering ??= recoverAll());
-      let didBuild = false;
-      const onStarted = (runId: string): void => {
-        given.onStarted?.(runId);
-        void recoverOnce();
-      };
-      const streams: RunOutput = { ...outputOf(given), onStarted };
-      try {
-        const resolving = { targetTools: runTools, sealTools };
-        const sealing = resolveTarget(target, given, resolving, given.signals?.abort).then((found) => {
-          didBuild = found.isSealedNow;
-          return found;
-        });
-        return await runSandbox(sealing, streams, given.signals ?? noSignals, tools);
-      } finally {
-        await recoverOnce();
-      }
+    run: (target, given = {}) =>
+      withTarget(target, given, async (sealing, streams) => {
+        const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
+        return runSandbox(sealing, streams, given.signals ?? noSignals, tools);
+      }),
+    async call(target, name, args = [], given = {}) {
+      const { callFunction, checkArguments, encodeArguments } = await import('./flows/call-function.js');
+      const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
+      return withTarget(target, given, async (sealing, streams) =>
+        callFunction(sealing, name, bytes, streams, given.signals ?? noSignals, await runTools()),
+      );
     },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);

@@ -13,7 +13,7 @@ export const RUN_EXIT = {
   outputClosed: 141,
 } as const;
 
-const RUN_VERBS = new Set(['run', 'replay']);
+const RUN_VERBS = new Set(['run', 'call', 'replay']);
 
 const RUN_CODES: Record<Kind, number> = {
   usage: RUN_EXIT.failed,

@@ -11,13 +11,21 @@ export interface ChosenTarget {
 /** What both a variable and a piece of code can look like: `A=1`, `name`. */
 const LIKE_VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*(?:=|$)/;
 
+/** Whether code stands in the options: a word of `-e` that is no variable, or `--eval`. */
+export const hasCode = (input: VerbInput): boolean =>
+  input.value('eval') !== undefined || input.values('env').some((word) => !LIKE_VARIABLE.test(word));
+
 /**
  * The target of a run. Docker's `-e` sets a variable and Node's runs code: with a target it is docker's, without one
  * Node's, and what can be read both ways is refused.
  * @throws SjsError `USAGE`.
  */
-export async function chooseTarget(input: VerbInput, stdin: OwnStdin): Promise<ChosenTarget> {
-  const [target] = input.positionals;
+export async function chooseTarget(
+  input: VerbInput,
+  positionals: readonly string[],
+  stdin: OwnStdin,
+): Promise<ChosenTarget> {
+  const [target] = positionals;
   const code = input.value('eval');
   const words = input.values('env');
   if (target !== undefined) {

@@ -45,6 +45,11 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'run a sealed image and exit as its program does',
     load: async () => (await import('./verbs/run.js')).runVerb,
   },
+  call: {
+    group: 'Run',
+    summary: 'call an exported function with JSON, and print its result',
+    load: async () => (await import('./verbs/call.js')).callVerb,
+  },
   replay: {
     group: 'Run',
     summary: 'run it again from the seal and say whether it is the same',

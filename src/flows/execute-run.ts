@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
+import type { Answer } from '../model/call.js';
 import { sha256 } from '../model/digest.js';
 import type { PublishedPort } from '../model/network.js';
 import type { Policy } from '../model/policy.js';
@@ -17,8 +18,10 @@ import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
+import { readAnswer } from '../stages/call/read-answer.js';
+import { writeCall } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
-import { commit, commitOutput, keepArtifact, keepOutput } from './keep-output.js';
+import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, waitForReceiver } from './relay-output.js';
@@ -47,6 +50,8 @@ export interface RunOutput {
   readonly onPorts?: (ports: readonly PublishedPort[]) => void;
   /** The program runs; its record can be found by this id. */
   readonly onStarted?: (runId: string) => void;
+  /** The answer of a call, when the run is recorded. */
+  readonly onAnswer?: (answer: Answer) => void;
 }
 
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
@@ -66,6 +71,8 @@ export interface DecidedRun {
   /** Rejects when the engine must not be used: then nothing runs. */
   readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
+  /** Of a call: the length of its stdin, which are its arguments. */
+  readonly argumentBytes?: number;
 }
 
 /** Writes the record, runs, finishes the record. Shared by run and replay. */
@@ -96,6 +103,7 @@ export async function executeRun(
       sjsVersion: tools.sjsVersion,
       createdAt: tools.clock.now(),
       replayOf: run.replayOf,
+      call: run.request.call ?? null,
     });
     // Until it is known what the program was given, the record says that it is not.
     const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
@@ -124,20 +132,31 @@ export async function executeRun(
   const receiverGone = new AbortController();
   const relay = relayOutput(output, () => receiverGone.abort());
   const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
+  const reader = run.request.call ? readAnswer(id) : null;
+  const onOutput = {
+    stdout: async (chunk: Uint8Array) => {
+      times.note();
+      await Promise.all([keep(stdout, chunk), relay.onStdout(chunk)]);
+    },
+    stderr: async (chunk: Uint8Array) => {
+      times.note();
+      await Promise.all([keep(stderr, chunk), relay.onStderr(chunk)]);
+    },
+  };
   const streams: RunStreams = {
     stdin: output.stdin,
+    ...(run.request.call && { head: writeCall(id, run.request.call, run.argumentBytes ?? 0) }),
+    ...(reader && { answered: reader.answered }),
     onStdin: async (chunk) => {
       const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
       if (chunk.length > room) isInputCut = true;
       if (room > 0) await stdin?.write(chunk.subarray(0, room));
     },
     onStdout: async (chunk) => {
-      times.note();
-      await Promise.all([keep(stdout, chunk), relay.onStdout(chunk)]);
+      for (const piece of reader?.stdout(chunk) ?? [chunk]) await onOutput.stdout(piece);
     },
     onStderr: async (chunk) => {
-      times.note();
-      await Promise.all([keep(stderr, chunk), relay.onStderr(chunk)]);
+      for (const piece of reader?.stderr(chunk) ?? [chunk]) await onOutput.stderr(piece);
     },
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
@@ -162,13 +181,20 @@ export async function executeRun(
     onEnded: async (outcome) => {
       await saving;
       const created = await begun;
+      const left = reader?.end();
+      if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
+      if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
       const [out, err, input] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
         stdin ? commit(stdin, isInputCut) : null,
         timesBlob.discard(),
       ]);
+      const answer = reader?.answer ?? null;
       record = finishRecord(created, outcome, {
+        ...(created.call && {
+          call: { ...created.call, answer: answer && (await keepAnswer(answer, store)) },
+        }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,
@@ -205,6 +231,7 @@ export async function executeRun(
   }
   if (record === null) throw new SjsError('INTERNAL', 'the engine did not say how the run ended');
   await waitForReceiver(relay, record.state === 'interrupted', signals.abort);
+  if (reader?.answer) output.onAnswer?.(reader.answer);
   const failure = relay.failure ?? (receiverErrors.length > 0 ? { error: receiverErrors[0] } : null);
   if (failure) throw failure.error;
   return record;

@@ -1,3 +1,4 @@
+import type { Answer, CallRecord } from '../model/call.js';
 import type { ArtifactRecord, RunRecord } from '../model/record.js';
 import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { RunOutput } from './execute-run.js';
@@ -61,4 +62,14 @@ export async function keepArtifact(
     await blob.discard();
     throw error;
   }
+}
+
+/** Keeps an answer, for whoever reads the record. */
+export async function keepAnswer(
+  { kind, json }: Answer,
+  store: RecordStore,
+): Promise<NonNullable<CallRecord['answer']>> {
+  const blob = await store.createBlob();
+  await blob.write(json);
+  return { kind, ...(await blob.commit()) };
 }

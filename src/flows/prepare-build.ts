@@ -2,7 +2,7 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
+import { CALL_RUNNER, DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
@@ -46,6 +46,7 @@ export interface BuildAssets {
   readonly template: string;
   readonly seccompProfile: string;
   readonly secretsPreload: Uint8Array;
+  readonly callRunner: Uint8Array;
   readonly determinismPreload: Uint8Array;
 }
 
@@ -159,7 +160,7 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const { template, seccompProfile, secretsPreload, determinismPreload } = await assets;
+  const { template, seccompProfile, secretsPreload, determinismPreload, callRunner } = await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -203,6 +204,7 @@ export async function prepareBuild(
     files: {
       ...files,
       ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
+      ...(rendered.needsCallRunner && { [CALL_RUNNER]: callRunner }),
       ...(sandbox.determinism && {
         [DETERMINISM_PRELOAD]: determinismPreload,
         [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),

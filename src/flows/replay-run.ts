@@ -52,7 +52,13 @@ export async function replayRun(
     tools.seccompProfile(),
   ]);
   const { subject, waived } = await admitSeal(sealed, policy, tools, original.limits);
-  const request: RunRequest = { args: original.args, env: original.env, secrets, limits: original.limits };
+  const request: RunRequest = {
+    args: original.args,
+    env: original.env,
+    secrets,
+    limits: original.limits,
+    ...(original.call && { call: { export: original.call.export } }),
+  };
   const gateway = await findGateway(sealed, subject, policy, tools, signals.abort);
   const plan = planRun(sealed, request, profile, gateway);
   const replay = await executeRun(
@@ -65,6 +71,7 @@ export async function replayRun(
         requireControls(withPortWarning(facts, plan), sealed, plan, policy, subject, waived, tools.reporter),
       ),
       replayOf: original.id,
+      argumentBytes: original.stdin?.bytes ?? 0,
     },
     { ...output, stdin: stdin && Readable.from(stdin, { objectMode: false }) },
     signals,

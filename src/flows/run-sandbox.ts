@@ -27,6 +27,8 @@ export interface RunTarget {
   /** A tag, seal or name. */
   readonly target: string;
   readonly request: RunRequest;
+  /** Of a call: the length of its stdin, which are its arguments. */
+  readonly argumentBytes?: number;
 }
 
 /**
@@ -47,7 +49,7 @@ export async function runSandbox(
   const probing = tools.engine.probe(signals.abort);
   const profile = tools.seccompProfile();
   for (const pending of [policyLoading, probing, profile]) pending.catch(() => undefined);
-  const { target, request } = await sealing;
+  const { target, request, argumentBytes = 0 } = await sealing;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
   const { subject, waived } = await admitSeal(sealed, policy, tools, request.limits);
@@ -61,7 +63,12 @@ export async function runSandbox(
   const facts = probing.then((found) =>
     requireControls(withPortWarning(found, plan), sealed, plan, policy, subject, waived, tools.reporter),
   );
-  return executeRun({ sealed, plan, request, policy, facts, replayOf: null }, output, signals, tools);
+  return executeRun(
+    { sealed, plan, request, policy, facts, replayOf: null, argumentBytes },
+    output,
+    signals,
+    tools,
+  );
 }
 
 /**

@@ -102,6 +102,8 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   SEAL_IMAGE_MISSING: 'The engine no longer has the image of the seal.',
   TARGET_NOT_FOUND: 'There is no such sealed image.',
   TARGET_AMBIGUOUS: 'The target means several sealed images; all are listed.',
+  NOT_CALLABLE: 'The sealed image has nothing in it that calls functions of its program.',
+  ARGUMENTS_INVALID: 'The arguments of a call are not JSON, or too large.',
   RIGHTS_WIDENED: 'A run asks for more than what is sealed.',
   SECRET_MISSING: 'A declared secret has no value, or its source cannot be read.',
   SECRET_UNDECLARED: 'A value was given for a secret that the sandbox does not declare.',

@@ -8,8 +8,16 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 export const DETERMINISM_PRELOAD = '/.sjs/determinism.cjs';
 export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
+/** Where the program lies that calls a function of the author's program. */
+export const CALL_RUNNER = '/.sjs/call.cjs';
+
 /** Files of sjs's own that an image may have. */
-export const OWN_FILES: readonly string[] = [SECRETS_PRELOAD, DETERMINISM_PRELOAD, DETERMINISM_CONFIG];
+export const OWN_FILES: readonly string[] = [
+  SECRETS_PRELOAD,
+  DETERMINISM_PRELOAD,
+  DETERMINISM_CONFIG,
+  CALL_RUNNER,
+];
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
 export const STRIPPED_LIST = '/.sjs/stripped.json';

@@ -1,3 +1,4 @@
+import type { CallRecord } from './call.js';
 import type { Digest } from './digest.js';
 import type { PublishedPort } from './network.js';
 import type { UsedWaiver } from './waiver.js';
@@ -158,6 +159,8 @@ export interface RunRecord {
   readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' | 'signature' };
   /** The run itself was elsewhere: when its record came. What it says is somebody's word, which no seal covers. */
   readonly imported?: { readonly at: string };
+  /** The function it called; absent for a run of the program. */
+  readonly call?: CallRecord;
   /** Why a run was refused or could not be finished; null otherwise. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }
@@ -171,7 +174,9 @@ export function isFinished(record: Pick<RunRecord, 'state'>): boolean {
 export const contentsOf = (
   record: RunRecord,
 ): readonly { readonly digest: Digest; readonly bytes: number }[] =>
-  [record.stdin, record.stdout, record.stderr, ...record.artifacts].flatMap((one) => (one ? [one] : []));
+  [record.stdin, record.stdout, record.stderr, record.call?.answer, ...record.artifacts].flatMap((one) =>
+    one ? [one] : [],
+  );
 
 /** Instead of the owner, in a record that leaves its SJS_HOME: nobody elsewhere has to do with that process. */
 export const NO_OWNER: Owner = { bootId: '', pid: 0, startTime: '', home: '' };

@@ -1,3 +1,4 @@
+import type { Call } from './call.js';
 import type { Digest } from './digest.js';
 import type { Network } from './network.js';
 import type { Determinism, Permissions, Resources } from './sandbox.js';
@@ -23,6 +24,8 @@ export interface SealedPlan {
   readonly seccompDigest: Digest;
   /** Absent when nothing is frozen. */
   readonly determinism?: Determinism;
+  /** Version of what calls functions in the image; absent where nothing does. */
+  readonly call?: 1;
 }
 
 /** What a run may ask for on a sealed image: only tighter, or inputs that were declared. */
@@ -34,6 +37,8 @@ export interface RunRequest {
   readonly secrets: Readonly<Record<string, string>>;
   /** Tighter limits. */
   readonly limits: Partial<Resources>;
+  /** The function to call instead of running the program; absent for a run. */
+  readonly call?: Call;
 }
 
 /** The sealed image of the gateway, as a run needs it. */

@@ -2,6 +2,7 @@ import { SjsError } from '../errors.js';
 import { canonicalJson } from './canonical-json.js';
 import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
+import { fieldsOf } from './fields.js';
 import {
   formatEgress,
   formatPort,
@@ -125,6 +126,8 @@ const PLAN: Shape = {
   seccompDigest: isDigest,
 };
 
+const OPTIONAL: Readonly<Record<string, Shape>> = { determinism: DETERMINISM, call: (value) => value === 1 };
+
 function parsePlan(text: string): SealedPlan | undefined {
   let value: unknown;
   try {
@@ -132,9 +135,8 @@ function parsePlan(text: string): SealedPlan | undefined {
   } catch {
     return undefined;
   }
-  const declares = typeof value === 'object' && value !== null && Object.hasOwn(value, 'determinism');
-  const shape = declares ? { ...PLAN, determinism: DETERMINISM } : PLAN;
-  return matches(shape, value) ? (value as SealedPlan) : undefined;
+  const given = Object.entries(OPTIONAL).filter(([key]) => Object.hasOwn(fieldsOf(value), key));
+  return matches({ ...PLAN, ...Object.fromEntries(given) }, value) ? (value as SealedPlan) : undefined;
 }
 
 function matches(shape: Shape, value: unknown): boolean {

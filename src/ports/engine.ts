@@ -20,6 +20,8 @@ export interface EngineFacts extends EngineRecord {
 export interface RunStreams {
   /** Null: the program sees the end of input at once. It is destroyed when the run is over. */
   readonly stdin: Readable | null;
+  /** What the program is given ahead of that, and nobody keeps. */
+  readonly head?: Uint8Array;
   /** Each piece of stdin before the program is given it; the engine waits for the promise. */
   readonly onStdin: (chunk: Uint8Array) => void | Promise<void>;
   /** Called in order; the engine waits for the promise before it reads on. A throw ends the run. */
@@ -41,12 +43,14 @@ export interface RunStreams {
    * receiver. An engine may not see the end of a program before all that it wrote is taken (Docker does not).
    */
   readonly onEnding: () => void;
+  /** Fulfilled when the program has done what it was for: it is ended then. */
+  readonly answered?: Promise<unknown>;
   /** Called once with the outcome, before anything is removed: what it keeps is kept when the engine forgets. */
   readonly onEnded: (outcome: RunOutcome) => Promise<void>;
 }
 
 /** Why a run ended, by the engine's word and sjs's clock. */
-export type RunEnd = 'exited' | 'timed-out' | 'output-limit' | 'interrupted' | 'killed';
+export type RunEnd = 'exited' | 'answered' | 'timed-out' | 'output-limit' | 'interrupted' | 'killed';
 
 /** How one run ended. */
 export interface RunOutcome {

@@ -7,6 +7,8 @@ import { statusOf } from './engine-error.js';
 /** How long a program may take to end after the first interrupt. */
 const GRACE_MS = 2_000;
 const KILL_RETRIES = 3;
+/** How long a program may take to end when it has answered. */
+const ANSWERED_MS = 250;
 
 const INTERRUPTS = new Set<NodeJS.Signals>(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']);
 const FORWARDED = new Set<NodeJS.Signals>(['SIGUSR1', 'SIGUSR2']);
@@ -23,6 +25,8 @@ export interface Ending {
   begin(timeoutMs: number): void;
   /** Kills for this reason; the first reason stands. */
   kill(reason: NonNullable<Ending['reason']>): void;
+  /** The program has answered: what else it does does not count. */
+  answered(): void;
   /** Stops timers and signals. */
   close(): void;
   /** Rejects when the engine could not kill the container. Never fulfilled. */
@@ -123,6 +127,10 @@ export function watchEnding(
     kill(why: NonNullable<Ending['reason']>) {
       reason ??= why;
       killNow();
+    },
+    answered() {
+      reason ??= 'answered';
+      after(ANSWERED_MS, killNow);
     },
     close() {
       timers.forEach((timer) => clearTimeout(timer));

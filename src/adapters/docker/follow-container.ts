@@ -37,7 +37,10 @@ export async function followContainer(
   try {
     const helpers = await starting;
     const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
-    const head = plan.expectsSecrets ? encodeSecretsFrame(plan.secrets) : null;
+    const head = Buffer.concat([
+      ...(plan.expectsSecrets ? [encodeSecretsFrame(plan.secrets)] : []),
+      ...(streams.head ? [streams.head] : []),
+    ]);
     const input = pumpInput(socket, head, streams);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
     return await follow(run, ending, socket, output, input, ...helpers);
@@ -73,6 +76,7 @@ async function follow(
   const onAbort = (): void => ending.kill('interrupted');
   abort?.addEventListener('abort', onAbort, { once: true });
   if (abort?.aborted) onAbort();
+  void streams.answered?.then(() => ending.answered());
   // A connection that breaks says nothing about the program. The engine does when it is asked: it may be restarting.
   let isBroken = false;
   const delivered = output.done.catch((error: unknown) => {

@@ -65,7 +65,7 @@ export function decideEnd(state: ContainerState, own: OwnEnd, killedByOthers: bo
 }
 
 const isOurs = ({ reason, didReach }: OwnEnd): boolean =>
-  reason !== null && (didReach || reason === 'output-limit');
+  reason !== null && (didReach || reason === 'output-limit' || reason === 'answered');
 
 /** The outcome in the port's words. */
 export function toOutcome(

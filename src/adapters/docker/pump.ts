@@ -49,7 +49,7 @@ export function pumpOutput(
  */
 export async function pumpInput(
   socket: Duplex,
-  head: Uint8Array | null,
+  head: Uint8Array,
   { stdin, onStdin }: Pick<RunStreams, 'stdin' | 'onStdin'>,
 ): Promise<void> {
   const gone = new Promise<void>((resolve) => {
@@ -63,7 +63,7 @@ export async function pumpInput(
     }
   };
   const send = async (): Promise<void> => {
-    if (head) await write(head);
+    if (head.length > 0) await write(head);
     if (stdin) {
       for await (const chunk of stdin as AsyncIterable<Uint8Array | string>) {
         const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;

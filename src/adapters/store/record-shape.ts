@@ -115,6 +115,18 @@ const FIELDS: Readonly<Record<string, Check>> = {
     shape({ at: time, trustedBy: (value) => value === 'hand' || value === 'signature' }),
   ),
   imported: optional(shape({ at: time })),
+  call: optional(
+    shape({
+      export: text,
+      answer: orNull(
+        shape({
+          kind: (value) => value === 'value' || value === 'undefined' || value === 'error',
+          digest: isDigest,
+          bytes: integer,
+        }),
+      ),
+    }),
+  ),
   error: orNull(shape({ code: text, message: text })),
 };
 

@@ -1,11 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { SjsError, type CodeTarget, type PublishedPort, type RunRecord } from '../../index.js';
+import { SjsError, type PublishedPort } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
-import { exitCodeOfRun, exitCodeOfSignal, RUN_EXIT } from '../exit-codes.js';
-import { describeBlocked, describeEnding } from '../run-ending.js';
+import { exitCodeOfRun, exitCodeOfSignal } from '../exit-codes.js';
+import { describePort, reportClosedOutput, sayEnding } from '../say-ending.js';
 import {
   readReceiptOptions,
   RECEIPT_OPTIONS,
@@ -13,11 +12,10 @@ import {
   signForJson,
   signForPeople,
 } from '../receipt-options.js';
-import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
-import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
+import { parseCommand, refuseBrokenText } from '../run-target.js';
+import { passOptions, pathMeant, readCommandLine, readTarget, TARGET_OPTIONS } from '../target-request.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
-import { isCi } from '../workflow-commands.js';
 
 /** `sjs run`: streams live, passes stdin and signals, exits with the program's code. */
 export const runVerb: Verb = {
@@ -38,43 +36,12 @@ export const runVerb: Verb = {
   positionals: [0, 1],
   passesArgs: true,
   options: {
-    eval: { value: 'CODE', describe: 'run this code; so does -e CODE without a target' },
-    env: {
-      short: 'e',
-      value: 'NAME=VALUE',
-      many: true,
-      describe: 'set a variable of the target; NAME alone takes yours',
-    },
-    'env-file': {
-      value: 'FILE',
-      many: true,
-      describe: 'variables, one NAME=VALUE a line, as docker reads them',
-    },
-    secret: {
-      value: 'NAME',
-      many: true,
-      describe:
-        'a secret, from your environment; NAME=@FILE takes it from a file, NAME=@- from standard input',
-    },
+    ...TARGET_OPTIONS,
     detach: { short: 'd', describe: 'print the id of the run when it has begun, and go on without it' },
     interactive: { short: 'i', describe: 'pass on what you type; pipes and files always are' },
     stdin: { value: 'FILE', describe: 'what the program reads on standard input' },
-    in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
-    out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
     cmd: { value: 'JSON', describe: `the whole command, as '["node","x.js"]'; of a path or code only` },
-    port: {
-      value: 'HOST:CONTAINER',
-      many: true,
-      describe: 'publish a port on 127.0.0.1, for 10m unless --timeout says; of a path or code only',
-    },
-    egress: {
-      value: 'NAME:PORT',
-      many: true,
-      describe: 'let it connect to this name; NAME:PORT=ADDRESS pins an address; of a path or code only',
-    },
-    ...LIMIT_OPTIONS,
     ...RECEIPT_OPTIONS,
-    raw: { describe: 'show the output on a terminal just as it is, control sequences too' },
     detached: { hidden: true, describe: 'the half of -d that goes on' },
     rm: { hidden: true, describe: 'always so' },
     network: { also: ['net'], value: 'none', hidden: true, describe: 'always so' },
@@ -146,25 +113,6 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
   }
 }
 
-/** What is to be run, and what is asked of it. */
-async function readRequest(input: VerbInput, context: CliContext) {
-  refuseBrokenText(input.programArgs ?? [], readCommandLine);
-  const { target, envWords } = await chooseTarget(input, context.stdin);
-  const envFiles = await readEnvFiles(input.values('env-file'));
-  const command = parseCommand(input.value('cmd'));
-  const request = {
-    args: input.programArgs,
-    env: parseEnv([...envFiles, ...envWords], context.env),
-    secrets: await readSecrets(input.values('secret'), context.env, context.stdin),
-    limits: parseLimits(input),
-    ...(command && { command }),
-    inputs: input.values('in'),
-    ports: input.values('port'),
-    egress: input.values('egress'),
-  };
-  return { target, request };
-}
-
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
   // Signals are taken only then: one that comes while a secret is read from stdin ends sjs, as ever.
@@ -208,16 +156,6 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
   }
 }
 
-/** A name is never a path; but where a file has that name, it may have been meant. */
-function pathMeant(error: unknown, target: string | CodeTarget): unknown {
-  const isUnknown = error instanceof SjsError && error.code === 'TARGET_NOT_FOUND';
-  if (!isUnknown || typeof target !== 'string' || target.includes('/') || !existsSync(target)) return error;
-  const path = `for the ${statSync(target).isDirectory() ? 'folder' : 'file'} of that name: sjs run ./${target}`;
-  return new SjsError(error.code, error.message, {
-    next: error.next?.startsWith('it was made elsewhere') ? `${error.next}; ${path}` : path,
-  });
-}
-
 /** The program's standard input: a file's, or this process's own when nothing else has read that. */
 async function openStdinOf(input: VerbInput, { stdin }: CliContext): Promise<Readable | null> {
   const file = input.value('stdin');
@@ -230,34 +168,10 @@ async function openStdinOf(input: VerbInput, { stdin }: CliContext): Promise<Rea
   return openInput(file);
 }
 
-/** The words of this process as the system has them; null where it does not tell. */
-function readCommandLine(): Uint8Array | null {
-  try {
-    return readFileSync('/proc/self/cmdline');
-  } catch {
-    return null;
-  }
-}
-
-/** How output is passed on, from the options and whether this is a CI system. */
-function passOptions(input: VerbInput, { env }: CliContext): { raw: boolean; ci: boolean } {
-  return { raw: input.has('raw'), ci: isCi(env) };
-}
-
-const describePort = ({ hostAddress, hostPort, containerPort }: PublishedPort): string =>
-  `${hostAddress}:${hostPort} leads to port ${containerPort} of the sandbox`;
-
-function sayEnding(record: RunRecord, received: string | null, { output }: CliContext): void {
-  const ending = describeEnding(record, received);
-  for (const line of [ending, describeBlocked(record)]) if (line !== null) output.say(`sjs: ${line}`);
-}
-
-/** The program is dead and the record is closed; what is left to say is why. */
-function reportClosedOutput(sinks: RunSinks, { output }: CliContext): number {
-  const failure = sinks.failure();
-  const closed = failure?.code === 'EPIPE';
-  output.say(
-    `sjs: the run was ended: ${closed ? 'nobody reads its output any more' : (failure?.message ?? '')}`,
-  );
-  return closed ? RUN_EXIT.outputClosed : RUN_EXIT.failed;
+/** What is to be run, and what is asked of it. */
+async function readRequest(input: VerbInput, context: CliContext) {
+  refuseBrokenText(input.programArgs ?? [], readCommandLine);
+  const command = parseCommand(input.value('cmd'));
+  const { target, request } = await readTarget(input, input.positionals, context);
+  return { target, request: { ...request, args: input.programArgs, ...(command && { command }) } };
 }

@@ -29,6 +29,7 @@ export function compareRuns(original: RunRecord, replay: RunRecord): ReplayVerdi
   const stateCompared = compareEnds(original, replay, findings);
   for (const name of ['stdout', 'stderr'] as const) compareStream(name, original, replay, findings);
   compareArtifacts(original, replay, findings);
+  compareAnswers(original, replay, findings);
   if (original.network.mode !== 'none' && original.network.gateway !== null) {
     const reason = 'what others sent, and when, is not kept: output may differ by it';
     findings.notCompared.push({ field: 'network.connections', reason });
@@ -126,6 +127,19 @@ function compareArtifacts(original: RunRecord, replay: RunRecord, findings: Find
       }
     }
   }
+}
+
+/** The answers of two calls; of a call that was cut short, whether it got to one is chance. */
+function compareAnswers(original: RunRecord, replay: RunRecord, findings: Findings): void {
+  const [expected, actual] = [original.call?.answer ?? null, replay.call?.answer ?? null];
+  if (JSON.stringify(expected) === JSON.stringify(actual)) return;
+  const cut = [original, replay].find((run) => CUT[run.state] !== undefined);
+  if (cut === undefined) return differ(findings, 'answer', expected, actual);
+  const which = cut === original ? 'the first run' : 'the replay';
+  findings.notCompared.push({
+    field: 'answer',
+    reason: `${which} ${CUT[cut.state] ?? ''} before it answered`,
+  });
 }
 
 function compareEnvironment(original: RunRecord, replay: RunRecord): Difference[] {

@@ -1,5 +1,6 @@
 import { SjsError } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
+import { CALL_RUNNER } from '../../model/own-files.js';
 import { needsGateway } from '../../model/network.js';
 import type { GatewayImage, RunPlan, RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv } from '../../model/sandbox.js';
@@ -12,7 +13,7 @@ import { tightenResources } from './tighten-resources.js';
  * @param gateway the sealed gateway, for a sandbox that declares traffic; else null
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
  * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`,
- * `ENV_REFUSED`, `SEAL_PROFILE_MISMATCH`.
+ * `ENV_REFUSED`, `SEAL_PROFILE_MISMATCH`, `NOT_CALLABLE`.
  */
 export function planRun(
   sealed: SealedImage,
@@ -40,8 +41,7 @@ export function planRun(
     imageId: image.imageId,
     isImported: entry.imported !== undefined,
     user: config.User ?? '',
-    command: config.Entrypoint ?? [],
-    args: request.args ?? config.Cmd ?? [],
+    ...commandOf(sealed, request),
     workingDirectory: config.WorkingDir ?? '/',
     env: { ...environment.set, ...request.env },
     unsetEnv: environment.unset,
@@ -54,6 +54,22 @@ export function planRun(
     runtime: plan.runtime,
     seccompProfile,
   } as RunPlan;
+}
+
+/** What is started: the program, or what calls one of its functions. The flags that the runtime got stay as they are. */
+function commandOf(
+  { image: { config }, labels, entry }: SealedImage,
+  { args, call }: RunRequest,
+): Pick<RunPlan, 'command' | 'args'> {
+  const command = config.Entrypoint ?? [];
+  if (call === undefined) return { command, args: args ?? config.Cmd ?? [] };
+  const at = command.indexOf('--');
+  if (labels.plan.call === undefined || at === -1) {
+    throw new SjsError('NOT_CALLABLE', `${entry.tag} has nothing in it that calls its functions`, {
+      next: 'functions of Node programs can be called; one that an older sjs sealed is built again with sjs build',
+    });
+  }
+  return { command: [...command.slice(0, at + 1), CALL_RUNNER, ...command.slice(at + 1, at + 2)], args: [] };
 }
 
 function gatewayOf(gateway: SealedImage | null): GatewayImage {

@@ -1,4 +1,5 @@
 import { SjsError } from '../../errors.js';
+import type { Call } from '../../model/call.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import {
@@ -31,6 +32,7 @@ export interface RunStart {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly replayOf: string | null;
+  readonly call: Call | null;
 }
 
 /** The record of a run that is about to start: state `created`, to be saved before the container exists. */
@@ -76,6 +78,7 @@ export function startRecord(start: RunStart): RunRecord {
     replayOf: start.replayOf,
     ...(sealed.labels.plan.determinism && { determinism: sealed.labels.plan.determinism }),
     ...(sealed.entry.imported && { importedSeal: sealed.entry.imported }),
+    ...(start.call && { call: { ...start.call, answer: null } }),
     error: null,
   };
 }
@@ -110,17 +113,19 @@ export type RunContents = Pick<
   RunRecord,
   'stdin' | 'stdout' | 'stderr' | 'outputTimes' | 'artifacts' | 'skippedArtifacts'
 > &
-  Partial<Pick<RunRecord, 'network'>>;
+  Partial<Pick<RunRecord, 'network' | 'call'>>;
 
 /** The record of a run that ended, by the engine's word and sjs's clock. */
 export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: RunContents): RunRecord {
-  const state = decideState(outcome);
+  const answer = outcome.end === 'answered' || outcome.end === 'exited' ? contents.call?.answer : null;
+  const state = answer ? (answer.kind === 'error' ? 'failed' : 'succeeded') : decideState(outcome);
   return {
     ...record,
     ...contents,
     artifacts: [...contents.artifacts].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)),
     state,
-    exitCode: outcome.exitCode,
+    // What it was about to exit with, when it answered: it may have been ended first.
+    exitCode: answer ? (answer.kind === 'error' ? 1 : 0) : outcome.exitCode,
     signal: decideSignal(state, outcome),
     oomKilled: outcome.oomKilled,
     startedAt: outcome.startedAt,
@@ -135,7 +140,7 @@ export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: R
  * still end by itself (SPEC §6).
  */
 function decideState(outcome: RunOutcome): RunState {
-  if (outcome.end !== 'exited') return outcome.end;
+  if (outcome.end !== 'exited' && outcome.end !== 'answered') return outcome.end;
   if (outcome.oomKilled && outcome.exitCode === 137) return 'out-of-memory';
   return outcome.exitCode === 0 ? 'succeeded' : 'failed';
 }

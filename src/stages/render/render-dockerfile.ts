@@ -1,7 +1,14 @@
 import type { VerifiedBase } from '../../model/base.js';
 import { formatReference } from '../../model/reference.js';
 import { SECRETS_PRELOAD } from '../../model/own-files.js';
-import { isReservedEnv, TMPFS_INODES, type Resources, type Sandbox } from '../../model/sandbox.js';
+import {
+  GATEWAY_NAME,
+  isReservedEnv,
+  runsNode,
+  TMPFS_INODES,
+  type Resources,
+  type Sandbox,
+} from '../../model/sandbox.js';
 import { encodeLabels } from '../../model/sealed-labels.js';
 import type { SealedPlan } from '../../model/run-plan.js';
 import { FORMAT_VERSION, type SealedLabels } from '../../model/sealed-image.js';
@@ -19,6 +26,8 @@ export interface RenderedImage {
   readonly expectedConfig: RuntimeConfig;
   /** Whether the secrets preload belongs into the image. */
   readonly needsSecretsPreload: boolean;
+  /** Whether what calls functions belongs into the image. */
+  readonly needsCallRunner: boolean;
   /** Whether /out belongs into the image. */
   readonly needsOut: boolean;
 }
@@ -81,6 +90,7 @@ export function renderDockerfile(
       ArgsEscaped: true,
     },
     needsSecretsPreload: entrypoint.includes(`--require=${SECRETS_PRELOAD}`),
+    needsCallRunner: plan.call !== undefined,
     needsOut: sandbox.filesystem.outBytes !== null,
   };
 }
@@ -96,8 +106,13 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     runtime: sandbox.runtime,
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
+    ...(isCallable(sandbox) && { call: 1 }),
   };
 }
+
+/** Whether a program's functions can be called: of one that Node starts, and of no gateway. */
+const isCallable = ({ command, name }: Sandbox): boolean =>
+  runsNode(command) && command.length > 1 && name !== GATEWAY_NAME;
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {

@@ -7,7 +7,8 @@ import { runVerb } from '../../../src/cli/verbs/run.js';
 
 const choose = async (words: readonly string[], stdin = '') => {
   const own = createOwnStdin(() => Readable.from([Buffer.from(stdin)]));
-  const { target, envWords } = await chooseTarget(parseArgs('run', runVerb, words), own);
+  const input = parseArgs('run', runVerb, words);
+  const { target, envWords } = await chooseTarget(input, input.positionals, own);
   const shown =
     typeof target === 'string' ? target : { [target.name]: Buffer.from(target.code).toString('utf8') };
   return { target: shown, envWords, takenBy: own.takenBy };

@@ -87,13 +87,13 @@ test('a program that goes away ends the input quietly', async () => {
       this.push(Buffer.alloc(65536));
     },
   });
-  await pumpInput(socket, null, given(input));
+  await pumpInput(socket, Buffer.alloc(0), given(input));
   expect(input.destroyed).toBe(true);
 });
 
 test('a program that never reads does not hold the run when it ends', async () => {
   const socket = new Duplex({ read: () => undefined, write: () => undefined });
-  const pumping = pumpInput(socket, null, given(Readable.from(Array<Buffer>(50).fill(Buffer.alloc(65536)))));
+  const pumping = pumpInput(socket, Buffer.alloc(0), given(Readable.from(Array<Buffer>(50).fill(Buffer.alloc(65536)))));
   await new Promise((resolve) => setImmediate(resolve));
   socket.destroy();
   await pumping;
@@ -105,5 +105,5 @@ test('an input that fails is an error', async () => {
       this.destroy(new Error('disk'));
     },
   });
-  await expect(pumpInput(new PassThrough(), null, given(input))).rejects.toThrow('disk');
+  await expect(pumpInput(new PassThrough(), Buffer.alloc(0), given(input))).rejects.toThrow('disk');
 });

@@ -1,0 +1,35 @@
+import type { Answer, CallOutcome, ThrownError } from '../../model/call.js';
+import { fieldsOf } from '../../model/fields.js';
+import { parseJson } from '../../model/parse-json.js';
+import type { RunRecord } from '../../model/record.js';
+
+/** How a call ended, by its finished record and the answer that came. */
+export function readOutcome({ state, exitCode }: RunRecord, answer: Answer | null): CallOutcome {
+  switch (state) {
+    case 'timed-out':
+    case 'out-of-memory':
+    case 'output-limit':
+    case 'killed':
+    case 'interrupted':
+      return { outcome: state };
+    default:
+      return answer === null ? { outcome: 'exited', exitCode } : readAnswered(answer);
+  }
+}
+
+function readAnswered({ kind, json }: Answer): CallOutcome {
+  if (kind === 'undefined') return { outcome: 'result' };
+  try {
+    const value = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(json));
+    return kind === 'value' ? { outcome: 'result', value } : { outcome: 'threw', error: errorOf(value) };
+  } catch {
+    const message = 'what came as the result is not JSON: the program wrote it itself';
+    return { outcome: 'threw', error: { name: 'ResultError', message, stack: '' } };
+  }
+}
+
+function errorOf(value: unknown): ThrownError {
+  const { name, message, stack } = fieldsOf(value);
+  const text = (one: unknown): string => (typeof one === 'string' ? one : '');
+  return { name: text(name), message: text(message), stack: text(stack) };
+}
