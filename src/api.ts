@@ -8,6 +8,8 @@ import type { BuildPlan } from './flows/describe-plan.js';
 import type { SandboxDiff } from './flows/diff-images.js';
 import type { ExportResult } from './flows/export-image.js';
 import type { ImportResult } from './flows/import-image.js';
+import type { PoolOptions } from './flows/open-pool.js';
+import type { PoolBounds, PoolCounts } from './flows/warm-pool.js';
 import type { OutputPiece, OutputQuery } from './flows/follow-run.js';
 import type { ImportedBase } from './flows/import-base.js';
 import type { TrustedBaseListing } from './flows/list-bases.js';
@@ -86,6 +88,37 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
 
 /** What a call takes beside its function: as a run, but that its arguments are the function's. */
 export type CallOptions = Omit<RunOptions, 'args' | 'stdin' | 'call' | 'onAnswer'>;
+
+/** What a pool is of, and how it is to be. */
+export interface CreatePoolOptions
+  extends PoolOptions, Omit<RunOptions, 'args' | 'stdin' | 'call' | 'limits' | keyof RunOutput> {
+  readonly target: string | CodeTarget;
+}
+
+/** What a run or call of a pool takes. One that asks for what the containers do not have gets one of its own. */
+export type PoolRunOptions = Pick<
+  RunOptions,
+  'args' | 'env' | 'secrets' | 'limits' | 'stdin' | 'onStdout' | 'onStderr' | 'onStarted' | 'signals'
+>;
+
+/** Containers of one sealed image, started ahead. Its state is in the engine and this process: close it. */
+export interface Pool extends AsyncDisposable {
+  readonly tag: string;
+  readonly run: (options?: PoolRunOptions) => Promise<RunRecord>;
+  readonly call: (
+    name: string,
+    args?: readonly unknown[] | Uint8Array,
+    options?: Omit<PoolRunOptions, 'args' | 'stdin'>,
+  ) => Promise<CallResult>;
+  /** Fulfilled when `size` containers wait; rejects with what keeps them from it. */
+  readonly ready: () => Promise<void>;
+  readonly status: () => PoolStatus;
+  /** Waits for what is at work, and removes all. */
+  readonly close: () => Promise<void>;
+}
+
+/** How a pool stands, and how it was asked to be. */
+export type PoolStatus = PoolCounts & PoolBounds;
 
 /** What of a lock is chosen anew. `dependencies` takes what the lockfile of npm has, as every lock does, and keeps the base. */
 export type LockUpdate = 'all' | 'base' | 'dependencies';
@@ -178,6 +211,11 @@ export interface Sjs {
     args?: readonly unknown[] | Uint8Array,
     options?: CallOptions,
   ) => Promise<CallResult>;
+  /**
+   * Containers started ahead, each for one call or run, in which nobody was before. The target is sealed first, if need
+   * be; `ready` waits until as many wait as are to.
+   */
+  readonly createPool: (options: CreatePoolOptions) => Promise<Pool>;
   readonly replay: (
     target: string,
     options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signals'>,

@@ -54,6 +54,7 @@ export const {
   lock,
   run,
   call,
+  createPool,
   replay,
   listRuns,
   findRun,

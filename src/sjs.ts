@@ -1,11 +1,24 @@
 import { readFile } from 'node:fs/promises';
-import type { Batch, BuildOptions, Published, PublishOptions, RunOptions, Sjs, SjsOptions } from './api.js';
+import type {
+  Batch,
+  BuildOptions,
+  Pool,
+  PoolRunOptions,
+  Published,
+  PublishOptions,
+  RunOptions,
+  Sjs,
+  SjsOptions,
+} from './api.js';
 import type { BuildTools } from './flows/build-sandbox.js';
 import type { LockOptions } from './flows/prepare-build.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { OpenPool } from './flows/open-pool.js';
 import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
+import { containerIdOf } from './model/record.js';
 import type { LoadedSandbox } from './model/sandbox.js';
+import type { RunRequest } from './model/run-plan.js';
 import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
@@ -27,6 +40,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     buildTools,
     contentTools,
     runTools,
+    poolTools,
     declaredTools,
     packages,
     verifyTools,
@@ -175,6 +189,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         callFunction(sealing, name, bytes, streams, given.signals ?? noSignals, await runTools()),
       );
     },
+    async createPool({ target, ...given }) {
+      const { openPool } = await import('./flows/open-pool.js');
+      const opened = await withTarget(target, given, async (sealing) =>
+        openPool((await sealing).target, given, await poolTools()),
+      );
+      return publicPool(opened);
+    },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);
       await quietly(recover(given.signals?.abort));
@@ -214,7 +235,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async *watchUsage(id, given = {}) {
       const [records, running] = await Promise.all([store(), engine()]);
-      yield* running.watchUsage((await records.findRecord(id)).id, given.signal);
+      yield* running.watchUsage(containerIdOf(await records.findRecord(id)), given.signal);
     },
     async removeRun(id) {
       const [records, { removeRun }] = await Promise.all([store(), import('./flows/remove-run.js')]);
@@ -429,10 +450,35 @@ const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
 
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 
+/** A pool in the words of the library. */
+function publicPool(opened: OpenPool): Pool {
+  const requestOf = ({ args = null, env = {}, secrets = {}, limits = {} }: PoolRunOptions): RunRequest => ({
+    args,
+    env,
+    secrets,
+    limits,
+  });
+  return {
+    tag: opened.tag,
+    run: (given = {}) => opened.run(requestOf(given), outputOf(given), given.signals ?? noSignals),
+    async call(name, args = [], given = {}) {
+      const { checkArguments, encodeArguments } = await import('./flows/call-function.js');
+      const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
+      const request = { ...requestOf(given), call: { export: name } };
+      return opened.call(request, bytes, outputOf(given), given.signals ?? noSignals);
+    },
+    ready: () => opened.filled(),
+    status: () => ({ ...opened.counts(), ...opened.bounds }),
+    close: () => opened.close(),
+    [Symbol.asyncDispose]: () => opened.close(),
+  };
+}
+
 const outputOf = (given: Partial<RunOutput>): RunOutput => ({
   stdin: given.stdin ?? null,
   onStdout: given.onStdout ?? (() => undefined),
   onStderr: given.onStderr ?? (() => undefined),
   ...(given.onArtifact && { onArtifact: given.onArtifact }),
   ...(given.onPorts && { onPorts: given.onPorts }),
+  ...(given.onStarted && { onStarted: given.onStarted }),
 });

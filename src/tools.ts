@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { availableParallelism, homedir, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { CosignOptions } from './adapters/cosign/cosign-program.js';
 import type { SjsOptions } from './api.js';
@@ -204,6 +204,10 @@ export function createTools(options: SjsOptions) {
       loadPolicy: () => loadPolicy(null),
     };
   };
+  const poolTools = async () => ({
+    ...(await runTools()),
+    machine: { cpus: availableParallelism(), memoryBytes: totalmem() },
+  });
   const receiptTools = async () => {
     const [records, signer, cosignVerifier] = await Promise.all([store(), statements(), verifier()]);
     return {
@@ -290,6 +294,7 @@ export function createTools(options: SjsOptions) {
     buildTools,
     contentTools,
     runTools,
+    poolTools,
     declaredTools,
     packages,
     verifyTools,

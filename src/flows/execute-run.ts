@@ -19,7 +19,7 @@ import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../port
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { readAnswer } from '../stages/call/read-answer.js';
-import { writeCall } from '../stages/call/write-request.js';
+import { writeCall, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
@@ -73,6 +73,8 @@ export interface DecidedRun {
   readonly replayOf: string | null;
   /** Of a call: the length of its stdin, which are its arguments. */
   readonly argumentBytes?: number;
+  /** The container that was started ahead, and has this run from now on. */
+  readonly member?: string;
 }
 
 /** Writes the record, runs, finishes the record. Shared by run and replay. */
@@ -104,6 +106,7 @@ export async function executeRun(
       createdAt: tools.clock.now(),
       replayOf: run.replayOf,
       call: run.request.call ?? null,
+      member: run.member ?? null,
     });
     // Until it is known what the program was given, the record says that it is not.
     const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
@@ -145,7 +148,7 @@ export async function executeRun(
   };
   const streams: RunStreams = {
     stdin: output.stdin,
-    ...(run.request.call && { head: writeCall(id, run.request.call, run.argumentBytes ?? 0) }),
+    ...headOf(id, run),
     ...(reader && { answered: reader.answered }),
     onStdin: async (chunk) => {
       const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
@@ -172,6 +175,7 @@ export async function executeRun(
     beforeStart: async () => void (await begun),
     onStarted: () => {
       output.onStarted?.(id);
+      if (run.member !== undefined) return;
       const startedAt = new Date(tools.clock.now()).toISOString();
       saving = begun
         .then((created) => store.saveRecord((record = { ...created, state: 'running', startedAt })))
@@ -235,6 +239,18 @@ export async function executeRun(
   const failure = relay.failure ?? (receiverErrors.length > 0 ? { error: receiverErrors[0] } : null);
   if (failure) throw failure.error;
   return record;
+}
+
+/** What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. */
+function headOf(
+  id: string,
+  { request, plan, member, argumentBytes = 0 }: DecidedRun,
+): Pick<RunStreams, 'head'> {
+  if (request.call) return { head: writeCall(id, request.call, argumentBytes) };
+  if (member === undefined) return {};
+  // What the command gives the program stands ahead of the run's arguments.
+  const own = plan.command.slice(plan.command.indexOf('--') + 2);
+  return { head: writeRun([...own, ...plan.args]) };
 }
 
 function withNetwork(record: RunRecord, known: { readonly ports: readonly PublishedPort[] }): RunRecord {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../errors.js';
-import { isFinished, type Owner, type RunRecord } from '../model/record.js';
+import { containerIdOf, isFinished, type Owner, type RunRecord } from '../model/record.js';
 import type { Clock } from '../ports/clock.js';
 import type { Engine } from '../ports/engine.js';
 import type { RecordStore, SignalRequest } from '../ports/record-store.js';
@@ -100,7 +100,7 @@ async function end(record: RunRecord, request: SignalRequest, tools: ManageTools
     if (ended) return ended;
   }
   const isOwned = await tools.isOwnerAlive(owner);
-  const didMeet = await endByEngine(id, request, tools);
+  const didMeet = await endByEngine(containerIdOf(record), request, tools);
   // Of a program that had ended by itself nothing else is to be said.
   if (!didMeet && !isOwned) await store.takeSignals(id);
   // One that is stopped is not waited for: it would be for nothing.
@@ -133,6 +133,6 @@ async function endByEngine(
 /** Passes a signal on that does not ask for the end. */
 async function pass(record: RunRecord, signal: NodeJS.Signals, tools: ManageTools): Promise<RunRecord> {
   if (await tools.isOwnerAlive(record.owner)) await tools.store.sendSignal(record.id, { signal });
-  else await (await tools.engine()).signal(record.id, signal);
+  else await (await tools.engine()).signal(containerIdOf(record), signal);
   return record;
 }

@@ -40,31 +40,43 @@ export async function recoverRuns(
     tools.reporter.warn(`what dead processes left could not be removed: ${String(error)}`);
   });
   const alive = new Set<string>();
+  const runs = await runsOfMembers(open, tools);
+  const idOf = ({ runId }: AbandonedRun): string => runs.get(runId) ?? runId;
   const patience = AbortSignal.timeout(patienceMs);
   await Promise.all(
     left.map(async (run) => {
-      if (await tools.isOwnerAlive(run.owner)) return void alive.add(run.runId);
+      if (await tools.isOwnerAlive(run.owner)) return void alive.add(idOf(run));
       try {
-        await recoverOne(run, tools, patience, signal);
+        await recoverOne(run, idOf(run), tools, patience, signal);
       } catch (error) {
         // One that cannot be recovered must not keep the others from it.
-        tools.reporter.warn(`run ${run.runId} could not be recovered: ${String(error)}`);
+        tools.reporter.warn(`run ${idOf(run)} could not be recovered: ${String(error)}`);
       }
     }),
   );
   for (const id of open) {
-    if (!alive.has(id) && !left.some((run) => run.runId === id)) await closeLost(id, tools);
+    if (!alive.has(id) && !left.some((run) => idOf(run) === id)) await closeLost(id, tools);
   }
+}
+
+/** The run that each container started ahead was claimed for, by the id that the container has. */
+async function runsOfMembers(
+  open: readonly string[],
+  { store }: RecoverTools,
+): Promise<ReadonlyMap<string, string>> {
+  const records = await Promise.all(open.map((id) => findOrNull(id, store)));
+  return new Map(records.flatMap((record) => (record?.member ? [[record.member, record.id]] : [])));
 }
 
 async function recoverOne(
   run: AbandonedRun,
+  id: string,
   tools: RecoverTools,
   patience: AbortSignal,
   signal?: AbortSignal,
 ): Promise<void> {
   const { store, reporter } = tools;
-  const found = await findOrNull(run.runId, store);
+  const found = await findOrNull(id, store);
   // Without a record it may be a stranger's with the same path for its home, on another machine or in another container.
   if (!found && run.owner.bootId !== (await tools.owner()).bootId) return;
   const record = found && !isFinished(found) ? found : null;
@@ -77,8 +89,8 @@ async function recoverOne(
     onStdout: (chunk: Uint8Array) => stdout.write(chunk),
     onStderr: (chunk: Uint8Array) => stderr.write(chunk),
     onEnded: async (seen: RunOutcome) => {
-      if (!record || isFinished(await store.findRecord(run.runId))) return;
-      const outcome = judgeRequests(seen, await store.takeSignals(run.runId));
+      if (!record || isFinished(await store.findRecord(id))) return;
+      const outcome = judgeRequests(seen, await store.takeSignals(id));
       const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
       const contents = {
         stdin: record.stdin,
@@ -93,7 +105,8 @@ async function recoverOne(
       reporter.warn(`run ${record.id} lost its sjs; its outcome was read from the engine`);
     },
   };
-  const limits = record?.limits ?? { timeoutMs: 0, outputBytes: 0 };
+  const since = record?.member ? record.startedAt : null;
+  const limits = { timeoutMs: 0, outputBytes: 0, ...record?.limits, ...(since !== null && { since }) };
   try {
     const outcome = await tools.engine.recover(
       run,
@@ -101,12 +114,10 @@ async function recoverOne(
       streams,
       signal ? AbortSignal.any([signal, patience]) : patience,
     );
-    if (!outcome) await closeLost(run.runId, tools, connections);
+    if (!outcome) await closeLost(id, tools, connections);
   } catch (error) {
     if (!patience.aborted || !(error instanceof SjsError) || error.code !== 'ABORTED') throw error;
-    reporter.warn(
-      `run ${run.runId} lost its sjs and goes on until its limit; a later command reads its outcome`,
-    );
+    reporter.warn(`run ${id} lost its sjs and goes on until its limit; a later command reads its outcome`);
   } finally {
     await Promise.all([stdout.discard(), stderr.discard()].map((done) => done.catch(() => undefined)));
   }

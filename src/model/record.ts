@@ -159,6 +159,8 @@ export interface RunRecord {
   readonly importedSeal?: { readonly at: string; readonly trustedBy: 'hand' | 'signature' };
   /** The run itself was elsewhere: when its record came. What it says is somebody's word, which no seal covers. */
   readonly imported?: { readonly at: string };
+  /** The container that was started ahead of it; absent for a run whose container was its own from the start. */
+  readonly member?: string;
   /** The function it called; absent for a run of the program. */
   readonly call?: CallRecord;
   /** Why a run was refused or could not be finished; null otherwise. */
@@ -169,6 +171,9 @@ export interface RunRecord {
 export function isFinished(record: Pick<RunRecord, 'state'>): boolean {
   return record.state !== 'created' && record.state !== 'running';
 }
+
+/** The id that the container of a run goes by. */
+export const containerIdOf = ({ id, member }: Pick<RunRecord, 'id' | 'member'>): string => member ?? id;
 
 /** Everything a record refers to. */
 export const contentsOf = (

@@ -71,10 +71,29 @@ export interface RunOutcome {
   readonly omittedConnections?: number | null;
 }
 
+/** What a run whose sjs is gone may still do. */
+export interface RecoverLimits {
+  readonly timeoutMs: number;
+  readonly outputBytes: number;
+  /** RFC 3339: when its time began, where that is not the start of its container. */
+  readonly since?: string;
+}
+
 /** A run whose sjs is gone and whose container still exists. */
 export interface AbandonedRun {
   readonly runId: string;
   readonly owner: Owner;
+}
+
+/** A container that was started ahead, and has one run to come. */
+export interface Member {
+  readonly id: string;
+  /** By the engine's word: it runs as it was started, and nobody paused it or was in it. */
+  isFit(): Promise<boolean>;
+  /** As {@link Engine.run}; the container is left to {@link Member.remove}. Once. */
+  run(plan: RunPlan, streams: RunStreams, signals: RunSignals): Promise<RunOutcome>;
+  /** Removes it, whether it ran or not; again does nothing. */
+  remove(): Promise<void>;
 }
 
 /** What executes a sealed image. */
@@ -99,6 +118,12 @@ export interface Engine {
     streams: RunStreams,
     signals: RunSignals,
   ): Promise<RunOutcome>;
+  /**
+   * Starts a container ahead of the run that it is for, without network and /out: what is not there yet is only what to
+   * do. Whatever becomes of this process, nothing of it is left that has no run.
+   * @throws as {@link Engine.run}
+   */
+  prepare(memberId: string, owner: Owner, plan: RunPlan, signal?: AbortSignal): Promise<Member>;
   /** Runs of this SJS_HOME that still have a container, volume or collector. */
   listRuns(home: string, signal?: AbortSignal): Promise<readonly AbandonedRun[]>;
   /**
@@ -107,7 +132,7 @@ export interface Engine {
    */
   recover(
     run: AbandonedRun,
-    limits: { readonly timeoutMs: number; readonly outputBytes: number },
+    limits: RecoverLimits,
     streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
     signal?: AbortSignal,
   ): Promise<RunOutcome | null>;

@@ -7,6 +7,7 @@ import { hostAddresses } from './host-addresses.js';
 import { readFacts } from './probe.js';
 import { isProven } from './network-probe.js';
 import { recoverRun } from './recover-run.js';
+import { startMember } from './member.js';
 import { runContainer, type EngineAssets } from './run-container.js';
 import { signalRun } from './signal-run.js';
 import { watchRunUsage } from './watch-usage.js';
@@ -37,6 +38,7 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets, p
     isIsolationProven: async () => isProven(await identify(), proofs),
     run: (runId, owner, plan, streams, signals) =>
       runContainer(client, { ...assets, identify, proofs }, runId, owner, plan, streams, signals),
+    prepare: (memberId, owner, plan, signal) => startMember(client, assets, memberId, owner, plan, signal),
     listRuns: async (home, signal) =>
       (await findRemains(client, home, signal)).map(({ runId, owner }) => ({ runId, owner })),
     signal: (runId, signal) => signalRun(client, runId, signal),

@@ -37,11 +37,7 @@ export async function followContainer(
   try {
     const helpers = await starting;
     const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
-    const head = Buffer.concat([
-      ...(plan.expectsSecrets ? [encodeSecretsFrame(plan.secrets)] : []),
-      ...(streams.head ? [streams.head] : []),
-    ]);
-    const input = pumpInput(socket, head, streams);
+    const input = pumpInput(socket, headOf(run), streams);
     for (const pending of [output.done, input]) pending.catch(() => undefined);
     return await follow(run, ending, socket, output, input, ...helpers);
   } finally {
@@ -49,9 +45,29 @@ export async function followContainer(
   }
 }
 
-/** Starts the container and stays with it to its end. */
+/** The output and input of a run whose container has started already; nothing of the run is in it before. */
+export async function followStarted(run: Run, ending: Ending, socket: Duplex): Promise<RunOutcome> {
+  const { plan, streams } = run;
+  try {
+    await streams.beforeStart();
+    const output = pumpOutput(socket, plan.resources.outputBytes, streams, () => ending.kill('output-limit'));
+    const input = pumpInput(socket, headOf(run), streams);
+    for (const pending of [output.done, input]) pending.catch(() => undefined);
+    return await follow({ ...run, isStarted: true }, ending, socket, output, input, null, null);
+  } finally {
+    socket.destroy();
+  }
+}
+
+const headOf = ({ plan, streams }: Run): Uint8Array =>
+  Buffer.concat([
+    ...(plan.expectsSecrets ? [encodeSecretsFrame(plan.secrets)] : []),
+    ...(streams.head ? [streams.head] : []),
+  ]);
+
+/** Starts the container, if nobody has, and stays with it to its end. */
 async function follow(
-  run: Run,
+  run: Run & { readonly isStarted?: true },
   ending: Ending,
   socket: Duplex,
   output: OutputPump,
@@ -62,13 +78,16 @@ async function follow(
   const { client, runId, plan, streams, abort } = run;
   const name = sandboxName(runId);
   if (gateway) streams.onPorts(gateway.ports);
-  await streams.beforeStart();
-  await client.call(
-    'start the container',
-    SLOW_CALL_MS,
-    (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
-    abort,
-  );
+  if (!run.isStarted) {
+    await streams.beforeStart();
+    await client.call(
+      'start the container',
+      SLOW_CALL_MS,
+      (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
+      abort,
+    );
+  }
+  const startedAt = new Date(systemClock.now()).toISOString();
   const begin = systemClock.monotonic();
   ending.begin(plan.resources.timeoutMs);
   streams.onStarted();
@@ -90,9 +109,16 @@ async function follow(
     const faults = [delivered, input].map((pending) => pending.then(() => never));
     const stopped = waitUntilStopped(client, name, ending.failed);
     if (gateway) faults.push(gateway.lost.catch((error: unknown) => unlessEnded(client, name, error)));
-    const { sawRestart } = await Promise.race([stopped, ...faults]);
-    const hasGap = (): boolean => sawRestart || isBroken;
+    // One that was started ahead is not waited for when it has answered: whatever it still does, it is removed.
+    const answered = run.isStarted && streams.answered?.then(() => null);
+    const end = await Promise.race([stopped, ...faults, ...(answered ? [answered] : [])]);
     const durationMs = Math.max(0, Math.round(systemClock.monotonic() - begin));
+    if (end === null) {
+      stopped.catch(() => undefined);
+      return answeredAt(startedAt, durationMs, output);
+    }
+    const { sawRestart } = end;
+    const hasGap = (): boolean => sawRestart || isBroken;
     streams.onEnding();
     const [state, omittedConnections] = await Promise.all([
       inspectPatiently(client, name),
@@ -106,7 +132,7 @@ async function follow(
     // The reaper kills at the limit when this process was stopped, and nobody else does just then.
     const isOverdue = wasKilled && engineDuration(state) >= plan.resources.timeoutMs;
     const killedByOthers = wasKilled || (isUnexplained && sawRestart);
-    const end = isOverdue ? 'timed-out' : decideEnd(state, own, killedByOthers);
+    const reason = isOverdue ? 'timed-out' : decideEnd(state, own, killedByOthers);
     // What the program did is known; what it left in /out must not decide whether that is recorded.
     if (collector && !abort?.aborted) {
       await collector
@@ -122,14 +148,22 @@ async function follow(
       usage: sample,
     };
     return {
-      ...toOutcome(state, end, measured),
-      ...(end === 'interrupted' && { interruptedBy }),
+      ...toOutcome(state, reason, measured),
+      ...(run.isStarted && { startedAt }),
+      ...(reason === 'interrupted' && { interruptedBy }),
       ...(omittedConnections !== undefined && { omittedConnections }),
     };
   } finally {
     usage.stop();
     abort?.removeEventListener('abort', onAbort);
   }
+}
+
+/** The outcome of a program that was not waited for. */
+function answeredAt(startedAt: string, durationMs: number, { truncated }: OutputPump): RunOutcome {
+  const finishedAt = new Date(systemClock.now()).toISOString();
+  const nothing = { exitCode: null, oomKilled: false, usage: null };
+  return { end: 'answered', ...nothing, startedAt, finishedAt, durationMs, truncated };
 }
 
 /**

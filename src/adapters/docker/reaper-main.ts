@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { systemClock } from '../../ports/clock.js';
-import type { ReaperTask } from './reaper.js';
+import type { Claim, ReaperTask } from './reaper.js';
 
 /** A container that was created and does not start within this time never will: its sjs is gone. */
 const NEVER_STARTED_MS = 10_000;
@@ -22,7 +22,10 @@ interface Answer {
   readonly body: string;
 }
 
-const task = JSON.parse(process.argv[2] ?? '') as ReaperTask;
+const given = JSON.parse(process.argv[2] ?? '') as ReaperTask;
+/** Of a member of a pool: it ran before, and waited. */
+const claim = process.argv[4] === undefined ? null : (JSON.parse(process.argv[4]) as Claim);
+const task = { ...given, timeoutMs: claim?.timeoutMs ?? given.timeoutMs };
 /**
  * The last word of the sjs. `late`: none yet, it may be stopped. `gone`: it was killed. `remove`: it lives, has recorded
  * what there is to record, and could not remove the rest. `done`: nothing is left.
@@ -80,7 +83,7 @@ async function look(): Promise<State> {
   const { State } = JSON.parse(body) as { State: { Status: string; StartedAt: string } };
   if (State.Status === 'created') return { kind: 'created' };
   if (!['running', 'paused', 'restarting'].includes(State.Status)) return { kind: 'ended' };
-  const age = date - Date.parse(State.StartedAt);
+  const age = claim ? Date.now() - claim.at : date - Date.parse(State.StartedAt);
   return { kind: 'running', leftMs: Math.min(task.timeoutMs, task.timeoutMs - age) };
 }
 

@@ -33,7 +33,27 @@ const LATE_SECONDS = 2;
 const WAIT = `command -v timeout >/dev/null && limit="timeout $1"
 $limit sh -c 'read -r word; case $word in done) exit 0;; remove) exit 10;; *) exit 11;; esac'
 case $? in 0) exit;; 10) word=remove;; 124) word=late;; *) word=gone;; esac
-shift; exec "$0" "$@" "$word"`;
+shift; exec "$0" "$@" "$word" $claim`;
+
+// A member that nobody has claimed is removed at once. From its claim on it is a run.
+const WAIT_FOR_CLAIM = `read -r word seconds claim
+case $word in done) exit;; claimed) set -- "$seconds" "$@";; *) exec "$0" "$@" remove;; esac
+${WAIT}`;
+
+/** The reaper of a member of a pool. */
+export interface MemberReaper extends Reaper {
+  /** It has its one run, which may take so long. */
+  claim(timeoutMs: number): void;
+}
+
+/** When a member was claimed, by this machine's clock, and how long its run may take. */
+export interface Claim {
+  readonly at: number;
+  readonly timeoutMs: number;
+}
+
+/** The programs that it takes. */
+type Program = { readonly nodePath: string; readonly reaperFile: string };
 
 /**
  * Starts the reaper of one run (SPEC §2.8), in a session of its own so that neither Ctrl-C nor the terminal's end
@@ -47,9 +67,32 @@ export function startReaper(
   hasNetwork: boolean,
   timeoutMs: number,
   endpoint: Endpoint,
-  program: { readonly nodePath: string; readonly reaperFile: string },
+  program: Program,
 ): Reaper {
-  const task: ReaperTask = {
+  const task = taskOf(runId, hasNetwork, timeoutMs, endpoint);
+  return startShell(WAIT, [secondsOf(timeoutMs)], task, program);
+}
+
+/**
+ * Starts the reaper of a container that waits for its run, as {@link startReaper}. When this process ends before the
+ * claim, it removes the container.
+ */
+export function startMemberReaper(memberId: string, endpoint: Endpoint, program: Program): MemberReaper {
+  const task = taskOf(memberId, false, 0, endpoint);
+  const { say, ...reaper } = startShell(WAIT_FOR_CLAIM, [], task, program);
+  return {
+    ...reaper,
+    claim(timeoutMs) {
+      const claim: Claim = { at: Date.now(), timeoutMs };
+      say(`claimed ${secondsOf(timeoutMs)} ${JSON.stringify(claim)}\n`);
+    },
+  };
+}
+
+const secondsOf = (timeoutMs: number): string => String(Math.ceil(timeoutMs / 1000) + LATE_SECONDS);
+
+function taskOf(runId: string, hasNetwork: boolean, timeoutMs: number, endpoint: Endpoint): ReaperTask {
+  return {
     endpoint,
     sandbox: sandboxName(runId),
     out: outName(runId),
@@ -57,6 +100,14 @@ export function startReaper(
     network: hasNetwork ? networkName(runId) : null,
     timeoutMs,
   };
+}
+
+function startShell(
+  script: string,
+  words: readonly string[],
+  task: ReaperTask,
+  program: Program,
+): Reaper & { readonly say: (line: string) => void } {
   const nothing = openSync('/dev/null', 'r');
   const stdio: StdioOptions = ['pipe', 'ignore', 'ignore'];
   // Somebody may read a pipe that sjs had inherited to its end: it must not stay open in here.
@@ -66,14 +117,7 @@ export function startReaper(
   }
   const child = spawn(
     '/bin/sh',
-    [
-      '-c',
-      WAIT,
-      program.nodePath,
-      String(Math.ceil(timeoutMs / 1000) + LATE_SECONDS),
-      program.reaperFile,
-      JSON.stringify(task),
-    ],
+    ['-c', script, program.nodePath, ...words, program.reaperFile, JSON.stringify(task)],
     {
       cwd: '/',
       env: {},
@@ -93,5 +137,9 @@ export function startReaper(
   pipe.on('error', () => undefined);
   pipe.unref();
   child.unref();
-  return { dismiss: () => void pipe.end('done\n'), remove: () => void pipe.end('remove\n') };
+  return {
+    dismiss: () => void pipe.end('done\n'),
+    remove: () => void pipe.end('remove\n'),
+    say: (line) => void pipe.write(line),
+  };
 }

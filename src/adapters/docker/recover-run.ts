@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../../errors.js';
-import type { AbandonedRun, RunOutcome, RunStreams } from '../../ports/engine.js';
+import type { AbandonedRun, RecoverLimits, RunOutcome, RunStreams } from '../../ports/engine.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import { abortedError, statusOf } from './engine-error.js';
 import { readGatewayLog } from './gateway-log.js';
@@ -32,7 +32,7 @@ const NOT_OURS = { reason: null, didReach: false } as const;
 export async function recoverRun(
   client: DockerClient,
   run: AbandonedRun,
-  limits: { readonly timeoutMs: number; readonly outputBytes: number },
+  limits: RecoverLimits,
   streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
   signal?: AbortSignal,
 ): Promise<RunOutcome | null> {
@@ -69,14 +69,15 @@ function isSame(one: RunRemains, other: AbandonedRun): boolean {
 async function finish(
   client: DockerClient,
   run: AbandonedRun,
-  limits: { readonly timeoutMs: number; readonly outputBytes: number },
+  limits: RecoverLimits,
   streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
   signal?: AbortSignal,
 ): Promise<RunOutcome | null> {
   const name = sandboxName(run.runId);
-  const ended = await waitOrKill(client, name, limits.timeoutMs, signal);
+  const ended = await waitOrKill(client, name, limits, signal);
   if (ended === null) return null;
-  const { state, didKill } = ended;
+  const { didKill } = ended;
+  const state = { ...ended.state, ...(limits.since !== undefined && { StartedAt: limits.since }) };
   const durationMs = engineDuration(state);
   // Killed by the reaper, or here: nobody else kills at the limit.
   const isOverdue = isUnexplainedKill(state, NOT_OURS) && (didKill || durationMs >= limits.timeoutMs);
@@ -102,7 +103,7 @@ async function finish(
 async function waitOrKill(
   client: DockerClient,
   name: string,
-  timeoutMs: number,
+  { timeoutMs, since }: RecoverLimits,
   signal?: AbortSignal,
 ): Promise<{ readonly state: ContainerState; readonly didKill: boolean } | null> {
   let didKill = false;
@@ -112,7 +113,7 @@ async function waitOrKill(
       const state = await inspectState(client, name);
       if (!state.Running) return toTime(state.StartedAt) === null ? null : { state, didKill };
       // Both times are of this host's clock for a local engine; a remote one that is off is corrected by its reaper.
-      const left = Date.parse(state.StartedAt) + timeoutMs - Date.now();
+      const left = Date.parse(since ?? state.StartedAt) + timeoutMs - Date.now();
       if (left <= 0) didKill = (await kill(client, name)) || didKill;
       await delay(Math.max(20, Math.min(left, POLL_MS)));
     } catch (error) {

@@ -115,6 +115,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
     shape({ at: time, trustedBy: (value) => value === 'hand' || value === 'signature' }),
   ),
   imported: optional(shape({ at: time })),
+  member: optional(isUlid),
   call: optional(
     shape({
       export: text,

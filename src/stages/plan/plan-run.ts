@@ -1,4 +1,5 @@
 import { SjsError } from '../../errors.js';
+import { canonicalJson } from '../../model/canonical-json.js';
 import { sha256 } from '../../model/digest.js';
 import { CALL_RUNNER } from '../../model/own-files.js';
 import { needsGateway } from '../../model/network.js';
@@ -54,6 +55,45 @@ export function planRun(
     runtime: plan.runtime,
     seccompProfile,
   } as RunPlan;
+}
+
+/**
+ * The plan of a container that is started ahead of the calls and runs of this image: all of a run but what to do.
+ * @param preload whether the program is loaded before there is anything to do
+ * @throws SjsError as {@link planRun}; `POOL_REFUSED` for what must be made for each run
+ */
+export function planMember(
+  sealed: SealedImage,
+  seccompProfile: string,
+  preload: boolean,
+  limits: RunRequest['limits'],
+): RunPlan {
+  const { secrets, network, filesystem } = sealed.labels.plan;
+  const refused = network.mode !== 'none' ? 'a network' : filesystem.outBytes !== null ? '/out' : null;
+  if (refused !== null) {
+    throw new SjsError(
+      'POOL_REFUSED',
+      `${sealed.entry.tag} declares ${refused}, which each run has for itself`,
+      {
+        next: 'call it without a pool',
+      },
+    );
+  }
+  // Whatever they are: a plan needs one for each, and the values come with the run.
+  const given = Object.fromEntries(secrets.map((name) => [name, '']));
+  const request = { args: null, env: {}, secrets: given, limits, call: { export: 'default' } };
+  const plan = planRun(sealed, request, seccompProfile);
+  return { ...plan, secrets: {}, args: preload ? ['preload'] : [] };
+}
+
+/** Whether a run can have a container that was started ahead: one that asks for nothing that was given at the start. */
+export function fitsMember(plan: RunPlan, member: RunPlan): boolean {
+  const { timeoutMs, outputBytes, ...fixed } = plan.resources;
+  void [timeoutMs, outputBytes];
+  const isSame = (Object.keys(fixed) as (keyof typeof fixed)[]).every(
+    (key) => fixed[key] === member.resources[key],
+  );
+  return isSame && canonicalJson(plan.env) === canonicalJson(member.env);
 }
 
 /** What is started: the program, or what calls one of its functions. The flags that the runtime got stay as they are. */

@@ -33,9 +33,12 @@ export interface RunStart {
   readonly createdAt: number;
   readonly replayOf: string | null;
   readonly call: Call | null;
+  /** The container that was started ahead of it, and has it from now on. */
+  readonly member: string | null;
 }
 
-/** The record of a run that is about to start: state `created`, to be saved before the container exists. */
+/** The record of a run that is about to start: state `created`, to be saved before the container exists; `running` for one
+ * that was started ahead. */
 export function startRecord(start: RunStart): RunRecord {
   const { sealed, plan, engine } = start;
   return {
@@ -78,6 +81,11 @@ export function startRecord(start: RunStart): RunRecord {
     replayOf: start.replayOf,
     ...(sealed.labels.plan.determinism && { determinism: sealed.labels.plan.determinism }),
     ...(sealed.entry.imported && { importedSeal: sealed.entry.imported }),
+    ...(start.member !== null && {
+      member: start.member,
+      state: 'running' as const,
+      startedAt: new Date(start.createdAt).toISOString(),
+    }),
     ...(start.call && { call: { ...start.call, answer: null } }),
     error: null,
   };

@@ -1,0 +1,91 @@
+import type { Duplex } from 'node:stream';
+import { fieldsOf } from '../../model/fields.js';
+import type { RunPlan } from '../../model/run-plan.js';
+import type { Member, Owner } from '../../ports/engine.js';
+import { textOf } from './answer.js';
+import { attach } from './attach.js';
+import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
+import { sandboxOptions } from './container-options.js';
+import { createNamedContainer } from './create-container.js';
+import { watchEnding } from './ending.js';
+import { statusOf } from './engine-error.js';
+import { followStarted } from './follow-container.js';
+import { sandboxName } from './owner-labels.js';
+import { startMemberReaper } from './reaper.js';
+import { removeContainer } from './remove.js';
+import type { EngineAssets } from './run-container.js';
+
+/** Starts a container that waits for its run; see the port. */
+export async function startMember(
+  client: DockerClient,
+  assets: EngineAssets,
+  memberId: string,
+  owner: Owner,
+  plan: RunPlan,
+  signal?: AbortSignal,
+): Promise<Member> {
+  const name = sandboxName(memberId);
+  const reaper = startMemberReaper(memberId, client.endpoint, {
+    nodePath: assets.nodePath ?? process.execPath,
+    reaperFile: assets.reaperFile,
+  });
+  let socket: Duplex | null = null;
+  let removing: Promise<void> | null = null;
+  const remove = async (): Promise<void> => {
+    socket?.destroy();
+    await removeContainer(client, name).then(reaper.dismiss, reaper.remove);
+  };
+  try {
+    await createNamedContainer(client, name, sandboxOptions(memberId, owner, plan), signal);
+    socket = await client.call('attach', CALL_MS, (abort) => attach(client, name, abort), signal);
+    socket.on('error', () => undefined);
+    await client.call(
+      'start the container',
+      SLOW_CALL_MS,
+      (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
+      signal,
+    );
+    const started = await inspect(client, name);
+    const attached = socket;
+    return {
+      id: memberId,
+      // A socket that has ended is a program that has, or an engine that was restarted.
+      isFit: async () =>
+        attached.readable &&
+        attached.writable &&
+        JSON.stringify(await inspect(client, name)) === JSON.stringify(started),
+      async run(given, streams, signals) {
+        reaper.claim(given.resources.timeoutMs);
+        const ending = watchEnding(client, name, signals, streams.onEnding);
+        try {
+          const run = { client, runId: memberId, owner, plan: given, streams, abort: signals.abort };
+          const outcome = await followStarted(run, ending, attached);
+          await streams.onEnded(outcome);
+          return outcome;
+        } finally {
+          ending.close();
+          streams.stdin?.destroy();
+        }
+      },
+      remove: () => (removing ??= remove()),
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** What must be the same when it is handed out as when it was started: also that it runs, and nobody was in it. */
+async function inspect(client: DockerClient, name: string): Promise<readonly unknown[]> {
+  try {
+    const found = await client.call('inspect the container', CALL_MS, (abortSignal) =>
+      client.docker.getContainer(name).inspect({ abortSignal }),
+    );
+    const { Id, Image, ExecIDs, State } = fieldsOf(found);
+    const { Status, Running, Paused, OOMKilled, Pid, StartedAt } = fieldsOf(State);
+    return [textOf(Id), textOf(Image), ExecIDs ?? null, Status, Running, Paused, OOMKilled, Pid, StartedAt];
+  } catch (error) {
+    if (statusOf(error) === 404) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,230 @@
+import { Readable } from 'node:stream';
+import { SjsError } from '../errors.js';
+import type { Answer } from '../model/call.js';
+import type { Policy } from '../model/policy.js';
+import { formatBytes, formatCpu } from '../model/quantity.js';
+import type { RunRecord } from '../model/record.js';
+import type { RunPlan, RunRequest } from '../model/run-plan.js';
+import type { Resources } from '../model/sandbox.js';
+import type { SealedImage } from '../model/sealed-image.js';
+import type { Member, RunSignals } from '../ports/engine.js';
+import { readOutcome } from '../stages/call/read-outcome.js';
+import { fitsMember, planMember, planRun } from '../stages/plan/plan-run.js';
+import type { CallResult } from './call-function.js';
+import { executeRun, type AllowedEngine, type DecidedRun, type RunOutput } from './execute-run.js';
+import { findSealedImage } from './find-target.js';
+import { requireControls, type RunTools } from './run-sandbox.js';
+import { admitSeal } from './trust-seal.js';
+import { createWarmPool, type PoolBounds, type PoolCounts, type WarmPool } from './warm-pool.js';
+
+/** How a pool is to be; each has a default. */
+export interface PoolOptions extends Partial<PoolBounds> {
+  /** Load the program before there is a call: then the pool has no container for runs of it. */
+  readonly preload?: boolean;
+  /** Tighter limits of each container. */
+  readonly limits?: Partial<Resources>;
+  /** What its containers may have together, by their limits. */
+  readonly memoryBytes?: number;
+  readonly milliCpu?: number;
+}
+
+/** What a pool needs of the world. */
+export interface PoolTools extends RunTools {
+  readonly machine: { readonly cpus: number; readonly memoryBytes: number };
+}
+
+/** A pool of one sealed image, under the policy in force. */
+export interface OpenPool {
+  /** A run of a container that was started ahead; or of one that was not, when it asks for what those do not have. */
+  run(request: RunRequest, output: RunOutput, signals: RunSignals): Promise<RunRecord>;
+  call(
+    request: RunRequest,
+    args: Uint8Array,
+    output: Omit<RunOutput, 'stdin'>,
+    signals: RunSignals,
+  ): Promise<CallResult>;
+  filled(): Promise<void>;
+  counts(): PoolCounts;
+  readonly bounds: PoolBounds;
+  readonly tag: string;
+  close(): Promise<void>;
+}
+
+const MINUTE_MS = 60_000;
+/** Waivers and keys run out without a change of any file. */
+const ADMITTED_MS = MINUTE_MS;
+/** A claim that took longer is judged anew. */
+const JUDGED_MS = 250;
+
+/** What was decided about the members of a pool; they are of no use for anything else. */
+interface Generation {
+  readonly sealed: SealedImage;
+  readonly policy: Policy;
+  readonly profile: string;
+  readonly plan: RunPlan;
+  readonly engine: AllowedEngine;
+  readonly pool: WarmPool;
+  /** When it was last looked whether all of it may run. */
+  admittedAt: number;
+}
+
+/**
+ * Opens a pool of a sealed image; its containers are started when it is first asked for one.
+ * @throws SjsError as a run that is refused; `POOL_REFUSED`, `NOT_CALLABLE`.
+ */
+export async function openPool(target: string, options: PoolOptions, tools: PoolTools): Promise<OpenPool> {
+  const { clock } = tools;
+  const decide = async (): Promise<Generation> => {
+    const admittedAt = clock.monotonic();
+    const [sealed, policy, facts, profile] = await Promise.all([
+      findSealedImage(target, tools),
+      tools.loadPolicy(),
+      tools.engine.probe(),
+      tools.seccompProfile(),
+    ]);
+    const { subject, waived } = await admitSeal(sealed, policy, tools, options.limits ?? {});
+    const plan = planMember(sealed, profile, options.preload ?? false, options.limits ?? {});
+    const engine = requireControls(facts, sealed, plan, policy, subject, waived, tools.reporter);
+    const pool = createWarmPool(boundsOf(options, plan, tools), {
+      start: async () => tools.engine.prepare(tools.createId(), await tools.owner(), plan),
+      clock,
+      onFailed: (error) => tools.reporter.warn(`the pool of ${sealed.entry.tag}: ${String(error)}`),
+    });
+    return { sealed, policy, profile, plan, engine, pool, admittedAt };
+  };
+  let current = await decide();
+  const bounds = boundsOf(options, current.plan, tools);
+  let renewing: Promise<void> | null = null;
+  const left = new Set<Promise<void>>();
+  const renew = (): Promise<void> => {
+    const renewal = async (): Promise<void> => {
+      const next = await decide();
+      const leaving = current.pool.drain();
+      left.add(leaving);
+      void leaving.then(() => left.delete(leaving));
+      current = next;
+    };
+    return (renewing ??= renewal().finally(() => (renewing = null)));
+  };
+  /** Whether seal and policy are still what its members were started under. Throws as a run would. */
+  const holds = async (generation: Generation): Promise<boolean> => {
+    const { sealed, policy } = generation;
+    const [found, now] = await Promise.all([findSealedImage(sealed.entry.seal, tools), tools.loadPolicy()]);
+    if (now.digest !== policy.digest || found.image.imageId !== sealed.image.imageId) return false;
+    const at = clock.monotonic();
+    if (at - generation.admittedAt > ADMITTED_MS) {
+      await admitSeal(found, now, tools, options.limits ?? {});
+      generation.admittedAt = at;
+    }
+    return true;
+  };
+  const claim = async (
+    signals: RunSignals,
+  ): Promise<{ readonly generation: Generation; readonly member: Member }> => {
+    for (;;) {
+      const generation = current;
+      const begin = clock.monotonic();
+      const judging = holds(generation);
+      judging.catch(() => undefined);
+      const member = await generation.pool.claim(signals.abort);
+      try {
+        const isLate = clock.monotonic() - begin > JUDGED_MS;
+        if (await (isLate ? holds(generation) : judging)) return { generation, member };
+      } catch (error) {
+        generation.pool.release(member);
+        throw error;
+      }
+      generation.pool.release(member);
+      if (current === generation) await renew();
+    }
+  };
+  const carryOut = async (
+    asked: RunRequest,
+    argumentBytes: number,
+    output: RunOutput,
+    signals: RunSignals,
+  ): Promise<RunRecord> => {
+    const request = { ...asked, limits: { ...options.limits, ...asked.limits } };
+    const decided = ({ sealed, policy, profile, engine }: Generation): DecidedRun => ({
+      sealed,
+      plan: planRun(sealed, request, profile),
+      request,
+      policy,
+      facts: Promise.resolve(engine),
+      replayOf: null,
+      argumentBytes,
+    });
+    const isProgram = request.call === undefined;
+    if (!fitsMember(decided(current).plan, current.plan) || (isProgram && options.preload)) {
+      if (!(await holds(current))) await renew();
+      return executeRun(decided(current), output, signals, tools);
+    }
+    const { generation, member } = await claim(signals);
+    try {
+      const engine = {
+        ...tools.engine,
+        run: (...[, , plan, streams, given]: Parameters<RunTools['engine']['run']>) =>
+          member.run(plan, streams, given),
+      };
+      return await executeRun({ ...decided(generation), member: member.id }, output, signals, {
+        ...tools,
+        engine,
+      });
+    } finally {
+      generation.pool.release(member);
+    }
+  };
+  return {
+    tag: current.sealed.entry.tag,
+    bounds,
+    run: (request, output, signals) => carryOut(request, 0, output, signals),
+    async call(request, args, output, signals) {
+      let answer = null as Answer | null;
+      const streams = {
+        ...output,
+        stdin: Readable.from([args], { objectMode: false }),
+        onAnswer: (given: Answer) => void (answer = given),
+      };
+      const record = await carryOut(request, args.length, streams, signals);
+      return { ...readOutcome(record, answer), record };
+    },
+    filled: () => current.pool.filled(),
+    counts: () => current.pool.counts(),
+    async close() {
+      await Promise.all([current.pool.drain(), ...left]);
+    },
+  };
+}
+
+/**
+ * Sizes as they were asked for, or what fits this machine (ATTACKS d).
+ * @throws SjsError `POOL_REFUSED` for sizes that contradict each other or the ceilings.
+ */
+function boundsOf(options: PoolOptions, { resources }: RunPlan, { machine }: PoolTools): PoolBounds {
+  const memoryBytes = options.memoryBytes ?? machine.memoryBytes / 2;
+  const byMemory = Math.floor(memoryBytes / resources.memoryBytes);
+  const byCpu = options.milliCpu === undefined ? Infinity : Math.floor(options.milliCpu / resources.milliCpu);
+  const ceiling = Math.min(byMemory, byCpu);
+  const wanted = options.size ?? Math.max(1, Math.min(4, Math.floor(machine.cpus / 2)));
+  const size = options.size ?? Math.min(wanted, ceiling, options.max ?? Infinity);
+  const max = Math.min(options.max ?? Math.max(32, size), ceiling);
+  const problem = [size, options.max ?? 1].some((count) => !Number.isSafeInteger(count) || count < 1)
+    ? 'a pool has at least one container'
+    : size > max && size > ceiling
+      ? `${size} containers of ${formatBytes(resources.memoryBytes)} and ${formatCpu(resources.milliCpu)} CPU are more than its ceilings allow: ${ceiling}`
+      : size > max
+        ? `it cannot keep ${size} containers ready and have at most ${max}`
+        : null;
+  if (problem !== null) {
+    throw new SjsError('POOL_REFUSED', problem, {
+      next: 'ask for a smaller pool, raise its ceilings, or lower the limits of the sandbox',
+    });
+  }
+  return {
+    size,
+    max,
+    idleTimeoutMs: options.idleTimeoutMs ?? 5 * MINUTE_MS,
+    maxAgeMs: options.maxAgeMs ?? 10 * MINUTE_MS,
+    queueTimeoutMs: options.queueTimeoutMs ?? 5_000,
+  };
+}
