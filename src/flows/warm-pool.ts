@@ -174,7 +174,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
         },
         fail(error) {
           settle();
-          reject(error as Error);
+          reject(error);
         },
       };
       const limit = setTimeout(() => waiter.fail(exhausted(bounds)), Math.max(0, timeoutMs));

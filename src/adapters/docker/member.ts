@@ -33,7 +33,10 @@ export async function startMember(
   let removing: Promise<void> | null = null;
   const remove = async (): Promise<void> => {
     socket?.destroy();
-    await removeContainer(client, name).then(reaper.dismiss, reaper.remove);
+    await removeContainer(client, name).then(
+      () => reaper.dismiss(),
+      () => reaper.remove(),
+    );
   };
   try {
     await createNamedContainer(client, name, sandboxOptions(memberId, owner, plan), signal);

@@ -6,7 +6,7 @@ import { describePort, reportClosedOutput, sayEnding } from '../say-ending.js';
 import { collectOutput, passOutput, type RunSinks } from '../run-streams.js';
 import { hasCode } from '../run-target.js';
 import { passOptions, pathMeant, readTarget, TARGET_OPTIONS } from '../target-request.js';
-import type { CliContext, Verb, VerbInput } from '../verb.js';
+import type { CliContext, Verb } from '../verb.js';
 
 /** Arguments on a command line: the system takes no more. */
 const MOST_ARGUMENTS = 1000;
