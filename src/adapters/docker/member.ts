@@ -81,7 +81,7 @@ export async function startMember(
 /** What must be the same when it is handed out as when it was started: also that it runs, and nobody was in it. */
 async function inspect(client: DockerClient, name: string): Promise<readonly unknown[]> {
   try {
-    const found = await client.call('inspect the container', CALL_MS, (abortSignal) =>
+    const found = await client.call('inspect the container', SLOW_CALL_MS, (abortSignal) =>
       client.docker.getContainer(name).inspect({ abortSignal }),
     );
     const { Id, Image, ExecIDs, State } = fieldsOf(found);
