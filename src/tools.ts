@@ -112,13 +112,14 @@ export function createTools(options: SjsOptions) {
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
   const assets = lazy(async () => {
-    const [template, profile, secretsPreload, determinismPreload] = await Promise.all([
+    const [template, profile, secretsPreload, determinismPreload, modulesPreload] = await Promise.all([
       readFile(asset('templates/node.Dockerfile'), 'utf8'),
       seccompProfile(),
       readFile(asset('dist/guest/secrets-preload.cjs')),
       readFile(asset('dist/guest/determinism-preload.cjs')),
+      readFile(asset('dist/guest/modules-preload.cjs')),
     ]);
-    return { template, seccompProfile: profile, secretsPreload, determinismPreload };
+    return { template, seccompProfile: profile, secretsPreload, determinismPreload, modulesPreload };
   });
   const gatewaySource = lazy(async () => {
     const file = 'gateway.cjs';

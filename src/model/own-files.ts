@@ -8,8 +8,18 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 export const DETERMINISM_PRELOAD = '/.sjs/determinism.cjs';
 export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
+/** Where the preload lies that keeps Node's loader to a closed list of modules, and beside it the list. */
+export const MODULES_PRELOAD = '/.sjs/modules.cjs';
+export const MODULES_CONFIG = '/.sjs/modules.json';
+
 /** Files of sjs's own that an image may have. */
-export const OWN_FILES: readonly string[] = [SECRETS_PRELOAD, DETERMINISM_PRELOAD, DETERMINISM_CONFIG];
+export const OWN_FILES: readonly string[] = [
+  SECRETS_PRELOAD,
+  DETERMINISM_PRELOAD,
+  DETERMINISM_CONFIG,
+  MODULES_PRELOAD,
+  MODULES_CONFIG,
+];
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
 export const STRIPPED_LIST = '/.sjs/stripped.json';

@@ -1,6 +1,6 @@
 import type { Digest } from './digest.js';
 import type { Network } from './network.js';
-import type { Determinism, Permissions, Resources } from './sandbox.js';
+import type { Determinism, Modules, Permissions, Resources } from './sandbox.js';
 
 /**
  * The rights sealed into an image beside its runtime config, in the label `dev.sjs.plan`: every default resolved.
@@ -23,6 +23,8 @@ export interface SealedPlan {
   readonly seccompDigest: Digest;
   /** Absent when nothing is frozen. */
   readonly determinism?: Determinism;
+  /** Absent when every module can be loaded. */
+  readonly modules?: Modules;
 }
 
 /** What a run may ask for on a sealed image: only tighter, or inputs that were declared. */

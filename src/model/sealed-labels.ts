@@ -14,6 +14,7 @@ import {
 import type { SealedPlan } from './run-plan.js';
 import { isTimestamp } from './timestamp.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
+import { isPackageName } from './package-list.js';
 import { parseJson } from './parse-json.js';
 
 /** The labels of a sealed image as Docker stores them. */
@@ -107,6 +108,16 @@ const DETERMINISM: Shape = {
   seed: (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0),
 };
 
+/** One way to write each list. A name that this sjs does not know is a builtin of a Node that came later. */
+const sortedNames =
+  (isName: (name: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every((name, at) => isName(name) && (at === 0 || value[at - 1] < name));
+const MODULES: Shape = {
+  builtins: sortedNames((name) => typeof name === 'string' && /^[a-z0-9_]+(?:\/[a-z0-9_]+)?$/.test(name)),
+  packages: sortedNames(isPackageName),
+};
+
 /** The plan's exact shape: a missing field would be a missing limit, an unknown one a right nobody checks. */
 const PLAN: Shape = {
   secrets: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
@@ -132,8 +143,13 @@ function parsePlan(text: string): SealedPlan | undefined {
   } catch {
     return undefined;
   }
-  const declares = typeof value === 'object' && value !== null && Object.hasOwn(value, 'determinism');
-  const shape = declares ? { ...PLAN, determinism: DETERMINISM } : PLAN;
+  const declares = (key: string): boolean =>
+    typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+  const shape = {
+    ...PLAN,
+    ...(declares('determinism') && { determinism: DETERMINISM }),
+    ...(declares('modules') && { modules: MODULES }),
+  };
   return matches(shape, value) ? (value as SealedPlan) : undefined;
 }
 

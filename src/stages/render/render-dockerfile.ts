@@ -96,6 +96,7 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     runtime: sandbox.runtime,
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
+    ...(sandbox.modules && { modules: sandbox.modules }),
   };
 }
 
