@@ -11,7 +11,7 @@ const OWN = '/.sjs/';
 const PACKAGES = '/app/node_modules';
 
 const { apply, construct, ownKeys } = Reflect;
-const { create, defineProperty, freeze, getOwnPropertyDescriptors } = Object;
+const { create, defineProperty, freeze, getOwnPropertySymbols, getPrototypeOf } = Object;
 const realPath = fs.realpathSync.native;
 const isOwn = (path: string): boolean => begins(path, OWN);
 
@@ -115,10 +115,6 @@ function closeLists(lists: ModuleLists): void {
   }
   closeWays(rule, admitFile);
   if (rule.listsBuiltin('worker_threads')) guardWorkers();
-  // Node reads paths of URLs by these.
-  for (const [name, accessor] of Object.entries(getOwnPropertyDescriptors(URL.prototype))) {
-    if (accessor.get) defineProperty(URL.prototype, name, { configurable: false });
-  }
   syncBuiltinESMExports();
 }
 
@@ -169,11 +165,24 @@ function guardWorkers(): void {
       } else if (env === undefined) {
         options['env'] = undefined;
       }
-      return construct(target, [args[0], options], newTarget) as object;
+      const worker = construct(target, [args[0], options], newTarget) as Record<symbol, unknown>;
+      hideHandle(worker);
+      return worker;
     },
   });
   defineProperty(RealWorker.prototype, 'constructor', { value: Guarded });
   fix(threads, 'Worker', Guarded);
+}
+
+/** A worker has a handle, and that a class of its own, which starts workers without preloads. */
+function hideHandle(worker: Record<symbol, unknown>): void {
+  const symbols = getOwnPropertySymbols(worker);
+  for (let at = 0; at < symbols.length; at += 1) {
+    const found = worker[symbols[at] as symbol];
+    const prototype: unknown = typeof found === 'object' && found !== null ? getPrototypeOf(found) : null;
+    if (typeof prototype !== 'object' || prototype === null || !('startThread' in prototype)) continue;
+    defineProperty(prototype, 'constructor', { value: closed('the class of a worker’s handle') });
+  }
 }
 
 /** Read once: who asks twice could be told something else. */
