@@ -100,7 +100,7 @@ export class ModuleRule {
   /** The same for the real path of a file. */
   judgeFile(path: string): string | null {
     // Node's own paths have neither: whatever has, did not come from Node.
-    if (!begins(path, SOURCE) || find(path, '/../') >= 0 || find(path, '//') >= 0) return outside(path);
+    if (!begins(path, SOURCE) || find(`${path}/`, '/../') >= 0 || find(path, '//') >= 0) return outside(path);
     const found = packageOf(path);
     if (found === null || this.packages[found.name] === true || this.folders[found.folder] === true)
       return null;
