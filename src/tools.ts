@@ -114,14 +114,23 @@ export function createTools(options: SjsOptions) {
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
   const assets = lazy(async () => {
-    const [template, profile, secretsPreload, determinismPreload, callRunner] = await Promise.all([
-      readFile(asset('templates/node.Dockerfile'), 'utf8'),
-      seccompProfile(),
-      readFile(asset('dist/guest/secrets-preload.cjs')),
-      readFile(asset('dist/guest/determinism-preload.cjs')),
-      readFile(asset('dist/guest/call.cjs')),
-    ]);
-    return { template, seccompProfile: profile, secretsPreload, determinismPreload, callRunner };
+    const [template, profile, secretsPreload, determinismPreload, modulesPreload, callRunner] =
+      await Promise.all([
+        readFile(asset('templates/node.Dockerfile'), 'utf8'),
+        seccompProfile(),
+        readFile(asset('dist/guest/secrets-preload.cjs')),
+        readFile(asset('dist/guest/determinism-preload.cjs')),
+        readFile(asset('dist/guest/modules-preload.cjs')),
+        readFile(asset('dist/guest/call.cjs')),
+      ]);
+    return {
+      template,
+      seccompProfile: profile,
+      secretsPreload,
+      determinismPreload,
+      modulesPreload,
+      callRunner,
+    };
   });
   const gatewaySource = lazy(async () => {
     const file = 'gateway.cjs';

@@ -121,11 +121,17 @@ function rightsOf({ user, rights }: BuildPlan): Row[] {
       'Node may use',
       allowed.length === 0 ? 'no child processes, workers, addons or WASI' : allowed.join(', '),
     ],
+    ...(rights.modules ? modulesOf(rights.modules) : []),
     ['runtime', rights.runtime],
     ...(rights.determinism ? [['frozen', describeFrozen(rights.determinism)] as const] : []),
     ['seccomp', rights.seccompDigest],
   ];
 }
+
+const modulesOf = ({ builtins, packages }: NonNullable<BuildPlan['rights']['modules']>): Row[] => [
+  ['may load', `of Node: ${builtins.join(', ') || 'nothing'}`],
+  ['', `of npm: ${packages.length === 0 ? 'nothing' : `${packages.join(', ')}, and what they need`}`],
+];
 
 /** What a program finds frozen, in words. */
 export const describeFrozen = ({ clock, seed }: NonNullable<BuildPlan['rights']['determinism']>): string =>

@@ -2,7 +2,14 @@ import type { VerifiedBase } from '../model/base.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { CALL_RUNNER, DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
+import {
+  CALL_RUNNER,
+  DETERMINISM_CONFIG,
+  DETERMINISM_PRELOAD,
+  MODULES_CONFIG,
+  MODULES_PRELOAD,
+  SECRETS_PRELOAD,
+} from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
@@ -48,6 +55,7 @@ export interface BuildAssets {
   readonly secretsPreload: Uint8Array;
   readonly callRunner: Uint8Array;
   readonly determinismPreload: Uint8Array;
+  readonly modulesPreload: Uint8Array;
 }
 
 /** What preparing a build needs of the world. */
@@ -160,7 +168,8 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const { template, seccompProfile, secretsPreload, determinismPreload, callRunner } = await assets;
+  const { template, seccompProfile, secretsPreload, determinismPreload, modulesPreload, callRunner } =
+    await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -208,6 +217,10 @@ export async function prepareBuild(
       ...(sandbox.determinism && {
         [DETERMINISM_PRELOAD]: determinismPreload,
         [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),
+      }),
+      ...(sandbox.modules && {
+        [MODULES_PRELOAD]: modulesPreload,
+        [MODULES_CONFIG]: Buffer.from(`${canonicalJson(sandbox.modules)}\n`),
       }),
     },
     folders: rendered.needsOut ? ['/out'] : [],

@@ -68,6 +68,7 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
         timeout: formatDuration(resources.timeoutMs),
         output: formatBytes(resources.outputBytes),
       },
+      ...(plan.modules && { modules: plan.modules }),
       ...(plan.determinism && { determinism: describeDeterminism(plan.determinism) }),
     },
   };

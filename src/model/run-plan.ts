@@ -1,7 +1,7 @@
 import type { Call } from './call.js';
 import type { Digest } from './digest.js';
 import type { Network } from './network.js';
-import type { Determinism, Permissions, Resources } from './sandbox.js';
+import type { Determinism, Modules, Permissions, Resources } from './sandbox.js';
 
 /**
  * The rights sealed into an image beside its runtime config, in the label `dev.sjs.plan`: every default resolved.
@@ -26,6 +26,8 @@ export interface SealedPlan {
   readonly determinism?: Determinism;
   /** Version of what calls functions in the image; absent where nothing does. */
   readonly call?: 1;
+  /** Absent when every module can be loaded. */
+  readonly modules?: Modules;
 }
 
 /** What a run may ask for on a sealed image: only tighter, or inputs that were declared. */

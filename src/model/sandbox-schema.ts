@@ -104,7 +104,22 @@ export const SANDBOX_SCHEMA = {
             'Names of secrets; values come with a run.',
             { default: [] },
           ),
-          modules: { notYet: 'a closed list of modules', description: 'Not yet.' },
+          modules: mapping(
+            {
+              builtins: list(
+                { type: 'string', maxLength: 64 },
+                'Modules of Node, with or without node:. fs brings fs/promises.',
+                { default: [], examples: [['url', 'crypto']] },
+              ),
+              packages: list(
+                { type: 'string', maxLength: 214 },
+                'npm packages; what they depend on comes with them.',
+                { default: [], examples: [['lodash']] },
+              ),
+            },
+            [],
+            'A closed list: beside the files of the source nothing else can be loaded, whichever way it is asked for. Needs Node. A layer, never the boundary.',
+          ),
           permissions: mapping(
             Object.fromEntries(
               (

@@ -34,6 +34,14 @@ export interface Determinism {
   readonly seed: number | null;
 }
 
+/** All that Node's loader gives a program, besides the files of its source. A layer, never the boundary. */
+export interface Modules {
+  /** Node's own modules without `node:`, sorted; `fs` brings `fs/promises`. */
+  readonly builtins: readonly string[];
+  /** Names of npm packages, sorted; what they depend on comes with them. */
+  readonly packages: readonly string[];
+}
+
 /** What the author may write to. Sizes in bytes; `outBytes` is null when /out is not declared. */
 export interface Filesystem {
   readonly tmpBytes: number;
@@ -86,6 +94,8 @@ export interface Sandbox {
   readonly dependencies: Dependencies | null;
   /** Absent when nothing is declared. */
   readonly determinism?: Determinism;
+  /** The closed list; absent: everything can be loaded. */
+  readonly modules?: Modules;
 }
 
 /** The defaults of SPEC §3. */

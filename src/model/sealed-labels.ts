@@ -15,6 +15,7 @@ import {
 import type { SealedPlan } from './run-plan.js';
 import { isTimestamp } from './timestamp.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
+import { isPackageName } from './package-list.js';
 import { parseJson } from './parse-json.js';
 
 /** The labels of a sealed image as Docker stores them. */
@@ -108,6 +109,16 @@ const DETERMINISM: Shape = {
   seed: (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0),
 };
 
+/** One way to write each list. A name that this sjs does not know is a builtin of a Node that came later. */
+const sortedNames =
+  (isName: (name: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every((name, at) => isName(name) && (at === 0 || value[at - 1] < name));
+const MODULES: Shape = {
+  builtins: sortedNames((name) => typeof name === 'string' && /^[a-z0-9_]+(?:\/[a-z0-9_]+)?$/.test(name)),
+  packages: sortedNames(isPackageName),
+};
+
 /** The plan's exact shape: a missing field would be a missing limit, an unknown one a right nobody checks. */
 const PLAN: Shape = {
   secrets: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
@@ -126,7 +137,11 @@ const PLAN: Shape = {
   seccompDigest: isDigest,
 };
 
-const OPTIONAL: Readonly<Record<string, Shape>> = { determinism: DETERMINISM, call: (value) => value === 1 };
+const OPTIONAL: Readonly<Record<string, Shape>> = {
+  determinism: DETERMINISM,
+  modules: MODULES,
+  call: (value) => value === 1,
+};
 
 function parsePlan(text: string): SealedPlan | undefined {
   let value: unknown;

@@ -668,6 +668,18 @@ export const CASES = {
     removed: 'the stranger: a container as of a run whose sjs is dead',
   },
 
+  // Modules
+  M01: {
+    tried: 'load a module that is not listed, in every way that is known',
+    control: 'a preload keeps Node’s loader to the closed list of spec.modules (a layer)',
+    removed: 'spec.modules: the same program without it',
+  },
+  M02: {
+    tried: 'become a program without the list, with no module for it',
+    control: 'process.execve is closed where child_process is not listed',
+    removed: 'spec.modules: the same program without it',
+  },
+
   // b12 Replay
   Y01: {
     tried: 'take away what a run was made of: its registries of bases and of packages, and cosign',

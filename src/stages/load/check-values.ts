@@ -1,6 +1,9 @@
 import semver from 'semver';
+import { BUILTIN_MODULES, withoutScheme } from '../../model/builtin-modules.js';
 import { checkBase } from '../../model/base-file.js';
 import { LOWEST_CONTAINER_PORT, parseEgress, parsePort, type PublishedPort } from '../../model/network.js';
+import { isPackageName } from '../../model/package-list.js';
+import { nearest } from '../../model/nearest.js';
 import { GATEWAY_NAME, hasUnprintable, isReservedEnv, LOWEST_UID, runsNode } from '../../model/sandbox.js';
 import { show, type Report, type SchemaFindings, type SchemaProblem } from '../../model/schema-check.js';
 import type { YamlDocument } from '../../model/yaml-document.js';
@@ -56,6 +59,7 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
   checkNetwork(spec, report);
   checkDeterminism(spec, report);
+  checkModules(spec, report);
   if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
     report(
       'spec.user',
@@ -83,6 +87,30 @@ function checkDeterminism({ determinism, command }: Partial<SandboxFile['spec']>
     report('spec.determinism', 'clock or seed is missing', 'add one of them, or remove determinism');
   if (command && !runsNode(command))
     report('spec.determinism', 'needs a command that begins with node', 'use entrypoint, or remove it');
+}
+
+/** A name that Node does not have would be a list of less than was meant. */
+function checkModules({ modules, command }: Partial<SandboxFile['spec']>, report: Report): void {
+  if (!modules) return;
+  for (const [at, name] of (modules.builtins ?? []).entries()) {
+    if (BUILTIN_MODULES.includes(withoutScheme(name))) continue;
+    const meant = nearest(withoutScheme(name), BUILTIN_MODULES);
+    report(
+      `spec.modules.builtins.${at}`,
+      `found ${show(name)}, which is no module of Node`,
+      meant === undefined ? 'npm packages stand under packages:' : `write ${meant}`,
+    );
+  }
+  for (const [at, name] of (modules.packages ?? []).entries()) {
+    if (!isPackageName(name))
+      report(
+        `spec.modules.packages.${at}`,
+        `found ${show(name)}, which is no name of an npm package`,
+        'write the name alone, as lodash or @scope/name: without version or path',
+      );
+  }
+  if (command && !runsNode(command))
+    report('spec.modules', 'needs a command that begins with node', 'use entrypoint, or remove it');
 }
 
 function checkCommand(spec: Partial<SandboxFile['spec']>, report: Report): void {

@@ -5,6 +5,7 @@ import {
   type Quantity,
   type ResourcesFile,
 } from '../../model/base-file.js';
+import { withoutScheme } from '../../model/builtin-modules.js';
 import { parseEgress, parsePort, type Network } from '../../model/network.js';
 import { readQuantity } from '../../model/schema-check.js';
 import {
@@ -15,6 +16,7 @@ import {
   runsNode,
   type Dependencies,
   type Determinism,
+  type Modules,
   type Permissions,
   type Sandbox,
 } from '../../model/sandbox.js';
@@ -44,6 +46,7 @@ export interface SandboxFile {
     readonly resources?: ResourcesFile;
     readonly dependencies?: Partial<Dependencies>;
     readonly determinism?: { readonly clock?: string; readonly seed?: number };
+    readonly modules?: Partial<Modules>;
   };
 }
 
@@ -84,6 +87,7 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
         }
       : null,
     ...(spec.determinism && { determinism: toDeterminism(spec.determinism) }),
+    ...(spec.modules && { modules: toModules(spec.modules) }),
   };
 }
 
@@ -91,6 +95,12 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
 function toDeterminism({ clock, seed }: NonNullable<SandboxFile['spec']['determinism']>): Determinism {
   return { clock: clock === undefined ? null : new Date(clock).toISOString(), seed: seed ?? null };
 }
+
+/** One spelling and one order of each list. */
+const toModules = ({ builtins = [], packages = [] }: Partial<Modules>): Modules => ({
+  builtins: [...new Set(builtins.map(withoutScheme))].sort(),
+  packages: [...packages].sort(),
+});
 
 /** In one order, whatever order they were written in: the same rights are the same seal. */
 function toNetwork(network: SandboxFile['spec']['network']): Network {

@@ -107,6 +107,7 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
     ...(isCallable(sandbox) && { call: 1 }),
+    ...(sandbox.modules && { modules: sandbox.modules }),
   };
 }
 

@@ -364,8 +364,8 @@ describe('what it says', () => {
     expect(await failure(parse(text))).toMatchObject({ code: 'SANDBOX_INVALID' });
   });
 
-  test.each(['modules: { builtins: [url] }', 'runtime: gvisor'])('%s is not yet', async (lines) => {
-    expect(await failure(withSpec(lines))).toMatchObject({
+  test('runtime: gvisor is not yet', async () => {
+    expect(await failure(withSpec('runtime: gvisor'))).toMatchObject({
       code: 'NOT_YET',
       message: expect.stringContaining('not possible yet'),
     });
@@ -392,6 +392,32 @@ describe('what it says', () => {
     'determinism: { x-note: 1 }',
   ])('%s freezes nothing', async (lines) => {
     expect(await failure(withSpec(lines))).toMatchObject({ code: 'SANDBOX_INVALID' });
+  });
+
+  test('a list of modules is taken in one spelling; what is not given is empty', async () => {
+    const take = async (lines: string) => (await withSpec(lines)).sandbox.modules;
+    expect(
+      await take('modules: { builtins: [url, node:crypto, crypto], packages: [lodash, "@a/b"] }'),
+    ).toEqual({
+      builtins: ['crypto', 'url'],
+      packages: ['@a/b', 'lodash'],
+    });
+    expect(await take('modules: {}')).toEqual({ builtins: [], packages: [] });
+    expect(await take('args: []')).toBeUndefined();
+  });
+
+  test.each([
+    ['modules: { builtins: [cripto] }', /found "cripto", which is no module of Node/, 'write crypto'],
+    ['modules: { builtins: [node:fs/promise] }', /no module of Node/, 'write fs/promises'],
+    ['modules: { builtins: [lodash-es-of-mine] }', /no module of Node/, 'npm packages stand under packages:'],
+    ['modules: { packages: ["../x"] }', /no name of an npm package/, 'write the name alone'],
+    ['modules: { packages: ["lodash@4"] }', /no name of an npm package/, 'write the name alone'],
+    ['modules: { packages: ["lodash/fp"] }', /no name of an npm package/, 'write the name alone'],
+    ['modules: { globals: [x] }', /globals/, undefined],
+  ])('%s is refused', async (lines, message, next) => {
+    const error = await failure(withSpec(lines));
+    expect(error).toMatchObject({ code: 'SANDBOX_INVALID', message: expect.stringMatching(message) });
+    if (next !== undefined) expect(JSON.stringify([error.next, error.problems])).toContain(next);
   });
 
   test('a sandbox is judged to the end whatever its file is called and however it is written', async () => {
