@@ -728,7 +728,7 @@ export const CASES = {
   },
   H22: {
     tried:
-      'have a call given to a container that was killed, paused, entered or ran out of memory, or whose image changed',
+      'have a call given to a container that was killed, paused, removed or ran out of memory, or whose image changed',
     control: 'the engine is asked for state and image when it is handed out',
     removed: 'the question',
   },
