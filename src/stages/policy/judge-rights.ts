@@ -97,10 +97,15 @@ const operatorFile = (policy: Policy): string =>
   policy.layers.findLast(({ origin }) => origin === 'operator')?.file ??
   'your policy (~/.config/sjs/policy.yaml)';
 
-const nextOf = (layer: PolicyLayer, rule: string, file: string): string | undefined =>
-  layer.origin === 'profile' && rule === 'allow.network'
-    ? `to allow what is declared, write extends: networked into ${file}`
+/** What could be written into the operator's policy, where another profile allows more. */
+function nextOf({ origin, file: profile }: PolicyLayer, rule: string, file: string): string | undefined {
+  if (origin !== 'profile') return undefined;
+  if (rule === 'allow.network') return `to allow what is declared, write extends: networked into ${file}`;
+  const isWidest = profile.endsWith('browser.yaml');
+  return rule.startsWith('limits.') && !isWidest
+    ? `the widest limits are those of the profile for headless browsers: to take them, write extends: browser into ${file}`
     : undefined;
+}
 
 function overLimits(layer: PolicyLayer, rights: Rights): Refusal[] {
   const asked = { ...rights.resources, tmpBytes: rights.tmpBytes, outBytes: rights.outBytes ?? 0 };
