@@ -8,8 +8,16 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 export const DETERMINISM_PRELOAD = '/.sjs/determinism.cjs';
 export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
+/** Where the file lies that starts a Python program. */
+export const PYTHON_START = '/.sjs/start.py';
+
 /** Files of sjs's own that an image may have. */
-export const OWN_FILES: readonly string[] = [SECRETS_PRELOAD, DETERMINISM_PRELOAD, DETERMINISM_CONFIG];
+export const OWN_FILES: readonly string[] = [
+  SECRETS_PRELOAD,
+  DETERMINISM_PRELOAD,
+  DETERMINISM_CONFIG,
+  PYTHON_START,
+];
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */
 export const STRIPPED_LIST = '/.sjs/stripped.json';

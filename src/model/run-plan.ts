@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { OtherLanguage } from './language.js';
 import type { Network } from './network.js';
 import type { Determinism, Permissions, Resources } from './sandbox.js';
 
@@ -23,6 +24,8 @@ export interface SealedPlan {
   readonly seccompDigest: Digest;
   /** Absent when nothing is frozen. */
   readonly determinism?: Determinism;
+  /** Absent for Node. */
+  readonly language?: OtherLanguage;
 }
 
 /** What a run may ask for on a sealed image: only tighter, or inputs that were declared. */

@@ -2,6 +2,7 @@ import { SjsError } from '../errors.js';
 import { canonicalJson } from './canonical-json.js';
 import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
+import { LANGUAGES } from './language.js';
 import {
   formatEgress,
   formatPort,
@@ -125,6 +126,12 @@ const PLAN: Shape = {
   seccompDigest: isDigest,
 };
 
+/** What a plan has only where it is declared. */
+const OPTIONAL: Readonly<Record<string, Shape>> = {
+  determinism: DETERMINISM,
+  language: (value) => value !== 'node' && (LANGUAGES as readonly unknown[]).includes(value),
+};
+
 function parsePlan(text: string): SealedPlan | undefined {
   let value: unknown;
   try {
@@ -132,8 +139,10 @@ function parsePlan(text: string): SealedPlan | undefined {
   } catch {
     return undefined;
   }
-  const declares = typeof value === 'object' && value !== null && Object.hasOwn(value, 'determinism');
-  const shape = declares ? { ...PLAN, determinism: DETERMINISM } : PLAN;
+  const stated = Object.entries(OPTIONAL).filter(
+    ([key]) => typeof value === 'object' && value !== null && Object.hasOwn(value, key),
+  );
+  const shape = { ...PLAN, ...Object.fromEntries(stated) };
   return matches(shape, value) ? (value as SealedPlan) : undefined;
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { SjsError, type CodeTarget, type PublishedPort, type RunRecord } from '../../index.js';
+import { LANGUAGES, SjsError, type CodeTarget, type PublishedPort, type RunRecord } from '../../index.js';
 import { prepareArtifactFolder } from '../artifact-folder.js';
 import { openReport, startDetached } from '../detach.js';
 import { answerDockerWord } from '../docker-words.js';
@@ -15,7 +15,7 @@ import {
 } from '../receipt-options.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from '../run-request.js';
 import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '../run-streams.js';
-import { chooseTarget, parseCommand, refuseBrokenText } from '../run-target.js';
+import { chooseTarget, parseCommand, parseLanguage, refuseBrokenText } from '../run-target.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
 import { isCi } from '../workflow-commands.js';
 
@@ -28,6 +28,7 @@ export const runVerb: Verb = {
       'a folder: its sandbox.yaml, else its package.json; what follows -- is the program’s',
     ],
     ["sjs run -e 'console.log(1 + 1)'", 'code; sjs run - reads it from standard input'],
+    ['sjs run hello.py', 'Python, by its ending; sjs run --language deno hello.ts is Deno'],
     ['sjs run my-job -- 65 17 3233', 'a sealed image: the newest of that name'],
     [
       'sjs run -d --timeout 5s -m 64Mi --secret API_TOKEN my-job',
@@ -62,6 +63,10 @@ export const runVerb: Verb = {
     in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
     out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
     cmd: { value: 'JSON', describe: `the whole command, as '["node","x.js"]'; of a path or code only` },
+    language: {
+      value: 'NAME',
+      describe: `what the program is written in: ${LANGUAGES.join(', ')}; of a path or code only`,
+    },
     port: {
       value: 'HOST:CONTAINER',
       many: true,
@@ -84,10 +89,10 @@ a path; - code on standard input; sjs/… or with a : a tag; seven or more hex d
 
 A file is sealed alone, with the operator's defaults. A folder is what its sandbox.yaml says; without one what
 scripts.start (when it is node with a file), exports or main of its package.json name, else its index.js. Types of .ts
-programs are stripped, not checked.
+programs are stripped, not checked. A .py file is Python; --language deno or bun says that JavaScript is not Node’s.
 
-On a path or code, --env, --secret, --in, --out, --cmd, --port and --egress become part of what is sealed, and so do limits where there is
-no sandbox.yaml. A sealed image takes variables, values of its secrets, and limits tighter than the sealed ones.
+On a path or code, --env, --secret, --in, --out, --cmd, --language, --port and --egress become part of what is sealed,
+and so do limits where there is no sandbox.yaml. A sealed image takes variables, values of its secrets, and limits tighter than the sealed ones.
 
 Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 timed out, 125 sjs or its use failed,
 126 refused, 127 no such target, 130 and 143 interrupted, 137 out of memory, output limit or killed.`,
@@ -152,6 +157,7 @@ async function readRequest(input: VerbInput, context: CliContext) {
   const { target, envWords } = await chooseTarget(input, context.stdin);
   const envFiles = await readEnvFiles(input.values('env-file'));
   const command = parseCommand(input.value('cmd'));
+  const language = parseLanguage(input.value('language'));
   const request = {
     args: input.programArgs,
     env: parseEnv([...envFiles, ...envWords], context.env),
@@ -161,6 +167,7 @@ async function readRequest(input: VerbInput, context: CliContext) {
     inputs: input.values('in'),
     ports: input.values('port'),
     egress: input.values('egress'),
+    ...(language && { language }),
   };
   return { target, request };
 }

@@ -8,7 +8,7 @@ import { FORMAT_VERSION, type SealedLabels } from '../../model/sealed-image.js';
 import type { Digest } from '../../model/digest.js';
 import type { RuntimeConfig } from '../../model/runtime-config.js';
 import { fillTemplate } from './fill-template.js';
-import { nodeCommand } from './node-command.js';
+import { programCommand, RUNTIME_ENV } from './program-command.js';
 import { quoteJson, quoteWord } from './quote.js';
 
 /** What a sandbox becomes over a verified base. */
@@ -50,10 +50,10 @@ export function renderDockerfile(
     packages,
     rebasedFrom,
   };
-  const env = mergeEnv(base.config.Env ?? [], sandbox.env);
+  const env = mergeEnv(base.config.Env ?? [], { ...RUNTIME_ENV[sandbox.language], ...sandbox.env });
   const encoded = encodeLabels(labels);
   const user = `${sandbox.user.uid}:${sandbox.user.gid}`;
-  const entrypoint = nodeCommand(sandbox, resources.memoryBytes, base.signedVersion);
+  const entrypoint = programCommand(sandbox, resources.memoryBytes, base.signedVersion);
   const dockerfile = fillTemplate(template, {
     base: formatReference({ ...base.repository, digest: base.manifestDigest }),
     packages: packages === null ? [] : ['--chown=0:0 packages/ /'],
@@ -96,6 +96,7 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     runtime: sandbox.runtime,
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
+    ...(sandbox.language !== 'node' && { language: sandbox.language }),
   };
 }
 
