@@ -1,9 +1,15 @@
 import type { VerifiedBase } from '../model/base.js';
-import { LANGUAGE_NAMES, type Language } from '../model/language.js';
+import { BASE_TITLES, baseNameOf } from '../model/base-name.js';
+import type { Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { DETERMINISM_CONFIG, DETERMINISM_PRELOAD, PYTHON_START, SECRETS_PRELOAD } from '../model/own-files.js';
+import {
+  DETERMINISM_CONFIG,
+  DETERMINISM_PRELOAD,
+  PYTHON_START,
+  SECRETS_PRELOAD,
+} from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
@@ -273,12 +279,12 @@ async function expectBase(
 }
 
 function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
-  const request = loaded.sandbox.base ?? defaultBase(policy, loaded.sandbox.language);
+  const name = baseNameOf(loaded.sandbox);
+  const request = loaded.sandbox.base ?? defaultBase(policy, name);
   if (request) return request;
-  const { language } = loaded.sandbox;
-  const key = defaultBaseKey(language);
+  const key = defaultBaseKey(name);
   const [whose, target] =
-    language === 'node' ? ['', '<target>'] : [` for ${LANGUAGE_NAMES[language]}`, `<registry>/${language}`];
+    name === 'node' ? ['', '<target>'] : [` for ${BASE_TITLES[name]}`, `<registry>/${name}`];
   throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base${whose}, and no policy has ${key}`, {
     location: { file: loaded.file, ...loaded.locate('spec'), path: 'spec.base' },
     next: `mirror and sign one with sjs base import <ref> ${target} --sign-key … --trust, or state spec.base`,

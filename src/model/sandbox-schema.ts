@@ -1,3 +1,4 @@
+import { BROWSERS } from './base-name.js';
 import { FILESYSTEM_RULES } from './bounds.js';
 import { LANGUAGES } from './language.js';
 import { MOST_DECLARED, NETWORK_MODES } from './network.js';
@@ -36,11 +37,17 @@ export const SANDBOX_SCHEMA = {
           language: {
             type: 'string',
             enum: LANGUAGES,
-            notYetValues: ['browser', 'wasm'],
+            notYetValues: ['wasm'],
             description:
               'The language runtime. Absent: python for an entrypoint in .py, else what the base is called, else node.',
           },
           base: baseSchema,
+          browser: {
+            type: 'string',
+            enum: BROWSERS,
+            description:
+              'A browser beside Node, at /usr/bin/chromium: the operator’s default base that has one, instead of base.',
+          },
           source: text(
             'a relative path inside this folder',
             '^[^\\0]{1,1024}$',

@@ -1,3 +1,4 @@
+import type { Browser } from './base-name.js';
 import type { Digest } from './digest.js';
 import type { Language } from './language.js';
 import type { Network } from './network.js';
@@ -64,8 +65,10 @@ export interface Sandbox {
   readonly name: string;
   readonly version: string | null;
   readonly language: Language;
-  /** Null: the operator's default for the language decides. */
+  /** Null: the operator's default for the language, or for the browser, decides. */
   readonly base: BaseRequest | null;
+  /** The browser that the operator's base must have; absent when none is declared. */
+  readonly browser?: Browser;
   /** File or folder as written, relative to the sandbox.yaml. */
   readonly source: string;
   readonly exclude: readonly string[];

@@ -64,6 +64,7 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
     report('spec.language', 'nothing says what the program is written in', 'add language: node');
   checkCommand(spec, language ?? 'node', report);
   checkLanguage(spec, language ?? 'node', report);
+  checkBrowser(spec, language ?? 'node', report);
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
   checkNetwork(spec, report);
   checkDeterminism(spec, language ?? 'node', report);
@@ -101,6 +102,22 @@ function checkDeterminism(
       'spec.determinism',
       'needs a program that Node starts',
       'use entrypoint with language: node, or remove it',
+    );
+}
+
+/** The base with a browser has Node, and is the operator's. */
+function checkBrowser(
+  { browser, base }: Partial<SandboxFile['spec']>,
+  language: Language,
+  report: Report,
+): void {
+  if (browser === undefined) return;
+  if (base) report('spec.browser', 'base and browser exclude each other', 'keep one of them');
+  if (language !== 'node')
+    report(
+      'spec.browser',
+      `its base has Node, not ${LANGUAGE_NAMES[language]}`,
+      'use language: node, or remove it',
     );
 }
 

@@ -5,6 +5,7 @@ import {
   type Quantity,
   type ResourcesFile,
 } from '../../model/base-file.js';
+import type { Browser } from '../../model/base-name.js';
 import { commandOf, inferLanguage, startsRuntime, type Language } from '../../model/language.js';
 import { parseEgress, parsePort, type Network } from '../../model/network.js';
 import { readQuantity } from '../../model/schema-check.js';
@@ -25,6 +26,7 @@ export interface SandboxFile {
   readonly spec: {
     readonly language?: Language;
     readonly base?: BaseFile;
+    readonly browser?: Browser;
     readonly source: string;
     readonly exclude?: readonly string[];
     readonly inputs?: readonly string[];
@@ -58,6 +60,7 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     version: metadata.version ?? null,
     language,
     base: spec.base ? toBaseRequest(spec.base) : null,
+    ...(spec.browser && { browser: spec.browser }),
     source: spec.source,
     exclude: spec.exclude ?? [],
     inputs: spec.inputs ?? [],
