@@ -2,6 +2,7 @@ import { chmod, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { SjsError } from '../../../../src/errors.js';
+import { baseNameOf } from '../../../../src/model/base-name.js';
 import { sha256 } from '../../../../src/model/digest.js';
 import type { Policy } from '../../../../src/model/policy.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
@@ -667,6 +668,21 @@ describe('adding trust', () => {
       defaults: { base: { image: 'r.example/base/node', version: '>=24 <25' } },
       bases: [{ repository: 'r.example/base/node', transparencyLog: 'none' }],
     });
+  });
+
+  test('a base with a browser is the default of those alone who declare one', async () => {
+    const first = addTrustedBase(null, { ...trust, repository: 'r.example/base/chromium' }, '/p.yaml');
+    const chromium = { image: 'r.example/base/chromium', version: '>=24 <25' };
+    expect((await read(first)).defaults).toEqual({ bases: { chromium } });
+    const policy: Policy = {
+      layers: [await read(addTrustedBase(first, trust, '/p.yaml'))],
+      digest: sha256(''),
+    };
+    expect(defaultBase(policy, 'node')).toEqual({ image: 'r.example/base/node', version: '>=24 <25' });
+    expect(defaultBase(policy, baseNameOf(makeLoaded('/x', { browser: 'chromium' }).sandbox))).toEqual(
+      chromium,
+    );
+    expect(explainPolicy(policy, NOW).values.map(({ key }) => key)).toContain('defaults.bases.chromium');
   });
 
   test('keeps comments and everything else, and adds nothing twice', async () => {
