@@ -30,13 +30,19 @@ export async function measure({ addRatio, wall, sjs, world, folder }) {
   const libraries = execFileSync('sh', ['-c', `echo '${tree}'/usr/lib/*-linux-gnu*`], {
     encoding: 'utf8',
   }).trim();
+  // With this machine's fonts it would be another picture.
+  const fonts = join(folder, 'work', 'fonts.conf');
+  const config = readFileSync(join(tree, 'etc/fonts/fonts.conf'), 'utf8')
+    .replace('>/usr/share/fonts<', `>${tree}/usr/share/fonts<`)
+    .replace('>conf.d<', `>${tree}/etc/fonts/conf.d<`);
+  writeFileSync(fonts, config);
   const env = {
     PATH: process.env.PATH,
     HOME: join(folder, 'work'),
     CHROMIUM: join(tree, 'usr/lib/chromium/chromium-headless-shell'),
     PICTURE: join(folder, 'work', 'page.png'),
     LD_LIBRARY_PATH: `${libraries}:${libraries}/pulseaudio`,
-    FONTCONFIG_SYSROOT: tree,
+    FONTCONFIG_FILE: fonts,
   };
   const node = join(tree, 'usr/local/bin/node');
   const shots = (round) => join(folder, 'work', `shots${round}`);
