@@ -42,7 +42,9 @@ beforeAll(async () => {
   const text = await readFile(world.policyFile, 'utf8');
   const file = join(home, 'browser.yaml');
   const lines = `kind: Policy\nextends: browser\nallow: { egress: ["*.test:${port}=${HOST}"] }\n`;
-  await writeFile(file, text.replace('kind: Policy\n', lines), { mode: 0o600 });
+  const chromium = `defaults:\n  bases: { chromium: { image: "${base.repository}", version: "${base.version}" } }\n`;
+  const own = text.replace('kind: Policy\n', lines).replace('defaults:\n', chromium);
+  await writeFile(file, own, { mode: 0o600 });
   env = { SJS_POLICY: file };
   tag = await build('jobs');
 }, 600_000);
@@ -140,8 +142,12 @@ describe('puppeteer-core', () => {
 
   test('the same pictures come at a replay; a PDF says when it was made', async () => {
     const { stdout } = await runSjs(home, ['replay', '--json', job.record.id], { env });
-    const again = JSON.parse(stdout) as { differences: { what: string }[] };
-    expect(JSON.stringify(again)).not.toMatch(/(?:before|after)\.png/);
+    const { differences } = JSON.parse(stdout) as { differences: { field: string }[] };
+    expect(differences.map(({ field }) => field).filter((field) => field !== 'artifacts/page.pdf')).toEqual(
+      [],
+    );
+    const pictures = job.record.artifacts.map(({ path }) => path);
+    expect(pictures).toEqual(expect.arrayContaining(['before.png', 'after.png']));
   });
 
   test('with too few threads it fails, and nobody else does', async () => {
@@ -150,6 +156,34 @@ describe('puppeteer-core', () => {
     expect(few.record.state).toBe('failed');
     expect(few.files).toEqual({});
   });
+});
+
+test('the example brings the same picture out at each run', async () => {
+  const folder = join(await makeFolder(), 'screenshot');
+  await cp('examples/screenshot', folder, {
+    recursive: true,
+    filter: (path) => !/node_modules|sandbox\.lock/.test(path),
+  });
+  const { stdout, code } = await runSjs(home, ['build', '--json', folder], { env });
+  expect(code).toBe(0);
+  const made = (JSON.parse(stdout) as { tag: string }).tag;
+  images.add(made);
+  const { files } = await run([], [], made);
+  const picture = readPng(files['page.png']!);
+  expect([picture.width, picture.height]).toEqual([800, 500]);
+  // The frame of the answer, which is there since the click.
+  expect(picture.at(50, 320)).toEqual([0x2e, 0x9e, 0x5b]);
+  expect(await runSjs(home, ['replay', 'screenshot'], { env })).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^reproduced/),
+  });
+});
+
+test('without such a base, a declared browser is refused with what to do', async () => {
+  const { code, stderr } = await runSjs(home, ['build', 'examples/screenshot'], { cwd: process.cwd() });
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/names no base for Node with Chromium, and no policy has defaults\.bases\.chromium/);
+  expect(stderr).toMatch(/sjs base import <ref> <registry>\/chromium/);
 });
 
 describe('playwright-core', () => {
