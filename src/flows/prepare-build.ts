@@ -3,7 +3,12 @@ import { LANGUAGE_NAMES, type Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { DETERMINISM_CONFIG, DETERMINISM_PRELOAD, PYTHON_START, SECRETS_PRELOAD } from '../model/own-files.js';
+import {
+  DETERMINISM_CONFIG,
+  DETERMINISM_PRELOAD,
+  PYTHON_START,
+  SECRETS_PRELOAD,
+} from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
