@@ -12,7 +12,7 @@ export type { Digest } from './model/digest.js';
 export type * from './model/base.js';
 export { BILL_FORMATS, type BillFormat } from './model/bill-format.js';
 export type { CodeTarget } from './model/grants.js';
-export { LANGUAGES, type Language } from './model/language.js';
+export { LANGUAGE_NAMES, LANGUAGES, type Language } from './model/language.js';
 export type * from './model/lock.js';
 export { nearest, nearestId } from './model/nearest.js';
 export {

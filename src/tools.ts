@@ -202,10 +202,11 @@ export function createTools(options: SjsOptions) {
       reporter,
       clock,
       owner,
-      gatewayVersion: lazy(async () => {
+      gatewayVersion: async (carriesTraffic: boolean) => {
         const { gatewayVersion } = await import('./flows/gateway-sandbox.js');
-        return gatewayVersion({ digest: sha256(await readFile(asset('dist/guest/gateway.cjs'))) });
-      }),
+        const digest = sha256(await readFile(asset('dist/guest/gateway.cjs')));
+        return gatewayVersion({ digest }, carriesTraffic);
+      },
       createId: () => createUlid(clock.now(), randomBytes(10)),
       sjsVersion: VERSION,
       seccompProfile,

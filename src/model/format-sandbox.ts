@@ -4,13 +4,7 @@ import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
 import { commandOf, startsRuntime, STATEABLE, type Language } from './language.js';
 import { scriptPath, typescriptName } from './own-files.js';
-import {
-  hasUnprintable,
-  isEnvName,
-  isReservedEnv,
-  type Dependencies,
-  type Determinism,
-} from './sandbox.js';
+import { hasUnprintable, isEnvName, isReservedEnv, type Dependencies, type Determinism } from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
 import { splitCommand } from './split-command.js';
 
@@ -85,7 +79,8 @@ function writtenCommand(
 ): readonly string[] {
   const { author } = splitCommand(entrypoint, language);
   const [program = '', script, ...rest] = author;
-  const isMade = startsRuntime(language, author) && script !== undefined && stripped.includes(scriptPath(script));
+  const isMade =
+    startsRuntime(language, author) && script !== undefined && stripped.includes(scriptPath(script));
   return isMade ? [program, typescriptName(script), ...rest] : author;
 }
 

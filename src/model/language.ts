@@ -24,7 +24,9 @@ const PROGRAMS: Readonly<Record<Language, string>> = {
 };
 
 /** Permissions that its runtime can withhold, and that a sandbox can therefore state. */
-export const STATEABLE: Readonly<Record<Language, readonly ('childProcess' | 'worker' | 'addons' | 'wasi')[]>> = {
+export const STATEABLE: Readonly<
+  Record<Language, readonly ('childProcess' | 'worker' | 'addons' | 'wasi')[]>
+> = {
   node: ['childProcess', 'worker', 'addons', 'wasi'],
   deno: ['childProcess', 'addons'],
   bun: [],

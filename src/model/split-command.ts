@@ -32,7 +32,10 @@ export function splitCommand(entrypoint: readonly string[], language: Language =
       const script = words.findIndex((word, at) => at > 0 && !word.startsWith('-'));
       if (words[0] !== 'run' || script < 0) return { author: entrypoint, options: [] };
       const { author, options } = cut(script);
-      return { options, author: author.filter((word, at) => language !== 'bun' || at !== 2 || word !== '--') };
+      return {
+        options,
+        author: author.filter((word, at) => language !== 'bun' || at !== 2 || word !== '--'),
+      };
     }
   }
 }
