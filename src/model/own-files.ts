@@ -13,6 +13,8 @@ export const CALL_RUNNER = '/.sjs/call.cjs';
 /** Where the preload lies that keeps Node's loader to a closed list of modules, and beside it the list. */
 export const MODULES_PRELOAD = '/.sjs/modules.cjs';
 export const MODULES_CONFIG = '/.sjs/modules.json';
+/** Where the file lies that starts a Python program. */
+export const PYTHON_START = '/.sjs/start.py';
 
 /** Files of sjs's own that an image may have. */
 export const OWN_FILES: readonly string[] = [
@@ -22,6 +24,7 @@ export const OWN_FILES: readonly string[] = [
   CALL_RUNNER,
   MODULES_PRELOAD,
   MODULES_CONFIG,
+  PYTHON_START,
 ];
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */

@@ -3,6 +3,7 @@ import { canonicalJson } from './canonical-json.js';
 import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
 import { fieldsOf } from './fields.js';
+import { LANGUAGES } from './language.js';
 import {
   formatEgress,
   formatPort,
@@ -137,10 +138,12 @@ const PLAN: Shape = {
   seccompDigest: isDigest,
 };
 
+/** What a plan has only where it is declared. */
 const OPTIONAL: Readonly<Record<string, Shape>> = {
   determinism: DETERMINISM,
   modules: MODULES,
   call: (value) => value === 1,
+  language: (value) => value !== 'node' && (LANGUAGES as readonly unknown[]).includes(value),
 };
 
 function parsePlan(text: string): SealedPlan | undefined {

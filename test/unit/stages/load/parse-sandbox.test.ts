@@ -45,6 +45,15 @@ describe('a valid file', () => {
     expect(locate('spec.resources.memory')).toEqual({ line: 4, column: 1 });
   });
 
+  test('with a browser has the operator’s base for it, and nothing else that is new', async () => {
+    const { sandbox: plain } = await withSpec('');
+    expect((await withSpec('browser: chromium')).sandbox).toEqual({ ...plain, browser: 'chromium' });
+    const python = parse(
+      `${HEAD}spec: { language: python, browser: chromium, source: ., entrypoint: x.py }\n`,
+    );
+    expect((await failure(python)).message).toMatch(/its base has Node, not Python/);
+  });
+
   test('has all its quantities resolved', async () => {
     const { sandbox } = await withSpec(
       'resources: { cpu: 500m, memory: 64Mi, pids: 8, files: 64, timeout: 1m30s, output: 4Ki }\nfilesystem: { tmp: 1Mi, out: 2Mi }\nuser: "10000:10001"\nenv: { B: "2", A: "1" }\nsecrets: [Z, Y]\npermissions: { worker: true }',
@@ -289,6 +298,14 @@ describe('what it says', () => {
       /Node’s own options/,
       /./,
     ],
+    [
+      'a base beside a browser',
+      'browser: chromium\nbase: { image: r.example/x, version: "1" }',
+      'SANDBOX_INVALID',
+      /base and browser exclude each other/,
+      /keep one/,
+    ],
+    ['a browser that there is none of', 'browser: firefox', 'SANDBOX_INVALID', /spec\.browser/, /./],
     ['entrypoint and command', 'command: [node, x.js]', 'SANDBOX_INVALID', /exclude each other/, /./],
   ])('%s is refused', async (_name, lines, code, message, next) => {
     const key = /^(entrypoint|source|command): [^\n]*(?:\.\.|\/|--)/
