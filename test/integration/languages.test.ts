@@ -39,8 +39,10 @@ async function ask<T>(words: readonly string[], input = ''): Promise<T> {
   const at = before < 0 ? after : before;
   const all = [...words.slice(0, at), '--json', ...words.slice(at)];
   const { stdout, stderr } = await runSjs(home, all, { env: { SJS_POLICY: policyFile }, input });
-  if (stdout === '' || 'error' in (JSON.parse(stdout) as object)) throw new Error(`${stdout}${stderr}`);
-  return JSON.parse(stdout) as T;
+  const answer = (stdout === '' ? { error: stderr } : JSON.parse(stdout)) as Partial<Ran>;
+  // A record has the field too, and is one all the same.
+  if (answer.error && answer.id === undefined) throw new Error(`${words.join(' ')}: ${stdout}${stderr}`);
+  return answer as T;
 }
 
 const build = async (folder: string): Promise<string> => {
