@@ -71,7 +71,7 @@ describe('a file', () => {
   });
 
   test.each([
-    ['a.py', 'x', /ends in \.py/],
+    ['a.rb', 'x', /ends in \.rb/],
     ['a.json', '{}', /ends in \.json/],
     ['a.tsx', '', /ends in \.tsx/],
     ['a', '\0ELF', /is binary/],
