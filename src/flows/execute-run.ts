@@ -185,8 +185,9 @@ export async function executeRun(
       if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
       if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
       const [out, err, input] = await Promise.all([
-        commit(stdout, outcome.truncated.stdout),
-        commit(stderr, outcome.truncated.stderr),
+        // Of a program that has answered all that counts has come.
+        commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
+        commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
         stdin ? commit(stdin, isInputCut) : null,
         timesBlob.discard(),
       ]);
