@@ -21,7 +21,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { readAnswer } from '../stages/call/read-answer.js';
 import { writeCall } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
-import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
+import { commit, commitOutput, keepAnswer, keepArtifact, keepBytes, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, waitForReceiver } from './relay-output.js';
@@ -71,8 +71,8 @@ export interface DecidedRun {
   /** Rejects when the engine must not be used: then nothing runs. */
   readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
-  /** Of a call: the length of its stdin, which are its arguments. */
-  readonly argumentBytes?: number;
+  /** Of a call: its stdin, which are its arguments; kept before it starts, so that whatever happens it can be replayed. */
+  readonly arguments?: Uint8Array;
 }
 
 /** Writes the record, runs, finishes the record. Shared by run and replay. */
@@ -87,6 +87,8 @@ export async function executeRun(
   const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
   /** The newest state of the record. */
   let record = null as RunRecord | null;
+  const known = run.arguments ? keepBytes(run.arguments, store) : null;
+  known?.catch(() => undefined);
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
     const facts = await run.facts;
@@ -106,8 +108,8 @@ export async function executeRun(
       call: run.request.call ?? null,
     });
     // Until it is known what the program was given, the record says that it is not.
-    const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
-    const created = { ...started, stdin };
+    const unknown = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
+    const created = { ...started, stdin: known ? await known : unknown };
     await store.saveRecord((record = created));
     return created;
   };
@@ -117,7 +119,7 @@ export async function executeRun(
     store.createBlob({ runId: id, stream: 'stdout' }),
     store.createBlob({ runId: id, stream: 'stderr' }),
     store.createBlob({ runId: id, stream: 'times' }),
-    output.stdin ? store.createBlob() : null,
+    output.stdin && !known ? store.createBlob() : null,
   ]);
   const times = noteOutputTimes(timesBlob, tools.clock, stdout, stderr);
   const blobs = [stdout, stderr, timesBlob, ...(stdin ? [stdin] : [])];
@@ -145,7 +147,7 @@ export async function executeRun(
   };
   const streams: RunStreams = {
     stdin: output.stdin,
-    ...(run.request.call && { head: writeCall(id, run.request.call, run.argumentBytes ?? 0) }),
+    ...(run.request.call && { head: writeCall(id, run.request.call, run.arguments?.length ?? 0) }),
     ...(reader && { answered: reader.answered }),
     onStdin: async (chunk) => {
       const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
@@ -188,7 +190,7 @@ export async function executeRun(
         // Of a program that has answered all that counts has come.
         commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
         commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
-        stdin ? commit(stdin, isInputCut) : null,
+        stdin ? commit(stdin, isInputCut) : known,
         timesBlob.discard(),
       ]);
       const answer = reader?.answer ?? null;
