@@ -186,17 +186,18 @@ export async function executeRun(
       const left = reader?.end();
       if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
       if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
-      const [out, err, input] = await Promise.all([
+      const given = reader?.answer ?? null;
+      const [out, err, input, answer] = await Promise.all([
         // Of a program that has answered all that counts has come.
         commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
         commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
         stdin ? commit(stdin, isInputCut) : known,
+        given && keepAnswer(given, store),
         timesBlob.discard(),
       ]);
-      const answer = reader?.answer ?? null;
       record = finishRecord(created, outcome, {
         ...(created.call && {
-          call: { ...created.call, answer: answer && (await keepAnswer(answer, store)) },
+          call: { ...created.call, answer },
         }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,

@@ -166,7 +166,7 @@ attack(
   async () => {
     const said: string[] = [];
     for (const name of ['patches', 'closes', 'exits', 'aborts', 'kills']) {
-      const called = await functions.call(name, [], '--timeout', '20s');
+      const called = await functions.call(name, [], '--timeout', '5s');
       expect(['result', 'threw', 'exited', 'timed-out']).toContain(called.outcome);
       expect(JSON.stringify(called)).not.toContain('"id":"forged"');
       if (called.outcome !== 'result') expect(called.state).not.toBe('succeeded');
@@ -176,7 +176,7 @@ attack(
     return `${said.join(', ')}; records and later calls as ever`;
   },
   () => {
-    const script = `${PATCHES} process.stdout.write(String(JSON.stringify({ id: 'real' })))`;
+    const script = `const write = require('node:fs').writeSync; ${PATCHES} write(1, JSON.stringify({ id: 'real' }))`;
     expect(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })).toBe('"forged"');
     return 'what the caller writes then is forged';
   },
