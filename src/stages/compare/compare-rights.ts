@@ -32,8 +32,8 @@ export function compareRights(before: SealedPlan, after: SealedPlan): readonly R
     });
 }
 
-/** What a frozen clock shows is neither more nor less. */
-const isRight = (path: string): boolean => !path.startsWith('determinism');
+/** What a frozen clock shows is neither more nor less; and what calls a program's functions can do no more than it. */
+const isRight = (path: string): boolean => !path.startsWith('determinism') && path !== 'call';
 
 /** Declared traffic as it is written: lists of texts can be compared. */
 function inWords(plan: SealedPlan): object {

@@ -19,3 +19,9 @@ test('another name to reach is more, one less is not', () => {
   expect(compare({ mode: 'none' }, isolated('a.test'))).toContainEqual(['network.mode', true]);
   expect(compare(isolated('a.test'), { mode: 'none' })).toContainEqual(['network.mode', false]);
 });
+
+test('that functions can be called is a difference, and no right', () => {
+  const plan = { network: { mode: 'none' } } as SealedPlan;
+  const [change] = compareRights(plan, { ...plan, call: 1 });
+  expect(change).toMatchObject({ right: 'call', from: null, to: 1, widened: false, tightened: false });
+});
