@@ -5,7 +5,9 @@ import { availableParallelism, homedir, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { CosignOptions } from './adapters/cosign/cosign-program.js';
 import type { SjsOptions } from './api.js';
+import type { BuildAssets } from './flows/prepare-build.js';
 import { sha256, type Digest } from './model/digest.js';
+import type { Language } from './model/language.js';
 import type { Policy } from './model/policy.js';
 import type { Owner } from './model/record.js';
 import type { SealedImage } from './model/sealed-image.js';
@@ -111,16 +113,23 @@ export function createTools(options: SjsOptions) {
     });
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
-  const assets = lazy(async () => {
-    const [template, profile, secretsPreload, determinismPreload, callRunner] = await Promise.all([
-      readFile(asset('templates/node.Dockerfile'), 'utf8'),
+  const sharedAssets = lazy(async () => {
+    const [profile, secretsPreload, determinismPreload, callRunner] = await Promise.all([
       seccompProfile(),
       readFile(asset('dist/guest/secrets-preload.cjs')),
       readFile(asset('dist/guest/determinism-preload.cjs')),
       readFile(asset('dist/guest/call.cjs')),
     ]);
-    return { template, seccompProfile: profile, secretsPreload, determinismPreload, callRunner };
+    return { seccompProfile: profile, secretsPreload, determinismPreload, callRunner };
   });
+  const assets = async (language: Language): Promise<BuildAssets> => {
+    const [template, shared, pythonStart] = await Promise.all([
+      readFile(asset(`templates/${language}.Dockerfile`), 'utf8'),
+      sharedAssets(),
+      language === 'python' ? readFile(asset('dist/guest/start.py')) : undefined,
+    ]);
+    return { template, ...shared, ...(pythonStart && { pythonStart }) };
+  };
   const gatewaySource = lazy(async () => {
     const file = 'gateway.cjs';
     const [program, { placeGateway }] = await Promise.all([

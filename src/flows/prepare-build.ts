@@ -1,8 +1,15 @@
 import type { VerifiedBase } from '../model/base.js';
+import { LANGUAGE_NAMES, type Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { CALL_RUNNER, DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
+import {
+  CALL_RUNNER,
+  DETERMINISM_CONFIG,
+  DETERMINISM_PRELOAD,
+  PYTHON_START,
+  SECRETS_PRELOAD,
+} from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
@@ -29,6 +36,7 @@ import { checkSandbox, subjectOf } from '../stages/policy/check-sandbox.js';
 import { eachOnce } from '../stages/policy/find-waiver.js';
 import {
   defaultBase,
+  defaultBaseKey,
   refuseDenied,
   sourceBound,
   type SourceBound,
@@ -48,6 +56,8 @@ export interface BuildAssets {
   readonly secretsPreload: Uint8Array;
   readonly callRunner: Uint8Array;
   readonly determinismPreload: Uint8Array;
+  /** For Python alone. */
+  readonly pythonStart?: Uint8Array;
 }
 
 /** What preparing a build needs of the world. */
@@ -57,7 +67,7 @@ export interface PrepareTools {
   readonly images: ImageStore;
   readonly reporter: Reporter;
   readonly clock: Clock;
-  readonly assets: () => Promise<BuildAssets>;
+  readonly assets: (language: Language) => Promise<BuildAssets>;
   /** The policy in force for a folder. */
   readonly loadPolicy: (directory: string) => Promise<Policy>;
   /** Folders a source may not contain, or be. */
@@ -131,7 +141,7 @@ export async function prepareBuild(
   const verifier = askOnce(tools.verifier);
   const expected = options.update ? null : await expectBase(request, lock, loaded, tools);
   if (expected) beginVerifying(expected, rules, verifier, tools.clock, signal);
-  const assets = tools.assets();
+  const assets = tools.assets(loaded.sandbox.language);
   assets.catch(() => undefined);
   const platform = await asking;
   const bound = sourceBound(policy, subject, SOURCE_LIMITS.defaultBytes);
@@ -160,7 +170,8 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const { template, seccompProfile, secretsPreload, determinismPreload, callRunner } = await assets;
+  const { template, seccompProfile, secretsPreload, determinismPreload, callRunner, pythonStart } =
+    await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -205,6 +216,7 @@ export async function prepareBuild(
       ...files,
       ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
       ...(rendered.needsCallRunner && { [CALL_RUNNER]: callRunner }),
+      ...(pythonStart && { [PYTHON_START]: pythonStart }),
       ...(sandbox.determinism && {
         [DETERMINISM_PRELOAD]: determinismPreload,
         [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),
@@ -270,10 +282,14 @@ async function expectBase(
 }
 
 function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
-  const request = loaded.sandbox.base ?? defaultBase(policy);
+  const request = loaded.sandbox.base ?? defaultBase(policy, loaded.sandbox.language);
   if (request) return request;
-  throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base, and no policy has defaults.base`, {
+  const { language } = loaded.sandbox;
+  const key = defaultBaseKey(language);
+  const [whose, target] =
+    language === 'node' ? ['', '<target>'] : [` for ${LANGUAGE_NAMES[language]}`, `<registry>/${language}`];
+  throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base${whose}, and no policy has ${key}`, {
     location: { file: loaded.file, ...loaded.locate('spec'), path: 'spec.base' },
-    next: 'mirror and sign one with sjs base import <ref> <target> --sign-key … --trust, or state spec.base',
+    next: `mirror and sign one with sjs base import <ref> ${target} --sign-key … --trust, or state spec.base`,
   });
 }

@@ -49,7 +49,8 @@ function load(target: string | CodeTarget, grants: Grants, { valid, workingDirec
   });
 }
 
-function grantsOf({ env, secrets, limits, command, inputs, onArtifact, ports, egress }: AskedOfCode): Grants {
+function grantsOf(asked: AskedOfCode): Grants {
+  const { env, secrets, limits, command, inputs, onArtifact, ports, egress, language } = asked;
   return {
     env: env ?? {},
     secrets: Object.keys(secrets ?? {}),
@@ -59,6 +60,7 @@ function grantsOf({ env, secrets, limits, command, inputs, onArtifact, ports, eg
     limits: limits ?? {},
     ports: ports ?? [],
     egress: egress ?? [],
+    language: language ?? null,
   };
 }
 

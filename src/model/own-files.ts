@@ -10,6 +10,8 @@ export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
 /** Where the program lies that calls a function of the author's program. */
 export const CALL_RUNNER = '/.sjs/call.cjs';
+/** Where the file lies that starts a Python program. */
+export const PYTHON_START = '/.sjs/start.py';
 
 /** Files of sjs's own that an image may have. */
 export const OWN_FILES: readonly string[] = [
@@ -17,6 +19,7 @@ export const OWN_FILES: readonly string[] = [
   DETERMINISM_PRELOAD,
   DETERMINISM_CONFIG,
   CALL_RUNNER,
+  PYTHON_START,
 ];
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */

@@ -1,4 +1,5 @@
 import { FILESYSTEM_RULES, RESOURCE_RULES } from './bounds.js';
+import { LANGUAGE_NAMES, LANGUAGES } from './language.js';
 import { NETWORK_MODES } from './network.js';
 import { baseSchema, list, mapping, quantity, resourceProperties, text } from './schema-parts.js';
 import { attestations, signerProperties, verifySchema } from './signer-schema.js';
@@ -28,7 +29,20 @@ export const POLICY_SCHEMA = {
       },
       defaults: mapping(
         {
-          base: baseSchema,
+          base: { ...baseSchema, description: 'The base image of Node sandboxes that name none.' },
+          bases: mapping(
+            Object.fromEntries(
+              LANGUAGES.filter((language) => language !== 'node').map((language) => [
+                language,
+                {
+                  ...baseSchema,
+                  description: `The base image of ${LANGUAGE_NAMES[language]} sandboxes that name none.`,
+                },
+              ]),
+            ),
+            [],
+            'The same for other languages than Node.',
+          ),
           gateway: {
             ...baseSchema,
             description: 'What gateways are built over: a base with Node; absent, base is.',

@@ -1,5 +1,6 @@
 import type { Call } from './call.js';
 import type { Digest } from './digest.js';
+import type { OtherLanguage } from './language.js';
 import type { Network } from './network.js';
 import type { Determinism, Permissions, Resources } from './sandbox.js';
 
@@ -24,6 +25,8 @@ export interface SealedPlan {
   readonly seccompDigest: Digest;
   /** Absent when nothing is frozen. */
   readonly determinism?: Determinism;
+  /** Absent for Node. */
+  readonly language?: OtherLanguage;
   /** Version of what calls functions in the image; absent where nothing does. */
   readonly call?: 1;
 }

@@ -1,8 +1,9 @@
 import type { Digest } from './digest.js';
+import type { Language } from './language.js';
 import type { Network } from './network.js';
 import type { Subject } from './waiver.js';
 
-/** Rights that Node's permission model can grant. A layer, never the boundary. */
+/** Rights that Node's permission model can grant, and in part Deno's. A layer, never the boundary. */
 export interface Permissions {
   readonly childProcess: boolean;
   readonly worker: boolean;
@@ -62,15 +63,15 @@ export interface Dependencies {
 export interface Sandbox {
   readonly name: string;
   readonly version: string | null;
-  readonly language: 'node';
-  /** Null: the operator's `defaults.base` decides. */
+  readonly language: Language;
+  /** Null: the operator's default for the language decides. */
   readonly base: BaseRequest | null;
   /** File or folder as written, relative to the sandbox.yaml. */
   readonly source: string;
   readonly exclude: readonly string[];
   /** Files that lie at /in in the image, as written, relative to the sandbox.yaml. */
   readonly inputs: readonly string[];
-  /** The full argument list. With `entrypoint` it is `['node', entrypoint]`. */
+  /** The full argument list. With `entrypoint` it is `['node', entrypoint]`, or what the language has for `node`. */
   readonly command: readonly string[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -146,14 +147,12 @@ export interface LoadedSandbox {
   readonly inputs?: readonly string[];
 }
 
-/** Whether a command starts Node, which sjs then gives its options; the author gives none (they could grant rights). */
-export function runsNode(command: readonly string[]): boolean {
-  return command[0]?.split('/').at(-1) === 'node';
-}
-
-/** Environment names an author or a run may not set: they steer the loader, the runtime or sjs itself. */
+/**
+ * Environment names an author or a run may not set: they steer the loader, a runtime or sjs itself. What a base says of
+ * its runtime's version steers nothing.
+ */
 const RESERVED_ENV =
-  /^(?:PATH|HOME|HOSTNAME|IFS|ENV|BASH_ENV|BASH_FUNC_.*|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|MALLOC_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|NODE_REPL_.*|NODE_V8_COVERAGE|NODE_ICU_DATA|NODE_CHANNEL_.*|NODE_REDIRECT_WARNINGS|NODE_COMPILE_CACHE|NODE_USE_ENV_PROXY|NODE_PENDING_.*|NODE_TLS_REJECT_UNAUTHORIZED|NODE_DEBUG|NODE_DEBUG_NATIVE|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|UV_.*|SJS_.*)$/;
+  /^(?:PYTHON(?!_VERSION$).*|DENO_(?!VERSION$).*|BUN_(?!VERSION$).*|PATH|HOME|HOSTNAME|IFS|ENV|BASH_ENV|BASH_FUNC_.*|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|MALLOC_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|NODE_REPL_.*|NODE_V8_COVERAGE|NODE_ICU_DATA|NODE_CHANNEL_.*|NODE_REDIRECT_WARNINGS|NODE_COMPILE_CACHE|NODE_USE_ENV_PROXY|NODE_PENDING_.*|NODE_TLS_REJECT_UNAUTHORIZED|NODE_DEBUG|NODE_DEBUG_NATIVE|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|UV_.*|SJS_.*)$/;
 
 /** Whether the environment name is reserved (ATTACKS C13). Letter case does not matter. */
 export function isReservedEnv(name: string): boolean {

@@ -3,6 +3,7 @@ import { canonicalJson } from './canonical-json.js';
 import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
 import { fieldsOf } from './fields.js';
+import { LANGUAGES } from './language.js';
 import {
   formatEgress,
   formatPort,
@@ -126,7 +127,12 @@ const PLAN: Shape = {
   seccompDigest: isDigest,
 };
 
-const OPTIONAL: Readonly<Record<string, Shape>> = { determinism: DETERMINISM, call: (value) => value === 1 };
+/** What a plan has only where it is declared. */
+const OPTIONAL: Readonly<Record<string, Shape>> = {
+  determinism: DETERMINISM,
+  call: (value) => value === 1,
+  language: (value) => value !== 'node' && (LANGUAGES as readonly unknown[]).includes(value),
+};
 
 function parsePlan(text: string): SealedPlan | undefined {
   let value: unknown;

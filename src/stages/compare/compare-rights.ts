@@ -32,8 +32,8 @@ export function compareRights(before: SealedPlan, after: SealedPlan): readonly R
     });
 }
 
-/** What a frozen clock shows is neither more nor less. */
-const isRight = (path: string): boolean => !path.startsWith('determinism');
+/** What a frozen clock shows is neither more nor less, and neither is another language: what that can do are the permissions. */
+const isRight = (path: string): boolean => !/^(?:determinism|language)/.test(path);
 
 /** Declared traffic as it is written: lists of texts can be compared. */
 function inWords(plan: SealedPlan): object {

@@ -1,6 +1,7 @@
 import { SjsError, type SourceLocation } from '../../errors.js';
 import type { ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
+import type { Language } from '../../model/language.js';
 import { DEFAULT_RETENTION, type Policy, type PolicyLimits } from '../../model/policy.js';
 import { formatRepository } from '../../model/reference.js';
 import type { BaseRequest, Resources } from '../../model/sandbox.js';
@@ -46,14 +47,22 @@ export function sourceBound(policy: Policy, subject: Subject, otherwise: number)
   };
 }
 
-/** The base for sandboxes that name none: the last operator layer that states one decides. */
-export function defaultBase(policy: Policy): BaseRequest | null {
-  return lastDefault(policy, 'base');
+/** Where a policy states the default base of a language. */
+export const defaultBaseKey = (language: Language): string =>
+  language === 'node' ? 'defaults.base' : `defaults.bases.${language}`;
+
+/** The base for sandboxes that name none: the last operator layer that states one for the language decides. */
+export function defaultBase(policy: Policy, language: Language): BaseRequest | null {
+  if (language === 'node') return lastDefault(policy, 'base');
+  const stating = policy.layers.findLast(
+    ({ origin, defaults }) => origin === 'operator' && defaults.bases?.[language],
+  );
+  return stating?.defaults.bases?.[language] ?? null;
 }
 
 /** What gateways are built over: the last operator layer that states `gateway` decides, else the default base. */
 export function gatewayBase(policy: Policy): BaseRequest | null {
-  return lastDefault(policy, 'gateway') ?? defaultBase(policy);
+  return lastDefault(policy, 'gateway') ?? defaultBase(policy, 'node');
 }
 
 /** Where sealed images are pushed to: the last operator layer that states `repository` decides; null when none does. */

@@ -1,9 +1,8 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
 import { DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../../model/own-files.js';
-import { runsNode, type Sandbox } from '../../model/sandbox.js';
-
-const MIB = 1024 ** 2;
+import type { Sandbox } from '../../model/sandbox.js';
+import { heapLimit } from './heap-limit.js';
 
 /**
  * What a declared permission gives Node, and the code of the warning that Node prints about it: with its process id, which
@@ -17,11 +16,10 @@ const GRANTS = [
 ] as const;
 
 /**
- * The argument list that starts the program. A command that begins with `node` gets Node's permission model, the heap
- * limit at the memory limit (so that the kernel ends what grows too large) and the preloads for what is declared; `--` ends
- * Node's options, so that a program gets its arguments untouched.
+ * The argument list that starts a Node program: with Node's permission model, the heap limit at the memory limit and the
+ * preloads for what is declared; `--` ends Node's options, so that a program gets its arguments untouched.
  * @param nodeVersion version of the base, or null when nobody says: then Node 24's flags are used
- * @throws SjsError `SANDBOX_INVALID` for secrets or determinism with another command; `BASE_CONFIG_REFUSED` below Node 20.
+ * @throws SjsError `BASE_CONFIG_REFUSED` below Node 20.
  */
 export function nodeCommand(
   sandbox: Sandbox,
@@ -29,25 +27,10 @@ export function nodeCommand(
   nodeVersion: string | null,
 ): readonly string[] {
   const [program, ...rest] = sandbox.command;
-  if (!runsNode(sandbox.command)) {
-    if (sandbox.secrets.length > 0) {
-      throw new SjsError('SANDBOX_INVALID', `secrets need a command that begins with node, not ${program}`, {
-        next: 'use spec.entrypoint, or remove spec.secrets',
-      });
-    }
-    if (sandbox.determinism) {
-      throw new SjsError(
-        'SANDBOX_INVALID',
-        `determinism needs a command that begins with node, not ${program}`,
-        { next: 'use spec.entrypoint, or remove spec.determinism' },
-      );
-    }
-    return sandbox.command;
-  }
   return [
     program ?? 'node',
     ...permissionFlags(sandbox, nodeVersion),
-    `--max-old-space-size=${Math.max(1, Math.floor(memoryBytes / MIB))}`,
+    `--max-old-space-size=${heapLimit(memoryBytes)}`,
     ...(sandbox.secrets.length > 0 ? [`--require=${SECRETS_PRELOAD}`] : []),
     ...(sandbox.determinism ? [`--require=${DETERMINISM_PRELOAD}`] : []),
     // Without it Node looks for --env-file among the program's own arguments and takes options from that file.

@@ -11,7 +11,7 @@ cleanFolders();
 
 const NOTHING: Grants = {
   ...{ env: {}, secrets: [], command: null, inputs: [], out: false, limits: {} },
-  ...{ ports: [], egress: [] },
+  ...{ ports: [], egress: [], language: null },
 };
 
 const load = async (files: Record<string, string>, path = '', grants: Partial<Grants> = {}) => {

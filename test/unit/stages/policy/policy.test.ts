@@ -94,7 +94,7 @@ describe('layers', () => {
       undefined,
       'defaults: { base: { image: r.example/b, version: "2" }, resources: { memory: 32Mi } }\n',
     );
-    expect(defaultBase(policy)).toEqual({ image: 'r.example/b', version: '2' });
+    expect(defaultBase(policy, 'node')).toEqual({ image: 'r.example/b', version: '2' });
     expect(defaultResources(policy)).toEqual({ memoryBytes: 32 * 1024 ** 2, pids: 10 });
   });
 
