@@ -18,8 +18,8 @@ import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import { readAnswer } from '../stages/call/read-answer.js';
-import { writeCall, writeRun } from '../stages/call/write-request.js';
+import { readCall, readGiven, type ReadPiece } from '../stages/call/read-given.js';
+import { writeCall, writeCode, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
@@ -135,7 +135,8 @@ export async function executeRun(
   const receiverGone = new AbortController();
   const relay = relayOutput(output, () => receiverGone.abort());
   const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
-  const reader = run.request.call ? readAnswer(id) : null;
+  const takesCode = run.sealed.labels.plan.code !== undefined;
+  const reader = run.request.call ? readCall(id) : takesCode ? readGiven(id) : null;
   const onOutput = {
     stdout: async (chunk: Uint8Array) => {
       times.note();
@@ -146,20 +147,23 @@ export async function executeRun(
       await Promise.all([keep(stderr, chunk), relay.onStderr(chunk)]);
     },
   };
+  const deliver = async (pieces: readonly ReadPiece[]): Promise<void> => {
+    for (const { stream, data } of pieces) await onOutput[stream](data);
+  };
   const streams: RunStreams = {
     stdin: output.stdin,
     ...headOf(id, run),
-    ...(reader && { answered: reader.answered }),
+    ...(reader?.answered && { answered: reader.answered }),
     onStdin: async (chunk) => {
       const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
       if (chunk.length > room) isInputCut = true;
       if (room > 0) await stdin?.write(chunk.subarray(0, room));
     },
     onStdout: async (chunk) => {
-      for (const piece of reader?.stdout(chunk) ?? [chunk]) await onOutput.stdout(piece);
+      await deliver(reader?.read('stdout', chunk) ?? [{ stream: 'stdout', data: chunk }]);
     },
     onStderr: async (chunk) => {
-      for (const piece of reader?.stderr(chunk) ?? [chunk]) await onOutput.stderr(piece);
+      await deliver(reader?.read('stderr', chunk) ?? [{ stream: 'stderr', data: chunk }]);
     },
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
@@ -185,20 +189,17 @@ export async function executeRun(
     onEnded: async (outcome) => {
       await saving;
       const created = await begun;
-      const left = reader?.end();
-      if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
-      if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
+      if (reader) await deliver(reader.end());
       const [out, err, input] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
         stdin ? commit(stdin, isInputCut) : null,
         timesBlob.discard(),
       ]);
-      const answer = reader?.answer ?? null;
+      const kept = reader?.answer ? await keepAnswer(reader.answer, store) : null;
       record = finishRecord(created, outcome, {
-        ...(created.call && {
-          call: { ...created.call, answer: answer && (await keepAnswer(answer, store)) },
-        }),
+        ...(created.call && { call: { ...created.call, answer: kept } }),
+        ...(created.code && { code: { answer: kept } }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,
@@ -244,9 +245,10 @@ export async function executeRun(
 /** What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. */
 function headOf(
   id: string,
-  { request, plan, member, argumentBytes = 0 }: DecidedRun,
+  { request, plan, sealed, member, argumentBytes = 0 }: DecidedRun,
 ): Pick<RunStreams, 'head'> {
   if (request.call) return { head: writeCall(id, request.call, argumentBytes) };
+  if (sealed.labels.plan.code !== undefined) return { head: writeCode(id) };
   if (member === undefined) return {};
   // What the command gives the program stands ahead of the run's arguments.
   const own = plan.command.slice(plan.command.indexOf('--') + 2);

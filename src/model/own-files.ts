@@ -8,7 +8,7 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 export const DETERMINISM_PRELOAD = '/.sjs/determinism.cjs';
 export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
-/** Where the program lies that calls a function of the author's program. */
+/** Where the program lies that calls a function of the author's program; with none, it runs code that it is given. */
 export const CALL_RUNNER = '/.sjs/call.cjs';
 /** Where the file lies that starts a Python program. */
 export const PYTHON_START = '/.sjs/start.py';

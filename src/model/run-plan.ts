@@ -29,6 +29,8 @@ export interface SealedPlan {
   readonly language?: OtherLanguage;
   /** Version of what calls functions in the image; absent where nothing does. */
   readonly call?: 1;
+  /** Version of what runs the code that comes with each run, instead of a program; absent where nothing does. */
+  readonly code?: 1;
 }
 
 /** What a run may ask for on a sealed image: only tighter, or inputs that were declared. */

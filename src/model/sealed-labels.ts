@@ -131,6 +131,7 @@ const PLAN: Shape = {
 const OPTIONAL: Readonly<Record<string, Shape>> = {
   determinism: DETERMINISM,
   call: (value) => value === 1,
+  code: (value) => value === 1,
   language: (value) => value !== 'node' && (LANGUAGES as readonly unknown[]).includes(value),
 };
 

@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs';
+import { describeError } from './describe-error.js';
 
 /** Pipes take so much in one piece, whoever else writes to them (PIPE_BUF). */
 const PIECE_BYTES = 4096;
-const MOST_TEXT = 64 * 1024;
 
 /** How the call ends; the first word counts, and ends the process. */
 export interface Answer {
@@ -26,19 +26,13 @@ const wait = Atomics.wait.bind(Atomics);
  * on stderr that nothing follows.
  */
 export function createAnswer(nonce: string): Answer {
-  const send = (fd: number, type: string, payload: Uint8Array): void => {
-    const header = (kind: string, length: number): string =>
-      `\0sjs${nonce}${kind}${length.toString(16).padStart(4, '0')}`;
-    const room = PIECE_BYTES - header(type, 0).length;
-    let at = 0;
-    do {
-      const part = payload.subarray(at, at + room);
-      at += part.length;
-      write(fd, concat([from(header(at < payload.length ? 'p' : type, part.length)), part]));
-    } while (at < payload.length);
-  };
+  const { send } = createPieces(nonce);
   const end = (type: string, text: string, code: number): never => {
-    send(2, 'e', new Uint8Array());
+    try {
+      send(2, 'e', new Uint8Array());
+    } catch {
+      // The program closed stderr, which is its right: its end says the same.
+    }
     send(1, type, from(text));
     return exit(code);
   };
@@ -49,45 +43,30 @@ export function createAnswer(nonce: string): Answer {
   };
 }
 
+/** Writes pieces that begin with the nonce. */
+export function createPieces(nonce: string): { send(fd: number, type: string, payload: Uint8Array): void } {
+  const header = (kind: string, length: number): string =>
+    `\0sjs${nonce}${kind}${length.toString(16).padStart(4, '0')}`;
+  return {
+    send(fd, type, payload) {
+      const room = PIECE_BYTES - header(type, 0).length;
+      let at = 0;
+      do {
+        const part = payload.subarray(at, at + room);
+        at += part.length;
+        write(fd, concat([from(header(at < payload.length ? 'p' : type, part.length)), part]));
+      } while (at < payload.length);
+    },
+  };
+}
+
 function write(fd: number, bytes: Uint8Array): void {
-  for (;;) {
+  for (let at = 0; at < bytes.length;) {
     try {
-      writeSync(fd, bytes);
-      return;
+      at += writeSync(fd, bytes, at);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       wait(pause, 0, 0, 1);
     }
   }
 }
-
-/** Anything can be thrown, and reading it can throw too. */
-function describeError(error: unknown): { name: string; message: string; stack: string } {
-  const isObject = (typeof error === 'object' || typeof error === 'function') && error !== null;
-  const read = (key: 'name' | 'message' | 'stack'): string => {
-    try {
-      const value: unknown = (error as Record<string, unknown>)[key];
-      return typeof value === 'string' ? value.slice(0, MOST_TEXT) : '';
-    } catch {
-      return '';
-    }
-  };
-  if (!isObject) return { name: '', message: textOf(error), stack: '' };
-  return { name: read('name'), message: read('message') || textOf(error), stack: ownLines(read('stack')) };
-}
-
-function textOf(value: unknown): string {
-  try {
-    return String(value).slice(0, MOST_TEXT);
-  } catch {
-    return '';
-  }
-}
-
-/** Without the lines of Node and of this program. */
-const ownLines = (stack: string): string =>
-  stack
-    .split('\n')
-    .filter((line) => !/^\s+at .*(?:\/\.sjs\/|node:)/.test(line))
-    .join('\n')
-    .replaceAll('file:///app/', '/app/');

@@ -81,7 +81,14 @@ export function planMember(
   }
   // Whatever they are: a plan needs one for each, and the values come with the run.
   const given = Object.fromEntries(secrets.map((name) => [name, '']));
-  const request = { args: null, env: {}, secrets: given, limits, call: { export: 'default' } };
+  const takesCode = sealed.labels.plan.code !== undefined;
+  const request = {
+    args: null,
+    env: {},
+    secrets: given,
+    limits,
+    ...(!takesCode && { call: { export: 'default' } }),
+  };
   const plan = planRun(sealed, request, seccompProfile);
   return { ...plan, secrets: {}, args: preload ? ['preload'] : [] };
 }

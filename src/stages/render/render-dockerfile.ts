@@ -1,7 +1,7 @@
 import type { VerifiedBase } from '../../model/base.js';
 import { startsRuntime } from '../../model/language.js';
 import { formatReference } from '../../model/reference.js';
-import { SECRETS_PRELOAD } from '../../model/own-files.js';
+import { CALL_RUNNER, SECRETS_PRELOAD } from '../../model/own-files.js';
 import {
   GATEWAY_NAME,
   isReservedEnv,
@@ -90,7 +90,7 @@ export function renderDockerfile(
       ArgsEscaped: true,
     },
     needsSecretsPreload: entrypoint.includes(`--require=${SECRETS_PRELOAD}`),
-    needsCallRunner: plan.call !== undefined,
+    needsCallRunner: plan.call !== undefined || plan.code !== undefined,
     needsOut: sandbox.filesystem.outBytes !== null,
   };
 }
@@ -107,13 +107,17 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
     ...(sandbox.language !== 'node' && { language: sandbox.language }),
-    ...(isCallable(sandbox) && { call: 1 }),
+    ...(takesCode(sandbox) ? { code: 1 } : isCallable(sandbox) && { call: 1 }),
   };
 }
 
 /** Whether a program's functions can be called: of one that Node starts, and of no gateway. */
 const isCallable = ({ language, command, name }: Sandbox): boolean =>
   language === 'node' && startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME;
+
+/** Whether the program is sjs's own runner, which has no other program then: it runs the code that comes with each run. */
+const takesCode = ({ language, command }: Sandbox): boolean =>
+  language === 'node' && startsRuntime(language, command) && command.length === 2 && command[1] === CALL_RUNNER;
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {
