@@ -8,7 +8,7 @@ import type { SjsOptions } from './api.js';
 import type { BuildAssets } from './flows/prepare-build.js';
 import { sha256, type Digest } from './model/digest.js';
 import type { Language } from './model/language.js';
-import type { Policy } from './model/policy.js';
+import type { Policy, PolicyLayer } from './model/policy.js';
 import type { Owner } from './model/record.js';
 import type { SealedImage } from './model/sealed-image.js';
 import type { ValidTexts } from './model/schema-check.js';
@@ -102,10 +102,12 @@ export function createTools(options: SjsOptions) {
     has: async (key) => (await validTexts.get(key)) === true,
     add: (key) => validTexts.set(key, true),
   };
+  const knownLayers = new Map<string, PolicyLayer>();
   const loadPolicy = async (directory: string | null): Promise<Policy> => {
     const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
     return load({
       valid,
+      known: knownLayers,
       operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
       ...(policyFile !== undefined && { explicitFile: resolve(policyFile) }),
       repositoryStart: directory,

@@ -190,16 +190,17 @@ export async function executeRun(
       await saving;
       const created = await begun;
       if (reader) await deliver(reader.end());
-      const [out, err, input] = await Promise.all([
+      const answer = reader?.answer ?? null;
+      const [out, err, input, answered] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
         stdin ? commit(stdin, isInputCut) : null,
+        answer && keepAnswer(answer, store),
         timesBlob.discard(),
       ]);
-      const kept = reader?.answer ? await keepAnswer(reader.answer, store) : null;
       record = finishRecord(created, outcome, {
-        ...(created.call && { call: { ...created.call, answer: kept } }),
-        ...(created.code && { code: { answer: kept } }),
+        ...(created.call && { call: { ...created.call, answer: answered } }),
+        ...(created.code && { code: { answer: answered } }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,
