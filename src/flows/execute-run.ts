@@ -18,7 +18,7 @@ import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import { readCall, readGiven, type ReadPiece } from '../stages/call/read-given.js';
+import { readerOf, type ReadPiece } from '../stages/call/read-given.js';
 import { writeCall, writeCode, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
@@ -135,8 +135,7 @@ export async function executeRun(
   const receiverGone = new AbortController();
   const relay = relayOutput(output, () => receiverGone.abort());
   const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
-  const takesCode = run.sealed.labels.plan.code !== undefined;
-  const reader = run.request.call ? readCall(id) : takesCode ? readGiven(id) : null;
+  const reader = readerOf(id, { call: run.request.call, code: run.sealed.labels.plan.code });
   const onOutput = {
     stdout: async (chunk: Uint8Array) => {
       times.note();
@@ -192,8 +191,9 @@ export async function executeRun(
       if (reader) await deliver(reader.end());
       const answer = reader?.answer ?? null;
       const [out, err, input, answered] = await Promise.all([
-        commit(stdout, outcome.truncated.stdout),
-        commit(stderr, outcome.truncated.stderr),
+        // Of a program that has answered all that counts has come.
+        commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
+        commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
         stdin ? commit(stdin, isInputCut) : null,
         answer && keepAnswer(answer, store),
         timesBlob.discard(),

@@ -20,8 +20,16 @@ export interface OutputReader {
   readonly answer: Answer | null;
 }
 
+/** What reads the output of a run; null when sjs's runner says nothing in it. */
+export function readerOf(
+  id: string,
+  run: { readonly call?: unknown; readonly code?: unknown },
+): OutputReader | null {
+  return run.call ? readCall(id) : run.code ? readGiven(id) : null;
+}
+
 /** Reads the output of a call. */
-export function readCall(runId: string): OutputReader {
+function readCall(runId: string): OutputReader {
   const reader = readAnswer(runId);
   return {
     read: (stream, chunk) => reader[stream](chunk).map((data) => ({ stream, data })),
