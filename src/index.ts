@@ -55,6 +55,7 @@ export const {
   lock,
   run,
   call,
+  runCode,
   createPool,
   replay,
   listRuns,

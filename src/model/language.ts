@@ -1,3 +1,5 @@
+import { CALL_RUNNER } from './own-files.js';
+
 /** Languages that a sandbox can be written in; each has a template, and a base that `scripts/bases/` describes. */
 export const LANGUAGES = ['node', 'deno', 'bun', 'python'] as const;
 
@@ -24,7 +26,9 @@ const PROGRAMS: Readonly<Record<Language, string>> = {
 };
 
 /** Permissions that its runtime can withhold, and that a sandbox can therefore state. */
-export const STATEABLE: Readonly<Record<Language, readonly ('childProcess' | 'worker' | 'addons' | 'wasi')[]>> = {
+export const STATEABLE: Readonly<
+  Record<Language, readonly ('childProcess' | 'worker' | 'addons' | 'wasi')[]>
+> = {
   node: ['childProcess', 'worker', 'addons', 'wasi'],
   deno: ['childProcess', 'addons'],
   bun: [],
@@ -53,6 +57,11 @@ export const commandOf = (language: Language, entrypoint: string): readonly stri
   PROGRAMS[language],
   `/app/${entrypoint.replace(/^(?:\.\/)+/, '')}`,
 ];
+
+/** The commands that run the code that comes with each run, of the languages that have one. */
+export const CODE_RUNNERS: Readonly<Partial<Record<Language, readonly [program: string, runner: string]>>> = {
+  node: [PROGRAMS.node, CALL_RUNNER],
+};
 
 /** Whether a command starts the runtime of its language: then sjs gives it its options, and the author none. */
 export function startsRuntime(language: Language, command: readonly string[]): boolean {

@@ -1,7 +1,7 @@
 import type { VerifiedBase } from '../../model/base.js';
-import { startsRuntime } from '../../model/language.js';
+import { CODE_RUNNERS, startsRuntime } from '../../model/language.js';
 import { formatReference } from '../../model/reference.js';
-import { CALL_RUNNER, SECRETS_PRELOAD } from '../../model/own-files.js';
+import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import {
   GATEWAY_NAME,
   isReservedEnv,
@@ -117,7 +117,7 @@ const isCallable = ({ language, command, name }: Sandbox): boolean =>
 
 /** Whether the program is sjs's own runner, which has no other program then: it runs the code that comes with each run. */
 const takesCode = ({ language, command }: Sandbox): boolean =>
-  language === 'node' && startsRuntime(language, command) && command.length === 2 && command[1] === CALL_RUNNER;
+  startsRuntime(language, command) && command.length === 2 && command[1] === CODE_RUNNERS[language]?.[1];
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {
