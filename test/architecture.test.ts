@@ -15,7 +15,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'running.ts': ['api.ts', 'flows'],
   'tools.ts': ['api.ts', 'model', 'ports', 'stages', 'flows', 'adapters'],
   'sjs.ts': ['api.ts', 'tools.ts', 'running.ts', 'model', 'errors.ts', 'ports', 'stages', 'flows'],
-  'index.ts': ['model', 'errors.ts', 'ports', 'sjs.ts', 'api.ts'],
+  'sandbox-class.ts': ['api.ts', 'errors.ts', 'model', 'sjs.ts'],
+  'index.ts': ['sandbox-class.ts', 'model', 'errors.ts', 'ports', 'sjs.ts', 'api.ts'],
   cli: ['index.ts', 'own folder'],
   guest: ['own folder'],
 };

@@ -11,6 +11,7 @@ import {
   type ConnectionRecord,
   type RunRecord,
 } from '../model/record.js';
+import { splitCommand } from '../model/split-command.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
@@ -252,7 +253,7 @@ function headOf(
   if (sealed.labels.plan.code !== undefined) return { head: writeCode(id) };
   if (member === undefined) return {};
   // What the command gives the program stands ahead of the run's arguments.
-  const own = plan.command.slice(plan.command.indexOf('--') + 2);
+  const own = splitCommand(plan.command, sealed.labels.plan.language).author.slice(2);
   return { head: writeRun([...own, ...plan.args]) };
 }
 

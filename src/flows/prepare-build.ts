@@ -1,10 +1,9 @@
 import type { VerifiedBase } from '../model/base.js';
-import { LANGUAGE_NAMES, type Language } from '../model/language.js';
+import { callRunner, LANGUAGE_NAMES, type Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import {
-  CALL_RUNNER,
   DETERMINISM_CONFIG,
   DETERMINISM_PRELOAD,
   PYTHON_START,
@@ -170,8 +169,14 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const { template, seccompProfile, secretsPreload, determinismPreload, callRunner, pythonStart } =
-    await assets;
+  const {
+    template,
+    seccompProfile,
+    secretsPreload,
+    determinismPreload,
+    callRunner: runner,
+    pythonStart,
+  } = await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -215,7 +220,7 @@ export async function prepareBuild(
     files: {
       ...files,
       ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
-      ...(rendered.needsCallRunner && { [CALL_RUNNER]: callRunner }),
+      ...(rendered.needsCallRunner && { [callRunner(sandbox.language)]: runner }),
       ...(pythonStart && { [PYTHON_START]: pythonStart }),
       ...(sandbox.determinism && {
         [DETERMINISM_PRELOAD]: determinismPreload,

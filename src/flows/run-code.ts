@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import { ARGUMENTS_BYTES, type Answer, type ThrownError } from '../model/call.js';
 import type { CodeTarget } from '../model/grants.js';
-import { CODE_RUNNERS, LANGUAGE_NAMES, type Language } from '../model/language.js';
+import { codeCommand, LANGUAGES, type Language } from '../model/language.js';
 import { formatBytes } from '../model/quantity.js';
 import type { RunRecord } from '../model/record.js';
 import { readAnswered } from '../stages/call/read-outcome.js';
@@ -25,23 +25,19 @@ export interface GivenCode {
 
 /**
  * The sandbox of a language whose program is whatever code comes with a run: one seal for all of that.
- * @throws SjsError `NOT_CALLABLE` for a language of which sjs has no runner.
+ * @throws SjsError `USAGE` for what is no language of sjs's.
  */
 export function codeSandbox(language: Language): {
   readonly target: CodeTarget;
   readonly language: Language;
   readonly command: readonly string[];
 } {
-  const command = CODE_RUNNERS[language];
-  if (command === undefined) {
-    throw new SjsError(
-      'NOT_CALLABLE',
-      `there is no sandbox for code in ${LANGUAGE_NAMES[language] ?? language}`,
-      {
-        next: `choose one of ${Object.keys(CODE_RUNNERS).join(', ')}`,
-      },
-    );
+  if (!LANGUAGES.includes(language)) {
+    throw new SjsError('USAGE', `there is no sandbox for code in ${JSON.stringify(language)}`, {
+      next: `choose one of ${LANGUAGES.join(', ')}`,
+    });
   }
+  const command = codeCommand(language);
   const comment = language === 'python' ? '#' : '//';
   const code = Buffer.from(`${comment} The code comes with each run, and ${command[1]} runs it.\n`);
   return { target: { code, name: 'code' }, language, command };

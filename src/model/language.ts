@@ -1,4 +1,4 @@
-import { CALL_RUNNER } from './own-files.js';
+import { CALL_RUNNER, PYTHON_CALL } from './own-files.js';
 
 /** Languages that a sandbox can be written in; each has a template, and a base that `scripts/bases/` describes. */
 export const LANGUAGES = ['node', 'deno', 'bun', 'python'] as const;
@@ -58,10 +58,14 @@ export const commandOf = (language: Language, entrypoint: string): readonly stri
   `/app/${entrypoint.replace(/^(?:\.\/)+/, '')}`,
 ];
 
-/** The commands that run the code that comes with each run, of the languages that have one. */
-export const CODE_RUNNERS: Readonly<Partial<Record<Language, readonly [program: string, runner: string]>>> = {
-  node: [PROGRAMS.node, CALL_RUNNER],
-};
+/** What in an image calls the functions of a program, or runs code that it is given. */
+export const callRunner = (language: Language): string => (language === 'python' ? PYTHON_CALL : CALL_RUNNER);
+
+/** The command of a sandbox that runs the code that comes with each run. */
+export const codeCommand = (language: Language): readonly [program: string, runner: string] => [
+  PROGRAMS[language],
+  callRunner(language),
+];
 
 /** Whether a command starts the runtime of its language: then sjs gives it its options, and the author none. */
 export function startsRuntime(language: Language, command: readonly string[]): boolean {

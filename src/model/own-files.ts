@@ -10,6 +10,8 @@ export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
 /** Where the program lies that calls a function of the author's program; with none, it runs code that it is given. */
 export const CALL_RUNNER = '/.sjs/call.cjs';
+/** The same for Python. */
+export const PYTHON_CALL = '/.sjs/call.py';
 /** Where the file lies that starts a Python program. */
 export const PYTHON_START = '/.sjs/start.py';
 
@@ -19,6 +21,7 @@ export const OWN_FILES: readonly string[] = [
   DETERMINISM_PRELOAD,
   DETERMINISM_CONFIG,
   CALL_RUNNER,
+  PYTHON_CALL,
   PYTHON_START,
 ];
 

@@ -1,5 +1,5 @@
 import type { VerifiedBase } from '../../model/base.js';
-import { CODE_RUNNERS, startsRuntime } from '../../model/language.js';
+import { callRunner, startsRuntime } from '../../model/language.js';
 import { formatReference } from '../../model/reference.js';
 import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import {
@@ -111,13 +111,13 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
   };
 }
 
-/** Whether a program's functions can be called: of one that Node starts, and of no gateway. */
+/** Whether a program's functions can be called: of one that a runtime starts, and of no gateway. */
 const isCallable = ({ language, command, name }: Sandbox): boolean =>
-  language === 'node' && startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME;
+  startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME;
 
 /** Whether the program is sjs's own runner, which has no other program then: it runs the code that comes with each run. */
 const takesCode = ({ language, command }: Sandbox): boolean =>
-  startsRuntime(language, command) && command.length === 2 && command[1] === CODE_RUNNERS[language]?.[1];
+  startsRuntime(language, command) && command.length === 2 && command[1] === callRunner(language);
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {
