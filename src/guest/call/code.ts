@@ -26,14 +26,15 @@ export function prepareCode(): (request: Extract<Request, { kind: 'code' }>) => 
   const { release } = process;
   const isNode = release.name === 'node' && !('Bun' in globalThis) && !('Deno' in globalThis);
   const file = `/tmp/code.${isNode ? 'js' : 'ts'}`;
-  const streams = [process.stdout, process.stderr] as const;
+  // Made now: it takes its time.
+  void [process.stdout, process.stderr];
   return async ({ nonce, code, data }) => {
     const { send } = createPieces(nonce);
     const give = (type: string, value: unknown, toText: (value: unknown) => string | undefined): void => {
       const text = toText(value);
       if (text !== undefined) send(1, type, from(text));
     };
-    markOrder(streams, (fd) => send(fd, 'o', new Uint8Array()));
+    const goOn = markOrder((fd) => send(fd, 'o', new Uint8Array()));
     Object.assign(globalThis, { data, result: undefined });
     process.on('exit', () => {
       try {
@@ -44,7 +45,12 @@ export function prepareCode(): (request: Extract<Request, { kind: 'code' }>) => 
     });
     writeFileSync(file, code);
     process.argv = [process.argv[0] ?? 'node', file];
-    if (isNode) (Module as unknown as { runMain(): void }).runMain();
-    else await import(pathToFileURL(file).href);
+    if (isNode) return (Module as unknown as { runMain(): void }).runMain();
+    try {
+      await import(pathToFileURL(file).href);
+    } catch (error) {
+      goOn(2);
+      throw error;
+    }
   };
 }
