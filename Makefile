@@ -24,7 +24,7 @@ base: setup
 	@scripts/base node
 
 # Alone it lists the names there are.
-bases: setup ## assemble all base images: Node, Deno, Bun, Python
+bases: setup ## assemble all base images: Node, Deno, Bun, Python, Chromium
 	@scripts/base $$(scripts/base)
 
 $(INSTALLED): package-lock.json
@@ -39,7 +39,7 @@ dist/cli/main.cjs: $(INSTALLED) $(SOURCES)
 
 build: dist/cli/main.cjs ## build dist/
 
-demo: setup bases build ## from nothing to a sealed image, a run of it and its replay, in .demo/
+demo: setup build ## from nothing to a sealed image, a run of it and its replay, in .demo/
 	@scripts/demo
 
 demo-clean: ## stop and remove what the demo made

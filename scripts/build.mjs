@@ -158,6 +158,7 @@ await single('src/adapters/docker/reaper-main.ts', 'dist/reaper.cjs');
 await single('src/guest/secrets-preload.ts', 'dist/guest/secrets-preload.cjs');
 await single('src/guest/determinism-preload.ts', 'dist/guest/determinism-preload.cjs');
 await single('src/guest/call/main.ts', 'dist/guest/call.cjs');
+await single('src/guest/modules-preload.ts', 'dist/guest/modules-preload.cjs');
 await single('src/guest/collector.ts', 'dist/guest/collector.cjs');
 await single('src/guest/gateway/main.ts', 'dist/guest/gateway.cjs');
 for (const file of ['start.py', 'call.py']) await copyFile(`src/guest/${file}`, `dist/guest/${file}`);

@@ -116,12 +116,13 @@ export function createTools(options: SjsOptions) {
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
   const sharedAssets = lazy(async () => {
-    const [profile, secretsPreload, determinismPreload] = await Promise.all([
+    const [profile, secretsPreload, determinismPreload, modulesPreload] = await Promise.all([
       seccompProfile(),
       readFile(asset('dist/guest/secrets-preload.cjs')),
       readFile(asset('dist/guest/determinism-preload.cjs')),
+      readFile(asset('dist/guest/modules-preload.cjs')),
     ]);
-    return { seccompProfile: profile, secretsPreload, determinismPreload };
+    return { seccompProfile: profile, secretsPreload, determinismPreload, modulesPreload };
   });
   const assets = async (language: Language): Promise<BuildAssets> => {
     const isPython = language === 'python';
@@ -206,10 +207,11 @@ export function createTools(options: SjsOptions) {
       reporter,
       clock,
       owner,
-      gatewayVersion: lazy(async () => {
+      gatewayVersion: async (carriesTraffic: boolean) => {
         const { gatewayVersion } = await import('./flows/gateway-sandbox.js');
-        return gatewayVersion({ digest: sha256(await readFile(asset('dist/guest/gateway.cjs'))) });
-      }),
+        const digest = sha256(await readFile(asset('dist/guest/gateway.cjs')));
+        return gatewayVersion({ digest }, carriesTraffic);
+      },
       createId: () => createUlid(clock.now(), randomBytes(10)),
       sjsVersion: VERSION,
       seccompProfile,

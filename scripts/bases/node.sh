@@ -8,7 +8,8 @@ NPM_SHA512_arm64=1692513c4cf63afbd32df8c83a5346158f492cf30a825e66f9de2819804b836
 # node needs the three libraries (see ldd) and the certificates when told to use the system's; base-files names the system.
 PACKAGES=(base-files ca-certificates libc6 libgcc-s1 libstdc++6)
 
-lay_runtime() {
+lay_node() {
   install -m 755 "$1/package/bin/node" "$2/usr/local/bin/node"
   install -D -m 644 "$1/package/LICENSE" "$2/usr/share/doc/node/copyright"
 }
+lay_runtime() { lay_node "$@"; }

@@ -24,6 +24,10 @@ export const TARGET_OPTIONS: Readonly<Record<string, OptionSpec>> = {
     many: true,
     describe: 'a secret, from your environment; NAME=@FILE takes it from a file, NAME=@- from standard input',
   },
+  language: {
+    value: 'NAME',
+    describe: `what the program is written in: ${LANGUAGES.join(', ')}; of a path or code only`,
+  },
   in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
   out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
   language: {
@@ -53,6 +57,7 @@ export async function readTarget(input: VerbInput, positionals: readonly string[
   const envFiles = await readEnvFiles(input.values('env-file'));
   const language = parseLanguage(input.value('language'));
   const request = {
+    ...(language && { language }),
     env: parseEnv([...envFiles, ...envWords], context.env),
     secrets: await readSecrets(input.values('secret'), context.env, context.stdin),
     limits: parseLimits(input),

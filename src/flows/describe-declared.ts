@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { baseNameOf } from '../model/base-name.js';
 import type { Lock } from '../model/lock.js';
 import { sha256, type Digest } from '../model/digest.js';
 import { splitCommand } from '../model/split-command.js';
@@ -53,7 +54,7 @@ export async function describeDeclared(
   ]);
   const { sandbox } = loaded;
   const resources = { ...DEFAULT_RESOURCES, ...defaultResources(policy), ...sandbox.resources };
-  const request = sandbox.base ?? defaultBase(policy, sandbox.language);
+  const request = sandbox.base ?? defaultBase(policy, baseNameOf(sandbox));
   return {
     file: loaded.file,
     plan: planOf(sandbox, resources, sha256(profile)),

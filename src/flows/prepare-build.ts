@@ -1,11 +1,14 @@
 import type { VerifiedBase } from '../model/base.js';
-import { callRunner, LANGUAGE_NAMES, type Language } from '../model/language.js';
+import { BASE_TITLES, baseNameOf } from '../model/base-name.js';
+import { callRunner, type Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import {
   DETERMINISM_CONFIG,
   DETERMINISM_PRELOAD,
+  MODULES_CONFIG,
+  MODULES_PRELOAD,
   PYTHON_START,
   SECRETS_PRELOAD,
 } from '../model/own-files.js';
@@ -55,6 +58,7 @@ export interface BuildAssets {
   readonly secretsPreload: Uint8Array;
   readonly callRunner: Uint8Array;
   readonly determinismPreload: Uint8Array;
+  readonly modulesPreload: Uint8Array;
   /** For Python alone. */
   readonly pythonStart?: Uint8Array;
 }
@@ -169,14 +173,7 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const {
-    template,
-    seccompProfile,
-    secretsPreload,
-    determinismPreload,
-    callRunner: runner,
-    pythonStart,
-  } = await assets;
+  const { template, seccompProfile, pythonStart, ...guest } = await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -219,12 +216,16 @@ export async function prepareBuild(
     inputs,
     files: {
       ...files,
-      ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
-      ...(rendered.needsCallRunner && { [callRunner(sandbox.language)]: runner }),
+      ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: guest.secretsPreload }),
+      ...(rendered.needsCallRunner && { [callRunner(sandbox.language)]: guest.callRunner }),
       ...(pythonStart && { [PYTHON_START]: pythonStart }),
       ...(sandbox.determinism && {
-        [DETERMINISM_PRELOAD]: determinismPreload,
+        [DETERMINISM_PRELOAD]: guest.determinismPreload,
         [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),
+      }),
+      ...(sandbox.modules && {
+        [MODULES_PRELOAD]: guest.modulesPreload,
+        [MODULES_CONFIG]: Buffer.from(`${canonicalJson(sandbox.modules)}\n`),
       }),
     },
     folders: rendered.needsOut ? ['/out'] : [],
@@ -287,12 +288,12 @@ async function expectBase(
 }
 
 function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
-  const request = loaded.sandbox.base ?? defaultBase(policy, loaded.sandbox.language);
+  const name = baseNameOf(loaded.sandbox);
+  const request = loaded.sandbox.base ?? defaultBase(policy, name);
   if (request) return request;
-  const { language } = loaded.sandbox;
-  const key = defaultBaseKey(language);
+  const key = defaultBaseKey(name);
   const [whose, target] =
-    language === 'node' ? ['', '<target>'] : [` for ${LANGUAGE_NAMES[language]}`, `<registry>/${language}`];
+    name === 'node' ? ['', '<target>'] : [` for ${BASE_TITLES[name]}`, `<registry>/${name}`];
   throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base${whose}, and no policy has ${key}`, {
     location: { file: loaded.file, ...loaded.locate('spec'), path: 'spec.base' },
     next: `mirror and sign one with sjs base import <ref> ${target} --sign-key … --trust, or state spec.base`,

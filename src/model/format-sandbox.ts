@@ -4,13 +4,7 @@ import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
 import { commandOf, startsRuntime, STATEABLE, type Language } from './language.js';
 import { scriptPath, typescriptName } from './own-files.js';
-import {
-  hasUnprintable,
-  isEnvName,
-  isReservedEnv,
-  type Dependencies,
-  type Determinism,
-} from './sandbox.js';
+import { hasUnprintable, isEnvName, isReservedEnv, type Dependencies, type Determinism } from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
 import { splitCommand } from './split-command.js';
 
@@ -71,6 +65,7 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
         timeout: formatDuration(resources.timeoutMs),
         output: formatBytes(resources.outputBytes),
       },
+      ...(plan.modules && { modules: plan.modules }),
       ...(plan.determinism && { determinism: describeDeterminism(plan.determinism) }),
     },
   };
@@ -85,7 +80,8 @@ function writtenCommand(
 ): readonly string[] {
   const { author } = splitCommand(entrypoint, language);
   const [program = '', script, ...rest] = author;
-  const isMade = startsRuntime(language, author) && script !== undefined && stripped.includes(scriptPath(script));
+  const isMade =
+    startsRuntime(language, author) && script !== undefined && stripped.includes(scriptPath(script));
   return isMade ? [program, typescriptName(script), ...rest] : author;
 }
 

@@ -12,6 +12,9 @@ export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 export const CALL_RUNNER = '/.sjs/call.cjs';
 /** The same for Python. */
 export const PYTHON_CALL = '/.sjs/call.py';
+/** Where the preload lies that keeps Node's loader to a closed list of modules, and beside it the list. */
+export const MODULES_PRELOAD = '/.sjs/modules.cjs';
+export const MODULES_CONFIG = '/.sjs/modules.json';
 /** Where the file lies that starts a Python program. */
 export const PYTHON_START = '/.sjs/start.py';
 
@@ -22,6 +25,8 @@ export const OWN_FILES: readonly string[] = [
   DETERMINISM_CONFIG,
   CALL_RUNNER,
   PYTHON_CALL,
+  MODULES_PRELOAD,
+  MODULES_CONFIG,
   PYTHON_START,
 ];
 

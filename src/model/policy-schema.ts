@@ -1,5 +1,5 @@
+import { BASE_TITLES, OTHER_BASES } from './base-name.js';
 import { FILESYSTEM_RULES, RESOURCE_RULES } from './bounds.js';
-import { LANGUAGE_NAMES, LANGUAGES } from './language.js';
 import { NETWORK_MODES } from './network.js';
 import { baseSchema, list, mapping, quantity, resourceProperties, text } from './schema-parts.js';
 import { attestations, signerProperties, verifySchema } from './signer-schema.js';
@@ -32,16 +32,16 @@ export const POLICY_SCHEMA = {
           base: { ...baseSchema, description: 'The base image of Node sandboxes that name none.' },
           bases: mapping(
             Object.fromEntries(
-              LANGUAGES.filter((language) => language !== 'node').map((language) => [
-                language,
+              OTHER_BASES.map((name) => [
+                name,
                 {
                   ...baseSchema,
-                  description: `The base image of ${LANGUAGE_NAMES[language]} sandboxes that name none.`,
+                  description: `The base image of ${BASE_TITLES[name]} sandboxes that name none.`,
                 },
               ]),
             ),
             [],
-            'The same for other languages than Node.',
+            'The same for other languages than Node, and for Node with a browser.',
           ),
           gateway: {
             ...baseSchema,

@@ -1,7 +1,7 @@
 import type { SourceLocation } from '../errors.js';
 import type { AttestationType } from './attestation-type.js';
+import type { OtherBase } from './base-name.js';
 import type { Digest } from './digest.js';
-import type { OtherLanguage } from './language.js';
 import type { Network } from './network.js';
 import type { BaseRequest, Permissions, Resources } from './sandbox.js';
 import type { Waiver } from './waiver.js';
@@ -98,8 +98,8 @@ export interface PolicyLayer {
   /** Operator layers only. */
   readonly defaults: {
     readonly base?: BaseRequest;
-    /** For the languages beside Node. */
-    readonly bases?: Readonly<Partial<Record<OtherLanguage, BaseRequest>>>;
+    /** For the languages beside Node, and for Node with a browser. */
+    readonly bases?: Readonly<Partial<Record<OtherBase, BaseRequest>>>;
     /** What gateways are built over. */
     readonly gateway?: BaseRequest;
     /** Where sealed images are pushed to, `registry/path`; the name of the sandbox is added. */

@@ -181,9 +181,14 @@ export const containerIdOf = ({ id, member }: Pick<RunRecord, 'id' | 'member'>):
 export const contentsOf = (
   record: RunRecord,
 ): readonly { readonly digest: Digest; readonly bytes: number }[] =>
-  [record.stdin, record.stdout, record.stderr, record.call?.answer, record.code?.answer, ...record.artifacts].flatMap((one) =>
-    one ? [one] : [],
-  );
+  [
+    record.stdin,
+    record.stdout,
+    record.stderr,
+    record.call?.answer,
+    record.code?.answer,
+    ...record.artifacts,
+  ].flatMap((one) => (one ? [one] : []));
 
 /** Instead of the owner, in a record that leaves its SJS_HOME: nobody elsewhere has to do with that process. */
 export const NO_OWNER: Owner = { bootId: '', pid: 0, startTime: '', home: '' };

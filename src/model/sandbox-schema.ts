@@ -1,3 +1,4 @@
+import { BROWSERS } from './base-name.js';
 import { FILESYSTEM_RULES } from './bounds.js';
 import { LANGUAGES } from './language.js';
 import { MOST_DECLARED, NETWORK_MODES } from './network.js';
@@ -36,11 +37,17 @@ export const SANDBOX_SCHEMA = {
           language: {
             type: 'string',
             enum: LANGUAGES,
-            notYetValues: ['browser', 'wasm'],
+            notYetValues: ['wasm'],
             description:
               'The language runtime. Absent: python for an entrypoint in .py, else what the base is called, else node.',
           },
           base: baseSchema,
+          browser: {
+            type: 'string',
+            enum: BROWSERS,
+            description:
+              'A browser beside Node, at /usr/bin/chromium: the operator’s default base that has one, instead of base.',
+          },
           source: text(
             'a relative path inside this folder',
             '^[^\\0]{1,1024}$',
@@ -106,7 +113,22 @@ export const SANDBOX_SCHEMA = {
             'Names of secrets; values come with a run.',
             { default: [] },
           ),
-          modules: { notYet: 'a closed list of modules', description: 'Not yet.' },
+          modules: mapping(
+            {
+              builtins: list(
+                { type: 'string', maxLength: 64 },
+                'Modules of Node, with or without node:. fs brings fs/promises.',
+                { default: [], examples: [['url', 'crypto']] },
+              ),
+              packages: list(
+                { type: 'string', maxLength: 214 },
+                'npm packages; what they depend on comes with them.',
+                { default: [], examples: [['lodash']] },
+              ),
+            },
+            [],
+            'A closed list: beside the files of the source nothing else can be loaded, whichever way it is asked for. Needs Node. A layer, never the boundary.',
+          ),
           permissions: mapping(
             Object.fromEntries(
               (

@@ -1,3 +1,4 @@
+import type { Browser } from './base-name.js';
 import type { Digest } from './digest.js';
 import type { Language } from './language.js';
 import type { Network } from './network.js';
@@ -35,6 +36,14 @@ export interface Determinism {
   readonly seed: number | null;
 }
 
+/** All that Node's loader gives a program, besides the files of its source. A layer, never the boundary. */
+export interface Modules {
+  /** Node's own modules without `node:`, sorted; `fs` brings `fs/promises`. */
+  readonly builtins: readonly string[];
+  /** Names of npm packages, sorted; what they depend on comes with them. */
+  readonly packages: readonly string[];
+}
+
 /** What the author may write to. Sizes in bytes; `outBytes` is null when /out is not declared. */
 export interface Filesystem {
   readonly tmpBytes: number;
@@ -64,8 +73,10 @@ export interface Sandbox {
   readonly name: string;
   readonly version: string | null;
   readonly language: Language;
-  /** Null: the operator's default for the language decides. */
+  /** Null: the operator's default for the language, or for the browser, decides. */
   readonly base: BaseRequest | null;
+  /** The browser that the operator's base must have; absent when none is declared. */
+  readonly browser?: Browser;
   /** File or folder as written, relative to the sandbox.yaml. */
   readonly source: string;
   readonly exclude: readonly string[];
@@ -87,6 +98,8 @@ export interface Sandbox {
   readonly dependencies: Dependencies | null;
   /** Absent when nothing is declared. */
   readonly determinism?: Determinism;
+  /** The closed list; absent: everything can be loaded. */
+  readonly modules?: Modules;
 }
 
 /** The defaults of SPEC §3. */

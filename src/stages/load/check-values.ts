@@ -1,4 +1,5 @@
 import semver from 'semver';
+import { BUILTIN_MODULES, withoutScheme } from '../../model/builtin-modules.js';
 import { checkBase } from '../../model/base-file.js';
 import {
   inferLanguage,
@@ -8,6 +9,8 @@ import {
   type Language,
 } from '../../model/language.js';
 import { LOWEST_CONTAINER_PORT, parseEgress, parsePort, type PublishedPort } from '../../model/network.js';
+import { isPackageName } from '../../model/package-list.js';
+import { nearest } from '../../model/nearest.js';
 import { GATEWAY_NAME, hasUnprintable, isReservedEnv, LOWEST_UID } from '../../model/sandbox.js';
 import { show, type Report, type SchemaFindings, type SchemaProblem } from '../../model/schema-check.js';
 import type { YamlDocument } from '../../model/yaml-document.js';
@@ -64,9 +67,11 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
     report('spec.language', 'nothing says what the program is written in', 'add language: node');
   checkCommand(spec, language ?? 'node', report);
   checkLanguage(spec, language ?? 'node', report);
+  checkBrowser(spec, language ?? 'node', report);
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
   checkNetwork(spec, report);
   checkDeterminism(spec, language ?? 'node', report);
+  checkModules(spec, language ?? 'node', report);
   if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
     report(
       'spec.user',
@@ -101,6 +106,54 @@ function checkDeterminism(
       'spec.determinism',
       'needs a program that Node starts',
       'use entrypoint with language: node, or remove it',
+    );
+}
+
+/** A name that Node does not have would be a list of less than was meant. */
+function checkModules(
+  { modules, command }: Partial<SandboxFile['spec']>,
+  language: Language,
+  report: Report,
+): void {
+  if (!modules) return;
+  for (const [at, name] of (modules.builtins ?? []).entries()) {
+    if (BUILTIN_MODULES.includes(withoutScheme(name))) continue;
+    const meant = nearest(withoutScheme(name), BUILTIN_MODULES);
+    report(
+      `spec.modules.builtins.${at}`,
+      `found ${show(name)}, which is no module of Node`,
+      meant === undefined ? 'npm packages stand under packages:' : `write ${meant}`,
+    );
+  }
+  for (const [at, name] of (modules.packages ?? []).entries()) {
+    if (!isPackageName(name))
+      report(
+        `spec.modules.packages.${at}`,
+        `found ${show(name)}, which is no name of an npm package`,
+        'write the name alone, as lodash or @scope/name: without version or path',
+      );
+  }
+  if (language !== 'node' || (command && !startsRuntime('node', command)))
+    report(
+      'spec.modules',
+      'needs a program that Node starts',
+      'use entrypoint with language: node, or remove it',
+    );
+}
+
+/** The base with a browser has Node, and is the operator's. */
+function checkBrowser(
+  { browser, base }: Partial<SandboxFile['spec']>,
+  language: Language,
+  report: Report,
+): void {
+  if (browser === undefined) return;
+  if (base) report('spec.browser', 'base and browser exclude each other', 'keep one of them');
+  if (language !== 'node')
+    report(
+      'spec.browser',
+      `its base has Node, not ${LANGUAGE_NAMES[language]}`,
+      'use language: node, or remove it',
     );
 }
 

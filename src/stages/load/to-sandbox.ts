@@ -5,6 +5,8 @@ import {
   type Quantity,
   type ResourcesFile,
 } from '../../model/base-file.js';
+import { withoutScheme } from '../../model/builtin-modules.js';
+import type { Browser } from '../../model/base-name.js';
 import { commandOf, inferLanguage, startsRuntime, type Language } from '../../model/language.js';
 import { parseEgress, parsePort, type Network } from '../../model/network.js';
 import { readQuantity } from '../../model/schema-check.js';
@@ -15,6 +17,7 @@ import {
   DEFAULT_USER,
   type Dependencies,
   type Determinism,
+  type Modules,
   type Permissions,
   type Sandbox,
 } from '../../model/sandbox.js';
@@ -25,6 +28,7 @@ export interface SandboxFile {
   readonly spec: {
     readonly language?: Language;
     readonly base?: BaseFile;
+    readonly browser?: Browser;
     readonly source: string;
     readonly exclude?: readonly string[];
     readonly inputs?: readonly string[];
@@ -44,6 +48,7 @@ export interface SandboxFile {
     readonly resources?: ResourcesFile;
     readonly dependencies?: Partial<Dependencies>;
     readonly determinism?: { readonly clock?: string; readonly seed?: number };
+    readonly modules?: Partial<Modules>;
   };
 }
 
@@ -58,6 +63,7 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     version: metadata.version ?? null,
     language,
     base: spec.base ? toBaseRequest(spec.base) : null,
+    ...(spec.browser && { browser: spec.browser }),
     source: spec.source,
     exclude: spec.exclude ?? [],
     inputs: spec.inputs ?? [],
@@ -82,6 +88,7 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
         }
       : null,
     ...(spec.determinism && { determinism: toDeterminism(spec.determinism) }),
+    ...(spec.modules && { modules: toModules(spec.modules) }),
   };
 }
 
@@ -103,6 +110,12 @@ function toPermissions(
 function toDeterminism({ clock, seed }: NonNullable<SandboxFile['spec']['determinism']>): Determinism {
   return { clock: clock === undefined ? null : new Date(clock).toISOString(), seed: seed ?? null };
 }
+
+/** One spelling and one order of each list. */
+const toModules = ({ builtins = [], packages = [] }: Partial<Modules>): Modules => ({
+  builtins: [...new Set(builtins.map(withoutScheme))].sort(),
+  packages: [...packages].sort(),
+});
 
 /** In one order, whatever order they were written in: the same rights are the same seal. */
 function toNetwork(network: SandboxFile['spec']['network']): Network {

@@ -1,7 +1,7 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
 import { canonicalJson } from '../../model/canonical-json.js';
-import { languageOfBase, type Language } from '../../model/language.js';
+import { baseNameFrom, type BaseName } from '../../model/base-name.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
 /** A base that was just signed. */
@@ -31,9 +31,9 @@ interface Insertion {
   readonly lines: readonly string[];
 }
 
-/** A default base for a language. */
+/** A default base for a language, or for Node with a browser. */
 interface NewDefault {
-  readonly language: Language;
+  readonly name: BaseName;
   readonly image: string;
   readonly version: string;
 }
@@ -50,9 +50,8 @@ interface Addition {
 
 /**
  * The text of a policy that also trusts a base by its key. Everything else stays as it is, comments too; without a
- * default for its language (which the last part of the repository names, else it is Node) the repository becomes the
- * default, within the major version. The same text comes back when the base
- * is trusted already.
+ * default for what the last part of the repository names (a language or a browser, else it is Node) the repository becomes
+ * that default, within the major version. The same text comes back when the base is trusted already.
  * @param before the policy's text; null makes a new one
  * @throws SjsError `POLICY_INVALID` when the text cannot be extended safely, with what to add by hand; `YAML_*`.
  */
@@ -63,7 +62,7 @@ export function addTrustedBase(before: string | null, trust: NewTrust, file: str
       rule: ruleLines(trust),
       isSame: (one) => isSame(one, trust),
       base: {
-        language: languageOfBase(trust.repository) ?? 'node',
+        name: baseNameFrom(trust.repository),
         image: trust.repository,
         version: majorRange(trust.version),
       },
@@ -165,16 +164,16 @@ const entryOf = ({ image, version }: NewDefault): string =>
   `{ image: ${JSON.stringify(image)}, version: ${JSON.stringify(version)} }`;
 
 const defaultLines = (base: NewDefault): readonly string[] =>
-  base.language === 'node'
+  base.name === 'node'
     ? [`base: ${entryOf(base)}`]
-    : ['bases:', ...indent([`${base.language}: ${entryOf(base)}`], 2)];
+    : ['bases:', ...indent([`${base.name}: ${entryOf(base)}`], 2)];
 
-const hasDefault = ({ defaults }: PolicyValue, { language }: NewDefault): boolean =>
-  (language === 'node' ? defaults?.['base'] : defaults?.bases?.[language]) !== undefined;
+const hasDefault = ({ defaults }: PolicyValue, { name }: NewDefault): boolean =>
+  (name === 'node' ? defaults?.['base'] : defaults?.bases?.[name]) !== undefined;
 
-function withDefault({ defaults }: PolicyValue, { language, image, version }: NewDefault): object {
-  if (language === 'node') return { ...defaults, base: { image, version } };
-  return { ...defaults, bases: { ...defaults?.bases, [language]: { image, version } } };
+function withDefault({ defaults }: PolicyValue, { name, image, version }: NewDefault): object {
+  if (name === 'node') return { ...defaults, base: { image, version } };
+  return { ...defaults, bases: { ...defaults?.bases, [name]: { image, version } } };
 }
 
 function placeDefault(
@@ -185,11 +184,11 @@ function placeDefault(
 ): Insertion {
   const defaults = defaultLines(base);
   const [one] = Object.keys(value.defaults?.bases ?? {});
-  if (base.language !== 'node' && one !== undefined) {
+  if (base.name !== 'node' && one !== undefined) {
     const at = document.locate(['defaults', 'bases', one]).column - 1;
     return {
       after: document.locate(['defaults', 'bases']).line,
-      lines: indent([`${base.language}: ${entryOf(base)}`], at),
+      lines: indent([`${base.name}: ${entryOf(base)}`], at),
     };
   }
   if (value.defaults === undefined)

@@ -1,3 +1,4 @@
+import { baseNameOf } from '../../model/base-name.js';
 import type { Digest } from '../../model/digest.js';
 import { SjsError, type Problem } from '../../errors.js';
 import { flagOf } from '../../model/grants.js';
@@ -59,11 +60,11 @@ export function judgeSandbox(
 /** What can be said of a base before a registry is asked: whether its repository is trusted, and a pin not denied. */
 function judgeBase(policy: Policy, loaded: LoadedSandbox, locate: Locate, subject: Subject): Verdict {
   const stated = loaded.sandbox.base;
-  const request = stated ?? defaultBase(policy, loaded.sandbox.language);
+  const request = stated ?? defaultBase(policy, baseNameOf(loaded.sandbox));
   if (!request) return { violations: [], waived: [] };
   /** One that sandbox.yaml leaves to the operator stands in the operator's policy. */
   const at = (key: string): ReturnType<Locate> =>
-    stated ? locate(`base.${key}`) : { name: `${defaultBaseKey(loaded.sandbox.language)}.${key}` };
+    stated ? locate(`base.${key}`) : { name: `${defaultBaseKey(baseNameOf(loaded.sandbox))}.${key}` };
   const { registry, path } = parseReference(request.image);
   const violations: Violation[] = [];
   const waived: UsedWaiver[] = [];

@@ -1,7 +1,7 @@
 import { SjsError, type SourceLocation } from '../../errors.js';
+import type { BaseName } from '../../model/base-name.js';
 import type { ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
-import type { Language } from '../../model/language.js';
 import { DEFAULT_RETENTION, type Policy, type PolicyLimits } from '../../model/policy.js';
 import { formatRepository } from '../../model/reference.js';
 import type { BaseRequest, Resources } from '../../model/sandbox.js';
@@ -47,17 +47,17 @@ export function sourceBound(policy: Policy, subject: Subject, otherwise: number)
   };
 }
 
-/** Where a policy states the default base of a language. */
-export const defaultBaseKey = (language: Language): string =>
-  language === 'node' ? 'defaults.base' : `defaults.bases.${language}`;
+/** Where a policy states the default base of this name. */
+export const defaultBaseKey = (name: BaseName): string =>
+  name === 'node' ? 'defaults.base' : `defaults.bases.${name}`;
 
-/** The base for sandboxes that name none: the last operator layer that states one for the language decides. */
-export function defaultBase(policy: Policy, language: Language): BaseRequest | null {
-  if (language === 'node') return lastDefault(policy, 'base');
+/** The base for sandboxes that name none: the last operator layer that states one of this name decides. */
+export function defaultBase(policy: Policy, name: BaseName): BaseRequest | null {
+  if (name === 'node') return lastDefault(policy, 'base');
   const stating = policy.layers.findLast(
-    ({ origin, defaults }) => origin === 'operator' && defaults.bases?.[language],
+    ({ origin, defaults }) => origin === 'operator' && defaults.bases?.[name],
   );
-  return stating?.defaults.bases?.[language] ?? null;
+  return stating?.defaults.bases?.[name] ?? null;
 }
 
 /** What gateways are built over: the last operator layer that states `gateway` decides, else the default base. */

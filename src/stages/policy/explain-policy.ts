@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { LANGUAGES } from '../../model/language.js';
+import { OTHER_BASES } from '../../model/base-name.js';
 import type { Policy, SignerRule } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import { DEFAULT_RESOURCES, type BaseRequest } from '../../model/sandbox.js';
@@ -91,9 +91,9 @@ export function explainPolicy(policy: Policy, now: number): PolicyExplanation {
     );
   });
   const base = stated('defaults.base', (layer) => layer.defaults.base).at(-1);
-  const defaultBases = LANGUAGES.filter((language) => language !== 'node').flatMap((language) => {
-    const key = defaultBaseKey(language);
-    const last = stated(key, (layer) => layer.defaults.bases?.[language]).at(-1);
+  const defaultBases = OTHER_BASES.flatMap((name) => {
+    const key = defaultBaseKey(name);
+    const last = stated(key, (layer) => layer.defaults.bases?.[name]).at(-1);
     return last ? row(key, describeBase(last.value), [last.from]) : [];
   });
   const gateway = stated('defaults.gateway', (layer) => layer.defaults.gateway).at(-1);

@@ -100,9 +100,16 @@ const operatorFile = (policy: Policy): string =>
   policy.layers.findLast(({ origin }) => origin === 'operator')?.file ??
   'your policy (~/.config/sjs/policy.yaml)';
 
+/** What could be written into the operator's policy, where another profile allows more. */
 function nextOf(layer: PolicyLayer, rule: string, file: string, { language }: Rights): string | undefined {
   if (layer.origin !== 'profile') return undefined;
   if (rule === 'allow.network') return `to allow what is declared, write extends: networked into ${file}`;
+  if (rule.startsWith('limits.')) {
+    const isWidest = layer.file.endsWith('browser.yaml');
+    return isWidest
+      ? undefined
+      : `the widest limits are those of the profile for headless browsers: to take them, write extends: browser into ${file}`;
+  }
   return rule === 'allow.permissions' && language !== undefined && language !== 'node'
     ? `to allow it, write extends: networked into ${file}, or waive allow.permissions there for this sandbox`
     : undefined;

@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import type { AttestationType } from '../../model/attestation-type.js';
+import type { OtherBase } from '../../model/base-name.js';
 import { toBaseRequest, toResources, type BaseFile, type ResourcesFile } from '../../model/base-file.js';
 import type { Digest } from '../../model/digest.js';
-import type { OtherLanguage } from '../../model/language.js';
 import type {
   BaseRule,
   KeylessSigner,
@@ -35,7 +35,7 @@ export interface PolicyFile {
   readonly extends?: PolicyLayer['extends'];
   readonly defaults?: {
     readonly base?: BaseFile;
-    readonly bases?: Readonly<Partial<Record<OtherLanguage, BaseFile>>>;
+    readonly bases?: Readonly<Partial<Record<OtherBase, BaseFile>>>;
     readonly gateway?: BaseFile;
     readonly repository?: string;
     readonly resources?: ResourcesFile;

@@ -9,7 +9,7 @@ import { heapLimit } from './heap-limit.js';
  * The argument list that starts the program. A command that begins with the runtime of the sandbox's language gets the
  * options that sjs gives it, and none of the author's; any other is left as it is.
  * @param baseVersion version of the base, or null when nobody says
- * @throws SjsError `SANDBOX_INVALID` for secrets or determinism with another program than Node, and as nodeCommand.
+ * @throws SjsError `SANDBOX_INVALID` for secrets, determinism or modules with another program than Node, and as nodeCommand.
  */
 export function programCommand(
   sandbox: Sandbox,
@@ -82,11 +82,12 @@ function denoOptions({ permissions, filesystem, network }: Sandbox, memoryBytes:
   ];
 }
 
-/** Both are done by preloads of Node's. */
-function refuseForOthers({ secrets, determinism, command: [program] }: Sandbox): void {
-  const needs = secrets.length > 0 ? 'secrets' : determinism ? 'determinism' : null;
-  if (needs === null) return;
-  const verb = needs === 'secrets' ? 'need' : 'needs';
+/** What is done by preloads of Node's has no meaning without it. */
+function refuseForOthers({ secrets, determinism, modules, command: [program] }: Sandbox): void {
+  const asked = [secrets.length > 0 && 'secrets', determinism && 'determinism', modules && 'modules'];
+  const needs = asked.find((one) => typeof one === 'string');
+  if (needs === undefined) return;
+  const verb = needs === 'determinism' ? 'needs' : 'need';
   throw new SjsError(
     'SANDBOX_INVALID',
     `${needs} ${verb} a command that begins with node in a sandbox of node, not ${program}`,

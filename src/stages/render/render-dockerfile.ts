@@ -106,6 +106,7 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     runtime: sandbox.runtime,
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
+    ...(sandbox.modules && { modules: sandbox.modules }),
     ...(sandbox.language !== 'node' && { language: sandbox.language }),
     ...(takesCode(sandbox) ? { code: 1 } : isCallable(sandbox) && { call: 1 }),
   };

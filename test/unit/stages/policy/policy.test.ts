@@ -2,6 +2,7 @@ import { chmod, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { SjsError } from '../../../../src/errors.js';
+import { baseNameOf } from '../../../../src/model/base-name.js';
 import { sha256 } from '../../../../src/model/digest.js';
 import type { Policy } from '../../../../src/model/policy.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
@@ -14,6 +15,7 @@ import {
   checkHostAddresses,
   checkSandbox,
   checkSealedPlan,
+  judgeSandbox,
   subjectOf,
 } from '../../../../src/stages/policy/check-sandbox.js';
 import {
@@ -73,6 +75,48 @@ describe('layers', () => {
     expect(
       effectiveLimits(await load('extends: browser\n', undefined, 'extends: networked\n')),
     ).toMatchObject({ memoryBytes: 8 * 1024 ** 3 });
+  });
+
+  test('a browser job beyond the restricted limits is told of the profile that it needs, which allows no more than that', async () => {
+    const job = makeLoaded('/home/u/sandbox.yaml', {
+      permissions: { ...DEFAULT_PERMISSIONS, childProcess: true },
+      filesystem: { tmpBytes: 2 * 1024 ** 3, outBytes: 2 * 1024 ** 3 },
+      network: { mode: 'isolated', ports: [], egress: [parseEgress('example.com:443')!] },
+    });
+    const resources = {
+      ...DEFAULT_RESOURCES,
+      milliCpu: 8000,
+      memoryBytes: 8 * 1024 ** 3,
+      pids: 2048,
+      timeoutMs: 1_800_000,
+    };
+    const judge = async (text: string | null, loaded = job) =>
+      judgeSandbox(await load(text), loaded, resources, NOW).violations.map(({ problem }) => problem);
+    const refused = await judge(null);
+    expect(refused.map(({ message }) => message.split(':')[0])).toEqual([
+      'spec.resources.cpu',
+      'spec.resources.memory',
+      'spec.resources.pids',
+      'spec.resources.timeout',
+      'spec.filesystem.tmp',
+      'spec.filesystem.out',
+      'spec.network.mode',
+      'spec.network.egress',
+    ]);
+    for (const { next } of refused.slice(0, 6)) expect(next).toMatch(/write extends: browser into /);
+    expect(await judge('extends: browser\n')).toEqual([]);
+
+    const greedy = (sandbox: Partial<Sandbox>) =>
+      judge('extends: browser\n', makeLoaded('/home/u/sandbox.yaml', sandbox));
+    const network = { mode: 'isolated', ports: [parsePort('3000:3000')!], egress: [] } as const;
+    expect(await greedy({ network })).toMatchObject([
+      { message: expect.stringContaining('network.ports: 127.0.0.1:3000 is not') },
+    ]);
+    for (const permission of ['addons', 'wasi']) {
+      expect(await greedy({ permissions: { ...DEFAULT_PERMISSIONS, [permission]: true } })).toMatchObject([
+        { message: expect.stringContaining(`permissions.${permission}: is not allowed`) },
+      ]);
+    }
   });
 
   test('a repository can only tighten', async () => {
@@ -624,6 +668,21 @@ describe('adding trust', () => {
       defaults: { base: { image: 'r.example/base/node', version: '>=24 <25' } },
       bases: [{ repository: 'r.example/base/node', transparencyLog: 'none' }],
     });
+  });
+
+  test('a base with a browser is the default of those alone who declare one', async () => {
+    const first = addTrustedBase(null, { ...trust, repository: 'r.example/base/chromium' }, '/p.yaml');
+    const chromium = { image: 'r.example/base/chromium', version: '>=24 <25' };
+    expect((await read(first)).defaults).toEqual({ bases: { chromium } });
+    const policy: Policy = {
+      layers: [await read(addTrustedBase(first, trust, '/p.yaml'))],
+      digest: sha256(''),
+    };
+    expect(defaultBase(policy, 'node')).toEqual({ image: 'r.example/base/node', version: '>=24 <25' });
+    expect(defaultBase(policy, baseNameOf(makeLoaded('/x', { browser: 'chromium' }).sandbox))).toEqual(
+      chromium,
+    );
+    expect(explainPolicy(policy, NOW).values.map(({ key }) => key)).toContain('defaults.bases.chromium');
   });
 
   test('keeps comments and everything else, and adds nothing twice', async () => {
