@@ -30,10 +30,6 @@ export const TARGET_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   },
   in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
   out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
-  language: {
-    value: 'NAME',
-    describe: `what the program is written in: ${LANGUAGES.join(', ')}; of a path or code only`,
-  },
   port: {
     value: 'HOST:CONTAINER',
     many: true,
@@ -64,7 +60,6 @@ export async function readTarget(input: VerbInput, positionals: readonly string[
     inputs: input.values('in'),
     ports: input.values('port'),
     egress: input.values('egress'),
-    ...(language && { language }),
   };
   return { target, request };
 }
