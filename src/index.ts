@@ -5,6 +5,7 @@
 import { createSjs } from './sjs.js';
 
 export { createSjs } from './sjs.js';
+export { Sandbox, type SandboxJob, type SandboxOptions, type SandboxResult } from './sandbox-class.js';
 export type * from './api.js';
 export { SjsError, ERROR_CODES } from './errors.js';
 export type { ErrorCode, ErrorKind, Problem, SjsErrorDetails, SourceLocation } from './errors.js';
@@ -30,7 +31,13 @@ export type * from './model/record.js';
 export { describeUsedWaiver, type UsedWaiver } from './model/waiver.js';
 export { RUN_STATES } from './model/record.js';
 export type * from './model/run-plan.js';
-export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox } from './model/sandbox.js';
+export type {
+  BaseRequest,
+  LoadedSandbox,
+  Permissions,
+  Resources,
+  Sandbox as DeclaredSandbox,
+} from './model/sandbox.js';
 export type { ImageFacts, IndexEntry, SealedImage, SealedLabels } from './model/sealed-image.js';
 export {
   formatBytes,
@@ -55,6 +62,7 @@ export const {
   lock,
   run,
   call,
+  runCode,
   createPool,
   replay,
   listRuns,
