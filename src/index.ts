@@ -31,7 +31,13 @@ export type * from './model/record.js';
 export { describeUsedWaiver, type UsedWaiver } from './model/waiver.js';
 export { RUN_STATES } from './model/record.js';
 export type * from './model/run-plan.js';
-export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox as DeclaredSandbox } from './model/sandbox.js';
+export type {
+  BaseRequest,
+  LoadedSandbox,
+  Permissions,
+  Resources,
+  Sandbox as DeclaredSandbox,
+} from './model/sandbox.js';
 export type { ImageFacts, IndexEntry, SealedImage, SealedLabels } from './model/sealed-image.js';
 export {
   formatBytes,

@@ -28,7 +28,7 @@ export async function callFunction(
   const calling = sealing.then(({ target, request }) => ({
     target,
     request: { ...request, call: { export: name } },
-    argumentBytes: args.length,
+    arguments: args,
   }));
   const streams = {
     ...output,

@@ -22,7 +22,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { readerOf, type ReadPiece } from '../stages/call/read-given.js';
 import { writeCall, writeCode, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
-import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
+import { commit, commitOutput, keepAnswer, keepArtifact, keepBytes, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, waitForReceiver } from './relay-output.js';
@@ -72,8 +72,8 @@ export interface DecidedRun {
   /** Rejects when the engine must not be used: then nothing runs. */
   readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
-  /** Of a call: the length of its stdin, which are its arguments. */
-  readonly argumentBytes?: number;
+  /** Of a call: its stdin, which are its arguments; kept before it starts, so that whatever happens it can be replayed. */
+  readonly arguments?: Uint8Array;
   /** The container that was started ahead, and has this run from now on. */
   readonly member?: string;
 }
@@ -90,6 +90,8 @@ export async function executeRun(
   const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
   /** The newest state of the record. */
   let record = null as RunRecord | null;
+  const known = run.arguments ? keepBytes(run.arguments, store) : null;
+  known?.catch(() => undefined);
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
     const facts = await run.facts;
@@ -110,8 +112,8 @@ export async function executeRun(
       member: run.member ?? null,
     });
     // Until it is known what the program was given, the record says that it is not.
-    const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
-    const created = { ...started, stdin };
+    const unknown = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
+    const created = { ...started, stdin: known ? await known : unknown };
     await store.saveRecord((record = created));
     return created;
   };
@@ -121,7 +123,7 @@ export async function executeRun(
     store.createBlob({ runId: id, stream: 'stdout' }),
     store.createBlob({ runId: id, stream: 'stderr' }),
     store.createBlob({ runId: id, stream: 'times' }),
-    output.stdin ? store.createBlob() : null,
+    output.stdin && !known ? store.createBlob() : null,
   ]);
   const times = noteOutputTimes(timesBlob, tools.clock, stdout, stderr);
   const blobs = [stdout, stderr, timesBlob, ...(stdin ? [stdin] : [])];
@@ -195,7 +197,7 @@ export async function executeRun(
         // Of a program that has answered all that counts has come.
         commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
         commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
-        stdin ? commit(stdin, isInputCut) : null,
+        stdin ? commit(stdin, isInputCut) : known,
         answer && keepAnswer(answer, store),
         timesBlob.discard(),
       ]);
@@ -247,9 +249,9 @@ export async function executeRun(
 /** What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. */
 function headOf(
   id: string,
-  { request, plan, sealed, member, argumentBytes = 0 }: DecidedRun,
+  { request, plan, sealed, member, arguments: given }: DecidedRun,
 ): Pick<RunStreams, 'head'> {
-  if (request.call) return { head: writeCall(id, request.call, argumentBytes) };
+  if (request.call) return { head: writeCall(id, request.call, given?.length ?? 0) };
   if (sealed.labels.plan.code !== undefined) return { head: writeCode(id) };
   if (member === undefined) return {};
   // What the command gives the program stands ahead of the run's arguments.

@@ -39,8 +39,10 @@ async function ask<T>(words: readonly string[], input = ''): Promise<T> {
   const at = before < 0 ? after : before;
   const all = [...words.slice(0, at), '--json', ...words.slice(at)];
   const { stdout, stderr } = await runSjs(home, all, { env: { SJS_POLICY: policyFile }, input });
-  if (stdout === '' || 'error' in (JSON.parse(stdout) as object)) throw new Error(`${stdout}${stderr}`);
-  return JSON.parse(stdout) as T;
+  const answer = (stdout === '' ? { error: stderr } : JSON.parse(stdout)) as Partial<Ran>;
+  // A record has the field too, and is one all the same.
+  if (answer.error && answer.id === undefined) throw new Error(`${words.join(' ')}: ${stdout}${stderr}`);
+  return answer as T;
 }
 
 const build = async (folder: string): Promise<string> => {
@@ -71,7 +73,7 @@ describe.each(LANGUAGE_CASES)('a program in $language', ({ language, files, entr
   const does = (mode: string, options: readonly string[] = [], target = tag): Promise<Ran> =>
     ask<Ran>(['run', target, ...options, '--', mode]);
   const replay = async ({ id }: Ran): Promise<unknown> =>
-    (await ask<{ verdict: { reproduced: boolean } }>(['replay', id])).verdict.reproduced;
+    (await ask<{ reproduced: boolean }>(['replay', id])).reproduced;
 
   test('gets arguments, environment and stdin as they are, and its streams and exit code come out', async () => {
     const args = ['--', '--version', '-e', '', 'ä b'];

@@ -17,6 +17,7 @@ const concat = Buffer.concat.bind(Buffer);
 const from = Buffer.from.bind(Buffer) as (text: string) => Buffer;
 const { reallyExit } = process as unknown as { reallyExit: (code: number) => never };
 const exit = reallyExit.bind(process);
+const put = writeSync;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 const wait = Atomics.wait.bind(Atomics);
 
@@ -63,7 +64,7 @@ export function createPieces(nonce: string): { send(fd: number, type: string, pa
 function write(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) {
     try {
-      at += writeSync(fd, bytes, at);
+      at += put(fd, bytes, at);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       wait(pause, 0, 0, 1);

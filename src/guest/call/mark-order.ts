@@ -2,7 +2,17 @@ type Write = (...args: unknown[]) => unknown;
 
 /** What goes to stderr of a console; all else it writes goes to stdout. */
 const TO_STDERR: readonly string[] = ['error', 'warn', 'trace', 'assert'];
-const TO_STDOUT: readonly string[] = ['log', 'info', 'debug', 'dir', 'dirxml', 'table', 'count', 'timeEnd', 'timeLog'];
+const TO_STDOUT: readonly string[] = [
+  'log',
+  'info',
+  'debug',
+  'dir',
+  'dirxml',
+  'table',
+  'count',
+  'timeEnd',
+  'timeLog',
+];
 
 /**
  * Two pipes say nothing about which of what came through them was written first. So whenever the program goes on in the other

@@ -449,7 +449,7 @@ describe('what it says', () => {
   });
 
   test('another language is not yet', async () => {
-    const text = `${HEAD}${SPEC}`.replace('language: node', 'language: python');
+    const text = `${HEAD}${SPEC}`.replace('language: node', 'language: wasm');
     expect(await failure(parse(text))).toMatchObject({ code: 'NOT_YET' });
   });
 
@@ -479,10 +479,7 @@ describe('what it says', () => {
     expect(await messages('{}')).toEqual(
       ['apiVersion', 'kind', 'metadata', 'spec'].map((key) => `the file: ${key} is missing`),
     );
-    expect(await messages(`${HEAD}spec: {}`)).toEqual([
-      'spec: language is missing',
-      'spec: source is missing',
-    ]);
+    expect(await messages(`${HEAD}spec: {}`)).toEqual(['spec: source is missing']);
   });
 
   test('problems of the shape and of values come together', async () => {

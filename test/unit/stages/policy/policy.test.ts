@@ -705,6 +705,24 @@ describe('adding trust', () => {
     expect((await read(after)).defaults.base).toEqual({ image: 'r.example/x', version: '1' });
   });
 
+  test('a base that is called after another language becomes the default of that', async () => {
+    const of = (name: string, version: string) => ({
+      ...trust,
+      repository: `r.example/base/${name}`,
+      version,
+    });
+    const python = addTrustedBase(null, of('python', '3.11.2'), '/p.yaml');
+    const deno = addTrustedBase(python, of('deno', '2.9.5'), '/p.yaml');
+    const { defaults } = await read(addTrustedBase(deno, trust, '/p.yaml'));
+    expect(defaults).toEqual({
+      base: { image: 'r.example/base/node', version: '>=24 <25' },
+      bases: {
+        python: { image: 'r.example/base/python', version: '>=3 <4' },
+        deno: { image: 'r.example/base/deno', version: '>=2 <3' },
+      },
+    });
+  });
+
   test('a comment above the first rule stays with it', () => {
     const after = addTrustedBase(
       `${HEAD}bases:\n  # the other\n${rule('r.example/other')}`,
