@@ -94,8 +94,8 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
 }
 
 /**
- * What is under way: the promise of how it ends, and what it writes until then, live. Output is read from when it is asked
- * for: ask at once for all of it. A loop that is left ends nothing; `signal` does.
+ * What is under way: the promise of how it ends, and what it writes until then, live. Who reads first gets what came before,
+ * too, unless it went to `onStdout` or `onStderr`. A loop that is left ends nothing; `signal` does.
  */
 export type Running<T> = Promise<T> & AsyncIterable<OutputPiece>;
 
