@@ -209,7 +209,9 @@ describe('a call', () => {
 
 describe('a container that is started ahead', () => {
   test('has what calls functions for its command, and no secret yet', () => {
-    const member = planMember(sealed({ secrets: ['TOKEN'] }), PROFILE, false, { memoryBytes: 64 * 1024 ** 2 });
+    const member = planMember(sealed({ secrets: ['TOKEN'] }), PROFILE, false, {
+      memoryBytes: 64 * 1024 ** 2,
+    });
     expect(member).toMatchObject({ secrets: {}, expectsSecrets: true, args: [] });
     expect(member.command).toContain('/.sjs/call.cjs');
     expect(member.resources.memoryBytes).toBe(64 * 1024 ** 2);
