@@ -37,7 +37,7 @@ beforeAll(async () => {
   sjs = createSjs({ env: env() });
 });
 afterAll(async () => {
-  const tags = (await sjs.listImages()).map(({ entry }) => entry.tag);
+  const tags = (await sjs.listImages()).map(({ tag }) => tag);
   if (tags.length > 0) execFileSync('docker', ['image', 'rm', '-f', ...tags], { stdio: 'ignore' });
 });
 
