@@ -72,7 +72,7 @@ export interface DecidedRun {
   /** Rejects when the engine must not be used: then nothing runs. */
   readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
-  /** Of a call: its stdin, which are its arguments; kept before it starts, so that whatever happens it can be replayed. */
+  /** Its stdin, where that is known: it is kept before it starts, so that whatever happens it can be replayed. */
   readonly arguments?: Uint8Array;
   /** The container that was started ahead, and has this run from now on. */
   readonly member?: string;
