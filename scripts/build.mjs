@@ -138,12 +138,35 @@ const beside = {
     context.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({ contents: makeLazy(path) }));
   },
 };
+/**
+ * What `--warm` loads, when there is a pool: the command line without the library, and of Node what is used. Anything else
+ * is for the whole.
+ */
+const warm = {
+  name: 'warm',
+  setup(context) {
+    context.onResolve({ filter: /\/verb-table\.js$/ }, ({ resolveDir }) => ({
+      path: join(resolveDir, 'warm-verbs.ts'),
+    }));
+    context.onResolve({ filter: /^\.\/sjs\.js$/ }, () => ({ path: 'sjs', namespace: 'none' }));
+    context.onLoad({ filter: /.*/, namespace: 'none' }, () => ({
+      contents: 'export const createSjs = () => ({});',
+    }));
+    context.onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
+      namespace === 'lazy' ? { path, external: true } : { path, namespace: 'lazy' },
+    );
+    context.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({ contents: makeLazy(path) }));
+  },
+};
+const WARM = 'dist/cli/warm.cjs';
 await Promise.all(
-  ['src/cli/run-cli.ts', ...BESIDE].map(async (entry) => {
-    const outfile = join('dist/cli', entry.startsWith('src/') ? 'run-cli.cjs' : bundleName(entry));
+  ['src/cli/run-cli.ts', WARM, ...BESIDE].map(async (name) => {
+    const entry = name === WARM ? 'src/cli/run-cli.ts' : name;
+    const outfile =
+      name === WARM ? WARM : join('dist/cli', entry.startsWith('src/') ? 'run-cli.cjs' : bundleName(entry));
     await single(entry, outfile, {
       ...compact,
-      plugins: [unused, beside],
+      plugins: name === WARM ? [warm] : [unused, beside],
       // As a function, which the launcher calls.
       banner: {
         js: '(function(require,__dirname,__url,__filename){const module={exports:{}};let exports=module.exports;',

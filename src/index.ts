@@ -28,6 +28,8 @@ export type * from './model/policy.js';
 export type * from './model/record.js';
 export { describeUsedWaiver, type UsedWaiver } from './model/waiver.js';
 export { RUN_STATES } from './model/record.js';
+export { isSealedTarget } from './model/target-form.js';
+export { homeFolder } from './model/home-folder.js';
 export type * from './model/run-plan.js';
 export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox } from './model/sandbox.js';
 export type { ImageFacts, IndexEntry, SealedImage, SealedLabels } from './model/sealed-image.js';

@@ -196,6 +196,16 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       );
       return publicPool(opened);
     },
+    async findTarget(target, given = {}) {
+      const [tools, { resolveTarget }, { findEntry }] = await Promise.all([
+        runTools(),
+        import('./flows/resolve-target.js'),
+        import('./flows/find-target.js'),
+      ]);
+      const abort = given.signals?.abort;
+      const found = await resolveTarget(target, given, { targetTools: runTools, sealTools }, abort);
+      return { entry: await findEntry(found.target, tools, abort), request: found.request };
+    },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);
       await quietly(recover(given.signals?.abort));

@@ -24,7 +24,15 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === 'version')) {
     if (!loaded.has(id)) loaded.set(id, loadBundle(id, load));
     return loaded.get(id);
   };
-  void (load('./run-cli.cjs') as { runCli: typeof runCli }).runCli(args);
+  const run = async (bundle: string, isPart: boolean): Promise<void> =>
+    (load(bundle) as { runCli: typeof runCli }).runCli(args, isPart);
+  // A call of a pool takes little longer than Node's own start: it loads nothing but what that takes.
+  const isWarm = ['run', 'call'].includes(args[0] ?? '') && beforeArguments(args).includes('--warm');
+  void (isWarm ? run('./warm.cjs', true) : Promise.resolve()).then(() => run('./run-cli.cjs', false));
+}
+
+function beforeArguments(words: readonly string[]): readonly string[] {
+  return words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
 }
 
 /**

@@ -7,6 +7,7 @@ import { collectOutput, passOutput, type RunSinks } from '../run-streams.js';
 import { hasCode } from '../run-target.js';
 import { passOptions, pathMeant, readTarget, TARGET_OPTIONS } from '../target-request.js';
 import type { CliContext, Verb } from '../verb.js';
+import { chooseRunner, WARM_OPTION } from '../warm.js';
 
 /** Arguments on a command line: the system takes no more. */
 const MOST_ARGUMENTS = 1000;
@@ -21,12 +22,17 @@ export const callVerb: Verb = {
     ["sjs call -e 'export default (a, b) => a + b' default 1 2", 'of code; the default export is default'],
     ['sjs call pricing quote --data order.json', 'of a sealed image, with an argument from a file'],
     ['sjs call pricing quote --data - < order.json', 'or from standard input'],
+    [
+      'sjs call --warm pricing quote --data order.json',
+      'in a container that sjs pool start has started ahead',
+    ],
     ['sjs call pricing shout \'"hello"\'', 'a text is JSON in quotes of its own'],
   ],
   usage: '<target> <function> [json…]',
   positionals: [1, MOST_ARGUMENTS],
   options: {
     ...TARGET_OPTIONS,
+    ...WARM_OPTION,
     data: {
       value: 'FILE',
       many: true,
@@ -38,7 +44,7 @@ as it comes. Of a result that JSON has no form for (a Map, a BigInt, a cycle, Na
 
 Exit status: 0 with a result; 1 when the function threw, which is told on stderr; else as sjs run.`,
   async run(input, context) {
-    const { sjs, output } = context;
+    const { output } = context;
     const isCode = hasCode(input);
     const [name, ...words] = isCode ? input.positionals : input.positionals.slice(1);
     if (name === undefined) {
@@ -46,6 +52,7 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
         next: 'name an export; the default export is called default',
       });
     }
+    const runner = await chooseRunner(input, context);
     const args = await readArguments(words, input.values('data'), context);
     const positionals = isCode ? [] : input.positionals.slice(0, 1);
     const { target, request } = await readTarget(input, positionals, context);
@@ -60,7 +67,7 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
       onStderr: (shown as RunSinks).onStderr,
     };
     try {
-      const result = await sjs.call(target, name, args, {
+      const result = await runner.call(target, name, args, {
         ...request,
         ...sinks,
         ...(onArtifact && { onArtifact }),
