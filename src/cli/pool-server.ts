@@ -199,7 +199,6 @@ function prepareRun(
     leave(): void {
       gone.abort();
       room.close();
-      stdin.destroy();
     },
   };
 }
