@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup cosign3 base build demo demo-clean test attack bench lint format golden clean
+.PHONY: help setup cosign3 base bases build demo demo-clean test attack bench lint format golden clean
 
 SOURCES := $(shell find src templates policies scripts/*.mjs -type f 2>/dev/null) package.json $(wildcard tsconfig*.json)
 # npm writes this file at the end of every install.
@@ -21,7 +21,11 @@ cosign3:
 	@scripts/cosign3
 
 base: setup
-	@scripts/base
+	@scripts/base node
+
+# Alone it lists the names there are.
+bases: setup ## assemble all base images: Node, Deno, Bun, Python, Chromium
+	@scripts/base $$(scripts/base)
 
 $(INSTALLED): package-lock.json
 	@echo "installing npm packages (npm ci)"
@@ -35,13 +39,13 @@ dist/cli/main.cjs: $(INSTALLED) $(SOURCES)
 
 build: dist/cli/main.cjs ## build dist/
 
-demo: setup base build ## from nothing to a sealed image, a run of it and its replay, in .demo/
+demo: setup build ## from nothing to a sealed image, a run of it and its replay, in .demo/
 	@scripts/demo
 
 demo-clean: ## stop and remove what the demo made
 	@scripts/demo-clean
 
-test: setup cosign3 base build ## lint and run every test, with a real engine, registry and cosign 2 and 3
+test: setup cosign3 bases build ## lint and run every test, with a real engine, registry and cosign 2 and 3
 	@npm run --silent lint
 	@scripts/test
 
@@ -60,5 +64,5 @@ format: $(INSTALLED) ## format the code
 golden: setup base build ## write the golden files anew
 	@npm run --silent golden
 
-clean: ## remove dist/ and .cache/ (the assembled base image, cosign 3)
+clean: ## remove dist/ and .cache/ (the assembled base images, cosign 3)
 	rm -rf dist .cache

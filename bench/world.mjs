@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
@@ -36,6 +37,18 @@ export async function openWorld(folder, registry) {
     ),
   );
 
+  /** Assembles one of the bases of scripts/bases/ if need be, signs it and trusts it, as that of Node above. */
+  const importBase = (name) => {
+    execFileSync('scripts/base', [name], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const layout = `.cache/bases/${name}/oci`;
+    const { manifests } = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'));
+    const version = manifests[0].annotations['org.opencontainers.image.ref.name'];
+    const staged = `${registry}/staging/${name}:${version}`;
+    execFileSync(process.execPath, ['scripts/push-base.mjs', layout, staged], { stdio: 'ignore' });
+    const target = `${registry}/base/${name}:${version}`;
+    sjs(['base', 'import', staged, target, '--sign-key', join(folder, 'base.key'), '--trust']);
+  };
+
   /** Writes a sandbox of this source; returns its folder. */
   const makeSandbox = async (name, files, spec = '') => {
     const place = join(folder, 'work', name);
@@ -67,5 +80,5 @@ ${spec}`;
     ...['cosign', 'verify', '--key', join(folder, 'base.pub'), '--insecure-ignore-tlog=true'],
     ...['--allow-insecure-registry', `${image}:24.21.0`],
   ];
-  return { env, sjs, makeSandbox, makeContext, verifyBase };
+  return { env, sjs, importBase, makeSandbox, makeContext, verifyBase };
 }

@@ -1,11 +1,12 @@
-// base-image.mjs LAYER.tar LAYOUT ARCH NODE_VERSION: an OCI image layout around one layer; prints the manifest's digest.
+// base-image.mjs LAYER.tar LAYOUT ARCH PROGRAM TITLE VERSION ENV…: an OCI image layout around one layer; prints
+// the manifest's digest.
 // The layer stays uncompressed: what gzip writes may differ from machine to machine.
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-const [layer, layout, architecture, version] = process.argv.slice(2);
+const [layer, layout, architecture, program, title, version, ...env] = process.argv.slice(2);
 const blobs = join(layout, 'blobs', 'sha256');
 mkdirSync(blobs, { recursive: true });
 
@@ -27,10 +28,10 @@ const config = addJson('application/vnd.oci.image.config.v1+json', {
   architecture,
   os: 'linux',
   config: {
-    Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', `NODE_VERSION=${version}`],
-    Cmd: ['node'],
+    Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...env],
+    Cmd: [program],
     Labels: {
-      'org.opencontainers.image.title': 'Node.js base image for sjs',
+      'org.opencontainers.image.title': `${title} base image for sjs`,
       'org.opencontainers.image.version': version,
     },
   },

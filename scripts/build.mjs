@@ -1,6 +1,6 @@
 // Bundles the command line, the library, the reaper and the guest programs into dist/.
 import { build } from 'esbuild';
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { compile } from './compile-code.mjs';
 
@@ -185,5 +185,7 @@ await single('src/adapters/docker/reaper-main.ts', 'dist/reaper.cjs');
 await single('src/guest/secrets-preload.ts', 'dist/guest/secrets-preload.cjs');
 await single('src/guest/determinism-preload.ts', 'dist/guest/determinism-preload.cjs');
 await single('src/guest/call/main.ts', 'dist/guest/call.cjs');
+await single('src/guest/modules-preload.ts', 'dist/guest/modules-preload.cjs');
 await single('src/guest/collector.ts', 'dist/guest/collector.cjs');
 await single('src/guest/gateway/main.ts', 'dist/guest/gateway.cjs');
+await copyFile('src/guest/start.py', 'dist/guest/start.py');

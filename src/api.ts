@@ -30,6 +30,7 @@ import type { VerifiedBase } from './model/base.js';
 import type { BillFormat } from './model/bill-format.js';
 import type { Digest } from './model/digest.js';
 import type { CodeTarget } from './model/grants.js';
+import type { Language } from './model/language.js';
 import type { RunRecord } from './model/record.js';
 import type { RunRequest } from './model/run-plan.js';
 import type { LoadedSandbox } from './model/sandbox.js';
@@ -82,6 +83,8 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
   /** Published ports and allowed names, as `spec.network` writes them. */
   readonly ports?: readonly string[];
   readonly egress?: readonly string[];
+  /** What the program is written in, when its ending does not say. */
+  readonly language?: Language;
   /** Signals for the program; by default none. `abort` ends the run. */
   readonly signals?: RunSignals;
 }

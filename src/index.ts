@@ -13,6 +13,7 @@ export type * from './model/base.js';
 export { BILL_FORMATS, type BillFormat } from './model/bill-format.js';
 export type { CallOutcome, ThrownError } from './model/call.js';
 export type { CodeTarget } from './model/grants.js';
+export { LANGUAGE_NAMES, LANGUAGES, type Language } from './model/language.js';
 export type * from './model/lock.js';
 export { nearest, nearestId } from './model/nearest.js';
 export {

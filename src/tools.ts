@@ -5,9 +5,11 @@ import { availableParallelism, homedir, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { CosignOptions } from './adapters/cosign/cosign-program.js';
 import type { SjsOptions } from './api.js';
+import type { BuildAssets } from './flows/prepare-build.js';
 import { sha256, type Digest } from './model/digest.js';
 import { homeFolder } from './model/home-folder.js';
-import type { Policy } from './model/policy.js';
+import type { Language } from './model/language.js';
+import type { Policy, PolicyLayer } from './model/policy.js';
 import type { Owner } from './model/record.js';
 import type { SealedImage } from './model/sealed-image.js';
 import type { ValidTexts } from './model/schema-check.js';
@@ -99,10 +101,12 @@ export function createTools(options: SjsOptions) {
     has: async (key) => (await validTexts.get(key)) === true,
     add: (key) => validTexts.set(key, true),
   };
+  const knownLayers = new Map<string, PolicyLayer>();
   const loadPolicy = async (directory: string | null): Promise<Policy> => {
     const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
     return load({
       valid,
+      known: knownLayers,
       operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
       ...(policyFile !== undefined && { explicitFile: resolve(policyFile) }),
       repositoryStart: directory,
@@ -110,16 +114,24 @@ export function createTools(options: SjsOptions) {
     });
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
-  const assets = lazy(async () => {
-    const [template, profile, secretsPreload, determinismPreload, callRunner] = await Promise.all([
-      readFile(asset('templates/node.Dockerfile'), 'utf8'),
+  const sharedAssets = lazy(async () => {
+    const [profile, secretsPreload, determinismPreload, modulesPreload, callRunner] = await Promise.all([
       seccompProfile(),
       readFile(asset('dist/guest/secrets-preload.cjs')),
       readFile(asset('dist/guest/determinism-preload.cjs')),
+      readFile(asset('dist/guest/modules-preload.cjs')),
       readFile(asset('dist/guest/call.cjs')),
     ]);
-    return { template, seccompProfile: profile, secretsPreload, determinismPreload, callRunner };
+    return { seccompProfile: profile, secretsPreload, determinismPreload, modulesPreload, callRunner };
   });
+  const assets = async (language: Language): Promise<BuildAssets> => {
+    const [template, shared, pythonStart] = await Promise.all([
+      readFile(asset(`templates/${language}.Dockerfile`), 'utf8'),
+      sharedAssets(),
+      language === 'python' ? readFile(asset('dist/guest/start.py')) : undefined,
+    ]);
+    return { template, ...shared, ...(pythonStart && { pythonStart }) };
+  };
   const gatewaySource = lazy(async () => {
     const file = 'gateway.cjs';
     const [program, { placeGateway }] = await Promise.all([
@@ -193,10 +205,11 @@ export function createTools(options: SjsOptions) {
       reporter,
       clock,
       owner,
-      gatewayVersion: lazy(async () => {
+      gatewayVersion: async (carriesTraffic: boolean) => {
         const { gatewayVersion } = await import('./flows/gateway-sandbox.js');
-        return gatewayVersion({ digest: sha256(await readFile(asset('dist/guest/gateway.cjs'))) });
-      }),
+        const digest = sha256(await readFile(asset('dist/guest/gateway.cjs')));
+        return gatewayVersion({ digest }, carriesTraffic);
+      },
       createId: () => createUlid(clock.now(), randomBytes(10)),
       sjsVersion: VERSION,
       seccompProfile,

@@ -23,7 +23,15 @@ const GRANTS: Readonly<Record<string, string>> = {
 const ITEMS: Readonly<Record<string, readonly [more: string, less: string]>> = {
   'network.egress': ['may reach', 'may no longer reach'],
   'network.ports': ['can be reached at', 'can no longer be reached at'],
+  'modules.builtins': ['may load of Node', 'may no longer load of Node'],
+  'modules.packages': ['may load of npm', 'may no longer load of npm'],
   secrets: ['is given the secret', 'is no longer given the secret'],
+};
+
+/** Without such a list everything can be loaded. */
+const CLOSED_LISTS: Readonly<Record<string, string>> = {
+  'modules.builtins': 'Node',
+  'modules.packages': 'npm',
 };
 
 const LIMITS: Readonly<Record<string, string>> = {
@@ -47,6 +55,17 @@ export function rightLines(changes: readonly RightChange[]): readonly ChangeLine
 }
 
 function linesOf({ right, from, to, widened, tightened }: RightChange): readonly ChangeLine[] {
+  const source = CLOSED_LISTS[right];
+  if (source !== undefined && (from === null || to === null)) {
+    if (to === null) return [{ tone: 'widened', words: `may load anything of ${source}`, detail: '' }];
+    return [
+      {
+        tone: 'tightened',
+        words: `may load of ${source} only:`,
+        detail: textsOf(to).join(', ') || 'nothing',
+      },
+    ];
+  }
   const items = ITEMS[right];
   if (items) {
     const [before, after] = [textsOf(from), textsOf(to)];

@@ -1,4 +1,5 @@
 import {
+  LANGUAGE_NAMES,
   describeUsedWaiver,
   formatBytes,
   formatCpu,
@@ -110,7 +111,7 @@ function programOf({ command, args, env }: BuildPlan): string[] {
 }
 
 function rightsOf({ user, rights }: BuildPlan): Row[] {
-  const { filesystem, permissions, secrets } = rights;
+  const { filesystem, permissions, secrets, language = 'node' } = rights;
   const allowed = Object.entries(permissions).flatMap(([name, isAllowed]) => (isAllowed ? [name] : []));
   return [
     ['user', user],
@@ -118,14 +119,20 @@ function rightsOf({ user, rights }: BuildPlan): Row[] {
     ['writes to', `/tmp (${formatBytes(filesystem.tmpBytes)})${outOf(filesystem.outBytes)}`],
     ['secrets', secrets.length === 0 ? 'none' : secrets.join(', ')],
     [
-      'Node may use',
+      `${LANGUAGE_NAMES[language]} may use`,
       allowed.length === 0 ? 'no child processes, workers, addons or WASI' : allowed.join(', '),
     ],
+    ...(rights.modules ? modulesOf(rights.modules) : []),
     ['runtime', rights.runtime],
     ...(rights.determinism ? [['frozen', describeFrozen(rights.determinism)] as const] : []),
     ['seccomp', rights.seccompDigest],
   ];
 }
+
+const modulesOf = ({ builtins, packages }: NonNullable<BuildPlan['rights']['modules']>): Row[] => [
+  ['may load', `of Node: ${builtins.join(', ') || 'nothing'}`],
+  ['', `of npm: ${packages.length === 0 ? 'nothing' : `${packages.join(', ')}, and what they need`}`],
+];
 
 /** What a program finds frozen, in words. */
 export const describeFrozen = ({ clock, seed }: NonNullable<BuildPlan['rights']['determinism']>): string =>

@@ -1,4 +1,4 @@
-import { SjsError, type CodeTarget } from '../index.js';
+import { LANGUAGES, SjsError, type CodeTarget, type Language } from '../index.js';
 import type { OwnStdin } from './own-stdin.js';
 import type { VerbInput } from './verb.js';
 
@@ -77,6 +77,15 @@ export function parseCommand(text: string | undefined): readonly string[] | unde
   }
   throw new SjsError('USAGE', `--cmd ${JSON.stringify(text)} is no JSON list of texts`, {
     next: `write it as --cmd '["node","server.js"]'`,
+  });
+}
+
+/** The language of `--language`. */
+export function parseLanguage(text: string | undefined): Language | undefined {
+  const language = LANGUAGES.find((one) => one === text);
+  if (text === undefined || language !== undefined) return language;
+  throw new SjsError('USAGE', `--language ${JSON.stringify(text)} is not known`, {
+    next: `choose ${LANGUAGES.join(', ')}`,
   });
 }
 

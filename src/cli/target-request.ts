@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { SjsError, type CodeTarget } from '../index.js';
+import { LANGUAGES, SjsError, type CodeTarget } from '../index.js';
 import { LIMIT_OPTIONS, parseEnv, parseLimits, readEnvFiles, readSecrets } from './run-request.js';
-import { chooseTarget } from './run-target.js';
+import { chooseTarget, parseLanguage } from './run-target.js';
 import type { CliContext, OptionSpec, VerbInput } from './verb.js';
 import { isCi } from './workflow-commands.js';
 
@@ -23,6 +23,10 @@ export const TARGET_OPTIONS: Readonly<Record<string, OptionSpec>> = {
     value: 'NAME',
     many: true,
     describe: 'a secret, from your environment; NAME=@FILE takes it from a file, NAME=@- from standard input',
+  },
+  language: {
+    value: 'NAME',
+    describe: `what the program is written in: ${LANGUAGES.join(', ')}; of a path or code only`,
   },
   in: { value: 'FILE', many: true, describe: 'a file that lies read-only at /in; of a path or code only' },
   out: { value: 'DIR', describe: 'write what the program left in /out into a new or empty folder' },
@@ -47,7 +51,9 @@ export const TARGET_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 export async function readTarget(input: VerbInput, positionals: readonly string[], context: CliContext) {
   const { target, envWords } = await chooseTarget(input, positionals, context.stdin);
   const envFiles = await readEnvFiles(input.values('env-file'));
+  const language = parseLanguage(input.value('language'));
   const request = {
+    ...(language && { language }),
     env: parseEnv([...envFiles, ...envWords], context.env),
     secrets: await readSecrets(input.values('secret'), context.env, context.stdin),
     limits: parseLimits(input),

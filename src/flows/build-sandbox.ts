@@ -2,8 +2,9 @@ import { isFindings, type RootfsFindings, type VerifiedBase } from '../model/bas
 import type { BuildFacts } from '../model/build-facts.js';
 import { formatBuildingTag } from '../model/building-tag.js';
 import { sha256 } from '../model/digest.js';
-import { needsGateway } from '../model/network.js';
 import { formatRepository } from '../model/reference.js';
+import { needsGateway } from '../model/network.js';
+import { needsGatewayImage } from '../model/run-plan.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import { computeSeal, type IndexEntry } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
@@ -74,9 +75,15 @@ export async function buildSandbox(
 ): Promise<BuildResult> {
   const startedAt = timeOf(tools);
   const prepared = await prepareBuild(loaded, options, tools, signal);
-  if (needsGateway(loaded.sandbox.network)) {
+  const { network } = loaded.sandbox;
+  if (needsGatewayImage(loaded.sandbox)) {
     const serves = subjectOf(loaded, tools.clock.now());
-    const gateway = gatewaySandbox(await tools.gatewaySource(), prepared.policy, serves);
+    const gateway = gatewaySandbox(
+      await tools.gatewaySource(),
+      prepared.policy,
+      serves,
+      needsGateway(network),
+    );
     await buildSandbox(gateway, { frozen: false, update: options.update }, tools, signal);
   }
   const known = await findSealed(prepared, tools, signal);

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { baseNameOf } from '../model/base-name.js';
 import type { Lock } from '../model/lock.js';
 import { sha256, type Digest } from '../model/digest.js';
-import { authorCommand } from '../model/format-sandbox.js';
+import { splitCommand } from '../model/split-command.js';
 import type { Policy } from '../model/policy.js';
 import type { SealedPlan } from '../model/run-plan.js';
 import { DEFAULT_RESOURCES, type BaseRequest, type LoadedSandbox, type Sandbox } from '../model/sandbox.js';
@@ -14,7 +15,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { collectInputs, collectSource, type CollectLimits } from '../stages/collect/collect-source.js';
 import { readLock } from '../stages/lock/lock-file.js';
 import { defaultBase, defaultResources, effectiveLimits } from '../stages/policy/effective-policy.js';
-import { nodeCommand } from '../stages/render/node-command.js';
+import { programCommand } from '../stages/render/program-command.js';
 import { planOf } from '../stages/render/render-dockerfile.js';
 import { findLocked } from '../stages/resolve/resolve-base.js';
 import { stripProgram } from './strip-program.js';
@@ -53,7 +54,7 @@ export async function describeDeclared(
   ]);
   const { sandbox } = loaded;
   const resources = { ...DEFAULT_RESOURCES, ...defaultResources(policy), ...sandbox.resources };
-  const request = sandbox.base ?? defaultBase(policy);
+  const request = sandbox.base ?? defaultBase(policy, baseNameOf(sandbox));
   return {
     file: loaded.file,
     plan: planOf(sandbox, resources, sha256(profile)),
@@ -85,11 +86,11 @@ function describeBase(request: BaseRequest | null, lock: Lock | null): ReadonlyM
 function describeProgram(
   sandbox: Sandbox,
   memoryBytes: number,
-  nodeVersion: string | null,
+  baseVersion: string | null,
 ): ReadonlyMap<string, unknown> {
   return new Map<string, unknown>([
     ['user', `${sandbox.user.uid}:${sandbox.user.gid}`],
-    ['command', authorCommand(nodeCommand(sandbox, memoryBytes, nodeVersion))],
+    ['command', splitCommand(programCommand(sandbox, memoryBytes, baseVersion), sandbox.language).author],
     ['args', sandbox.args],
   ]);
 }

@@ -1,6 +1,5 @@
-import { authorCommand } from '../model/format-sandbox.js';
+import { splitCommand } from '../model/split-command.js';
 import type { Lock } from '../model/lock.js';
-import { runsNode } from '../model/sandbox.js';
 import { LABELS, type SealedImage } from '../model/sealed-image.js';
 import { changedEntries, changes, type Change } from '../stages/compare/changes.js';
 import { compareRights, type RightChange } from '../stages/compare/compare-rights.js';
@@ -101,10 +100,10 @@ export const filesOf = (
   withSource(sealed, tools, signal, (source) => Promise.resolve(new Map(describeFiles(source))));
 
 /** User, command and arguments of a sealed image. */
-export const programOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown> =>
+export const programOf = ({ image: { config }, labels }: SealedImage): ReadonlyMap<string, unknown> =>
   new Map<string, unknown>([
     ['user', config.User ?? null],
-    ['command', authorCommand(config.Entrypoint ?? [])],
+    ['command', splitCommand(config.Entrypoint ?? [], labels.plan.language).author],
     ['args', config.Cmd ?? []],
   ]);
 
@@ -117,16 +116,15 @@ const envOf = ({ image: { config } }: SealedImage): ReadonlyMap<string, unknown>
 const SHOWN_LABELS: readonly string[] = [LABELS.plan, LABELS.baseDigest, LABELS.baseVersion, LABELS.packages];
 
 /** What no other section has. Every difference of a file is one of its layer, which then says nothing more. */
-function restOf({ image }: SealedImage, withLayers: boolean): ReadonlyMap<string, unknown> {
+function restOf({ image, labels: { plan } }: SealedImage, withLayers: boolean): ReadonlyMap<string, unknown> {
   const { User: _user, Cmd: _args, Env: _env, Entrypoint: entrypoint = [], Labels, ...config } = image.config;
-  const end = entrypoint.indexOf('--');
   return new Map<string, unknown>([
     ...Object.entries(image.platform),
     ...Object.entries(config),
     ...Object.entries(Labels ?? {}).flatMap(([label, text]) =>
       SHOWN_LABELS.includes(label) ? [] : [[`label ${label}`, text] as const],
     ),
-    ['options of node', runsNode(entrypoint) ? entrypoint.slice(1, end < 0 ? undefined : end) : []],
+    [`options of ${plan.language ?? 'node'}`, splitCommand(entrypoint, plan.language).options],
     ...(withLayers ? layersOf(image) : []),
   ]);
 }

@@ -188,17 +188,16 @@ export async function executeRun(
       const left = reader?.end();
       if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
       if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
-      const [out, err, input] = await Promise.all([
+      const answer = reader?.answer ?? null;
+      const [out, err, input, answered] = await Promise.all([
         commit(stdout, outcome.truncated.stdout),
         commit(stderr, outcome.truncated.stderr),
         stdin ? commit(stdin, isInputCut) : null,
+        answer && keepAnswer(answer, store),
         timesBlob.discard(),
       ]);
-      const answer = reader?.answer ?? null;
       record = finishRecord(created, outcome, {
-        ...(created.call && {
-          call: { ...created.call, answer: answer && (await keepAnswer(answer, store)) },
-        }),
+        ...(created.call && { call: { ...created.call, answer: answered } }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,

@@ -1,6 +1,7 @@
 import { SjsError } from '../errors.js';
 import { needsGateway } from '../model/network.js';
 import type { Policy } from '../model/policy.js';
+import { needsGatewayImage } from '../model/run-plan.js';
 import { GATEWAY_NAME } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Subject } from '../model/waiver.js';
@@ -10,13 +11,13 @@ import type { TargetTools } from './find-target.js';
 
 /** What finding the gateway needs beside the store and the images. */
 export interface GatewayTools extends TargetTools {
-  /** The version of this sjs's gateway. */
-  readonly gatewayVersion: () => Promise<string>;
+  /** The version of this sjs's gateway, or of the one that is there for its Node alone. */
+  readonly gatewayVersion: (carriesTraffic: boolean) => Promise<string>;
 }
 
 /**
  * The sealed gateway for what a sandbox declares, its seal and its rights checked like any other's; null when it
- * declares no traffic. Nothing is built at a run; one that was sealed elsewhere is anybody's program by that name.
+ * needs none. Nothing is built at a run; one that was sealed elsewhere is anybody's program by that name.
  * @param subject the sandbox, as it was judged: what is waived for it is waived for its gateway
  * @throws SjsError `GATEWAY_MISSING`, and what the checks throw
  */
@@ -27,8 +28,12 @@ export async function findGateway(
   tools: GatewayTools,
   signal?: AbortSignal,
 ): Promise<SealedImage | null> {
-  if (!needsGateway(sealed.labels.plan.network)) return null;
-  const [entries, version] = await Promise.all([tools.store.listImages(), tools.gatewayVersion()]);
+  if (!needsGatewayImage(sealed.labels.plan)) return null;
+  const carriesTraffic = needsGateway(sealed.labels.plan.network);
+  const [entries, version] = await Promise.all([
+    tools.store.listImages(),
+    tools.gatewayVersion(carriesTraffic),
+  ]);
   // What came from elsewhere is never found by a name (SPEC §7), and would stand outside of every sandbox.
   const newest = entries
     .filter((entry) => entry.name === GATEWAY_NAME && entry.version === version && !entry.imported)
@@ -36,7 +41,7 @@ export async function findGateway(
   if (!newest) {
     throw new SjsError(
       'GATEWAY_MISSING',
-      'there is no gateway of this sjs, which carries the declared traffic',
+      'there is no gateway of this sjs, which carries declared traffic and brings out /out where the base has no Node',
       {
         next: 'build the sandbox again with sjs build, which builds it too; or import its file again with sjs import',
       },

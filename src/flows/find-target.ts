@@ -1,5 +1,6 @@
 import { SjsError } from '../errors.js';
 import { isDigest } from '../model/digest.js';
+import type { Language } from '../model/language.js';
 import { nearest } from '../model/nearest.js';
 import { LABEL_PREFIX, type IndexEntry, type SealedImage } from '../model/sealed-image.js';
 import { targetForm, type TargetForm } from '../model/target-form.js';
@@ -14,14 +15,19 @@ export interface AskedGrants {
   readonly inputs?: readonly string[];
   readonly ports?: readonly string[];
   readonly egress?: readonly string[];
+  readonly language?: Language;
 }
 
 /**
  * Sealed means sealed (SPEC §2).
  * @throws SjsError `RIGHTS_WIDENED` for any right that is not sealed in.
  */
-export function refuseGrants(target: string, { command, inputs, ports, egress }: AskedGrants): void {
+export function refuseGrants(
+  target: string,
+  { command, inputs, ports, egress, language }: AskedGrants,
+): void {
   const asked = [
+    [language, '--language', 'spec.language'],
     [command, '--cmd', 'spec.command'],
     [inputs, '--in', 'spec.inputs'],
     [ports, '--port', 'spec.network.ports'],

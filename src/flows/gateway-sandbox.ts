@@ -14,26 +14,31 @@ export interface GatewaySource {
   readonly digest: Digest;
 }
 
-/** The version of the gateway that has this program: another sjs may have another, and each uses its own. */
-export function gatewayVersion({ digest }: Pick<GatewaySource, 'digest'>): string {
-  return `0.0.0-p${shortDigest(digest)}`;
+/**
+ * The version of the gateway that has this program: another sjs may have another, and each uses its own. One that carries
+ * no traffic, and is there for its Node, has no right to any and a version of its own.
+ */
+export function gatewayVersion({ digest }: Pick<GatewaySource, 'digest'>, carriesTraffic: boolean): string {
+  return `0.0.0-${carriesTraffic ? 'p' : 'n'}${shortDigest(digest)}`;
 }
 
 /**
  * The gateway as a sandbox, over what the operator says, to be built and sealed like any other.
  * @param serves the sandbox that needs it
+ * @param carriesTraffic whether that declares traffic; else it is the Node alone that is needed
  * @throws SjsError `BASE_NOT_PINNED` when no policy says what it is built over
  */
 export function gatewaySandbox(
   source: GatewaySource,
   policy: Policy,
   { name, origin }: Pick<Subject, 'name' | 'origin'>,
+  carriesTraffic: boolean,
 ): LoadedSandbox {
   const base = gatewayBase(policy);
   if (!base) {
     throw new SjsError(
       'BASE_NOT_PINNED',
-      'no policy says what the gateway is built over, which carries declared ports and egress',
+      'no policy says what the gateway is built over, which carries declared traffic and brings out /out where the base has no Node',
       { next: 'state defaults.gateway in your policy: a base with Node 20 or later, as { image, version }' },
     );
   }
@@ -44,7 +49,7 @@ export function gatewaySandbox(
     digest: source.digest,
     sandbox: {
       name: GATEWAY_NAME,
-      version: gatewayVersion(source),
+      version: gatewayVersion(source, carriesTraffic),
       language: 'node',
       base,
       source: source.file,
@@ -57,7 +62,7 @@ export function gatewaySandbox(
       permissions: DEFAULT_PERMISSIONS,
       user: DEFAULT_USER,
       filesystem: { tmpBytes: 4096, outBytes: null },
-      network: { mode: 'isolated', ports: [], egress: [] },
+      network: carriesTraffic ? { mode: 'isolated', ports: [], egress: [] } : { mode: 'none' },
       // What it really gets, every run of it the same, is the engine's to set; these are for the heap and the policy.
       resources: {
         milliCpu: 1000,

@@ -109,11 +109,12 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
   /** Whether seal and policy are still what its members were started under. Throws as a run would. */
   const holds = async (generation: Generation): Promise<boolean> => {
     const { sealed, policy } = generation;
-    const [found, now] = await Promise.all([findSealedImage(sealed.entry.seal, tools), tools.loadPolicy()]);
-    if (now.digest !== policy.digest || found.image.imageId !== sealed.image.imageId) return false;
+    // The engine's id of an image says what is in it: the same id is the same seal.
+    const [found, now] = await Promise.all([tools.images.inspect(sealed.entry.tag), tools.loadPolicy()]);
+    if (now.digest !== policy.digest || found?.imageId !== sealed.image.imageId) return false;
     const at = clock.monotonic();
     if (at - generation.admittedAt > ADMITTED_MS) {
-      await admitSeal(found, now, tools, options.limits ?? {});
+      await admitSeal(sealed, now, tools, options.limits ?? {});
       generation.admittedAt = at;
     }
     return true;

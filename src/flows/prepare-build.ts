@@ -1,8 +1,18 @@
 import type { VerifiedBase } from '../model/base.js';
+import { BASE_TITLES, baseNameOf } from '../model/base-name.js';
+import type { Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
-import { CALL_RUNNER, DETERMINISM_CONFIG, DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../model/own-files.js';
+import {
+  CALL_RUNNER,
+  DETERMINISM_CONFIG,
+  DETERMINISM_PRELOAD,
+  MODULES_CONFIG,
+  MODULES_PRELOAD,
+  PYTHON_START,
+  SECRETS_PRELOAD,
+} from '../model/own-files.js';
 import { formatRepository, type DigestReference } from '../model/reference.js';
 import type { BaseRequest, LoadedSandbox, Resources } from '../model/sandbox.js';
 import { showPlace } from '../model/show-place.js';
@@ -29,6 +39,7 @@ import { checkSandbox, subjectOf } from '../stages/policy/check-sandbox.js';
 import { eachOnce } from '../stages/policy/find-waiver.js';
 import {
   defaultBase,
+  defaultBaseKey,
   refuseDenied,
   sourceBound,
   type SourceBound,
@@ -48,6 +59,9 @@ export interface BuildAssets {
   readonly secretsPreload: Uint8Array;
   readonly callRunner: Uint8Array;
   readonly determinismPreload: Uint8Array;
+  readonly modulesPreload: Uint8Array;
+  /** For Python alone. */
+  readonly pythonStart?: Uint8Array;
 }
 
 /** What preparing a build needs of the world. */
@@ -57,7 +71,7 @@ export interface PrepareTools {
   readonly images: ImageStore;
   readonly reporter: Reporter;
   readonly clock: Clock;
-  readonly assets: () => Promise<BuildAssets>;
+  readonly assets: (language: Language) => Promise<BuildAssets>;
   /** The policy in force for a folder. */
   readonly loadPolicy: (directory: string) => Promise<Policy>;
   /** Folders a source may not contain, or be. */
@@ -131,7 +145,7 @@ export async function prepareBuild(
   const verifier = askOnce(tools.verifier);
   const expected = options.update ? null : await expectBase(request, lock, loaded, tools);
   if (expected) beginVerifying(expected, rules, verifier, tools.clock, signal);
-  const assets = tools.assets();
+  const assets = tools.assets(loaded.sandbox.language);
   assets.catch(() => undefined);
   const platform = await asking;
   const bound = sourceBound(policy, subject, SOURCE_LIMITS.defaultBytes);
@@ -160,7 +174,7 @@ export async function prepareBuild(
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
   const packages = pickPackages(await locating, base, tools);
-  const { template, seccompProfile, secretsPreload, determinismPreload, callRunner } = await assets;
+  const { template, seccompProfile, pythonStart, ...guest } = await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);
   const lockChanges = loaded.isAdHoc ? [] : compareLocks(lock, newLock);
@@ -203,11 +217,16 @@ export async function prepareBuild(
     inputs,
     files: {
       ...files,
-      ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: secretsPreload }),
-      ...(rendered.needsCallRunner && { [CALL_RUNNER]: callRunner }),
+      ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: guest.secretsPreload }),
+      ...(rendered.needsCallRunner && { [CALL_RUNNER]: guest.callRunner }),
+      ...(pythonStart && { [PYTHON_START]: pythonStart }),
       ...(sandbox.determinism && {
-        [DETERMINISM_PRELOAD]: determinismPreload,
+        [DETERMINISM_PRELOAD]: guest.determinismPreload,
         [DETERMINISM_CONFIG]: Buffer.from(`${canonicalJson(sandbox.determinism)}\n`),
+      }),
+      ...(sandbox.modules && {
+        [MODULES_PRELOAD]: guest.modulesPreload,
+        [MODULES_CONFIG]: Buffer.from(`${canonicalJson(sandbox.modules)}\n`),
       }),
     },
     folders: rendered.needsOut ? ['/out'] : [],
@@ -270,10 +289,14 @@ async function expectBase(
 }
 
 function baseRequestOf(loaded: LoadedSandbox, policy: Policy): BaseRequest {
-  const request = loaded.sandbox.base ?? defaultBase(policy);
+  const name = baseNameOf(loaded.sandbox);
+  const request = loaded.sandbox.base ?? defaultBase(policy, name);
   if (request) return request;
-  throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base, and no policy has defaults.base`, {
+  const key = defaultBaseKey(name);
+  const [whose, target] =
+    name === 'node' ? ['', '<target>'] : [` for ${BASE_TITLES[name]}`, `<registry>/${name}`];
+  throw new SjsError('BASE_NOT_PINNED', `${loaded.file} names no base${whose}, and no policy has ${key}`, {
     location: { file: loaded.file, ...loaded.locate('spec'), path: 'spec.base' },
-    next: 'mirror and sign one with sjs base import <ref> <target> --sign-key … --trust, or state spec.base',
+    next: `mirror and sign one with sjs base import <ref> ${target} --sign-key … --trust, or state spec.base`,
   });
 }

@@ -1,4 +1,5 @@
 import { SjsError } from '../errors.js';
+import { needsGateway } from '../model/network.js';
 import type { Policy } from '../model/policy.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Subject } from '../model/waiver.js';
@@ -27,20 +28,22 @@ export async function provideGateway(
   signal?: AbortSignal,
 ): Promise<void> {
   const { build, reporter } = tools;
-  const version = async (): Promise<string> => gatewayVersion(await build.gatewaySource());
+  const version = async (carriesTraffic: boolean): Promise<string> =>
+    gatewayVersion(await build.gatewaySource(), carriesTraffic);
   try {
     try {
       await findGateway(sealed, subject, policy, { ...tools, gatewayVersion: version }, signal);
     } catch (error) {
       if (!isAbsent(error)) throw error;
-      const gateway = gatewaySandbox(await build.gatewaySource(), policy, subject);
+      const carriesTraffic = needsGateway(sealed.labels.plan.network);
+      const gateway = gatewaySandbox(await build.gatewaySource(), policy, subject, carriesTraffic);
       await buildSandbox(gateway, { frozen: false, update: false }, build, signal);
     }
   } catch (error) {
     if (!(error instanceof SjsError) || ['ABORTED', 'STORE_FAILED'].includes(error.code)) throw error;
     const next = error.next === undefined ? '' : `${error.next}; `;
     reporter.warn(
-      `${sealed.entry.tag} declares traffic and cannot be run yet, since there is no gateway: ${error.message} (${next}then do the same again)`,
+      `${sealed.entry.tag} needs a gateway and cannot be run yet, since there is no gateway: ${error.message} (${next}then do the same again)`,
     );
   }
 }

@@ -114,7 +114,7 @@ async function render(
 ): Promise<RenderedImage> {
   const { labels } = sealed;
   const [{ template, seccompProfile }, sandbox] = await Promise.all([
-    tools.assets(),
+    tools.assets(labels.plan.language ?? 'node'),
     readSandbox(sealed, policy, tools, signal),
   ]);
   const rendered = renderDockerfile(
@@ -238,7 +238,7 @@ async function buildRebased(
 
 /** What provenance will say of a rebase. Of what others made, nobody here knows from which file or commit it came. */
 async function describeRebase(
-  { entry }: SealedImage,
+  { entry, labels }: SealedImage,
   { base, inputs, policy, startedAt }: Rebase,
   invocationId: string,
   tools: RebaseTools,
@@ -252,7 +252,7 @@ async function describeRebase(
     sandboxDigest: own?.sandboxDigest ?? null,
     lockDigest: null,
     contextDigest: inputs,
-    templateDigest: sha256((await tools.assets()).template),
+    templateDigest: sha256((await tools.assets(labels.plan.language ?? 'node')).template),
     policyDigest: policy.digest,
     baseSigner: base.signature.signer,
     git: own?.git ?? null,

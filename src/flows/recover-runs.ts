@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isFinished, MOST_CONNECTIONS, type ConnectionRecord } from '../model/record.js';
 import { SjsError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
@@ -43,6 +44,8 @@ export async function recoverRuns(
   const runs = await runsOfMembers(open, tools);
   const idOf = ({ runId }: AbandonedRun): string => runs.get(runId) ?? runId;
   const patience = AbortSignal.timeout(patienceMs);
+  // Each run listens, and there may be many.
+  setMaxListeners(0, patience, ...(signal ? [signal] : []));
   await Promise.all(
     left.map(async (run) => {
       if (await tools.isOwnerAlive(run.owner)) return void alive.add(idOf(run));

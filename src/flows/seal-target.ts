@@ -50,7 +50,8 @@ function load(target: string | CodeTarget, grants: Grants, { valid, workingDirec
   });
 }
 
-function grantsOf({ env, secrets, limits, command, inputs, onArtifact, ports, egress }: AskedOfCode): Grants {
+function grantsOf(asked: AskedOfCode): Grants {
+  const { env, secrets, limits, command, inputs, onArtifact, ports, egress, language } = asked;
   return {
     env: env ?? {},
     secrets: Object.keys(secrets ?? {}),
@@ -60,6 +61,7 @@ function grantsOf({ env, secrets, limits, command, inputs, onArtifact, ports, eg
     limits: limits ?? {},
     ports: ports ?? [],
     egress: egress ?? [],
+    language: language ?? null,
   };
 }
 

@@ -1,12 +1,13 @@
 import { sha256 } from '../model/digest.js';
 import { javascriptName, scriptPath, STRIPPED_LIST } from '../model/own-files.js';
-import { runsNode, type Sandbox } from '../model/sandbox.js';
+import { startsRuntime } from '../model/language.js';
+import type { Sandbox } from '../model/sandbox.js';
 import type { SourceTree } from '../model/source-tree.js';
 import type { Memory } from '../ports/memory.js';
 import type { Reporter } from '../ports/reporter.js';
 import type { StrippedTexts } from '../stages/pack/strip-types.js';
 
-/** For a TypeScript program: its source with JavaScript files, and the command that starts the one of the program. */
+/** For a TypeScript program of Node's (others strip types themselves): its source with JavaScript files, and the command that starts the one of the program. */
 export async function stripProgram(
   tree: SourceTree,
   sandbox: Sandbox,
@@ -17,7 +18,8 @@ export async function stripProgram(
   readonly files: Readonly<Record<string, Uint8Array>>;
 }> {
   const [program = '', script, ...rest] = sandbox.command;
-  if (script === undefined || !runsNode(sandbox.command) || !/\.[cm]?ts$/.test(script)) {
+  const isNode = sandbox.language === 'node' && startsRuntime('node', sandbox.command);
+  if (script === undefined || !isNode || !/\.[cm]?ts$/.test(script)) {
     return { tree, sandbox, files: {} };
   }
   // TypeScript's parser is large, and few programs need it.

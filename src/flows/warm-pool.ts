@@ -60,6 +60,8 @@ interface Waiter {
 
 /** Containers that are started at a time: more only wait for each other. */
 const MOST_STARTING = 4;
+/** A call has the machine to itself for so long: most are over by then, and to start a container takes a while. */
+const REFILL_AFTER_MS = 20;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 
@@ -101,6 +103,13 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
       starting += 1;
       void startOne();
     }
+  };
+  let later: NodeJS.Timeout | null = null;
+  const fillLater = (): void => {
+    later ??= setTimeout(() => {
+      later = null;
+      fill();
+    }, REFILL_AFTER_MS);
   };
   const startOne = async (): Promise<void> => {
     try {
@@ -174,7 +183,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
         },
         fail(error) {
           settle();
-          reject(error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         },
       };
       const limit = setTimeout(() => waiter.fail(exhausted(bounds)), Math.max(0, timeoutMs));
@@ -193,7 +202,8 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
         want();
         if (signal?.aborted) throw new SjsError('ABORTED', 'stopped before it began');
         const member = await waitTurn(bounds.queueTimeoutMs - (clock.monotonic() - begin), hadTurn, signal);
-        fill();
+        if (waiters.length > 0) fill();
+        else fillLater();
         const isFit = await member.isFit().catch((error: unknown) => {
           release(member);
           throw error;
@@ -225,6 +235,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
     async drain() {
       isClosed = true;
       clearInterval(timer);
+      if (later) clearTimeout(later);
       for (const waiter of [...waiters]) waiter.fail(closed());
       for (const { member } of ready.splice(0)) remove(member);
       tell();

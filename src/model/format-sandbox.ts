@@ -2,16 +2,11 @@ import { dump } from 'js-yaml';
 import type { Digest } from './digest.js';
 import { formatEgress, formatPort, type Network } from './network.js';
 import { formatBytes, formatCpu, formatDuration } from './quantity.js';
+import { commandOf, startsRuntime, STATEABLE, type Language } from './language.js';
 import { scriptPath, typescriptName } from './own-files.js';
-import {
-  hasUnprintable,
-  isEnvName,
-  isReservedEnv,
-  runsNode,
-  type Dependencies,
-  type Determinism,
-} from './sandbox.js';
+import { hasUnprintable, isEnvName, isReservedEnv, type Dependencies, type Determinism } from './sandbox.js';
 import type { SealedImage } from './sealed-image.js';
+import { splitCommand } from './split-command.js';
 
 /** What of a sandbox.yaml is not in the image itself. */
 export interface SandboxPlace {
@@ -34,26 +29,28 @@ export interface SandboxPlace {
 export function formatSandbox({ entry, image, labels }: SealedImage, place: SandboxPlace): string {
   const { plan } = labels;
   const { resources, filesystem, permissions } = plan;
-  const command = writtenCommand(image.config.Entrypoint ?? [], place.stripped);
+  const { language = 'node' } = plan;
+  const command = writtenCommand(image.config.Entrypoint ?? [], language, place.stripped);
   const env = ownEnv(image.config.Env ?? [], place.baseEnv ?? []);
-  const granted = Object.entries(permissions).filter(([, isGranted]) => isGranted);
+  // What no runtime could withhold is granted without being stated.
+  const stateable = startsRuntime(language, command) ? STATEABLE[language] : [];
+  const granted = stateable.filter((name) => permissions[name]).map((name) => [name, true] as const);
   const document = {
     apiVersion: 'sjs/v1',
     kind: 'Sandbox',
     metadata: { name: labels.name, ...(labels.version !== null && { version: labels.version }) },
     spec: {
-      language: 'node',
+      language,
       base: { image: entry.base.image, digest: entry.base.digest satisfies Digest },
       source: place.source,
       ...(place.exclude.length > 0 && { exclude: place.exclude }),
       ...(place.inputs.length > 0 && { inputs: place.inputs }),
       ...(place.dependencies && { dependencies: place.dependencies }),
-      ...describeCommand(command),
+      ...describeCommand(command, language),
       ...(image.config.Cmd && { args: image.config.Cmd }),
       ...(Object.keys(env).length > 0 && { env }),
       ...(plan.secrets.length > 0 && { secrets: plan.secrets }),
-      // Of another program than Node all is granted, and nothing of it can be stated.
-      ...(runsNode(command) && granted.length > 0 && { permissions: Object.fromEntries(granted) }),
+      ...(granted.length > 0 && { permissions: Object.fromEntries(granted) }),
       user: image.config.User,
       filesystem: {
         tmp: formatBytes(filesystem.tmpBytes),
@@ -68,25 +65,24 @@ export function formatSandbox({ entry, image, labels }: SealedImage, place: Sand
         timeout: formatDuration(resources.timeoutMs),
         output: formatBytes(resources.outputBytes),
       },
+      ...(plan.modules && { modules: plan.modules }),
       ...(plan.determinism && { determinism: describeDeterminism(plan.determinism) }),
     },
   };
   return dump(document, { lineWidth: -1, noRefs: true });
 }
 
-/** The command that was declared: without the options that sjs gives Node. */
-export function authorCommand(entrypoint: readonly string[]): readonly string[] {
-  if (!runsNode(entrypoint)) return entrypoint;
-  return [...entrypoint.slice(0, 1), ...entrypoint.slice(entrypoint.indexOf('--') + 1)];
-}
-
-/** The same with the TypeScript file that the program was made of. */
-function writtenCommand(entrypoint: readonly string[], stripped: readonly string[]): readonly string[] {
-  const [program = '', script, ...rest] = authorCommand(entrypoint);
-  if (script === undefined || !runsNode(entrypoint) || !stripped.includes(scriptPath(script))) {
-    return authorCommand(entrypoint);
-  }
-  return [program, typescriptName(script), ...rest];
+/** The command that was declared, with the TypeScript file that the program was made of. */
+function writtenCommand(
+  entrypoint: readonly string[],
+  language: Language,
+  stripped: readonly string[],
+): readonly string[] {
+  const { author } = splitCommand(entrypoint, language);
+  const [program = '', script, ...rest] = author;
+  const isMade =
+    startsRuntime(language, author) && script !== undefined && stripped.includes(scriptPath(script));
+  return isMade ? [program, typescriptName(script), ...rest] : author;
 }
 
 const describeDeterminism = ({ clock, seed }: Determinism): object => ({
@@ -104,10 +100,12 @@ function describeNetwork(network: Network): object {
   };
 }
 
-function describeCommand(command: readonly string[]): object {
+function describeCommand(command: readonly string[], language: Language): object {
   const [program, file = '', ...rest] = command;
   const isEntrypoint =
-    program === 'node' && rest.length === 0 && /^\/app\/(?:[^./\\][^/\\]*\/)*[^./\\:][^/\\:]*$/.test(file);
+    program === commandOf(language, '')[0] &&
+    rest.length === 0 &&
+    /^\/app\/(?:[^./\\][^/\\]*\/)*[^./\\:][^/\\:]*$/.test(file);
   return isEntrypoint ? { entrypoint: file.slice('/app/'.length) } : { command };
 }
 

@@ -1,3 +1,4 @@
+import type { Language } from './language.js';
 import type { Resources } from './sandbox.js';
 
 /** What a run of a path, or of code that is in no file, adds to what gets sealed (SPEC §7, Targets). */
@@ -16,6 +17,8 @@ export interface Grants {
   /** As `spec.network.ports` and `spec.network.egress` write them. */
   readonly ports: readonly string[];
   readonly egress: readonly string[];
+  /** What the program is written in, where nothing else says; null: nobody said. */
+  readonly language: Language | null;
 }
 
 /** Code that is in no file. */
@@ -39,6 +42,7 @@ const FLAGS: readonly (readonly [path: RegExp, flag: (rest: string) => string])[
   [/^spec\.network\.egress\b.*$/s, () => '--egress'],
   [/^spec\.network\.mode$/, () => 'the network'],
   [/^spec\.network\b.*$/s, () => '--port'],
+  [/^spec\.language$/, () => '--language'],
   [/^spec\.(?:source|entrypoint)$/, () => 'the program'],
 ];
 

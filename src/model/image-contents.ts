@@ -17,16 +17,18 @@ export interface SystemContents {
   readonly distribution: { readonly id: string; readonly version: string | null } | null;
   /** Sorted by name and architecture. */
   readonly packages: readonly SystemPackage[];
-  /** Programs that are Node and say of which version, sorted by path. */
+  /** Programs that are Node, Deno or Bun and say of which version, sorted by path. */
   readonly nodes: readonly NodeProgram[];
 }
 
-/** A Node in a base. */
+/** A Node, Deno or Bun in a base. */
 export interface NodeProgram {
   /** Absolute. */
   readonly path: string;
   readonly version: string;
   readonly digest: Digest;
+  /** Absent for Node. */
+  readonly name?: 'deno' | 'bun';
 }
 
 /** A package from npm in an image. */
@@ -84,7 +86,12 @@ const isPackage = hasFields({
   architecture: text,
   licence: textOrNull,
 });
-const isNode = hasFields({ path: text, version: text, digest: isDigest });
+const isNode = hasFields({
+  path: text,
+  version: text,
+  digest: isDigest,
+  name: (value) => value === undefined || value === 'deno' || value === 'bun',
+});
 const isDistribution = hasFields({ id: text, version: textOrNull });
 
 /** Whether a value, as a cache gives it back, is all that bills of materials say of a base. */

@@ -10,6 +10,11 @@ export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
 /** Where the program lies that calls a function of the author's program. */
 export const CALL_RUNNER = '/.sjs/call.cjs';
+/** Where the preload lies that keeps Node's loader to a closed list of modules, and beside it the list. */
+export const MODULES_PRELOAD = '/.sjs/modules.cjs';
+export const MODULES_CONFIG = '/.sjs/modules.json';
+/** Where the file lies that starts a Python program. */
+export const PYTHON_START = '/.sjs/start.py';
 
 /** Files of sjs's own that an image may have. */
 export const OWN_FILES: readonly string[] = [
@@ -17,6 +22,9 @@ export const OWN_FILES: readonly string[] = [
   DETERMINISM_PRELOAD,
   DETERMINISM_CONFIG,
   CALL_RUNNER,
+  MODULES_PRELOAD,
+  MODULES_CONFIG,
+  PYTHON_START,
 ];
 
 /** Where an image keeps the list of what was made of TypeScript files: a clone leaves it behind, and builds it again. */

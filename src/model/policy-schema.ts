@@ -1,3 +1,4 @@
+import { BASE_TITLES, OTHER_BASES } from './base-name.js';
 import { FILESYSTEM_RULES, RESOURCE_RULES } from './bounds.js';
 import { NETWORK_MODES } from './network.js';
 import { baseSchema, list, mapping, quantity, resourceProperties, text } from './schema-parts.js';
@@ -28,7 +29,20 @@ export const POLICY_SCHEMA = {
       },
       defaults: mapping(
         {
-          base: baseSchema,
+          base: { ...baseSchema, description: 'The base image of Node sandboxes that name none.' },
+          bases: mapping(
+            Object.fromEntries(
+              OTHER_BASES.map((name) => [
+                name,
+                {
+                  ...baseSchema,
+                  description: `The base image of ${BASE_TITLES[name]} sandboxes that name none.`,
+                },
+              ]),
+            ),
+            [],
+            'The same for other languages than Node, and for Node with a browser.',
+          ),
           gateway: {
             ...baseSchema,
             description: 'What gateways are built over: a base with Node; absent, base is.',

@@ -1,5 +1,6 @@
 import type { SourceLocation } from '../errors.js';
 import type { AttestationType } from './attestation-type.js';
+import type { OtherBase } from './base-name.js';
 import type { Digest } from './digest.js';
 import type { Network } from './network.js';
 import type { BaseRequest, Permissions, Resources } from './sandbox.js';
@@ -97,6 +98,8 @@ export interface PolicyLayer {
   /** Operator layers only. */
   readonly defaults: {
     readonly base?: BaseRequest;
+    /** For the languages beside Node, and for Node with a browser. */
+    readonly bases?: Readonly<Partial<Record<OtherBase, BaseRequest>>>;
     /** What gateways are built over. */
     readonly gateway?: BaseRequest;
     /** Where sealed images are pushed to, `registry/path`; the name of the sandbox is added. */

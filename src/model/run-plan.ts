@@ -1,7 +1,8 @@
 import type { Call } from './call.js';
 import type { Digest } from './digest.js';
-import type { Network } from './network.js';
-import type { Determinism, Permissions, Resources } from './sandbox.js';
+import type { Language, OtherLanguage } from './language.js';
+import { needsGateway, type Network } from './network.js';
+import type { Determinism, Modules, Permissions, Resources } from './sandbox.js';
 
 /**
  * The rights sealed into an image beside its runtime config, in the label `dev.sjs.plan`: every default resolved.
@@ -26,6 +27,35 @@ export interface SealedPlan {
   readonly determinism?: Determinism;
   /** Version of what calls functions in the image; absent where nothing does. */
   readonly call?: 1;
+  /** Absent when every module can be loaded. */
+  readonly modules?: Modules;
+  /** Absent for Node. */
+  readonly language?: OtherLanguage;
+}
+
+/**
+ * Whether a run needs the image of the gateway: for declared traffic, or where the sandbox's own base has no Node, for what
+ * sjs does beside the program (bringing out /out, proving the network).
+ */
+export function needsGatewayImage({
+  network,
+  filesystem,
+  language = 'node',
+}: {
+  readonly network: Network;
+  readonly filesystem: { readonly outBytes: number | null };
+  readonly language?: Language;
+}): boolean {
+  return needsGateway(network) || needsNode({ network, filesystem, language });
+}
+
+/** The same, for its Node alone. */
+export function needsNode({
+  network,
+  filesystem,
+  language = 'node',
+}: Parameters<typeof needsGatewayImage>[0]): boolean {
+  return language !== 'node' && (filesystem.outBytes !== null || network.mode !== 'none');
 }
 
 /** What a run may ask for on a sealed image: only tighter, or inputs that were declared. */
@@ -74,6 +104,8 @@ export interface RunPlan {
   readonly network: SealedPlan['network'];
   /** What carries the declared traffic; null when none is declared. */
   readonly gateway: GatewayImage | null;
+  /** The engine's id of the image whose Node runs what sjs does beside the program; absent: the sandbox's own has one. */
+  readonly nodeImageId?: string;
   readonly runtime: SealedPlan['runtime'];
   /** Text of the seccomp profile. */
   readonly seccompProfile: string;

@@ -1,4 +1,6 @@
+import { BROWSERS } from './base-name.js';
 import { FILESYSTEM_RULES } from './bounds.js';
+import { LANGUAGES } from './language.js';
 import { MOST_DECLARED, NETWORK_MODES } from './network.js';
 import { DEFAULT_LOCKFILE, LOWEST_UID, OMITTABLE } from './sandbox.js';
 import { baseSchema, list, mapping, quantity, resourceProperties, text } from './schema-parts.js';
@@ -9,7 +11,7 @@ const envName = '^[A-Za-z_][A-Za-z0-9_]{0,127}$';
 export const SANDBOX_SCHEMA = {
   $schema: 'http://json-schema.org/draft-07/schema#',
   title: 'sandbox.yaml',
-  description: 'What a piece of untrusted JavaScript is, and how little it may do.',
+  description: 'What a piece of untrusted code is, and how little it may do.',
   ...mapping(
     {
       apiVersion: { const: 'sjs/v1', description: 'Version of this format.' },
@@ -34,11 +36,18 @@ export const SANDBOX_SCHEMA = {
         {
           language: {
             type: 'string',
-            enum: ['node'],
-            notYetValues: ['python', 'deno', 'bun', 'browser', 'wasm'],
-            description: 'The language runtime.',
+            enum: LANGUAGES,
+            notYetValues: ['wasm'],
+            description:
+              'The language runtime. Absent: python for an entrypoint in .py, else what the base is called, else node.',
           },
           base: baseSchema,
+          browser: {
+            type: 'string',
+            enum: BROWSERS,
+            description:
+              'A browser beside Node, at /usr/bin/chromium: the operator’s default base that has one, instead of base.',
+          },
           source: text(
             'a relative path inside this folder',
             '^[^\\0]{1,1024}$',
@@ -74,7 +83,7 @@ export const SANDBOX_SCHEMA = {
           entrypoint: text(
             'a relative path inside the source',
             '^[^\\0]{1,1024}$',
-            'The file that Node starts, relative to the source. Or give a command.',
+            'The file that is started, relative to the source. Or give a command.',
           ),
           command: {
             type: 'array',
@@ -104,7 +113,22 @@ export const SANDBOX_SCHEMA = {
             'Names of secrets; values come with a run.',
             { default: [] },
           ),
-          modules: { notYet: 'a closed list of modules', description: 'Not yet.' },
+          modules: mapping(
+            {
+              builtins: list(
+                { type: 'string', maxLength: 64 },
+                'Modules of Node, with or without node:. fs brings fs/promises.',
+                { default: [], examples: [['url', 'crypto']] },
+              ),
+              packages: list(
+                { type: 'string', maxLength: 214 },
+                'npm packages; what they depend on comes with them.',
+                { default: [], examples: [['lodash']] },
+              ),
+            },
+            [],
+            'A closed list: beside the files of the source nothing else can be loaded, whichever way it is asked for. Needs Node. A layer, never the boundary.',
+          ),
           permissions: mapping(
             Object.fromEntries(
               (
@@ -117,7 +141,7 @@ export const SANDBOX_SCHEMA = {
               ).map(([name, description]) => [name, { type: 'boolean', default: false, description }]),
             ),
             [],
-            'What Node’s permission model grants. A layer, never the boundary.',
+            'What Node’s permission model grants, and Deno’s of childProcess and addons. A layer, never the boundary; Bun and Python have none.',
           ),
           user: text(
             `uid:gid, both at least ${LOWEST_UID}`,
@@ -193,7 +217,7 @@ export const SANDBOX_SCHEMA = {
             minProperties: 1,
           },
         },
-        ['language', 'source'],
+        ['source'],
         'What it is, and how little it may do.',
       ),
     },

@@ -1,8 +1,10 @@
+import type { Browser } from './base-name.js';
 import type { Digest } from './digest.js';
+import type { Language } from './language.js';
 import type { Network } from './network.js';
 import type { Subject } from './waiver.js';
 
-/** Rights that Node's permission model can grant. A layer, never the boundary. */
+/** Rights that Node's permission model can grant, and in part Deno's. A layer, never the boundary. */
 export interface Permissions {
   readonly childProcess: boolean;
   readonly worker: boolean;
@@ -34,6 +36,14 @@ export interface Determinism {
   readonly seed: number | null;
 }
 
+/** All that Node's loader gives a program, besides the files of its source. A layer, never the boundary. */
+export interface Modules {
+  /** Node's own modules without `node:`, sorted; `fs` brings `fs/promises`. */
+  readonly builtins: readonly string[];
+  /** Names of npm packages, sorted; what they depend on comes with them. */
+  readonly packages: readonly string[];
+}
+
 /** What the author may write to. Sizes in bytes; `outBytes` is null when /out is not declared. */
 export interface Filesystem {
   readonly tmpBytes: number;
@@ -62,15 +72,17 @@ export interface Dependencies {
 export interface Sandbox {
   readonly name: string;
   readonly version: string | null;
-  readonly language: 'node';
-  /** Null: the operator's `defaults.base` decides. */
+  readonly language: Language;
+  /** Null: the operator's default for the language, or for the browser, decides. */
   readonly base: BaseRequest | null;
+  /** The browser that the operator's base must have; absent when none is declared. */
+  readonly browser?: Browser;
   /** File or folder as written, relative to the sandbox.yaml. */
   readonly source: string;
   readonly exclude: readonly string[];
   /** Files that lie at /in in the image, as written, relative to the sandbox.yaml. */
   readonly inputs: readonly string[];
-  /** The full argument list. With `entrypoint` it is `['node', entrypoint]`. */
+  /** The full argument list. With `entrypoint` it is `['node', entrypoint]`, or what the language has for `node`. */
   readonly command: readonly string[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -86,6 +98,8 @@ export interface Sandbox {
   readonly dependencies: Dependencies | null;
   /** Absent when nothing is declared. */
   readonly determinism?: Determinism;
+  /** The closed list; absent: everything can be loaded. */
+  readonly modules?: Modules;
 }
 
 /** The defaults of SPEC §3. */
@@ -146,14 +160,12 @@ export interface LoadedSandbox {
   readonly inputs?: readonly string[];
 }
 
-/** Whether a command starts Node, which sjs then gives its options; the author gives none (they could grant rights). */
-export function runsNode(command: readonly string[]): boolean {
-  return command[0]?.split('/').at(-1) === 'node';
-}
-
-/** Environment names an author or a run may not set: they steer the loader, the runtime or sjs itself. */
+/**
+ * Environment names an author or a run may not set: they steer the loader, a runtime or sjs itself. What a base says of
+ * its runtime's version steers nothing.
+ */
 const RESERVED_ENV =
-  /^(?:PATH|HOME|HOSTNAME|IFS|ENV|BASH_ENV|BASH_FUNC_.*|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|MALLOC_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|NODE_REPL_.*|NODE_V8_COVERAGE|NODE_ICU_DATA|NODE_CHANNEL_.*|NODE_REDIRECT_WARNINGS|NODE_COMPILE_CACHE|NODE_USE_ENV_PROXY|NODE_PENDING_.*|NODE_TLS_REJECT_UNAUTHORIZED|NODE_DEBUG|NODE_DEBUG_NATIVE|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|UV_.*|SJS_.*)$/;
+  /^(?:PYTHON(?!_VERSION$).*|DENO_(?!VERSION$).*|BUN_(?!VERSION$).*|PATH|HOME|HOSTNAME|IFS|ENV|BASH_ENV|BASH_FUNC_.*|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|MALLOC_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|NODE_REPL_.*|NODE_V8_COVERAGE|NODE_ICU_DATA|NODE_CHANNEL_.*|NODE_REDIRECT_WARNINGS|NODE_COMPILE_CACHE|NODE_USE_ENV_PROXY|NODE_PENDING_.*|NODE_TLS_REJECT_UNAUTHORIZED|NODE_DEBUG|NODE_DEBUG_NATIVE|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|UV_.*|SJS_.*)$/;
 
 /** Whether the environment name is reserved (ATTACKS C13). Letter case does not matter. */
 export function isReservedEnv(name: string): boolean {

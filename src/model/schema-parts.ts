@@ -79,5 +79,5 @@ export const baseSchema = mapping(
     digest: text('sha256: and 64 hex digits', '^sha256:[0-9a-f]{64}$', 'A pin, instead of a version.'),
   },
   ['image'],
-  'The base image; absent, the operator’s defaults.base decides.',
+  'The base image; absent, the operator’s default for the language decides.',
 );

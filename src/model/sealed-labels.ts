@@ -3,6 +3,7 @@ import { canonicalJson } from './canonical-json.js';
 import { cleanText } from './clean-text.js';
 import { isDigest } from './digest.js';
 import { fieldsOf } from './fields.js';
+import { LANGUAGES } from './language.js';
 import {
   formatEgress,
   formatPort,
@@ -15,6 +16,7 @@ import {
 import type { SealedPlan } from './run-plan.js';
 import { isTimestamp } from './timestamp.js';
 import { FORMAT_VERSION, LABELS, type SealedLabels } from './sealed-image.js';
+import { isPackageName } from './package-list.js';
 import { parseJson } from './parse-json.js';
 
 /** The labels of a sealed image as Docker stores them. */
@@ -108,6 +110,16 @@ const DETERMINISM: Shape = {
   seed: (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0),
 };
 
+/** One way to write each list. A name that this sjs does not know is a builtin of a Node that came later. */
+const sortedNames =
+  (isName: (name: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every((name, at) => isName(name) && (at === 0 || value[at - 1] < name));
+const MODULES: Shape = {
+  builtins: sortedNames((name) => typeof name === 'string' && /^[a-z0-9_]+(?:\/[a-z0-9_]+)?$/.test(name)),
+  packages: sortedNames(isPackageName),
+};
+
 /** The plan's exact shape: a missing field would be a missing limit, an unknown one a right nobody checks. */
 const PLAN: Shape = {
   secrets: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
@@ -126,7 +138,13 @@ const PLAN: Shape = {
   seccompDigest: isDigest,
 };
 
-const OPTIONAL: Readonly<Record<string, Shape>> = { determinism: DETERMINISM, call: (value) => value === 1 };
+/** What a plan has only where it is declared. */
+const OPTIONAL: Readonly<Record<string, Shape>> = {
+  determinism: DETERMINISM,
+  modules: MODULES,
+  call: (value) => value === 1,
+  language: (value) => value !== 'node' && (LANGUAGES as readonly unknown[]).includes(value),
+};
 
 function parsePlan(text: string): SealedPlan | undefined {
   let value: unknown;

@@ -88,7 +88,7 @@ export interface AbandonedRun {
 /** A container that was started ahead, and has one run to come. */
 export interface Member {
   readonly id: string;
-  /** By the engine's word: it runs as it was started, and nobody paused it or was in it. */
+  /** By the engine's word: it runs as it was started, not paused, and nothing in it ran out of memory. */
   isFit(): Promise<boolean>;
   /** As {@link Engine.run}; the container is left to {@link Member.remove}. Once. */
   run(plan: RunPlan, streams: RunStreams, signals: RunSignals): Promise<RunOutcome>;

@@ -668,6 +668,18 @@ export const CASES = {
     removed: 'the stranger: a container as of a run whose sjs is dead',
   },
 
+  // Modules
+  M01: {
+    tried: 'load a module that is not listed, in every way that is known',
+    control: 'a preload keeps Node’s loader to the closed list of spec.modules (a layer)',
+    removed: 'spec.modules: the same program without it',
+  },
+  M02: {
+    tried: 'become a program without the list, with no module for it',
+    control: 'process.execve is closed where child_process is not listed',
+    removed: 'spec.modules: the same program without it',
+  },
+
   // b12 Replay
   Y01: {
     tried: 'take away what a run was made of: its registries of bases and of packages, and cosign',
@@ -706,6 +718,29 @@ export const CASES = {
       'leave something behind at each of 100 replays, of one process: with the engine, on disk, in memory',
     control: 'a replay removes all that it made, and keeps nothing',
     removed: 'that: docker run of the same image, without --rm; a process that keeps 64 KiB each time',
+  },
+
+  // b13 Pools
+  H21: {
+    tried: 'find in one call what another left: files, processes, environment, globals, sockets',
+    control: 'a container of a pool has one call, and is removed',
+    removed: 'that: two in one container',
+  },
+  H22: {
+    tried:
+      'have a call given to a container that was killed, paused, removed or ran out of memory, or whose image changed',
+    control: 'the engine is asked for state and image when it is handed out',
+    removed: 'the question',
+  },
+  H23: {
+    tried: 'have one container given to two of 100 calls at once',
+    control: 'it is off the list before anything is waited for',
+    removed: 'that: a list that is looked at first',
+  },
+  H24: {
+    tried: 'find a secret, an input or the id of a run in a container that waits',
+    control: 'all of it comes over stdin, when it is claimed; no network',
+    removed: 'that: docker run -e',
   },
 } satisfies Readonly<Record<string, Case>>;
 

@@ -59,7 +59,7 @@ beforeAll(async () => {
   folder = await makeFolder({
     'sandbox.yaml': sandboxYaml(
       'rebased',
-      `${base}  env: { MODE: "a b" }\n  secrets: [TOKEN]\n  dependencies: {}\n`,
+      `${base}  env: { MODE: "a b" }\n  secrets: [TOKEN]\n  dependencies: {}\n  modules: { builtins: [fs], packages: [dep] }\n`,
     ),
     'index.js':
       "import { existsSync } from 'node:fs';\nimport dep from 'dep';\nconsole.log(process.env.MODE, process.env.FROM_BASE, existsSync('/note'), dep);\n",

@@ -192,8 +192,8 @@ describe('whatever sandbox.yaml and the repository’s policy say', () => {
           // Defaults are the operator's alone.
           const resources = effectiveResources(loaded, alone);
           assert.deepEqual(
-            [effectiveResources(loaded, all), defaultBase(all)],
-            [resources, defaultBase(alone)],
+            [effectiveResources(loaded, all), defaultBase(all, 'node')],
+            [resources, defaultBase(alone, 'node')],
           );
           assert.deepEqual(effectiveRetention(all), effectiveRetention(alone));
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
-const LAYOUT = join(import.meta.dirname, '../../.cache/base/oci');
+const LAYOUT = join(import.meta.dirname, '../../.cache/bases/node/oci');
 
 interface Manifest {
   readonly config: { readonly digest: string };

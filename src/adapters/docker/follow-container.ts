@@ -19,6 +19,8 @@ import { inspectPatiently, waitUntilStopped } from './wait.js';
 
 /** How long the engine may take to close the output of a container that has ended. */
 const DRAIN_MS = 10_000;
+/** When it is asked for the end of a container that was started ahead, unless its output ends before. */
+const ASKED_AFTER_MS = 50;
 /** How long an engine that ends all of its containers takes from one to the next. */
 const TOGETHER_MS = 1_000;
 
@@ -107,7 +109,11 @@ async function follow(
     const never = new Promise<never>(() => undefined);
     // A receiver or an input that fails ends the run; that they are done does not.
     const faults = [delivered, input].map((pending) => pending.then(() => never));
-    const stopped = waitUntilStopped(client, name, ending.failed);
+    // Most calls of a container that was started ahead have answered before it is worth asking for its end.
+    const isOver = run.isStarted && Promise.race([delivered, delay(ASKED_AFTER_MS)]);
+    const stopped = isOver
+      ? isOver.then(() => waitUntilStopped(client, name, ending.failed))
+      : waitUntilStopped(client, name, ending.failed);
     if (gateway) faults.push(gateway.lost.catch((error: unknown) => unlessEnded(client, name, error)));
     // One that was started ahead is not waited for when it has answered: whatever it still does, it is removed.
     const answered = run.isStarted && streams.answered?.then(() => null);

@@ -77,7 +77,8 @@ export function gatewayOptions(
 }
 
 /**
- * The create options of the collector: the sandbox's own image and user (so that it may read what the program wrote),
+ * The create options of the collector: the sandbox's own image (or the gateway's, where that has no Node) and user (so
+ * that it may read what the program wrote),
  * our script instead of the author's command, /out read-only and small limits of its own.
  */
 export function collectorOptions(
@@ -88,10 +89,11 @@ export function collectorOptions(
 ): ContainerCreateOptions {
   return {
     ...commonOptions(plan),
+    ...(plan.nodeImageId !== undefined && { Image: plan.nodeImageId }),
     Entrypoint: ['node', '-e', script],
     Cmd: [String(plan.filesystem.outBytes ?? 0), String(plan.filesystem.outInodes)],
     WorkingDir: '/',
-    Env: toolEnv(plan),
+    Env: plan.nodeImageId === undefined ? toolEnv(plan) : [],
     Labels: ownerLabels(runId, owner),
     HostConfig: {
       ...commonHost(plan),
@@ -120,14 +122,15 @@ export function probeOptions(
   args: readonly string[],
 ): ContainerCreateOptions {
   const options = sandboxOptions(probeId, owner, plan, network);
-  const { gateway } = plan;
+  const { gateway, nodeImageId } = plan;
   return {
     ...options,
+    ...(nodeImageId !== undefined && { Image: nodeImageId }),
     ...(gateway && { Image: gateway.imageId, User: gateway.user }),
     Entrypoint: ['node', '-e', script],
     Cmd: [...args],
     WorkingDir: '/',
-    Env: gateway ? [] : toolEnv(plan),
+    Env: gateway || nodeImageId !== undefined ? [] : toolEnv(plan),
     HostConfig: { ...options.HostConfig, Tmpfs: {}, Mounts: [], ExtraHosts: [], Dns: ['127.0.0.1'] },
   };
 }

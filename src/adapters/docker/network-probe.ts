@@ -78,7 +78,7 @@ export async function proveIsolation(
       continue;
     }
     const proof = probe(client, runId, owner, plan, engine, abort);
-    if (plan.isImported && !plan.gateway) return proof;
+    if (plan.isImported && !plan.gateway && plan.nodeImageId === undefined) return proof;
     const kept = proof.then(() => proofs.set(keyOf(engine), true)).finally(() => proving.delete(client));
     proving.set(client, kept);
     return kept;

@@ -111,13 +111,29 @@ export class HomeFolder {
     }
   }
 
-  /** Writes one file, whole or not at all. */
+  /**
+   * Writes one file, whole or not at all.
+   * @param first what must be done before it has its name; when that fails it gets none
+   */
   async write(
     folder: string,
     name: string,
     data: string | Uint8Array,
     how?: 'replace' | 'keep',
+    first?: Promise<unknown>,
   ): Promise<void> {
+    const path = await this.writeTemp(data, this.at(folder, name));
+    try {
+      await first;
+    } catch (error) {
+      await rm(path, { force: true }).catch(() => undefined);
+      throw error;
+    }
+    await this.publish(path, folder, name, how);
+  }
+
+  /** A temporary file that is on disk. */
+  private async writeTemp(data: string | Uint8Array, place: string): Promise<string> {
     const { path, handle } = await this.openTemp();
     try {
       try {
@@ -128,9 +144,9 @@ export class HomeFolder {
       }
     } catch (cause) {
       await rm(path, { force: true }).catch(() => undefined);
-      throw describeStoreError(cause, 'written', this.at(folder, name));
+      throw describeStoreError(cause, 'written', place);
     }
-    await this.publish(path, folder, name, how);
+    return path;
   }
 
   /**

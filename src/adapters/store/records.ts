@@ -33,11 +33,12 @@ export class RecordFiles {
   async save(record: RunRecord): Promise<void> {
     checkId(record.id);
     const finished = isFinished(record);
-    const marked = !finished && (await this.mark(record.id));
+    const marking = finished ? Promise.resolve(false) : this.mark(record.id);
     try {
-      await this.home.write(RUNS, `${record.id}${SUFFIX}`, `${JSON.stringify(record)}\n`);
+      const text = `${JSON.stringify(record)}\n`;
+      await this.home.write(RUNS, `${record.id}${SUFFIX}`, text, 'replace', marking);
     } catch (error) {
-      if (marked) await this.home.remove(OPEN, record.id).catch(() => undefined);
+      if (await marking.catch(() => false)) await this.home.remove(OPEN, record.id).catch(() => undefined);
       throw error;
     }
     if (finished) await this.home.remove(OPEN, record.id);

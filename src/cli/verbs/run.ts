@@ -27,6 +27,7 @@ export const runVerb: Verb = {
       'a folder: its sandbox.yaml, else its package.json; what follows -- is the program’s',
     ],
     ["sjs run -e 'console.log(1 + 1)'", 'code; sjs run - reads it from standard input'],
+    ['sjs run hello.py', 'Python, by its ending; sjs run --language deno hello.ts is Deno'],
     ['sjs run my-job -- 65 17 3233', 'a sealed image: the newest of that name'],
     [
       'sjs run -d --timeout 5s -m 64Mi --secret API_TOKEN my-job',
@@ -53,10 +54,10 @@ a path; - code on standard input; sjs/… or with a : a tag; seven or more hex d
 
 A file is sealed alone, with the operator's defaults. A folder is what its sandbox.yaml says; without one what
 scripts.start (when it is node with a file), exports or main of its package.json name, else its index.js. Types of .ts
-programs are stripped, not checked.
+programs are stripped, not checked. A .py file is Python; --language deno or bun says that JavaScript is not Node’s.
 
-On a path or code, --env, --secret, --in, --out, --cmd, --port and --egress become part of what is sealed, and so do limits where there is
-no sandbox.yaml. A sealed image takes variables, values of its secrets, and limits tighter than the sealed ones.
+On a path or code, --env, --secret, --in, --out, --cmd, --language, --port and --egress become part of what is sealed,
+and so do limits where there is no sandbox.yaml. A sealed image takes variables, values of its secrets, and limits tighter than the sealed ones.
 
 Exit status: the program's own. When it is sjs's, a line on stderr says so: 124 timed out, 125 sjs or its use failed,
 126 refused, 127 no such target, 130 and 143 interrupted, 137 out of memory, output limit or killed.`,

@@ -3,7 +3,7 @@ import { canonicalJson } from '../../model/canonical-json.js';
 import { hexOf } from '../../model/digest.js';
 import type { ImageContents } from '../../model/image-contents.js';
 import { kindOfLicence } from './licence.js';
-import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
+import { formatNpmPurl, formatSystemPurl, hashOf, runtimeCpe, runtimePurl } from './packages.js';
 import { UNLOCKED } from './unlocked.js';
 import { uuidOf } from './uuid.js';
 
@@ -101,14 +101,14 @@ function describeBase({ labels, system }: BillFacts): readonly Models.Component[
           }),
         ]
       : []),
-    ...nodes.map(({ path, version, digest }) =>
-      describe(Enums.ComponentType.Platform, 'node', {
-        bomRef: `node:${path}`,
-        purl: nodePurl(version),
-        cpe: nodeCpe(version),
-        version,
-        ...hashes({ algorithm: 'sha256', hex: hexOf(digest) }),
-        ...properties({ 'sjs:location': path }),
+    ...nodes.map((runtime) =>
+      describe(Enums.ComponentType.Platform, runtime.name ?? 'node', {
+        bomRef: `${runtime.name ?? 'node'}:${runtime.path}`,
+        purl: runtimePurl(runtime),
+        cpe: runtimeCpe(runtime),
+        version: runtime.version,
+        ...hashes({ algorithm: 'sha256', hex: hexOf(runtime.digest) }),
+        ...properties({ 'sjs:location': runtime.path }),
       }),
     ),
   ];

@@ -1,5 +1,5 @@
 import { PackageURL } from 'packageurl-js';
-import type { NpmPackage, SystemContents, SystemPackage } from '../../model/image-contents.js';
+import type { NodeProgram, NpmPackage, SystemContents, SystemPackage } from '../../model/image-contents.js';
 
 /** The package URL of a package from npm. */
 export function formatNpmPurl({ name, version }: Pick<NpmPackage, 'name' | 'version'>): string {
@@ -42,10 +42,12 @@ export function hashOf(
   return null;
 }
 
-/** The package URL of a Node that no package manager put there. */
-export const nodePurl = (version: string): string =>
-  new PackageURL('generic', null, 'node', version).toString();
+/** The package URL of a runtime that no package manager put there. */
+export const runtimePurl = ({ name, version }: NodeProgram): string =>
+  new PackageURL('generic', null, name ?? 'node', version).toString();
+
+const CPE_NAMES = { node: 'nodejs:node.js', deno: 'deno:deno', bun: 'oven:bun' } as const;
 
 /** How lists of weaknesses name it. */
-export const nodeCpe = (version: string): `cpe:2.3:${string}` =>
-  `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`;
+export const runtimeCpe = ({ name, version }: NodeProgram): `cpe:2.3:${string}` =>
+  `cpe:2.3:a:${CPE_NAMES[name ?? 'node']}:${version}:*:*:*:*:*:*:*`;

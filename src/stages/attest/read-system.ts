@@ -9,11 +9,19 @@ import { OWN_FOLDERS } from '../../model/own-files.js';
 const DPKG = /^var\/lib\/dpkg\/(?:status|status\.d\/(?!.*\.md5sums$)[^/]+)$/;
 const APK = /^(?:usr\/)?lib\/apk\/db\/installed$/;
 const RELEASE = /^(?:etc|usr\/lib)\/os-release$/;
-const NODE = /(?:^|\/)node(?:js)?$/;
-/** A Node of nodejs.org has the address of its own headers in it. */
-const OWN_ADDRESS = /https:\/\/nodejs\.org\/download\/release\/v(\d{1,3}\.\d{1,3}\.\d{1,3})\//;
+/** Runtimes that no package manager need have put there, and what in the program itself says its version. */
+const RUNTIMES = [
+  {
+    name: 'node',
+    path: /(?:^|\/)node(?:js)?$/,
+    // The address of its own headers, in a Node of nodejs.org.
+    version: /https:\/\/nodejs\.org\/download\/release\/v(\d{1,3}\.\d{1,3}\.\d{1,3})\//,
+  },
+  { name: 'deno', path: /(?:^|\/)deno$/, version: /Deno\/(\d{1,3}\.\d{1,3}\.\d{1,3})\+/ },
+  { name: 'bun', path: /(?:^|\/)bun$/, version: /Bun v(\d{1,3}\.\d{1,3}\.\d{1,3}) \(/ },
+] as const;
 const MOST_TEXT_BYTES = 64 * 1024 ** 2;
-const LEAST_NODE_BYTES = 1024 ** 2;
+const LEAST_RUNTIME_BYTES = 1024 ** 2;
 
 /** What a base says that it has in it, from a tar of the root file system of an image over it. */
 export async function readSystem(tar: Readable): Promise<SystemContents> {
@@ -28,6 +36,7 @@ export async function readSystem(tar: Readable): Promise<SystemContents> {
     const { name, type, size = 0 } = entry.header;
     const path = name.replace(/^\.?\//, '');
     const content = entry as AsyncIterable<Uint8Array>;
+    const runtime = RUNTIMES.find((one) => one.path.test(path));
     const wanted = [DPKG, APK, RELEASE].find((pattern) => pattern.test(path));
     if (type !== 'file' || isOver(path)) entry.resume();
     else if (wanted && size <= room) {
@@ -35,9 +44,10 @@ export async function readSystem(tar: Readable): Promise<SystemContents> {
       const text = await readText(content);
       if (wanted === RELEASE) releases.set(path, text);
       else packages.push(...(wanted === DPKG ? parseDpkg(text) : parseApk(text)));
-    } else if (NODE.test(path) && size >= LEAST_NODE_BYTES) {
-      const found = await readNode(content);
-      if (found) nodes.push({ path: `/${path}`, ...found });
+    } else if (runtime && size >= LEAST_RUNTIME_BYTES) {
+      const found = await readRuntime(content, runtime.version);
+      const { name: program } = runtime;
+      if (found) nodes.push({ path: `/${path}`, ...found, ...(program !== 'node' && { name: program }) });
     } else entry.resume();
   }
   return {
@@ -61,8 +71,11 @@ async function readText(content: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** The digest of a program, and the version of Node that it says it is; null when it says none. */
-async function readNode(content: AsyncIterable<Uint8Array>): Promise<Omit<NodeProgram, 'path'> | null> {
+/** The digest of a program, and the version that it says it is; null when it says none. */
+async function readRuntime(
+  content: AsyncIterable<Uint8Array>,
+  own: RegExp,
+): Promise<Omit<NodeProgram, 'path' | 'name'> | null> {
   const hash = createHash('sha256');
   let version: string | undefined;
   let end = '';
@@ -70,7 +83,7 @@ async function readNode(content: AsyncIterable<Uint8Array>): Promise<Omit<NodePr
     hash.update(chunk);
     if (version !== undefined) continue;
     const text = end + Buffer.from(chunk).toString('latin1');
-    version = OWN_ADDRESS.exec(text)?.[1];
+    version = own.exec(text)?.[1];
     end = text.slice(-100);
   }
   return version === undefined ? null : { version, digest: `sha256:${hash.digest('hex')}` };

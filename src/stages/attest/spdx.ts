@@ -4,7 +4,7 @@ import { hexOf, sha256, shortDigest } from '../../model/digest.js';
 import type { ContentFile } from '../../model/image-contents.js';
 import type { BillFacts } from './cyclonedx.js';
 import { kindOfLicence } from './licence.js';
-import { formatNpmPurl, formatSystemPurl, hashOf, nodeCpe, nodePurl } from './packages.js';
+import { formatNpmPurl, formatSystemPurl, hashOf, runtimeCpe, runtimePurl } from './packages.js';
 import { UNLOCKED_END } from './unlocked.js';
 import { uuidOf } from './uuid.js';
 
@@ -139,13 +139,13 @@ function describeBase({ labels, system: { distribution, nodes } }: BillFacts): r
           }),
         ]
       : []),
-    ...nodes.map(({ path, version, digest }) =>
-      describe(partId('Node', path), 'node', {
-        version,
-        purl: nodePurl(version),
-        cpe: nodeCpe(version),
-        hash: { algorithm: 'sha256', hex: hexOf(digest) },
-        comment: `at ${path}`,
+    ...nodes.map((runtime) =>
+      describe(partId(runtime.name ?? 'Node', runtime.path), runtime.name ?? 'node', {
+        version: runtime.version,
+        purl: runtimePurl(runtime),
+        cpe: runtimeCpe(runtime),
+        hash: { algorithm: 'sha256', hex: hexOf(runtime.digest) },
+        comment: `at ${runtime.path}`,
       }),
     ),
   ];

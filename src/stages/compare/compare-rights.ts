@@ -21,19 +21,20 @@ export function compareRights(before: SealedPlan, after: SealedPlan): readonly R
     .filter((right) => JSON.stringify(from.get(right)) !== JSON.stringify(to.get(right)))
     .map((right) => {
       const [old, now] = [from.get(right), to.get(right)];
-      const widened = isRight(right) && isWider(old, now);
+      const compare = right.startsWith('modules.') ? isLonger : isWider;
+      const widened = isRight(right) && compare(old, now);
       return {
         right,
         from: old ?? null,
         to: now ?? null,
         widened,
-        tightened: isRight(right) && (Array.isArray(now ?? old) ? isWider(now, old) : !widened),
+        tightened: isRight(right) && (Array.isArray(now ?? old) ? compare(now, old) : !widened),
       };
     });
 }
 
-/** What a frozen clock shows is neither more nor less. */
-const isRight = (path: string): boolean => !path.startsWith('determinism');
+/** What a frozen clock shows is neither more nor less, and neither is another language: what that can do are the permissions. */
+const isRight = (path: string): boolean => !/^(?:determinism|language)/.test(path);
 
 /** Declared traffic as it is written: lists of texts can be compared. */
 function inWords(plan: SealedPlan): object {
@@ -42,6 +43,10 @@ function inWords(plan: SealedPlan): object {
   const [ports, egress] = [network.ports.map(formatPort), network.egress.map(formatEgress)];
   return { ...plan, network: { mode: network.mode, ports, egress } };
 }
+
+/** Of a closed list: where there is none, everything is allowed. */
+const isLonger = (from: unknown, to: unknown): boolean =>
+  Array.isArray(from) && (!Array.isArray(to) || to.some((item) => !from.includes(item)));
 
 function isWider(from: unknown, to: unknown): boolean {
   if (typeof to === 'number') return typeof from !== 'number' || to > from;

@@ -1,7 +1,17 @@
 import semver from 'semver';
+import { BUILTIN_MODULES, withoutScheme } from '../../model/builtin-modules.js';
 import { checkBase } from '../../model/base-file.js';
+import {
+  inferLanguage,
+  LANGUAGE_NAMES,
+  startsRuntime,
+  STATEABLE,
+  type Language,
+} from '../../model/language.js';
 import { LOWEST_CONTAINER_PORT, parseEgress, parsePort, type PublishedPort } from '../../model/network.js';
-import { GATEWAY_NAME, hasUnprintable, isReservedEnv, LOWEST_UID, runsNode } from '../../model/sandbox.js';
+import { isPackageName } from '../../model/package-list.js';
+import { nearest } from '../../model/nearest.js';
+import { GATEWAY_NAME, hasUnprintable, isReservedEnv, LOWEST_UID } from '../../model/sandbox.js';
 import { show, type Report, type SchemaFindings, type SchemaProblem } from '../../model/schema-check.js';
 import type { YamlDocument } from '../../model/yaml-document.js';
 import type { SandboxFile } from './to-sandbox.js';
@@ -52,10 +62,16 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
     written === Object.keys(spec).length
   )
     report('spec', 'entrypoint or command is missing', 'add entrypoint: index.js');
-  checkCommand(spec, report);
+  const language = spec.language ?? inferLanguage(spec);
+  if (language === null && !findings.hasFault('spec', 'language') && (spec.entrypoint ?? spec.command))
+    report('spec.language', 'nothing says what the program is written in', 'add language: node');
+  checkCommand(spec, language ?? 'node', report);
+  checkLanguage(spec, language ?? 'node', report);
+  checkBrowser(spec, language ?? 'node', report);
   checkEnv(spec.env ?? {}, spec.secrets ?? [], report);
   checkNetwork(spec, report);
-  checkDeterminism(spec, report);
+  checkDeterminism(spec, language ?? 'node', report);
+  checkModules(spec, language ?? 'node', report);
   if (spec.user?.split(':').some((id) => Number(id) < LOWEST_UID || Number(id) > 2 ** 31 - 1)) {
     report(
       'spec.user',
@@ -72,7 +88,11 @@ export function checkValues(document: YamlDocument, findings: SchemaFindings): r
 }
 
 /** JavaScript turns the 31st of February into a day of March. */
-function checkDeterminism({ determinism, command }: Partial<SandboxFile['spec']>, report: Report): void {
+function checkDeterminism(
+  { determinism, command = [] }: Partial<SandboxFile['spec']>,
+  language: Language,
+  report: Report,
+): void {
   if (!determinism) return;
   const { clock, seed } = determinism;
   const time = Date.parse(clock ?? '');
@@ -81,11 +101,88 @@ function checkDeterminism({ determinism, command }: Partial<SandboxFile['spec']>
     report('spec.determinism.clock', `found ${show(clock)}, which is no time`);
   if (clock === undefined && seed === undefined)
     report('spec.determinism', 'clock or seed is missing', 'add one of them, or remove determinism');
-  if (command && !runsNode(command))
-    report('spec.determinism', 'needs a command that begins with node', 'use entrypoint, or remove it');
+  if (language !== 'node' || (command.length > 0 && !startsRuntime('node', command)))
+    report(
+      'spec.determinism',
+      'needs a program that Node starts',
+      'use entrypoint with language: node, or remove it',
+    );
 }
 
-function checkCommand(spec: Partial<SandboxFile['spec']>, report: Report): void {
+/** A name that Node does not have would be a list of less than was meant. */
+function checkModules(
+  { modules, command }: Partial<SandboxFile['spec']>,
+  language: Language,
+  report: Report,
+): void {
+  if (!modules) return;
+  for (const [at, name] of (modules.builtins ?? []).entries()) {
+    if (BUILTIN_MODULES.includes(withoutScheme(name))) continue;
+    const meant = nearest(withoutScheme(name), BUILTIN_MODULES);
+    report(
+      `spec.modules.builtins.${at}`,
+      `found ${show(name)}, which is no module of Node`,
+      meant === undefined ? 'npm packages stand under packages:' : `write ${meant}`,
+    );
+  }
+  for (const [at, name] of (modules.packages ?? []).entries()) {
+    if (!isPackageName(name))
+      report(
+        `spec.modules.packages.${at}`,
+        `found ${show(name)}, which is no name of an npm package`,
+        'write the name alone, as lodash or @scope/name: without version or path',
+      );
+  }
+  if (language !== 'node' || (command && !startsRuntime('node', command)))
+    report(
+      'spec.modules',
+      'needs a program that Node starts',
+      'use entrypoint with language: node, or remove it',
+    );
+}
+
+/** The base with a browser has Node, and is the operator's. */
+function checkBrowser(
+  { browser, base }: Partial<SandboxFile['spec']>,
+  language: Language,
+  report: Report,
+): void {
+  if (browser === undefined) return;
+  if (base) report('spec.browser', 'base and browser exclude each other', 'keep one of them');
+  if (language !== 'node')
+    report(
+      'spec.browser',
+      `its base has Node, not ${LANGUAGE_NAMES[language]}`,
+      'use language: node, or remove it',
+    );
+}
+
+/** What is Node's alone so far is refused for other languages, never left out. */
+function checkLanguage(spec: Partial<SandboxFile['spec']>, language: Language, report: Report): void {
+  if (language === 'node') return;
+  const name = LANGUAGE_NAMES[language];
+  if (spec.dependencies)
+    report(
+      'spec.dependencies',
+      language === 'python'
+        ? 'packages of Python are not here yet: they come from a package index, and none can be configured'
+        : `packages of ${name} are not here yet`,
+      `put what the program imports into its source, and remove dependencies`,
+      'NOT_YET',
+    );
+  if (spec.secrets && spec.secrets.length > 0)
+    report('spec.secrets', `secrets of ${name} programs are not here yet`, 'remove secrets', 'NOT_YET');
+  for (const key of Object.keys(spec.permissions ?? {})) {
+    if (key.startsWith('x-') || (STATEABLE[language] as readonly string[]).includes(key)) continue;
+    report(
+      `spec.permissions.${key}`,
+      `${name} can neither grant nor withhold it`,
+      'remove it: the policy judges what the runtime allows unasked',
+    );
+  }
+}
+
+function checkCommand(spec: Partial<SandboxFile['spec']>, language: Language, report: Report): void {
   if (spec.entrypoint !== undefined && spec.command !== undefined)
     report('spec.command', 'entrypoint and command exclude each other', 'keep one of them');
   if (spec.entrypoint !== undefined) {
@@ -97,11 +194,13 @@ function checkCommand(spec: Partial<SandboxFile['spec']>, report: Report): void 
         'name a file, as index.js',
       );
   }
-  if (spec.command && runsNode(spec.command) && spec.command[1]?.startsWith('-') !== false)
+  const [program, script] = spec.command ?? [];
+  const isOption = script?.startsWith('-') !== false || (language !== 'node' && script === 'run');
+  if (spec.command && startsRuntime(language, spec.command) && isOption)
     report(
       'spec.command.1',
-      'Node’s own options are given by sjs',
-      'name the script right behind node; state rights under permissions:',
+      `${LANGUAGE_NAMES[language]}’s own options are given by sjs`,
+      `name the script right behind ${program}${STATEABLE[language].length > 0 ? '; state rights under permissions:' : ''}`,
     );
   if (spec.command?.[0] === '') report('spec.command.0', 'the program has no name');
 }

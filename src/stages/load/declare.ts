@@ -4,6 +4,7 @@ import { SjsError, type ErrorCode, type Problem } from '../../errors.js';
 import { sha256 } from '../../model/digest.js';
 import { flagOf, GRANTED_OUT_BYTES, type Grants } from '../../model/grants.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
+import { commandOf, type Language } from '../../model/language.js';
 import type { LoadedSandbox, Resources } from '../../model/sandbox.js';
 import type { ValidTexts } from '../../model/schema-check.js';
 import { parseYaml } from '../../model/yaml-document.js';
@@ -16,6 +17,7 @@ export interface Program {
   /** File or folder, relative to the folder it is in. */
   readonly source: string;
   readonly entrypoint: string;
+  readonly language: Language;
   readonly args: readonly string[];
 }
 
@@ -41,16 +43,16 @@ export async function declare(
   valid?: ValidTexts,
   directory?: string,
 ): Promise<LoadedSandbox> {
-  const { name, source, entrypoint, args } = program;
+  const { name, source, entrypoint, language, args } = program;
   const written = {
     apiVersion: 'sjs/v1',
     kind: 'Sandbox',
     metadata: { name },
     // What a run gives comes behind these arguments, as npm has it; `args` would give way to it.
     spec: {
-      language: 'node',
+      language,
       source,
-      ...(args.length > 0 ? { command: ['node', `/app/${entrypoint}`, ...args] } : { entrypoint }),
+      ...(args.length > 0 ? { command: [...commandOf(language, entrypoint), ...args] } : { entrypoint }),
     },
   };
   const resources = { resources: writeResources(grants.limits) };
@@ -82,12 +84,13 @@ export async function addGrants(file: string, grants: Grants, valid?: ValidTexts
   const bytes = await readConfigFile(file);
   const parsed = await parseSandbox(bytes, file, valid);
   const loaded = { ...parsed, folder: await realpath(parsed.directory) };
-  const { env, secrets, command, out, ports, egress } = grants;
+  const { env, secrets, command, out, ports, egress, language } = grants;
   const isAdding =
     ports.length + egress.length > 0 ||
     Object.keys(env).length > 0 ||
     secrets.some((name) => !loaded.sandbox.secrets.includes(name)) ||
     command !== null ||
+    (language !== null && language !== loaded.sandbox.language) ||
     (out && loaded.sandbox.filesystem.outBytes === null);
   const inputs = grants.inputs.map((input) => resolve(input));
   if (!isAdding) return { ...loaded, inputs };
@@ -95,7 +98,10 @@ export async function addGrants(file: string, grants: Grants, valid?: ValidTexts
   return { ...loaded, digest: granted.digest, sandbox: granted.sandbox, inputs };
 }
 
-function merge(written: Written, { env, secrets, command, out, limits, ports, egress }: Grants): Written {
+function merge(
+  written: Written,
+  { env, secrets, command, out, limits, ports, egress, language }: Grants,
+): Written {
   const { entrypoint, command: declared, ...spec } = written.spec;
   const filesystem = (spec['filesystem'] ?? {}) as { readonly out?: unknown };
   const network = (spec['network'] ?? {}) as { readonly ports?: unknown[]; readonly egress?: unknown[] };
@@ -105,6 +111,7 @@ function merge(written: Written, { env, secrets, command, out, limits, ports, eg
     ...written,
     spec: {
       ...spec,
+      ...(language !== null && { language }),
       ...(command !== null
         ? { command }
         : {

@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
+import type { Language } from '../../model/language.js';
 import { readConfigFile } from './read-config-file.js';
 
 /** The program of a folder that has no sandbox.yaml. */
 export interface FoundProgram {
+  readonly language: Language;
   /** Relative to the folder. */
   readonly entrypoint: string;
   readonly args: readonly string[];
@@ -19,20 +21,49 @@ interface PackageFile {
 
 const INDEX = ['index.js', 'index.mjs', 'index.cjs', 'index.ts', 'index.mts', 'index.cts'];
 
+/** As `python3 folder` and most tutorials have it. */
+const PYTHON_INDEX = ['__main__.py', 'main.py'];
+
 /**
  * The program that a folder is: what `scripts.start` starts when that is `node <file> …`, else what `exports` or `main`
  * of its package.json name, else its index file.
+ * For Python it is `__main__.py` or `main.py`.
  * @param isOptional a run brings a command of its own: then none need be found
+ * @param asked the language that was asked for; null: a folder with an index file of Python alone is Python
  * @throws SjsError `USAGE` when there is none, `FILE_UNREADABLE`, `FILE_TOO_LARGE`.
  */
-export async function findProgram(folder: string, isOptional: boolean): Promise<FoundProgram> {
+export async function findProgram(
+  folder: string,
+  isOptional: boolean,
+  asked: Language | null,
+): Promise<FoundProgram> {
+  const remarks: string[] = [];
+  const language = asked ?? 'node';
+  const found =
+    (language === 'python' ? null : await findJavaScript(folder, language, remarks)) ??
+    (asked === null || asked === 'python' ? await findIndex(folder, 'python', PYTHON_INDEX, remarks) : null);
+  if (found) return found;
+  const [index = ''] = language === 'python' ? PYTHON_INDEX : INDEX;
+  if (isOptional) return { language, entrypoint: index, args: [], remarks: [] };
+  const why = remarks.length > 0 ? `: ${remarks.join('; ')}` : '';
+  throw new SjsError(
+    'USAGE',
+    `${folder} has no program: no sandbox.yaml, no package.json that names one and no ${index}${why}`,
+    { next: `name a file of it, say what to start with --cmd '["node","file.js"]', or write a sandbox.yaml` },
+  );
+}
+
+async function findJavaScript(
+  folder: string,
+  language: Language,
+  remarks: string[],
+): Promise<FoundProgram | null> {
   const { scripts, exports, main } = await readPackage(folder);
   const start = (scripts as { start?: unknown } | undefined)?.start;
   const started = parseStart(start);
-  const remarks: string[] = [];
   if (started !== null) {
     const entrypoint = await resolveFile(folder, started.file);
-    if (entrypoint !== null) return { entrypoint, args: started.args, remarks };
+    if (entrypoint !== null) return { language, entrypoint, args: started.args, remarks };
     remarks.push(`scripts.start names ${started.file}, which is not there`);
   } else if (typeof start === 'string') {
     remarks.push(`scripts.start is not run: ${JSON.stringify(start)} is more than node with a file`);
@@ -40,19 +71,22 @@ export async function findProgram(folder: string, isOptional: boolean): Promise<
   for (const name of [exportOf(exports), main]) {
     if (typeof name !== 'string') continue;
     const entrypoint = await resolveFile(folder, name);
-    if (entrypoint !== null) return { entrypoint, args: [], remarks };
+    if (entrypoint !== null) return { language, entrypoint, args: [], remarks };
     remarks.push(`package.json names ${name}, which is not there`);
   }
-  for (const name of INDEX) {
-    if (await isFile(join(folder, name))) return { entrypoint: name, args: [], remarks };
+  return findIndex(folder, language, INDEX, remarks);
+}
+
+async function findIndex(
+  folder: string,
+  language: Language,
+  names: readonly string[],
+  remarks: readonly string[],
+): Promise<FoundProgram | null> {
+  for (const name of names) {
+    if (await isFile(join(folder, name))) return { language, entrypoint: name, args: [], remarks };
   }
-  if (isOptional) return { entrypoint: 'index.js', args: [], remarks: [] };
-  const why = remarks.length > 0 ? `: ${remarks.join('; ')}` : '';
-  throw new SjsError(
-    'USAGE',
-    `${folder} has no program: no sandbox.yaml, no package.json that names one and no index.js${why}`,
-    { next: `name a file of it, say what to start with --cmd '["node","file.js"]', or write a sandbox.yaml` },
-  );
+  return null;
 }
 
 async function readPackage(folder: string): Promise<PackageFile> {

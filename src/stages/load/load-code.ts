@@ -3,6 +3,7 @@ import { open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
 import type { CodeTarget, Grants } from '../../model/grants.js';
+import { CODE_ENDINGS, FILE_ENDINGS, LANGUAGE_NAMES, languageOfFile } from '../../model/language.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
 import { sandboxName } from '../../model/sandbox-name.js';
 import type { ValidTexts } from '../../model/schema-check.js';
@@ -10,9 +11,6 @@ import { addGrants, declare, type Program } from './declare.js';
 import { describeImports } from './missing-imports.js';
 import { findProgram } from './find-program.js';
 import { findSandboxFile } from './load-sandbox.js';
-
-/** What Node runs; a file without an extension is CommonJS to it. */
-const EXTENSIONS = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', ''];
 
 /** How much of a file is looked at to see whether it is text, and what it imports. */
 const LOOKED_AT_BYTES = 256 * 1024;
@@ -52,14 +50,15 @@ export async function loadCode(
   grants: Grants,
   valid?: ValidTexts,
 ): Promise<LoadedCode> {
-  const source = `${target.name}.js`;
+  const language = grants.language ?? 'node';
+  const source = `${target.name}${CODE_ENDINGS[language]}`;
   const where = target.name === 'stdin' ? 'the code on standard input' : 'the code of --eval';
   refuseBinary(target.code, where);
-  const program = { name: target.name, source, entrypoint: source, args: [] };
+  const program = { name: target.name, source, entrypoint: source, language, args: [] };
   const loaded = await declare(program, join(directory, source), grants, valid);
   return {
     loaded: { ...loaded, code: target.code },
-    remarks: describeImports(Buffer.from(target.code).toString('utf8'), where),
+    remarks: language === 'node' ? describeImports(Buffer.from(target.code).toString('utf8'), where) : [],
   };
 }
 
@@ -92,11 +91,16 @@ async function loadFolder(
       next: 'put the code into a folder of its own and name that',
     });
   }
-  const { entrypoint, args, remarks } = await findProgram(folder, grants.command !== null);
+  const { language, entrypoint, args, remarks } = await findProgram(
+    folder,
+    grants.command !== null,
+    grants.language,
+  );
   const program: Program = {
     name: sandboxName(basename(given) || basename(folder), 'folder'),
     source: '.',
     entrypoint,
+    language,
     args,
   };
   return { loaded: await declare(program, join(folder, entrypoint), grants, valid, folder), remarks };
@@ -110,9 +114,13 @@ async function loadFile(
 ): Promise<LoadedCode> {
   const name = basename(given);
   const extension = extname(file);
-  if (!EXTENSIONS.includes(extension)) {
+  // A file without an ending is anybody's: CommonJS to Node.
+  const language = grants.language ?? (extension === '' ? 'node' : languageOfFile(file));
+  if (language === null || (extension !== '' && !FILE_ENDINGS[language].includes(extension))) {
+    const endings = language === null ? Object.values(FILE_ENDINGS).flat() : FILE_ENDINGS[language];
+    const whose = grants.language === null ? 'a program' : `a program of ${LANGUAGE_NAMES[grants.language]}`;
     throw new SjsError('USAGE', `${given} is no program that sjs runs: it ends in ${extension}`, {
-      next: `a program ends in ${EXTENSIONS.filter(Boolean).join(', ')} or in nothing; compile it first, or name another file`,
+      next: `${whose} ends in ${[...new Set(endings)].join(', ')} or in nothing; compile it first, or name another file`,
     });
   }
   const text = await readBeginning(file);
@@ -122,6 +130,7 @@ async function loadFile(
     name: sandboxName(basename(name, extname(name)), 'file'),
     source,
     entrypoint: source,
+    language,
     args: [],
   };
   const loaded = await declare(program, file, grants, valid);
@@ -129,7 +138,7 @@ async function loadFile(
   return {
     loaded,
     remarks: [
-      ...describeImports(text.toString('utf8'), name),
+      ...(language === 'node' ? describeImports(text.toString('utf8'), name) : []),
       ...(beside === null
         ? []
         : [
@@ -158,7 +167,7 @@ async function readBeginning(file: string): Promise<Buffer> {
 
 function refuseBinary(content: Uint8Array, where: string): void {
   if (!content.includes(0)) return;
-  throw new SjsError('USAGE', `${where} is binary, and no JavaScript`, {
+  throw new SjsError('USAGE', `${where} is binary, and no program's source`, {
     next: 'name the source of the program',
   });
 }

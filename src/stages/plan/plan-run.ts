@@ -3,7 +3,7 @@ import { canonicalJson } from '../../model/canonical-json.js';
 import { sha256 } from '../../model/digest.js';
 import { CALL_RUNNER } from '../../model/own-files.js';
 import { needsGateway } from '../../model/network.js';
-import type { GatewayImage, RunPlan, RunRequest } from '../../model/run-plan.js';
+import { needsNode, type GatewayImage, type RunPlan, type RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv } from '../../model/sandbox.js';
 import { splitEnv } from '../../model/sealed-env.js';
 import type { SealedImage } from '../../model/sealed-image.js';
@@ -11,7 +11,7 @@ import { tightenResources } from './tighten-resources.js';
 
 /**
  * Decides one run: the sealed rights, tightened where asked, and nothing that was not declared.
- * @param gateway the sealed gateway, for a sandbox that declares traffic; else null
+ * @param gateway the sealed gateway, for a sandbox that needs its image; else null
  * @param seccompProfile text of the profile this sjs applies; its digest must be the sealed one
  * @throws SjsError `RIGHTS_WIDENED`, `USAGE` for less than any sandbox can have, `SECRET_MISSING`, `SECRET_UNDECLARED`,
  * `ENV_REFUSED`, `SEAL_PROFILE_MISMATCH`, `NOT_CALLABLE`.
@@ -52,6 +52,7 @@ export function planRun(
     filesystem: plan.filesystem,
     network: plan.network,
     gateway: needsGateway(plan.network) ? gatewayOf(gateway) : null,
+    ...(needsNode(plan) && { nodeImageId: gatewayOf(gateway).imageId }),
     runtime: plan.runtime,
     seccompProfile,
   } as RunPlan;

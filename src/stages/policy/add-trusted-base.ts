@@ -1,6 +1,7 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
 import { canonicalJson } from '../../model/canonical-json.js';
+import { baseNameFrom, type BaseName } from '../../model/base-name.js';
 import { parseYaml, type YamlDocument } from '../../model/yaml-document.js';
 
 /** A base that was just signed. */
@@ -13,9 +14,11 @@ export interface NewTrust {
 }
 
 interface PolicyValue {
-  readonly defaults?: Readonly<Record<string, unknown>> | null;
+  readonly defaults?: (Readonly<Record<string, unknown>> & { readonly bases?: Bases | null }) | null;
   readonly bases?: unknown;
 }
+
+type Bases = Readonly<Record<string, unknown>>;
 
 interface WrittenRule {
   readonly repository?: unknown;
@@ -28,20 +31,27 @@ interface Insertion {
   readonly lines: readonly string[];
 }
 
+/** A default base for a language, or for Node with a browser. */
+interface NewDefault {
+  readonly name: BaseName;
+  readonly image: string;
+  readonly version: string;
+}
+
 /** What goes into a policy: a rule of `bases`, and perhaps a default base. */
 interface Addition {
   /** Lines of the rule, without its dash. */
   readonly rule: readonly string[];
   readonly isSame: (one: WrittenRule) => boolean;
-  readonly base: { readonly image: string; readonly version: string } | null;
+  readonly base: NewDefault | null;
   /** The verb that writes it. */
   readonly by: string;
 }
 
 /**
  * The text of a policy that also trusts a base by its key. Everything else stays as it is, comments too; without a
- * `defaults.base` the repository becomes the default, within the major version. The same text comes back when the base
- * is trusted already.
+ * default for what the last part of the repository names (a language or a browser, else it is Node) the repository becomes
+ * that default, within the major version. The same text comes back when the base is trusted already.
  * @param before the policy's text; null makes a new one
  * @throws SjsError `POLICY_INVALID` when the text cannot be extended safely, with what to add by hand; `YAML_*`.
  */
@@ -51,7 +61,11 @@ export function addTrustedBase(before: string | null, trust: NewTrust, file: str
     {
       rule: ruleLines(trust),
       isSame: (one) => isSame(one, trust),
-      base: { image: trust.repository, version: majorRange(trust.version) },
+      base: {
+        name: baseNameFrom(trust.repository),
+        image: trust.repository,
+        version: majorRange(trust.version),
+      },
       by: 'sjs base import --trust',
     },
     file,
@@ -73,10 +87,7 @@ export function addWrittenRule(before: string | null, rule: readonly string[], f
 }
 
 function addRule(before: string | null, { rule, isSame, base, by }: Addition, file: string): string {
-  const defaults =
-    base === null
-      ? []
-      : [`base: { image: ${JSON.stringify(base.image)}, version: ${JSON.stringify(base.version)} }`];
+  const defaults = base === null ? [] : defaultLines(base);
   const document = before === null ? null : parseYaml(Buffer.from(before), file);
   const value = document?.value as PolicyValue | null | undefined;
   if (before === null || document === null || value === null || value === undefined)
@@ -88,11 +99,11 @@ function addRule(before: string | null, { rule, isSame, base, by }: Addition, fi
   const ruleAt = placeRule(rule, document, value, before);
   // The default is a convenience: where it has no safe place, trust alone is added.
   const after =
-    (base !== null && value.defaults?.['base'] === undefined
+    (base !== null && !hasDefault(value, base)
       ? prove(
           before,
-          [ruleAt, placeDefault(defaults, document, value, before)],
-          { ...withRule, defaults: { ...value.defaults, base } },
+          [ruleAt, placeDefault(base, document, value, before)],
+          { ...withRule, defaults: withDefault(value, base) },
           file,
         )
       : null) ?? prove(before, [ruleAt], withRule, file);
@@ -149,12 +160,37 @@ function placeRule(
   return { after: document.locate('bases').line, lines: item(rule, dash?.[0].length ?? 2) };
 }
 
+const entryOf = ({ image, version }: NewDefault): string =>
+  `{ image: ${JSON.stringify(image)}, version: ${JSON.stringify(version)} }`;
+
+const defaultLines = (base: NewDefault): readonly string[] =>
+  base.name === 'node'
+    ? [`base: ${entryOf(base)}`]
+    : ['bases:', ...indent([`${base.name}: ${entryOf(base)}`], 2)];
+
+const hasDefault = ({ defaults }: PolicyValue, { name }: NewDefault): boolean =>
+  (name === 'node' ? defaults?.['base'] : defaults?.bases?.[name]) !== undefined;
+
+function withDefault({ defaults }: PolicyValue, { name, image, version }: NewDefault): object {
+  if (name === 'node') return { ...defaults, base: { image, version } };
+  return { ...defaults, bases: { ...defaults?.bases, [name]: { image, version } } };
+}
+
 function placeDefault(
-  defaults: readonly string[],
+  base: NewDefault,
   document: YamlDocument,
   value: PolicyValue,
   before: string,
 ): Insertion {
+  const defaults = defaultLines(base);
+  const [one] = Object.keys(value.defaults?.bases ?? {});
+  if (base.name !== 'node' && one !== undefined) {
+    const at = document.locate(['defaults', 'bases', one]).column - 1;
+    return {
+      after: document.locate(['defaults', 'bases']).line,
+      lines: indent([`${base.name}: ${entryOf(base)}`], at),
+    };
+  }
   if (value.defaults === undefined)
     return { after: linesOf(before).length, lines: ['defaults:', ...indent(defaults, 2)] };
   const [first = ''] = Object.keys(value.defaults ?? {});

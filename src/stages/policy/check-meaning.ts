@@ -32,6 +32,10 @@ export function checkMeaning(
     const base = value.defaults?.[key];
     if (base && !findings.hasFault('defaults', key)) checkBase(base, `defaults.${key}`, report);
   }
+  for (const [language, base] of Object.entries(value.defaults?.bases ?? {})) {
+    if (!language.startsWith('x-') && !findings.hasFault('defaults', 'bases'))
+      checkBase(base, `defaults.bases.${language}`, report);
+  }
   const repository = value.defaults?.repository;
   if (repository !== undefined && !findings.hasFault('defaults', 'repository'))
     checkRepository(repository, report);

@@ -1,3 +1,4 @@
+import { baseNameOf } from '../../model/base-name.js';
 import type { Digest } from '../../model/digest.js';
 import { SjsError, type Problem } from '../../errors.js';
 import { flagOf } from '../../model/grants.js';
@@ -7,7 +8,7 @@ import { formatRepository, parseReference } from '../../model/reference.js';
 import type { LoadedSandbox, Resources } from '../../model/sandbox.js';
 import { LABELS, type SealedLabels } from '../../model/sealed-image.js';
 import type { Subject, UsedWaiver } from '../../model/waiver.js';
-import { defaultBase, deniesAny, findDenied } from './effective-policy.js';
+import { defaultBase, defaultBaseKey, deniesAny, findDenied } from './effective-policy.js';
 import { eachOnce } from './find-waiver.js';
 import {
   isPinnedByOperator,
@@ -46,8 +47,8 @@ export function judgeSandbox(
     };
   };
   const subject = subjectOf(loaded, now);
-  const { filesystem, network, runtime, secrets, permissions } = sandbox;
-  const rights = { resources, ...filesystem, network, runtime, secrets, permissions };
+  const { filesystem, network, runtime, secrets, permissions, language } = sandbox;
+  const rights = { resources, ...filesystem, network, runtime, secrets, permissions, language };
   const ofRights = judgeRights(policy, rights, locate, subject);
   const ofBase = judgeBase(policy, loaded, locate, subject);
   return {
@@ -59,11 +60,11 @@ export function judgeSandbox(
 /** What can be said of a base before a registry is asked: whether its repository is trusted, and a pin not denied. */
 function judgeBase(policy: Policy, loaded: LoadedSandbox, locate: Locate, subject: Subject): Verdict {
   const stated = loaded.sandbox.base;
-  const request = stated ?? defaultBase(policy);
+  const request = stated ?? defaultBase(policy, baseNameOf(loaded.sandbox));
   if (!request) return { violations: [], waived: [] };
   /** One that sandbox.yaml leaves to the operator stands in the operator's policy. */
   const at = (key: string): ReturnType<Locate> =>
-    stated ? locate(`base.${key}`) : { name: `defaults.base.${key}` };
+    stated ? locate(`base.${key}`) : { name: `${defaultBaseKey(baseNameOf(loaded.sandbox))}.${key}` };
   const { registry, path } = parseReference(request.image);
   const violations: Violation[] = [];
   const waived: UsedWaiver[] = [];
@@ -116,8 +117,16 @@ function judgeSealedPlan(
   subject: Subject,
   resources = plan.resources,
 ): Verdict {
-  const { filesystem, network, runtime, secrets, permissions } = plan;
-  const rights = { resources, ...filesystem, network, runtime, secrets, permissions };
+  const { filesystem, network, runtime, secrets, permissions, language } = plan;
+  const rights = {
+    resources,
+    ...filesystem,
+    network,
+    runtime,
+    secrets,
+    permissions,
+    ...(language && { language }),
+  };
   const ofRights = judgeRights(
     policy,
     rights,

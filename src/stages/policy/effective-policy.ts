@@ -1,4 +1,5 @@
 import { SjsError, type SourceLocation } from '../../errors.js';
+import type { BaseName } from '../../model/base-name.js';
 import type { ResolvedBase } from '../../model/base.js';
 import type { Digest } from '../../model/digest.js';
 import { DEFAULT_RETENTION, type Policy, type PolicyLimits } from '../../model/policy.js';
@@ -46,14 +47,22 @@ export function sourceBound(policy: Policy, subject: Subject, otherwise: number)
   };
 }
 
-/** The base for sandboxes that name none: the last operator layer that states one decides. */
-export function defaultBase(policy: Policy): BaseRequest | null {
-  return lastDefault(policy, 'base');
+/** Where a policy states the default base of this name. */
+export const defaultBaseKey = (name: BaseName): string =>
+  name === 'node' ? 'defaults.base' : `defaults.bases.${name}`;
+
+/** The base for sandboxes that name none: the last operator layer that states one of this name decides. */
+export function defaultBase(policy: Policy, name: BaseName): BaseRequest | null {
+  if (name === 'node') return lastDefault(policy, 'base');
+  const stating = policy.layers.findLast(
+    ({ origin, defaults }) => origin === 'operator' && defaults.bases?.[name],
+  );
+  return stating?.defaults.bases?.[name] ?? null;
 }
 
 /** What gateways are built over: the last operator layer that states `gateway` decides, else the default base. */
 export function gatewayBase(policy: Policy): BaseRequest | null {
-  return lastDefault(policy, 'gateway') ?? defaultBase(policy);
+  return lastDefault(policy, 'gateway') ?? defaultBase(policy, 'node');
 }
 
 /** Where sealed images are pushed to: the last operator layer that states `repository` decides; null when none does. */

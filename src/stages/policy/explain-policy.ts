@@ -1,11 +1,12 @@
 import { basename } from 'node:path';
+import { OTHER_BASES } from '../../model/base-name.js';
 import type { Policy, SignerRule } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
 import { DEFAULT_RESOURCES, type BaseRequest } from '../../model/sandbox.js';
 import { matchesName } from '../../model/repository-pattern.js';
 import { showPlace } from '../../model/show-place.js';
 import { describeScope, waiverState, type Waiver } from '../../model/waiver.js';
-import { effectiveRetention } from './effective-policy.js';
+import { defaultBaseKey, effectiveRetention } from './effective-policy.js';
 
 /** One value in force, as it would be written, and `file:line` of every layer that has a say in it. */
 export interface ExplainedValue {
@@ -90,6 +91,11 @@ export function explainPolicy(policy: Policy, now: number): PolicyExplanation {
     );
   });
   const base = stated('defaults.base', (layer) => layer.defaults.base).at(-1);
+  const defaultBases = OTHER_BASES.flatMap((name) => {
+    const key = defaultBaseKey(name);
+    const last = stated(key, (layer) => layer.defaults.bases?.[name]).at(-1);
+    return last ? row(key, describeBase(last.value), [last.from]) : [];
+  });
   const gateway = stated('defaults.gateway', (layer) => layer.defaults.gateway).at(-1);
   const repository = stated('defaults.repository', (layer) => layer.defaults.repository).at(-1);
   const bases = layers.flatMap((layer) =>
@@ -138,6 +144,7 @@ export function explainPolicy(policy: Policy, now: number): PolicyExplanation {
           )
         : []),
       ...(base ? row('defaults.base', describeBase(base.value), [base.from]) : []),
+      ...defaultBases,
       ...(gateway ? row('defaults.gateway', describeBase(gateway.value), [gateway.from]) : []),
       ...(repository ? row('defaults.repository', repository.value, [repository.from]) : []),
       ...defaults,

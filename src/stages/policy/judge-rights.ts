@@ -1,4 +1,5 @@
 import type { Problem, SourceLocation } from '../../errors.js';
+import { LANGUAGE_NAMES, STATEABLE, type Language } from '../../model/language.js';
 import { formatEgress, isPublicAddress, type Network } from '../../model/network.js';
 import type { Policy, PolicyAllow, PolicyLayer, PolicyLimits } from '../../model/policy.js';
 import { formatBytes, formatCpu, formatDuration } from '../../model/quantity.js';
@@ -17,6 +18,8 @@ export interface Rights {
   readonly runtime: 'runc';
   readonly secrets: readonly string[];
   readonly permissions: Permissions;
+  /** Absent for Node. */
+  readonly language?: Language;
 }
 
 /** One thing that a policy refuses, under its own code. */
@@ -65,7 +68,7 @@ export function judgeRights(policy: Policy, rights: Rights, locate: Locate, subj
     for (const [key, rule, what] of [...overLimits(layer, rights), ...notAllowed(layer.allow, rights)]) {
       const waiver = findWaiver(policy, layer, rule, subject);
       if (waiver) waived.push(waiver);
-      else violations.push(refuse(locate(key), what, layer.locate(rule), nextOf(layer, rule, file)));
+      else violations.push(refuse(locate(key), what, layer.locate(rule), nextOf(layer, rule, file, rights)));
     }
   }
   for (const { key, what, entry } of needsOperator(policy, rights.network))
@@ -97,10 +100,20 @@ const operatorFile = (policy: Policy): string =>
   policy.layers.findLast(({ origin }) => origin === 'operator')?.file ??
   'your policy (~/.config/sjs/policy.yaml)';
 
-const nextOf = (layer: PolicyLayer, rule: string, file: string): string | undefined =>
-  layer.origin === 'profile' && rule === 'allow.network'
-    ? `to allow what is declared, write extends: networked into ${file}`
+/** What could be written into the operator's policy, where another profile allows more. */
+function nextOf(layer: PolicyLayer, rule: string, file: string, { language }: Rights): string | undefined {
+  if (layer.origin !== 'profile') return undefined;
+  if (rule === 'allow.network') return `to allow what is declared, write extends: networked into ${file}`;
+  if (rule.startsWith('limits.')) {
+    const isWidest = layer.file.endsWith('browser.yaml');
+    return isWidest
+      ? undefined
+      : `the widest limits are those of the profile for headless browsers: to take them, write extends: browser into ${file}`;
+  }
+  return rule === 'allow.permissions' && language !== undefined && language !== 'node'
+    ? `to allow it, write extends: networked into ${file}, or waive allow.permissions there for this sandbox`
     : undefined;
+}
 
 function overLimits(layer: PolicyLayer, rights: Rights): Refusal[] {
   const asked = { ...rights.resources, tmpBytes: rights.tmpBytes, outBytes: rights.outBytes ?? 0 };
@@ -126,7 +139,7 @@ function notAllowed(allow: PolicyAllow, rights: Rights): Refusal[] {
     ...networkNotAllowed(allow, rights.network),
     ...permissions
       .filter((name) => allow.permissions && !allow.permissions.includes(name))
-      .map((name): Refusal => [`permissions.${name}`, 'allow.permissions', 'is not allowed']),
+      .map((name): Refusal => [`permissions.${name}`, 'allow.permissions', whyNot(name, rights)]),
     ...rights.secrets.flatMap((name, at): Refusal[] =>
       allow.secrets && !allow.secrets.some((pattern) => matchesName(pattern, name))
         ? [[`secrets.${at}`, 'allow.secrets', `the secret ${name} is not allowed`]]
@@ -134,6 +147,12 @@ function notAllowed(allow: PolicyAllow, rights: Rights): Refusal[] {
     ),
   ];
 }
+
+/** Nobody asked for what a runtime grants unasked. */
+const whyNot = (name: keyof Permissions, { language = 'node' }: Rights): string =>
+  STATEABLE[language].includes(name)
+    ? 'is not allowed'
+    : `is not allowed, and ${LANGUAGE_NAMES[language]} cannot withhold it from a program`;
 
 /** Every part for itself: a waiver of the mode alone allows no traffic. */
 function networkNotAllowed(allow: PolicyAllow, network: Network): Refusal[] {

@@ -19,6 +19,8 @@ export interface PolicySources {
   /** Folder of the shipped profiles. */
   readonly profilesDirectory: string;
   readonly valid?: ValidTexts;
+  /** What was parsed before, by file and content: kept by whoever loads more than once. */
+  readonly known?: Map<string, PolicyLayer>;
 }
 
 /** From the strictest. */
@@ -36,14 +38,14 @@ export async function loadPolicy(sources: PolicySources): Promise<Policy> {
     ]),
   ];
   const read = await Promise.all(
-    files.map((file) => readLayer(file, 'operator', file === sources.explicitFile, sources.valid)),
+    files.map((file) => readLayer(file, 'operator', file === sources.explicitFile, sources)),
   );
   const operator = read.flatMap((one) => (one ? [one] : []));
   const named = operator.flatMap(({ layer }) => (layer.extends ? [layer.extends] : []));
   const profile = PROFILES.find((name) => named.includes(name)) ?? 'restricted';
   const [shipped, repository] = await Promise.all([
-    readLayer(join(sources.profilesDirectory, `${profile}.yaml`), 'profile', true, sources.valid),
-    sources.repositoryStart === null ? null : readRepositoryLayer(sources.repositoryStart, sources.valid),
+    readLayer(join(sources.profilesDirectory, `${profile}.yaml`), 'profile', true, sources),
+    sources.repositoryStart === null ? null : readRepositoryLayer(sources.repositoryStart, sources),
   ]);
   const all = [...operator, ...(shipped ? [shipped] : []), ...(repository ? [repository] : [])];
   return {
@@ -66,14 +68,16 @@ export async function findStart(path: string): Promise<string> {
   return resolve(found.isDirectory() ? path : dirname(path));
 }
 
+type Parsing = Pick<PolicySources, 'valid' | 'known'>;
+
 interface ReadLayer {
   readonly layer: PolicyLayer;
   readonly bytes: Uint8Array;
 }
 
-async function readRepositoryLayer(start: string, valid?: ValidTexts): Promise<ReadLayer | null> {
+async function readRepositoryLayer(start: string, parsing: Parsing): Promise<ReadLayer | null> {
   for (let folder = start; ; folder = dirname(folder)) {
-    const found = await readLayer(join(folder, '.sjs/policy.yaml'), 'repository', false, valid);
+    const found = await readLayer(join(folder, '.sjs/policy.yaml'), 'repository', false, parsing);
     if (found || folder === dirname(folder)) return found;
   }
 }
@@ -82,10 +86,14 @@ async function readLayer(
   file: string,
   origin: PolicyLayer['origin'],
   isRequired: boolean,
-  valid?: ValidTexts,
+  { valid, known }: Parsing,
 ): Promise<ReadLayer | null> {
   const bytes = await readBytes(file, origin, isRequired);
-  return bytes && { layer: await parsePolicy(bytes, file, origin, valid), bytes };
+  if (!bytes) return null;
+  const key = `${origin} ${sha256(bytes)} ${file}`;
+  const layer = known?.get(key) ?? (await parsePolicy(bytes, file, origin, valid));
+  known?.set(key, layer);
+  return { layer, bytes };
 }
 
 async function readBytes(

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { AttestationType } from '../../model/attestation-type.js';
+import type { OtherBase } from '../../model/base-name.js';
 import { toBaseRequest, toResources, type BaseFile, type ResourcesFile } from '../../model/base-file.js';
 import type { Digest } from '../../model/digest.js';
 import type {
@@ -34,6 +35,7 @@ export interface PolicyFile {
   readonly extends?: PolicyLayer['extends'];
   readonly defaults?: {
     readonly base?: BaseFile;
+    readonly bases?: Readonly<Partial<Record<OtherBase, BaseFile>>>;
     readonly gateway?: BaseFile;
     readonly repository?: string;
     readonly resources?: ResourcesFile;
@@ -52,6 +54,13 @@ export interface PolicyFile {
   readonly waivers?: readonly WaiverFile[];
 }
 
+const mapBases = (bases: NonNullable<NonNullable<PolicyFile['defaults']>['bases']>) =>
+  Object.fromEntries(
+    Object.entries(bases).flatMap(([language, base]) =>
+      language.startsWith('x-') ? [] : [[language, toBaseRequest(base)] as const],
+    ),
+  );
+
 /** A layer of the policy from a file in which everything was found right. */
 export function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): PolicyLayer {
   const value = document.value as PolicyFile;
@@ -65,6 +74,7 @@ export function toLayer(document: YamlDocument, origin: PolicyLayer['origin']): 
     extends: value.extends ?? null,
     defaults: {
       ...(defaults?.base && { base: toBaseRequest(defaults.base) }),
+      ...(defaults?.bases && { bases: mapBases(defaults.bases) }),
       ...(defaults?.gateway && { gateway: toBaseRequest(defaults.gateway) }),
       ...(defaults?.repository !== undefined && { repository: defaults.repository }),
       ...(defaults?.resources && { resources: toResources(defaults.resources) }),

@@ -1,9 +1,8 @@
 import semver from 'semver';
 import { SjsError } from '../../errors.js';
-import { DETERMINISM_PRELOAD, SECRETS_PRELOAD } from '../../model/own-files.js';
-import { runsNode, type Sandbox } from '../../model/sandbox.js';
-
-const MIB = 1024 ** 2;
+import { DETERMINISM_PRELOAD, MODULES_PRELOAD, SECRETS_PRELOAD } from '../../model/own-files.js';
+import type { Sandbox } from '../../model/sandbox.js';
+import { heapLimit } from './heap-limit.js';
 
 /**
  * What a declared permission gives Node, and the code of the warning that Node prints about it: with its process id, which
@@ -17,11 +16,10 @@ const GRANTS = [
 ] as const;
 
 /**
- * The argument list that starts the program. A command that begins with `node` gets Node's permission model, the heap
- * limit at the memory limit (so that the kernel ends what grows too large) and the preloads for what is declared; `--` ends
- * Node's options, so that a program gets its arguments untouched.
+ * The argument list that starts a Node program: with Node's permission model, the heap limit at the memory limit and the
+ * preloads for what is declared; `--` ends Node's options, so that a program gets its arguments untouched.
  * @param nodeVersion version of the base, or null when nobody says: then Node 24's flags are used
- * @throws SjsError `SANDBOX_INVALID` for secrets or determinism with another command; `BASE_CONFIG_REFUSED` below Node 20.
+ * @throws SjsError `BASE_CONFIG_REFUSED` below Node 20, and for a closed list of modules where Node has no hooks for it.
  */
 export function nodeCommand(
   sandbox: Sandbox,
@@ -29,30 +27,30 @@ export function nodeCommand(
   nodeVersion: string | null,
 ): readonly string[] {
   const [program, ...rest] = sandbox.command;
-  if (!runsNode(sandbox.command)) {
-    if (sandbox.secrets.length > 0) {
-      throw new SjsError('SANDBOX_INVALID', `secrets need a command that begins with node, not ${program}`, {
-        next: 'use spec.entrypoint, or remove spec.secrets',
-      });
-    }
-    if (sandbox.determinism) {
-      throw new SjsError(
-        'SANDBOX_INVALID',
-        `determinism needs a command that begins with node, not ${program}`,
-        { next: 'use spec.entrypoint, or remove spec.determinism' },
-      );
-    }
-    return sandbox.command;
-  }
+  refuseWithoutHooks(sandbox, nodeVersion);
   return [
     program ?? 'node',
     ...permissionFlags(sandbox, nodeVersion),
-    `--max-old-space-size=${Math.max(1, Math.floor(memoryBytes / MIB))}`,
+    `--max-old-space-size=${heapLimit(memoryBytes)}`,
     ...(sandbox.secrets.length > 0 ? [`--require=${SECRETS_PRELOAD}`] : []),
     ...(sandbox.determinism ? [`--require=${DETERMINISM_PRELOAD}`] : []),
+    // Behind the others, which need modules of their own.
+    ...(sandbox.modules ? [`--require=${MODULES_PRELOAD}`] : []),
     // Without it Node looks for --env-file among the program's own arguments and takes options from that file.
     ...(rest.length > 0 ? ['--', ...rest] : []),
   ];
+}
+
+/** Without `module.registerHooks` nothing keeps Node's loader to a list. */
+function refuseWithoutHooks(sandbox: Sandbox, version: string | null): void {
+  if (!sandbox.modules || version === null || semver.satisfies(version, '^22.15.0 || >=23.5.0')) return;
+  throw new SjsError(
+    'BASE_CONFIG_REFUSED',
+    `spec.modules needs Node 22.15 or later, and the base has ${version}`,
+    {
+      next: 'use a base with Node 24, or remove spec.modules',
+    },
+  );
 }
 
 function permissionFlags({ permissions, filesystem, network }: Sandbox, version: string | null): string[] {

@@ -1,10 +1,10 @@
 import type { VerifiedBase } from '../../model/base.js';
+import { startsRuntime } from '../../model/language.js';
 import { formatReference } from '../../model/reference.js';
 import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import {
   GATEWAY_NAME,
   isReservedEnv,
-  runsNode,
   TMPFS_INODES,
   type Resources,
   type Sandbox,
@@ -15,7 +15,7 @@ import { FORMAT_VERSION, type SealedLabels } from '../../model/sealed-image.js';
 import type { Digest } from '../../model/digest.js';
 import type { RuntimeConfig } from '../../model/runtime-config.js';
 import { fillTemplate } from './fill-template.js';
-import { nodeCommand } from './node-command.js';
+import { programCommand, RUNTIME_ENV } from './program-command.js';
 import { quoteJson, quoteWord } from './quote.js';
 
 /** What a sandbox becomes over a verified base. */
@@ -59,10 +59,10 @@ export function renderDockerfile(
     packages,
     rebasedFrom,
   };
-  const env = mergeEnv(base.config.Env ?? [], sandbox.env);
+  const env = mergeEnv(base.config.Env ?? [], { ...RUNTIME_ENV[sandbox.language], ...sandbox.env });
   const encoded = encodeLabels(labels);
   const user = `${sandbox.user.uid}:${sandbox.user.gid}`;
-  const entrypoint = nodeCommand(sandbox, resources.memoryBytes, base.signedVersion);
+  const entrypoint = programCommand(sandbox, resources.memoryBytes, base.signedVersion);
   const dockerfile = fillTemplate(template, {
     base: formatReference({ ...base.repository, digest: base.manifestDigest }),
     packages: packages === null ? [] : ['--chown=0:0 packages/ /'],
@@ -107,12 +107,14 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
     ...(isCallable(sandbox) && { call: 1 }),
+    ...(sandbox.modules && { modules: sandbox.modules }),
+    ...(sandbox.language !== 'node' && { language: sandbox.language }),
   };
 }
 
 /** Whether a program's functions can be called: of one that Node starts, and of no gateway. */
-const isCallable = ({ command, name }: Sandbox): boolean =>
-  runsNode(command) && command.length > 1 && name !== GATEWAY_NAME;
+const isCallable = ({ language, command, name }: Sandbox): boolean =>
+  language === 'node' && startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME;
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {

@@ -11,7 +11,7 @@ cleanFolders();
 
 const NOTHING: Grants = {
   ...{ env: {}, secrets: [], command: null, inputs: [], out: false, limits: {} },
-  ...{ ports: [], egress: [] },
+  ...{ ports: [], egress: [], language: null },
 };
 
 const load = async (files: Record<string, string>, path = '', grants: Partial<Grants> = {}) => {
@@ -71,7 +71,7 @@ describe('a file', () => {
   });
 
   test.each([
-    ['a.py', 'x', /ends in \.py/],
+    ['a.rb', 'x', /ends in \.rb/],
     ['a.json', '{}', /ends in \.json/],
     ['a.tsx', '', /ends in \.tsx/],
     ['a', '\0ELF', /is binary/],
@@ -270,4 +270,55 @@ test('what sjs writes of a file by itself fits the schema, which it is not held 
 
 test.each(['a\u0001.js', 'a\\b.js', 'a\u202e.js'])('a file called %j is no source', async (name) => {
   await expect(load({ [name]: '' }, name)).rejects.toMatchObject({ code: 'USAGE' });
+});
+
+describe('another language than Node', () => {
+  test.each([
+    ['hello.py', {}, 'python', ['python3', '/app/hello.py']],
+    ['hello.deno.ts', { language: 'deno' }, 'deno', ['deno', '/app/hello.deno.ts']],
+    ['hello.bun.tsx', { language: 'bun' }, 'bun', ['bun', '/app/hello.bun.tsx']],
+    ['hello.ts', {}, 'node', ['node', '/app/hello.ts']],
+    ['hello', { language: 'python' }, 'python', ['python3', '/app/hello']],
+  ] as const)('%s with %j is %s', async (name, grants, language, command) => {
+    const { sandbox } = await load({ [name]: '' }, name, grants);
+    expect(sandbox).toMatchObject({ language, command });
+  });
+
+  test.each([
+    ['hello.py', { language: 'deno' }, 'a program of Deno ends in .js'],
+    ['hello.tsx', {}, '.py'],
+  ] as const)('%s with %j is refused', async (name, grants, next) => {
+    await expect(load({ [name]: '' }, name, grants)).rejects.toMatchObject({
+      code: 'USAGE',
+      next: expect.stringContaining(next),
+    });
+  });
+
+  test('code in no file has the ending of its language', async () => {
+    const code = { code: Buffer.from('print(1)'), name: 'eval' } as const;
+    const { loaded } = await loadCode(code, '/work', { ...NOTHING, language: 'python' });
+    expect(loaded.sandbox).toMatchObject({ source: 'eval.py', command: ['python3', '/app/eval.py'] });
+  });
+
+  test.each([
+    [{ 'main.py': '' }, {}, 'python', 'main.py'],
+    [{ 'main.py': '', '__main__.py': '' }, {}, 'python', '__main__.py'],
+    [{ 'main.py': '', 'index.js': '' }, {}, 'node', 'index.js'],
+    [{ 'main.py': '', 'index.js': '' }, { language: 'python' }, 'python', 'main.py'],
+    [{ 'index.ts': '' }, { language: 'bun' }, 'bun', 'index.ts'],
+  ] as const)('a folder with %j and %j is %s', async (files, grants, language, entrypoint) => {
+    const { sandbox } = await load(files, '', grants);
+    expect(sandbox.language).toBe(language);
+    expect(sandbox.command[1]).toBe(`/app/${entrypoint}`);
+  });
+
+  test('a folder without a program in it is refused by the name that was looked for', async () => {
+    await expect(load({ 'x.js': '' }, '', { language: 'python' })).rejects.toThrow('no __main__.py');
+  });
+
+  test('--language says more than sandbox.yaml', async () => {
+    const files = { 'sandbox.yaml': sandboxYaml('job'), 'index.js': '' };
+    const { sandbox } = await load(files, '', { language: 'bun' });
+    expect(sandbox).toMatchObject({ language: 'bun', command: ['bun', '/app/index.js'] });
+  });
 });

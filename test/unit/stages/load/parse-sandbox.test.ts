@@ -45,6 +45,15 @@ describe('a valid file', () => {
     expect(locate('spec.resources.memory')).toEqual({ line: 4, column: 1 });
   });
 
+  test('with a browser has the operator’s base for it, and nothing else that is new', async () => {
+    const { sandbox: plain } = await withSpec('');
+    expect((await withSpec('browser: chromium')).sandbox).toEqual({ ...plain, browser: 'chromium' });
+    const python = parse(
+      `${HEAD}spec: { language: python, browser: chromium, source: ., entrypoint: x.py }\n`,
+    );
+    expect((await failure(python)).message).toMatch(/its base has Node, not Python/);
+  });
+
   test('has all its quantities resolved', async () => {
     const { sandbox } = await withSpec(
       'resources: { cpu: 500m, memory: 64Mi, pids: 8, files: 64, timeout: 1m30s, output: 4Ki }\nfilesystem: { tmp: 1Mi, out: 2Mi }\nuser: "10000:10001"\nenv: { B: "2", A: "1" }\nsecrets: [Z, Y]\npermissions: { worker: true }',
@@ -289,6 +298,14 @@ describe('what it says', () => {
       /Node’s own options/,
       /./,
     ],
+    [
+      'a base beside a browser',
+      'browser: chromium\nbase: { image: r.example/x, version: "1" }',
+      'SANDBOX_INVALID',
+      /base and browser exclude each other/,
+      /keep one/,
+    ],
+    ['a browser that there is none of', 'browser: firefox', 'SANDBOX_INVALID', /spec\.browser/, /./],
     ['entrypoint and command', 'command: [node, x.js]', 'SANDBOX_INVALID', /exclude each other/, /./],
   ])('%s is refused', async (_name, lines, code, message, next) => {
     const key = /^(entrypoint|source|command): [^\n]*(?:\.\.|\/|--)/
@@ -364,8 +381,8 @@ describe('what it says', () => {
     expect(await failure(parse(text))).toMatchObject({ code: 'SANDBOX_INVALID' });
   });
 
-  test.each(['modules: { builtins: [url] }', 'runtime: gvisor'])('%s is not yet', async (lines) => {
-    expect(await failure(withSpec(lines))).toMatchObject({
+  test('runtime: gvisor is not yet', async () => {
+    expect(await failure(withSpec('runtime: gvisor'))).toMatchObject({
       code: 'NOT_YET',
       message: expect.stringContaining('not possible yet'),
     });
@@ -394,6 +411,32 @@ describe('what it says', () => {
     expect(await failure(withSpec(lines))).toMatchObject({ code: 'SANDBOX_INVALID' });
   });
 
+  test('a list of modules is taken in one spelling; what is not given is empty', async () => {
+    const take = async (lines: string) => (await withSpec(lines)).sandbox.modules;
+    expect(
+      await take('modules: { builtins: [url, node:crypto, crypto], packages: [lodash, "@a/b"] }'),
+    ).toEqual({
+      builtins: ['crypto', 'url'],
+      packages: ['@a/b', 'lodash'],
+    });
+    expect(await take('modules: {}')).toEqual({ builtins: [], packages: [] });
+    expect(await take('args: []')).toBeUndefined();
+  });
+
+  test.each([
+    ['modules: { builtins: [cripto] }', /found "cripto", which is no module of Node/, 'write crypto'],
+    ['modules: { builtins: [node:fs/promise] }', /no module of Node/, 'write fs/promises'],
+    ['modules: { builtins: [lodash-es-of-mine] }', /no module of Node/, 'npm packages stand under packages:'],
+    ['modules: { packages: ["../x"] }', /no name of an npm package/, 'write the name alone'],
+    ['modules: { packages: ["lodash@4"] }', /no name of an npm package/, 'write the name alone'],
+    ['modules: { packages: ["lodash/fp"] }', /no name of an npm package/, 'write the name alone'],
+    ['modules: { globals: [x] }', /globals/, undefined],
+  ])('%s is refused', async (lines, message, next) => {
+    const error = await failure(withSpec(lines));
+    expect(error).toMatchObject({ code: 'SANDBOX_INVALID', message: expect.stringMatching(message) });
+    if (next !== undefined) expect(JSON.stringify([error.next, error.problems])).toContain(next);
+  });
+
   test('a sandbox is judged to the end whatever its file is called and however it is written', async () => {
     const text = JSON.stringify({
       apiVersion: 'sjs/v1',
@@ -406,7 +449,7 @@ describe('what it says', () => {
   });
 
   test('another language is not yet', async () => {
-    const text = `${HEAD}${SPEC}`.replace('language: node', 'language: python');
+    const text = `${HEAD}${SPEC}`.replace('language: node', 'language: wasm');
     expect(await failure(parse(text))).toMatchObject({ code: 'NOT_YET' });
   });
 
@@ -436,10 +479,7 @@ describe('what it says', () => {
     expect(await messages('{}')).toEqual(
       ['apiVersion', 'kind', 'metadata', 'spec'].map((key) => `the file: ${key} is missing`),
     );
-    expect(await messages(`${HEAD}spec: {}`)).toEqual([
-      'spec: language is missing',
-      'spec: source is missing',
-    ]);
+    expect(await messages(`${HEAD}spec: {}`)).toEqual(['spec: source is missing']);
   });
 
   test('problems of the shape and of values come together', async () => {

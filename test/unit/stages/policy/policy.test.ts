@@ -2,6 +2,7 @@ import { chmod, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { SjsError } from '../../../../src/errors.js';
+import { baseNameOf } from '../../../../src/model/base-name.js';
 import { sha256 } from '../../../../src/model/digest.js';
 import type { Policy } from '../../../../src/model/policy.js';
 import { parseEgress, parsePort, type Network } from '../../../../src/model/network.js';
@@ -14,6 +15,7 @@ import {
   checkHostAddresses,
   checkSandbox,
   checkSealedPlan,
+  judgeSandbox,
   subjectOf,
 } from '../../../../src/stages/policy/check-sandbox.js';
 import {
@@ -75,6 +77,48 @@ describe('layers', () => {
     ).toMatchObject({ memoryBytes: 8 * 1024 ** 3 });
   });
 
+  test('a browser job beyond the restricted limits is told of the profile that it needs, which allows no more than that', async () => {
+    const job = makeLoaded('/home/u/sandbox.yaml', {
+      permissions: { ...DEFAULT_PERMISSIONS, childProcess: true },
+      filesystem: { tmpBytes: 2 * 1024 ** 3, outBytes: 2 * 1024 ** 3 },
+      network: { mode: 'isolated', ports: [], egress: [parseEgress('example.com:443')!] },
+    });
+    const resources = {
+      ...DEFAULT_RESOURCES,
+      milliCpu: 8000,
+      memoryBytes: 8 * 1024 ** 3,
+      pids: 2048,
+      timeoutMs: 1_800_000,
+    };
+    const judge = async (text: string | null, loaded = job) =>
+      judgeSandbox(await load(text), loaded, resources, NOW).violations.map(({ problem }) => problem);
+    const refused = await judge(null);
+    expect(refused.map(({ message }) => message.split(':')[0])).toEqual([
+      'spec.resources.cpu',
+      'spec.resources.memory',
+      'spec.resources.pids',
+      'spec.resources.timeout',
+      'spec.filesystem.tmp',
+      'spec.filesystem.out',
+      'spec.network.mode',
+      'spec.network.egress',
+    ]);
+    for (const { next } of refused.slice(0, 6)) expect(next).toMatch(/write extends: browser into /);
+    expect(await judge('extends: browser\n')).toEqual([]);
+
+    const greedy = (sandbox: Partial<Sandbox>) =>
+      judge('extends: browser\n', makeLoaded('/home/u/sandbox.yaml', sandbox));
+    const network = { mode: 'isolated', ports: [parsePort('3000:3000')!], egress: [] } as const;
+    expect(await greedy({ network })).toMatchObject([
+      { message: expect.stringContaining('network.ports: 127.0.0.1:3000 is not') },
+    ]);
+    for (const permission of ['addons', 'wasi']) {
+      expect(await greedy({ permissions: { ...DEFAULT_PERMISSIONS, [permission]: true } })).toMatchObject([
+        { message: expect.stringContaining(`permissions.${permission}: is not allowed`) },
+      ]);
+    }
+  });
+
   test('a repository can only tighten', async () => {
     for (const text of [
       'extends: browser\n',
@@ -94,7 +138,7 @@ describe('layers', () => {
       undefined,
       'defaults: { base: { image: r.example/b, version: "2" }, resources: { memory: 32Mi } }\n',
     );
-    expect(defaultBase(policy)).toEqual({ image: 'r.example/b', version: '2' });
+    expect(defaultBase(policy, 'node')).toEqual({ image: 'r.example/b', version: '2' });
     expect(defaultResources(policy)).toEqual({ memoryBytes: 32 * 1024 ** 2, pids: 10 });
   });
 
@@ -626,6 +670,21 @@ describe('adding trust', () => {
     });
   });
 
+  test('a base with a browser is the default of those alone who declare one', async () => {
+    const first = addTrustedBase(null, { ...trust, repository: 'r.example/base/chromium' }, '/p.yaml');
+    const chromium = { image: 'r.example/base/chromium', version: '>=24 <25' };
+    expect((await read(first)).defaults).toEqual({ bases: { chromium } });
+    const policy: Policy = {
+      layers: [await read(addTrustedBase(first, trust, '/p.yaml'))],
+      digest: sha256(''),
+    };
+    expect(defaultBase(policy, 'node')).toEqual({ image: 'r.example/base/node', version: '>=24 <25' });
+    expect(defaultBase(policy, baseNameOf(makeLoaded('/x', { browser: 'chromium' }).sandbox))).toEqual(
+      chromium,
+    );
+    expect(explainPolicy(policy, NOW).values.map(({ key }) => key)).toContain('defaults.bases.chromium');
+  });
+
   test('keeps comments and everything else, and adds nothing twice', async () => {
     const before = `# mine\n${HEAD}limits: { memory: 1Gi } # small\nbases:\n    # first\n${rule('r.example/other').replace(/^/gm, '  ').trimEnd()}\n`;
     const after = addTrustedBase(before, trust, '/p.yaml');
@@ -644,6 +703,24 @@ describe('adding trust', () => {
       '/p.yaml',
     );
     expect((await read(after)).defaults.base).toEqual({ image: 'r.example/x', version: '1' });
+  });
+
+  test('a base that is called after another language becomes the default of that', async () => {
+    const of = (name: string, version: string) => ({
+      ...trust,
+      repository: `r.example/base/${name}`,
+      version,
+    });
+    const python = addTrustedBase(null, of('python', '3.11.2'), '/p.yaml');
+    const deno = addTrustedBase(python, of('deno', '2.9.5'), '/p.yaml');
+    const { defaults } = await read(addTrustedBase(deno, trust, '/p.yaml'));
+    expect(defaults).toEqual({
+      base: { image: 'r.example/base/node', version: '>=24 <25' },
+      bases: {
+        python: { image: 'r.example/base/python', version: '>=3 <4' },
+        deno: { image: 'r.example/base/deno', version: '>=2 <3' },
+      },
+    });
   });
 
   test('a comment above the first rule stays with it', () => {

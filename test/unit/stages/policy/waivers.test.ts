@@ -234,6 +234,7 @@ describe('a name is its author’s word', () => {
       limits: {},
       ports: [],
       egress: [],
+      language: null,
     };
     for (const path of ['job.js', 'job']) {
       const { loaded } = await loadPath(join(folder, path), grants);

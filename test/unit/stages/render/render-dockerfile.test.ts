@@ -106,6 +106,22 @@ describe('the Dockerfile', () => {
     expect(command).toEqual(expect.arrayContaining(['/usr/local/bin/node', '--permission', 'x.js']));
   });
 
+  test('keeps Node to a list behind the other preloads, where Node can be kept', () => {
+    const modules = { builtins: [], packages: [] };
+    const entrypoint = (signedVersion: string): readonly string[] =>
+      render({ modules, secrets: ['T'] }, { signedVersion }).expectedConfig.Entrypoint ?? [];
+    for (const version of ['22.15.0', '23.5.0', '24.21.0', '26.0.0']) {
+      const preloads = entrypoint(version).filter((word) => word.startsWith('--require'));
+      expect(preloads).toEqual(['--require=/.sjs/secrets-preload.cjs', '--require=/.sjs/modules.cjs']);
+    }
+    for (const version of ['20.19.0', '22.14.0', '23.4.0']) {
+      expect(() => entrypoint(version)).toThrow(expect.objectContaining({ code: 'BASE_CONFIG_REFUSED' }));
+    }
+    expect(() => render({ modules, command: ['/bin/tool'] })).toThrow(
+      expect.objectContaining({ code: 'SANDBOX_INVALID', message: expect.stringContaining('modules need') }),
+    );
+  });
+
   test('another command runs as it is, and has no secrets', () => {
     expect(render({ command: ['/bin/tool', 'x'] }).expectedConfig.Entrypoint).toEqual(['/bin/tool', 'x']);
     expect(() => render({ command: ['/bin/tool'], secrets: ['T'] })).toThrow(

@@ -167,6 +167,31 @@ describe('labels', () => {
     }
   });
 
+  test('have the closed list of modules where there is one, in one order', () => {
+    const { plan } = rendered.labels;
+    expect(plan).not.toHaveProperty('modules');
+    const modules = { builtins: ['crypto', 'fs/promises'], packages: ['@a/b', 'lodash'] };
+    const labels = { ...rendered.labels, plan: { ...plan, modules } };
+    expect(decodeLabels(encodeLabels(labels)).plan.modules).toEqual(modules);
+    const wrongs = [
+      {},
+      null,
+      { ...modules, more: [] },
+      { ...modules, builtins: 'fs' },
+      { ...modules, builtins: ['url', 'fs'] },
+      { ...modules, builtins: ['fs', 'fs'] },
+      { ...modules, builtins: ['../fs'] },
+      { ...modules, packages: ['../x'] },
+      { ...modules, packages: [1] },
+    ];
+    for (const wrong of wrongs) {
+      const other = { ...rendered.labels, plan: { ...plan, modules: wrong as typeof modules } };
+      expect(() => decodeLabels(encodeLabels(other))).toThrow(
+        expect.objectContaining({ code: 'SEAL_REFUSED' }),
+      );
+    }
+  });
+
   const plan = JSON.parse(encodeLabels(rendered.labels)[LABELS.plan] ?? '') as Record<string, object>;
   test.each([
     ['no format', { [LABELS.format]: '' }],

@@ -1,0 +1,93 @@
+/** Languages that a sandbox can be written in; each has a template, and a base that `scripts/bases/` describes. */
+export const LANGUAGES = ['node', 'deno', 'bun', 'python'] as const;
+
+/** One of them. */
+export type Language = (typeof LANGUAGES)[number];
+
+/** One that a seal names: of a seal without any, the language is Node. */
+export type OtherLanguage = Exclude<Language, 'node'>;
+
+/** What people call it. */
+export const LANGUAGE_NAMES: Readonly<Record<Language, string>> = {
+  node: 'Node',
+  deno: 'Deno',
+  bun: 'Bun',
+  python: 'Python',
+};
+
+/** The program that starts a file of the language. */
+const PROGRAMS: Readonly<Record<Language, string>> = {
+  node: 'node',
+  deno: 'deno',
+  bun: 'bun',
+  python: 'python3',
+};
+
+/** Permissions that its runtime can withhold, and that a sandbox can therefore state. */
+export const STATEABLE: Readonly<
+  Record<Language, readonly ('childProcess' | 'worker' | 'addons' | 'wasi')[]>
+> = {
+  node: ['childProcess', 'worker', 'addons', 'wasi'],
+  deno: ['childProcess', 'addons'],
+  bun: [],
+  python: [],
+};
+
+/** The ending of code that is in no file. */
+export const CODE_ENDINGS: Readonly<Record<Language, string>> = {
+  node: '.js',
+  deno: '.ts',
+  bun: '.ts',
+  python: '.py',
+};
+
+/** What a language runs without being told; a file without an ending is CommonJS to Node. */
+const JAVASCRIPT = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
+export const FILE_ENDINGS: Readonly<Record<Language, readonly string[]>> = {
+  node: JAVASCRIPT,
+  deno: [...JAVASCRIPT, '.jsx', '.tsx'],
+  bun: [...JAVASCRIPT, '.jsx', '.tsx'],
+  python: ['.py'],
+};
+
+/** The command that starts a file of the source. */
+export const commandOf = (language: Language, entrypoint: string): readonly string[] => [
+  PROGRAMS[language],
+  `/app/${entrypoint.replace(/^(?:\.\/)+/, '')}`,
+];
+
+/** Whether a command starts the runtime of its language: then sjs gives it its options, and the author none. */
+export function startsRuntime(language: Language, command: readonly string[]): boolean {
+  return command[0]?.split('/').at(-1) === PROGRAMS[language];
+}
+
+/** The language that a file's ending says: `.py` is Python, and JavaScript is Node's where nothing else is said. */
+export function languageOfFile(path: string): Language | null {
+  const ending = /\.[^./]*$/.exec(path)?.[0] ?? '';
+  return (['python', 'node'] as const).find((language) => FILE_ENDINGS[language].includes(ending)) ?? null;
+}
+
+/** The language that a base is for, when the last part of its repository is the name of one. */
+export function languageOfBase(image: string): Language | null {
+  const name = image.split('/').at(-1)?.split(/[:@]/, 1)[0];
+  return LANGUAGES.find((language) => language === name) ?? null;
+}
+
+/**
+ * The language of a sandbox that states none: Python by its program's ending, else what its base is for, else what starts
+ * its program. Null when nothing says.
+ */
+export function inferLanguage({
+  base,
+  entrypoint,
+  command,
+}: {
+  readonly base?: { readonly image?: string };
+  readonly entrypoint?: string;
+  readonly command?: readonly string[];
+}): Language | null {
+  const ofFile = entrypoint === undefined ? null : languageOfFile(entrypoint);
+  if (ofFile === 'python') return ofFile;
+  const started = command && LANGUAGES.find((language) => startsRuntime(language, command));
+  return languageOfBase(base?.image ?? '') ?? ofFile ?? started ?? null;
+}

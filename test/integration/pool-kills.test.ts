@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sealFunctions, type Callable } from '../support/pool.js';
+import { cleanFolders, runSjs, world } from '../support/world.js';
+
+cleanFolders();
+
+/** `SJS_KILLS=500` tries as many. */
+const KILLS = Number(process.env['SJS_KILLS'] ?? 24);
+const AT_ONCE = 4;
+/** A host process has opened its pool and made calls by then. */
+const LONGEST_MS = 3_000;
+
+let sealed: Callable;
+const socket = (): string => join(sealed.home, 'docker.sock');
+beforeAll(async () => {
+  sealed = await sealFunctions(
+    'export const work = (ms) => new Promise((resolve) => setTimeout(() => resolve(ms), ms));\n',
+    '  resources: { memory: 128Mi, timeout: 5s }\n',
+  );
+  await symlink('/var/run/docker.sock', socket());
+}, 120_000);
+afterAll(() => sealed.remove());
+
+/** Reapers of these processes that have not ended: they call the engine by a name of their own. */
+async function reapers(): Promise<number> {
+  const ids = await readdir('/proc');
+  const lines = await Promise.all(
+    ids.filter((id) => /^\d+$/.test(id)).map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return lines.filter((line) => line.includes('reaper.cjs') && line.includes(socket())).length;
+}
+
+async function killOne(afterMs: number): Promise<string> {
+  const child = spawn(process.execPath, ['test/support/pool-child.mjs', sealed.tag], {
+    env: {
+      PATH: process.env['PATH'],
+      HOME: sealed.home,
+      SJS_HOME: sealed.sjs.home,
+      SJS_POLICY: world.policyFile,
+      DOCKER_HOST: `unix://${socket()}`,
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (chunk) => (said += String(chunk)));
+  await delay(afterMs);
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  return said;
+}
+
+test(`${KILLS} host processes of pools, killed at random moments, leave nothing behind`, async () => {
+  let calls = 0;
+  let left = KILLS;
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      while ((left -= 1) >= 0) {
+        const said = await killOne(Math.random() * LONGEST_MS);
+        expect(said).toMatch(/^(?:opened\n\.*)?$/);
+        calls += said.replace('opened\n', '').length;
+      }
+    }),
+  );
+  // What nobody had claimed goes by itself; what had a call ends within its limit, and the next command reads it.
+  for (const deadline = Date.now() + 60_000; sealed.containers().length > 0 && Date.now() < deadline;) {
+    await delay(500);
+    await runSjs(sealed.home, ['runs']);
+  }
+  expect(sealed.containers()).toEqual([]);
+  const records = await sealed.sjs.listRuns();
+  expect(records.length).toBeGreaterThanOrEqual(calls);
+  expect(records.filter(({ state }) => state === 'created' || state === 'running')).toEqual([]);
+  expect(records.filter(({ state }) => state === 'succeeded').length).toBeGreaterThanOrEqual(calls);
+  expect(await readdir(join(sealed.sjs.home, 'open'))).toEqual([]);
+  for (const deadline = Date.now() + 60_000; (await reapers()) > 0 && Date.now() < deadline;)
+    await delay(500);
+  expect(await reapers()).toBe(0);
+}, 3_600_000);
