@@ -28,10 +28,9 @@ export const homeOf = ({ env }: Pick<CliContext, 'env'>): string => homeFolder(e
  * else, with a line that says so, a sandbox is made for it as ever.
  */
 export async function chooseRunner(input: VerbInput, context: CliContext): Promise<Runner> {
-  if (!input.has('warm')) {
-    context.loadAll?.();
-    return context.sjs;
-  }
+  // A receipt is made here, whoever has run it.
+  if (!input.has('warm') || input.values('receipt').length > 0) context.loadAll?.();
+  if (!input.has('warm')) return context.sjs;
   const find = (target: string): Promise<FoundPool> =>
     findPool(homeOf(context), target, readScene(context.env, input.value('policy')));
   const [target] = hasCode(input) ? [] : input.positionals;
@@ -48,7 +47,7 @@ export async function chooseRunner(input: VerbInput, context: CliContext): Promi
 }
 
 /** What each run has for itself, and no container has that was started ahead. */
-const OWN = ['in', 'port', 'egress', 'cmd', 'out'];
+const OWN = ['in', 'port', 'egress', 'cmd', 'out', 'language'];
 
 function warmRunner(
   early: FoundPool | null,
@@ -60,8 +59,8 @@ function warmRunner(
     if (early?.connection) return { found: early, target, given };
     if (typeof target === 'string' && isSealedTarget(target)) return { found: early, target, given };
     const { entry, request } = await sjs.findTarget(target, given);
-    const { command, inputs, ports, egress, ...rest } = given;
-    void [command, inputs, ports, egress];
+    const { command, inputs, ports, egress, language, ...rest } = given;
+    void [command, inputs, ports, egress, language];
     return { found: await find(entry.tag), target: entry.tag, given: { ...rest, ...request } };
   };
   const sayCold = (target: string | CodeTarget, why: string | null): void => {

@@ -119,7 +119,6 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
 
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
-  if (input.values('receipt').length > 0) context.loadAll?.();
   const runner = await chooseRunner(input, context);
   // Signals are taken only then: one that comes while a secret is read from stdin ends sjs, as ever.
   const { target, request } = await readRequest(input, context);
