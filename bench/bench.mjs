@@ -11,7 +11,7 @@ import { MAIN, openWorld } from './world.mjs';
 
 /** What is measured, in this order; each is a file of bench/figures/. */
 const NAMES = [
-  ...['start', 'run', 'throughput', 'code', 'output', 'build', 'memory', 'pack', 'runs'],
+  ...['start', 'run', 'call', 'throughput', 'code', 'output', 'build', 'memory', 'pack', 'runs'],
   ...['isolated', 'gateway', 'crowd', 'dependencies', 'signed', 'pool', 'chromium'],
 ];
 

@@ -80,6 +80,8 @@ export function exitCodeOfRun(
     case 'succeeded':
       return 0;
     case 'failed':
+      // A call that exited with 0 and gave no result has failed all the same.
+      if (record.exitCode === 0) return 1;
       return record.exitCode ?? (record.signal === null ? RUN_EXIT.failed : exitCodeOfSignal(record.signal));
     case 'timed-out':
       return RUN_EXIT.timedOut;

@@ -16,7 +16,7 @@ export function parseArgs(name: string, verb: Parsable, words: readonly string[]
   // What follows `--` is never shown to the parser, so that nothing of it can be read as a number or an option.
   const after = end === -1 ? null : words.slice(end + 1);
   const split = emptyOptionals(splitShortValues(before, specs), specs);
-  const plain = fillOptionalWords(plainSwitches(name, split, specs), specs);
+  const plain = fillOptionalWords(plainSwitches(name, joinDashes(split, specs), specs), specs);
   const parsed = parseWords(name, plain, specs);
   refuseUnknown(name, verb, specs, parsed);
   refuseNumbers(name, verb, parsed);
@@ -83,6 +83,22 @@ function splitShortValues(words: readonly string[], specs: Readonly<Record<strin
   return words.flatMap((word) =>
     /^-[A-Za-z][^=]/.test(word) && letters.has(word.charAt(1)) ? [word.slice(0, 2), word.slice(2)] : [word],
   );
+}
+
+/** `--data -` as `--data=-`: yargs takes a dash for an option. */
+function joinDashes(
+  words: readonly string[],
+  specs: Readonly<Record<string, OptionSpec>>,
+): readonly string[] {
+  const takesDash = (word = ''): boolean =>
+    word.startsWith('--') &&
+    Object.hasOwn(specs, word.slice(2)) &&
+    specs[word.slice(2)]?.value !== undefined &&
+    !specs[word.slice(2)]?.optional;
+  return words.flatMap((word, at) => {
+    if (word === '-' && takesDash(words[at - 1])) return [];
+    return takesDash(word) && words[at + 1] === '-' ? [`${word}=-`] : [word];
+  });
 }
 
 /** `--update base` as `--update=base`, and `--update` before anything else as `--update=all`. */

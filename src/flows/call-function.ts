@@ -28,7 +28,7 @@ export async function callFunction(
   const calling = sealing.then(({ target, request }) => ({
     target,
     request: { ...request, call: { export: name } },
-    argumentBytes: args.length,
+    arguments: args,
   }));
   const streams = {
     ...output,
@@ -40,30 +40,55 @@ export async function callFunction(
 }
 
 /**
- * The arguments of a call as they reach the function.
+ * The arguments of a call as they reach the function: a property that is undefined is left out, an undefined element is
+ * null, what has `toJSON` is what that returns.
  * @throws SjsError `ARGUMENTS_INVALID` for what JSON cannot say.
  */
 export function encodeArguments(args: readonly unknown[]): Uint8Array {
-  return checkArguments(Buffer.from(writeJson(args)));
+  try {
+    return checkSize(Buffer.from(JSON.stringify(args, refuseLost)));
+  } catch (cause) {
+    if (cause instanceof SjsError) throw cause;
+    throw new SjsError('ARGUMENTS_INVALID', 'an argument cannot be written as JSON', {
+      cause,
+      next: 'pass texts, numbers, booleans, null, lists and plain objects',
+    });
+  }
 }
 
-/** @throws SjsError `ARGUMENTS_INVALID` when they are more than a call takes. */
+/** What JSON.stringify would make something else of, without a word. */
+function refuseLost(_key: string, value: unknown): unknown {
+  const isLost =
+    (typeof value === 'number' && !Number.isFinite(value)) ||
+    ['function', 'symbol'].includes(typeof value) ||
+    value instanceof Map ||
+    value instanceof Set;
+  if (isLost) throw new TypeError(`JSON has no form for ${String(value)}`);
+  return value;
+}
+
+/** @throws SjsError `ARGUMENTS_INVALID` when the text is no JSON list, or more than a call takes. */
 export function checkArguments(bytes: Uint8Array): Uint8Array {
+  checkSize(bytes);
+  try {
+    if (Array.isArray(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))) return bytes;
+  } catch (cause) {
+    throw notAList(cause);
+  }
+  throw notAList();
+}
+
+const notAList = (cause?: unknown): SjsError =>
+  new SjsError('ARGUMENTS_INVALID', 'the arguments are no JSON list in UTF-8', {
+    cause,
+    next: 'pass a list of values, or its text as bytes',
+  });
+
+function checkSize(bytes: Uint8Array): Uint8Array {
   if (bytes.length <= ARGUMENTS_BYTES) return bytes;
   throw new SjsError(
     'ARGUMENTS_INVALID',
     `the arguments have ${formatBytes(bytes.length)}; a call takes ${formatBytes(ARGUMENTS_BYTES)}`,
     { next: 'put large data into a file of the sandbox, or read it from standard input with sjs run' },
   );
-}
-
-function writeJson(args: readonly unknown[]): string {
-  try {
-    return JSON.stringify(args);
-  } catch (cause) {
-    throw new SjsError('ARGUMENTS_INVALID', 'an argument cannot be written as JSON', {
-      cause,
-      next: 'pass texts, numbers, booleans, null, lists and plain objects',
-    });
-  }
 }

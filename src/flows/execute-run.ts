@@ -21,7 +21,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { readAnswer } from '../stages/call/read-answer.js';
 import { writeCall, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
-import { commit, commitOutput, keepAnswer, keepArtifact, keepOutput } from './keep-output.js';
+import { commit, commitOutput, keepAnswer, keepArtifact, keepBytes, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, waitForReceiver } from './relay-output.js';
@@ -71,8 +71,8 @@ export interface DecidedRun {
   /** Rejects when the engine must not be used: then nothing runs. */
   readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
-  /** Of a call: the length of its stdin, which are its arguments. */
-  readonly argumentBytes?: number;
+  /** Of a call: its stdin, which are its arguments; kept before it starts, so that whatever happens it can be replayed. */
+  readonly arguments?: Uint8Array;
   /** The container that was started ahead, and has this run from now on. */
   readonly member?: string;
 }
@@ -89,6 +89,8 @@ export async function executeRun(
   const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
   /** The newest state of the record. */
   let record = null as RunRecord | null;
+  const known = run.arguments ? keepBytes(run.arguments, store) : null;
+  known?.catch(() => undefined);
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
     const facts = await run.facts;
@@ -109,8 +111,8 @@ export async function executeRun(
       member: run.member ?? null,
     });
     // Until it is known what the program was given, the record says that it is not.
-    const stdin = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
-    const created = { ...started, stdin };
+    const unknown = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
+    const created = { ...started, stdin: known ? await known : unknown };
     await store.saveRecord((record = created));
     return created;
   };
@@ -120,7 +122,7 @@ export async function executeRun(
     store.createBlob({ runId: id, stream: 'stdout' }),
     store.createBlob({ runId: id, stream: 'stderr' }),
     store.createBlob({ runId: id, stream: 'times' }),
-    output.stdin ? store.createBlob() : null,
+    output.stdin && !known ? store.createBlob() : null,
   ]);
   const times = noteOutputTimes(timesBlob, tools.clock, stdout, stderr);
   const blobs = [stdout, stderr, timesBlob, ...(stdin ? [stdin] : [])];
@@ -188,16 +190,19 @@ export async function executeRun(
       const left = reader?.end();
       if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
       if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
-      const answer = reader?.answer ?? null;
-      const [out, err, input, answered] = await Promise.all([
-        commit(stdout, outcome.truncated.stdout),
-        commit(stderr, outcome.truncated.stderr),
-        stdin ? commit(stdin, isInputCut) : null,
-        answer && keepAnswer(answer, store),
+      const given = reader?.answer ?? null;
+      const [out, err, input, answer] = await Promise.all([
+        // Of a program that has answered all that counts has come.
+        commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
+        commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
+        stdin ? commit(stdin, isInputCut) : known,
+        given && keepAnswer(given, store),
         timesBlob.discard(),
       ]);
       record = finishRecord(created, outcome, {
-        ...(created.call && { call: { ...created.call, answer: answered } }),
+        ...(created.call && {
+          call: { ...created.call, answer },
+        }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,
@@ -243,9 +248,9 @@ export async function executeRun(
 /** What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. */
 function headOf(
   id: string,
-  { request, plan, member, argumentBytes = 0 }: DecidedRun,
+  { request, plan, member, arguments: given }: DecidedRun,
 ): Pick<RunStreams, 'head'> {
-  if (request.call) return { head: writeCall(id, request.call, argumentBytes) };
+  if (request.call) return { head: writeCall(id, request.call, given?.length ?? 0) };
   if (member === undefined) return {};
   // What the command gives the program stands ahead of the run's arguments.
   const own = plan.command.slice(plan.command.indexOf('--') + 2);

@@ -64,6 +64,13 @@ export async function keepArtifact(
   }
 }
 
+/** Keeps what is there as a whole. */
+export async function keepBytes(bytes: Uint8Array, store: RecordStore) {
+  const blob = await store.createBlob();
+  await blob.write(bytes);
+  return commit(blob, false);
+}
+
 /** Keeps an answer, for whoever reads the record. */
 export async function keepAnswer(
   { kind, json }: Answer,

@@ -95,11 +95,12 @@ async function describeRun(record: RunRecord, { store, clock }: ReceiptTools): P
 }
 
 async function listNotKept(record: RunRecord, store: RecordStore): Promise<readonly string[]> {
-  const { stdin, stdout, stderr, artifacts } = record;
+  const { stdin, stdout, stderr, artifacts, call } = record;
   const contents: readonly (readonly [string, Digest | undefined])[] = [
     ['stdin', stdin?.digest],
     ['stdout', stdout?.digest],
     ['stderr', stderr?.digest],
+    ['answer', call?.answer?.digest],
     ...artifacts.map(({ path, digest }) => [`/out/${path}`, digest] as const),
   ];
   const gone = await Promise.all(

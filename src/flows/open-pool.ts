@@ -141,7 +141,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
   };
   const carryOut = async (
     asked: RunRequest,
-    argumentBytes: number,
+    given: Uint8Array | null,
     output: RunOutput,
     signals: RunSignals,
   ): Promise<RunRecord> => {
@@ -153,7 +153,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       policy,
       facts: Promise.resolve(engine),
       replayOf: null,
-      argumentBytes,
+      ...(given && { arguments: given }),
     });
     const isProgram = request.call === undefined;
     if (!fitsMember(decided(current).plan, current.plan) || (isProgram && options.preload)) {
@@ -178,7 +178,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
   return {
     tag: current.sealed.entry.tag,
     bounds,
-    run: (request, output, signals) => carryOut(request, 0, output, signals),
+    run: (request, output, signals) => carryOut(request, null, output, signals),
     async call(request, args, output, signals) {
       let answer = null as Answer | null;
       const streams = {
@@ -186,7 +186,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
         stdin: Readable.from([args], { objectMode: false }),
         onAnswer: (given: Answer) => void (answer = given),
       };
-      const record = await carryOut(request, args.length, streams, signals);
+      const record = await carryOut(request, args, streams, signals);
       return { ...readOutcome(record, answer), record };
     },
     filled: () => current.pool.filled(),

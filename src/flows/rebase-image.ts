@@ -125,6 +125,7 @@ async function render(
     sha256(seccompProfile),
     labels.packages,
     sealed.entry.seal,
+    labels.plan.call !== undefined,
   );
   const { seccompDigest: _new, ...rights } = rendered.labels.plan;
   const { seccompDigest: _old, ...sealedRights } = labels.plan;

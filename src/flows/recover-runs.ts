@@ -5,8 +5,10 @@ import type { Clock } from '../ports/clock.js';
 import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
 import type { RecordStore, SignalRequest } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
+import { readAnswer } from '../stages/call/read-answer.js';
 import { failRecord, finishRecord, withConnections } from '../stages/record/run-record.js';
 import { findOrNull } from './find-or-null.js';
+import { keepAnswer } from './keep-output.js';
 
 /** What recovery needs of the world. */
 export interface RecoverTools {
@@ -85,17 +87,26 @@ async function recoverOne(
   const record = found && !isFinished(found) ? found : null;
   const [stdout, stderr] = await Promise.all([store.createBlob(), store.createBlob()]);
   const connections: ConnectionRecord[] = [];
+  const reader = record?.call ? readAnswer(id) : null;
   const streams = {
     onConnection: (connection: ConnectionRecord) => {
       if (connections.length < MOST_CONNECTIONS) connections.push(connection);
     },
-    onStdout: (chunk: Uint8Array) => stdout.write(chunk),
-    onStderr: (chunk: Uint8Array) => stderr.write(chunk),
+    onStdout: async (chunk: Uint8Array) => {
+      for (const piece of reader?.stdout(chunk) ?? [chunk]) await stdout.write(piece);
+    },
+    onStderr: async (chunk: Uint8Array) => {
+      for (const piece of reader?.stderr(chunk) ?? [chunk]) await stderr.write(piece);
+    },
     onEnded: async (seen: RunOutcome) => {
       if (!record || isFinished(await store.findRecord(id))) return;
       const outcome = judgeRequests(seen, await store.takeSignals(id));
+      const left = reader?.end();
+      if (left) await Promise.all([stdout.write(left.stdout), stderr.write(left.stderr)]);
       const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
+      const answer = reader?.answer ?? null;
       const contents = {
+        ...(record.call && { call: { ...record.call, answer: answer && (await keepAnswer(answer, store)) } }),
         stdin: record.stdin,
         stdout: { ...out, truncated: outcome.truncated.stdout },
         stderr: { ...err, truncated: outcome.truncated.stderr },

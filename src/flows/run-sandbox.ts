@@ -27,8 +27,8 @@ export interface RunTarget {
   /** A tag, seal or name. */
   readonly target: string;
   readonly request: RunRequest;
-  /** Of a call: the length of its stdin, which are its arguments. */
-  readonly argumentBytes?: number;
+  /** Of a call: its stdin, which are its arguments. */
+  readonly arguments?: Uint8Array;
 }
 
 /**
@@ -49,7 +49,8 @@ export async function runSandbox(
   const probing = tools.engine.probe(signals.abort);
   const profile = tools.seccompProfile();
   for (const pending of [policyLoading, probing, profile]) pending.catch(() => undefined);
-  const { target, request, argumentBytes = 0 } = await sealing;
+  const decided = await sealing;
+  const { target, request } = decided;
   const sealed = await findSealedImage(target, tools, signals.abort);
   const policy = await policyLoading;
   const { subject, waived } = await admitSeal(sealed, policy, tools, request.limits);
@@ -63,8 +64,9 @@ export async function runSandbox(
   const facts = probing.then((found) =>
     requireControls(withPortWarning(found, plan), sealed, plan, policy, subject, waived, tools.reporter),
   );
+  const given = decided.arguments && { arguments: decided.arguments };
   return executeRun(
-    { sealed, plan, request, policy, facts, replayOf: null, argumentBytes },
+    { sealed, plan, request, policy, facts, replayOf: null, ...given },
     output,
     signals,
     tools,

@@ -742,6 +742,28 @@ export const CASES = {
     control: 'all of it comes over stdin, when it is claimed; no network',
     removed: 'that: docker run -e',
   },
+
+  // Functions: what they can do to the call (K22 and the rows of output, for an answer)
+  L01: {
+    tried: 'answer by printing: with another nonce, in cut pieces, as JSON',
+    control: 'a nonce that is new for each call',
+    removed: 'the nonce: whoever takes any',
+  },
+  L02: {
+    tried: 'keep the caller waiting after the answer: timers, loops, children, workers, floods',
+    control: 'the answer ends the run',
+    removed: 'sjs: the same call of the same image, with nobody who reads its answer',
+  },
+  L03: {
+    tried: 'exhaust who reads the answer by thousands of its beginnings, and by pieces without an end',
+    control: 'one that has not begun with the nonce is output, and is held for 36 bytes',
+    removed: 'that: a reader that searches anew in all that it holds',
+  },
+  L04: {
+    tried: 'change JSON, Promise, Buffer, fs and the prototypes; close every descriptor; end or kill itself',
+    control: 'the outcome is read outside, from the engine and the record',
+    removed: 'the sandbox: the same code in the process of the caller',
+  },
 } satisfies Readonly<Record<string, Case>>;
 
 /** The number of a case. */

@@ -4,8 +4,15 @@ import { prepareArtifactFolder } from '../artifact-folder.js';
 import { exitCodeOfRun, exitCodeOfSignal } from '../exit-codes.js';
 import { describePort, reportClosedOutput, sayEnding } from '../say-ending.js';
 import { collectOutput, passOutput, type RunSinks } from '../run-streams.js';
-import { hasCode } from '../run-target.js';
-import { passOptions, pathMeant, readTarget, TARGET_OPTIONS } from '../target-request.js';
+import {
+  readReceiptOptions,
+  RECEIPT_OPTIONS,
+  sayUnsigned,
+  signForJson,
+  signForPeople,
+} from '../receipt-options.js';
+import { hasCode, refuseBrokenText } from '../run-target.js';
+import { passOptions, pathMeant, readCommandLine, readTarget, TARGET_OPTIONS } from '../target-request.js';
 import type { CliContext, Verb } from '../verb.js';
 import { chooseRunner, WARM_OPTION } from '../warm.js';
 
@@ -38,6 +45,7 @@ export const callVerb: Verb = {
       many: true,
       describe: 'one more argument, as JSON in a file; - for standard input',
     },
+    ...RECEIPT_OPTIONS,
   },
   notes: `The result is one line of JSON on stdout, and nothing for undefined. What the function writes itself goes to stderr,
 as it comes. Of a result that JSON has no form for (a Map, a BigInt, a cycle, NaN) an error says where it is.
@@ -52,11 +60,13 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
         next: 'name an export; the default export is called default',
       });
     }
+    refuseBrokenText(input.positionals, readCommandLine);
     const runner = await chooseRunner(input, context);
     const args = await readArguments(words, input.values('data'), context);
     const positionals = isCode ? [] : input.positionals.slice(0, 1);
     const { target, request } = await readTarget(input, positionals, context);
     const tap = context.tapSignals();
+    const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
     const out = input.value('out');
     const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);
     const collected = output.json ? collectOutput() : null;
@@ -76,10 +86,17 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
       });
       if (tap.signals.abort.aborted) return exitCodeOfSignal(tap.received() ?? 'SIGINT');
       const { record, ...outcome } = result;
-      if (collected) await output.printJson({ ...record, ...outcome, output: collected.texts() });
-      else await show(result, shown as RunSinks);
-      await shown?.end();
-      sayEnding(record, tap.received(), context);
+      if (collected) {
+        const { fields, failure } = await signForJson(sign, record);
+        await output.printJson({ ...record, ...outcome, ...fields, output: collected.texts() });
+        sayEnding(record, tap.received(), context);
+        if (failure) return sayUnsigned(failure, 'call', output);
+      } else {
+        await show(result, shown as RunSinks);
+        await shown?.end();
+        sayEnding(record, tap.received(), context);
+        await signForPeople(sign, record, output);
+      }
       return exitCodeOfRun(record, tap.received());
     } catch (error) {
       if (shown?.failure()) return reportClosedOutput(shown, context);
@@ -97,9 +114,18 @@ async function readArguments(
   const texts = words.map((word, at) => checkJson(word, `argument ${at + 1}`));
   for (const file of files) {
     const bytes = file === '-' ? await stdin.read('the argument of --data') : await readData(file);
-    texts.push(checkJson(Buffer.from(bytes).toString('utf8'), `--data ${file}`));
+    texts.push(checkJson(decode(bytes, file), `--data ${file}`));
   }
   return Buffer.from(`[${texts.join(',')}]`);
+}
+
+/** Its text, without the mark that some editors put first. */
+function decode(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SjsError('ARGUMENTS_INVALID', `--data ${file} is not UTF-8`, { cause, next: 'JSON is UTF-8' });
+  }
 }
 
 function checkJson(text: string, where: string): string {

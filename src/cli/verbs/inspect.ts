@@ -1,3 +1,4 @@
+import { parseAnswer, readAnswerText } from '../read-answer.js';
 import { withRunOrImage } from '../find-run.js';
 import type { Verb } from '../verb.js';
 
@@ -16,7 +17,12 @@ export const inspectVerb: Verb = {
       await withRunOrImage(target, sjs, async (run) => {
         if (run === null) return sjs.inspectImage(target);
         const receipt = await sjs.findReceipt(run.id);
-        return { ...run, ...(receipt && { receipt: receipt.digest }) };
+        const answer = await readAnswerText(run, sjs);
+        return {
+          ...run,
+          ...(run.call && { call: { ...run.call, ...parseAnswer(run, answer) } }),
+          ...(receipt && { receipt: receipt.digest }),
+        };
       }),
     );
     return 0;

@@ -4,7 +4,7 @@ import { formatRelativeTime } from '../relative-time.js';
 import { FILTER_OPTIONS, parseCount, readFilters, SHORT_ID } from '../run-list.js';
 import { formatTable } from '../table.js';
 import type { Verb } from '../verb.js';
-import { describeCreated, printRuns, shorten, warnOfInvalid, type RunTableOptions } from './runs.js';
+import { describeCreated, describeProgram, printRuns, warnOfInvalid, type RunTableOptions } from './runs.js';
 
 /** `sjs ps`: what runs now, as docker ps. */
 export const psVerb: Verb = {
@@ -47,7 +47,7 @@ function formatProcesses(
     ['run id', 'tag', 'arguments', 'created', 'status', ...(hasPorts ? ['ports'] : [])],
     records.map((record) => [
       whole ? record.id : record.id.slice(0, SHORT_ID),
-      whole ? record.tag : shorten(record.tag),
+      describeProgram(record, whole),
       whole ? record.args.join(' ') : cut(record.args.join(' '), 24),
       describeCreated(record, now),
       describeStatus(record, now),

@@ -1,6 +1,7 @@
 import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js';
 import { exitCodeOfSignal } from '../exit-codes.js';
 import { suggestRun } from '../find-run.js';
+import { readAnswerText } from '../read-answer.js';
 import type { Colors } from '../output.js';
 import {
   readReceiptOptions,
@@ -12,6 +13,9 @@ import {
 import { readSecrets } from '../run-request.js';
 import { cleanLine } from '../terminal.js';
 import type { Verb } from '../verb.js';
+
+/** Of an answer so much is shown, in characters. */
+const MOST_ANSWER = 400;
 
 type Replay = Awaited<ReturnType<Sjs['replay']>>;
 type Difference = Replay['verdict']['differences'][number];
@@ -89,7 +93,22 @@ async function formatDifference(
     const [place = '', ...shown] = detail.split('\n');
     return [`  ${field} differs${place === '' ? '' : ` at ${place}`}`, ...shown.map((line) => `    ${line}`)];
   }
+  if (field === 'answer') {
+    const [before, after] = await Promise.all([original, replay].map((run) => describeAnswer(run, sjs)));
+    return ['  answer differs', `    was ${before}`, `    now ${after}`];
+  }
   return [`  ${cleanLine(field)} was ${show(expected)}, now ${show(actual)}`];
+}
+
+/** A call's answer in one line. */
+async function describeAnswer(run: RunRecord, sjs: Sjs): Promise<string> {
+  const answer = run.call?.answer ?? null;
+  if (answer === null) return 'absent';
+  if (answer.kind === 'undefined') return 'undefined';
+  const text = await readAnswerText(run, sjs);
+  const shown = text === null ? `${answer.bytes} bytes` : cleanLine(text.slice(0, MOST_ANSWER));
+  const more = text !== null && text.length > MOST_ANSWER ? ` … (${answer.bytes} bytes)` : '';
+  return `${answer.kind === 'error' ? 'threw ' : ''}${shown}${more}`;
 }
 
 async function read(stream: RunRecord['stdout'], sjs: Sjs): Promise<Buffer | null> {

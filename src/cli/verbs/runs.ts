@@ -3,6 +3,7 @@ import { FORMAT_OPTION, printList } from '../format.js';
 import { formatRelativeTime } from '../relative-time.js';
 import { FILTER_OPTIONS, parseCount, readFilters, SHORT_ID } from '../run-list.js';
 import { formatTable } from '../table.js';
+import { cleanLine } from '../terminal.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
 
 /** As many as fit a screen. */
@@ -92,6 +93,7 @@ const FIELDS: readonly (keyof RunRecord)[] = [
   'replayOf',
   'importedSeal',
   'imported',
+  'call',
   'error',
 ];
 
@@ -101,7 +103,7 @@ function formatRuns(records: readonly RunRecord[], { whole, width, now }: RunTab
     ['run id', 'tag', 'state', 'exit', 'duration', 'created'],
     records.map((record) => [
       whole ? record.id : record.id.slice(0, SHORT_ID),
-      whole ? record.tag : shorten(record.tag),
+      describeProgram(record, whole),
       record.state,
       record.exitCode === null ? '-' : String(record.exitCode),
       record.durationMs === null ? '-' : formatDuration(Math.round(record.durationMs)),
@@ -114,6 +116,10 @@ function formatRuns(records: readonly RunRecord[], { whole, width, now }: RunTab
 /** When a run was made; by whose word, when its record came from elsewhere. */
 export const describeCreated = ({ createdAt, imported }: RunRecord, now: number): string =>
   `${formatRelativeTime(createdAt, now)}${imported ? ', imported' : ''}`;
+
+/** What ran: a sealed image; or one of its functions, which was called. */
+export const describeProgram = ({ tag, call }: RunRecord, whole: boolean): string =>
+  `${whole ? tag : shorten(tag)}${call ? ` ${cleanLine(call.export)}()` : ''}`;
 
 /** A tag that leaves room for the other columns. */
 export const shorten = (tag: string): string => (tag.length > 48 ? `${tag.slice(0, 47)}…` : tag);

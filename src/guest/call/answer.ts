@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs';
+import { describeError } from './describe-error.js';
 
 /** Pipes take so much in one piece, whoever else writes to them (PIPE_BUF). */
 const PIECE_BYTES = 4096;
-const MOST_TEXT = 64 * 1024;
 
 /** How the call ends; the first word counts, and ends the process. */
 export interface Answer {
@@ -17,6 +17,7 @@ const concat = Buffer.concat.bind(Buffer);
 const from = Buffer.from.bind(Buffer) as (text: string) => Buffer;
 const { reallyExit } = process as unknown as { reallyExit: (code: number) => never };
 const exit = reallyExit.bind(process);
+const put = writeSync;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 const wait = Atomics.wait.bind(Atomics);
 
@@ -38,7 +39,11 @@ export function createAnswer(nonce: string): Answer {
     } while (at < payload.length);
   };
   const end = (type: string, text: string, code: number): never => {
-    send(2, 'e', new Uint8Array());
+    try {
+      send(2, 'e', new Uint8Array());
+    } catch {
+      // The program closed stderr, which is its right: its end says the same.
+    }
     send(1, type, from(text));
     return exit(code);
   };
@@ -50,44 +55,12 @@ export function createAnswer(nonce: string): Answer {
 }
 
 function write(fd: number, bytes: Uint8Array): void {
-  for (;;) {
+  for (let at = 0; at < bytes.length;) {
     try {
-      writeSync(fd, bytes);
-      return;
+      at += put(fd, bytes, at);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       wait(pause, 0, 0, 1);
     }
   }
 }
-
-/** Anything can be thrown, and reading it can throw too. */
-function describeError(error: unknown): { name: string; message: string; stack: string } {
-  const isObject = (typeof error === 'object' || typeof error === 'function') && error !== null;
-  const read = (key: 'name' | 'message' | 'stack'): string => {
-    try {
-      const value: unknown = (error as Record<string, unknown>)[key];
-      return typeof value === 'string' ? value.slice(0, MOST_TEXT) : '';
-    } catch {
-      return '';
-    }
-  };
-  if (!isObject) return { name: '', message: textOf(error), stack: '' };
-  return { name: read('name'), message: read('message') || textOf(error), stack: ownLines(read('stack')) };
-}
-
-function textOf(value: unknown): string {
-  try {
-    return String(value).slice(0, MOST_TEXT);
-  } catch {
-    return '';
-  }
-}
-
-/** Without the lines of Node and of this program. */
-const ownLines = (stack: string): string =>
-  stack
-    .split('\n')
-    .filter((line) => !/^\s+at .*(?:\/\.sjs\/|node:)/.test(line))
-    .join('\n')
-    .replaceAll('file:///app/', '/app/');

@@ -6,7 +6,7 @@
 // Request: length as 32 bit big endian, then that much JSON. A call has its arguments, a JSON list, after it.
 import { Module } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { createAnswer, type Answer } from './answer.js';
+import { createAnswer } from './answer.js';
 import { readRequest, type Request } from './request.js';
 import { toJson } from './to-json.js';
 
@@ -33,37 +33,49 @@ async function answerCall(
   loading: Promise<Record<string, unknown>>,
 ): Promise<void> {
   const answer = createAnswer(nonce);
+  let waitsFor = `${program} has not loaded`;
   process.on('uncaughtException', (error) => answer.threw(error));
-  process.on('beforeExit', () => answer.threw(unsettled(name)));
+  process.on('beforeExit', () =>
+    answer.threw(named('UnsettledError', `nothing is left to do, and ${waitsFor}`)),
+  );
   try {
-    const value: unknown = await findFunction(await loading, name)(...args);
-    giveResult(answer, value);
+    const call = findFunction(await loading, name);
+    waitsFor = `what ${name} returned has not settled`;
+    const value = await call(args);
+    const json = value === undefined ? undefined : toJson(value);
+    if (json === undefined) answer.undefined();
+    else answer.value(json);
   } catch (error) {
     answer.threw(error);
   }
 }
 
-function giveResult(answer: Answer, value: unknown): void {
-  if (value === undefined) answer.undefined();
-  else answer.value(toJson(value));
-}
+type Call = (args: unknown[]) => unknown;
 
-/** An export, or with CommonJS what Node did not see from outside: a property of `module.exports`. */
-function findFunction(module: Record<string, unknown>, name: string): (...args: unknown[]) => unknown {
+/**
+ * An export; or with CommonJS, and with ES modules that were compiled to it, what Node does not see from outside: a
+ * property of `module.exports` or of its `default`. Own properties alone: everything has a `toString`.
+ */
+function findFunction(module: Record<string, unknown>, name: string): Call {
   const whole = module['default'];
-  const inner = (typeof whole === 'object' && whole !== null ? whole : {}) as Record<string, unknown>;
-  const found = [module, inner].find((one) => Object.hasOwn(one, name))?.[name];
-  if (typeof found === 'function') return found as (...args: unknown[]) => unknown;
-  const names = [...new Set([...Object.keys(module), ...Object.keys(inner)])]
-    .filter((key) => typeof (module[key] ?? inner[key]) === 'function')
-    .slice(0, 20);
-  const exported = names.length === 0 ? 'it exports no function' : `its functions are ${names.join(', ')}`;
-  const what = found === undefined ? 'exports no' : 'exports something else than a function as';
+  const places = [module, whole, isHolder(whole) ? whole['default'] : undefined].filter(isHolder);
+  for (const place of places) {
+    const found = Object.hasOwn(place, name) ? place[name] : undefined;
+    if (typeof found === 'function') return (args) => Reflect.apply(found, place, args) as unknown;
+  }
+  const names = [
+    ...new Set(places.flatMap((place) => Object.keys(place).filter((key) => isFunction(place[key])))),
+  ];
+  const exported =
+    names.length === 0 ? 'it exports no function' : `its functions are ${names.slice(0, 20).join(', ')}`;
+  const isThere = places.some((place) => Object.hasOwn(place, name));
+  const what = isThere ? 'exports something else than a function as' : 'exports no';
   throw named('ExportError', `${program} ${what} ${name}; ${exported}`);
 }
 
-const unsettled = (name: string): Error =>
-  named('UnsettledError', `nothing is left to do, and what ${name} returned has not settled`);
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const isHolder = (value: unknown): value is Record<string, unknown> =>
+  (typeof value === 'object' || typeof value === 'function') && value !== null;
 
 function named(name: string, message: string): Error {
   const error = new Error(message);

@@ -6,16 +6,16 @@ export interface AnswerReader {
   /** What of this piece of stdout is the program's own output. */
   readonly stdout: (chunk: Uint8Array) => readonly Uint8Array[];
   readonly stderr: (chunk: Uint8Array) => readonly Uint8Array[];
-  /** What was held back and turned out to be output after all. To be called when nothing more comes. */
+  /** What was held back and turned out to be output after all. To be called once, when nothing more comes. */
   readonly end: () => { readonly stdout: Uint8Array; readonly stderr: Uint8Array };
   /** Fulfilled with the answer when both streams have said that nothing follows; never without one. */
   readonly answered: Promise<Answer>;
-  /** The answer as far as it came: one that stderr did not confirm counts too, once the program has ended. */
+  /** The answer that came, if one did; stderr need not have confirmed it. */
   readonly answer: Answer | null;
 }
 
 const KINDS: Readonly<Record<string, AnswerKind>> = { v: 'value', u: 'undefined', x: 'error' };
-const NOTHING = new Uint8Array();
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Reads the answer of one run. Nothing in it is believed but that it came: whatever does not begin with the nonce is
@@ -23,7 +23,7 @@ const NOTHING = new Uint8Array();
  */
 export function readAnswer(runId: string): AnswerReader {
   const marker = Buffer.from(`\0sjs${nonceOf(runId)}`);
-  const parts: Uint8Array[] = [];
+  const json = growingBytes();
   let answer: Answer | null = null;
   let hasEnded = false;
   let resolve: (answer: Answer) => void = () => undefined;
@@ -31,18 +31,18 @@ export function readAnswer(runId: string): AnswerReader {
   const settle = (): void => {
     if (answer && hasEnded) resolve(answer);
   };
-  const stdout = split(marker, (type, payload) => {
-    parts.push(payload);
+  const stdout = split(marker, 'pvux', (type, payload) => {
+    json.append(payload);
     const kind = KINDS[type];
     if (kind === undefined) return false;
-    answer = { kind, json: Buffer.concat(parts) };
+    answer = { kind, json: json.bytes() };
     settle();
     return true;
   });
-  const stderr = split(marker, (type) => {
-    hasEnded ||= type === 'e';
+  const stderr = split(marker, 'e', () => {
+    hasEnded = true;
     settle();
-    return hasEnded;
+    return true;
   });
   return {
     stdout: stdout.read,
@@ -55,41 +55,85 @@ export function readAnswer(runId: string): AnswerReader {
   };
 }
 
+/** Bytes that come in any pieces: what is held for them is at most twice as much, however small these are. */
+function growingBytes() {
+  let buffer = Buffer.alloc(1024);
+  let used = 0;
+  return {
+    append(piece: Uint8Array): void {
+      if (used + piece.length > buffer.length) {
+        buffer = Buffer.concat([buffer.subarray(0, used)], Math.max(buffer.length, used + piece.length) * 2);
+      }
+      buffer.set(piece, used);
+      used += piece.length;
+    },
+    bytes: (): Buffer => buffer.subarray(0, used),
+  };
+}
+
 /** Letter, and length in four hex digits. */
 const HEAD_BYTES = 5;
 
-/** @param onPiece gets each piece with its letter; true: nothing that follows is passed on */
-function split(marker: Uint8Array, onPiece: (type: string, payload: Uint8Array) => boolean) {
-  let held: Buffer = Buffer.alloc(0);
+/**
+ * Takes the pieces out of one stream, in time that is linear in what comes.
+ * @param letters those that pieces of this stream have
+ * @param onPiece gets each piece with its letter; true: nothing that follows is passed on
+ */
+function split(marker: Uint8Array, letters: string, onPiece: (type: string, payload: Uint8Array) => boolean) {
+  /** What is not yet known to be output or a piece: less than a marker and its head. */
+  let held: Buffer = NOTHING;
+  /** The piece that is being read. */
+  let piece: { readonly type: string; readonly payload: Buffer; filled: number } | null = null;
   let isOver = false;
-  const read = (chunk: Uint8Array): Uint8Array[] => {
-    if (isOver) return [];
+  const finish = (type: string, payload: Uint8Array): void => {
+    piece = null;
+    isOver = onPiece(type, payload);
+  };
+  const read = (chunk: Uint8Array): readonly Uint8Array[] => {
     const output: Uint8Array[] = [];
-    held = held.length === 0 ? Buffer.from(chunk) : Buffer.concat([held, chunk]);
-    for (;;) {
-      const at = held.indexOf(marker);
+    let left = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    while (left.length > 0 && !isOver) {
+      if (piece) {
+        const copied = left.copy(piece.payload, piece.filled);
+        piece.filled += copied;
+        left = left.subarray(copied);
+        if (piece.filled === piece.payload.length) finish(piece.type, piece.payload);
+        continue;
+      }
+      if (held.length > 0) left = Buffer.concat([held, left]);
+      held = NOTHING;
+      const at = left.indexOf(marker);
       if (at === -1) {
-        const kept = beginningAtEnd(held, marker);
-        output.push(held.subarray(0, held.length - kept));
-        held = held.subarray(held.length - kept);
+        const kept = beginningAtEnd(left, marker);
+        output.push(left.subarray(0, left.length - kept));
+        held = Buffer.from(left.subarray(left.length - kept));
         break;
       }
-      output.push(held.subarray(0, at));
-      held = held.subarray(at);
+      output.push(left.subarray(0, at));
+      left = left.subarray(at);
       const body = marker.length + HEAD_BYTES;
-      if (held.length < body) break;
-      const length = Number.parseInt(held.toString('latin1', marker.length + 1, body), 16) || 0;
-      if (held.length < body + length) break;
-      const type = String.fromCharCode(held[marker.length] ?? 0);
-      isOver = onPiece(type, Buffer.from(held.subarray(body, body + length)));
-      held = isOver ? Buffer.alloc(0) : held.subarray(body + length);
-      if (isOver) break;
+      if (left.length < body) {
+        held = Buffer.from(left);
+        break;
+      }
+      const head = left.toString('latin1', marker.length, body);
+      if (!letters.includes(head.charAt(0)) || !/^[0-9a-f]{4}$/.test(head.slice(1))) {
+        // Not what sjs writes: the program has seen the nonce, and plays.
+        output.push(left.subarray(0, marker.length));
+        left = left.subarray(marker.length);
+        continue;
+      }
+      const length = Number.parseInt(head.slice(1), 16);
+      left = left.subarray(body);
+      piece = { type: head.charAt(0), payload: Buffer.alloc(length), filled: 0 };
+      if (length === 0) finish(piece.type, piece.payload);
     }
-    return output.filter((piece) => piece.length > 0);
+    return output.filter(({ length }) => length > 0);
   };
+  // A piece that was cut belongs to an answer: it is never output, where its nonce would make two runs differ.
   const rest = (): Uint8Array => {
-    const left = isOver ? NOTHING : held;
-    isOver = true;
+    const left = isOver || held.length >= marker.length ? NOTHING : held;
+    [held, isOver] = [NOTHING, true];
     return left;
   };
   return { read, rest };

@@ -4,7 +4,7 @@ import { parseJson } from '../../model/parse-json.js';
 import type { RunRecord } from '../../model/record.js';
 
 /** How a call ended, by its finished record and the answer that came. */
-export function readOutcome({ state, exitCode }: RunRecord, answer: Answer | null): CallOutcome {
+export function readOutcome({ state, exitCode, call }: RunRecord, answer: Answer | null): CallOutcome {
   switch (state) {
     case 'timed-out':
     case 'out-of-memory':
@@ -13,7 +13,7 @@ export function readOutcome({ state, exitCode }: RunRecord, answer: Answer | nul
     case 'interrupted':
       return { outcome: state };
     default:
-      return answer === null ? { outcome: 'exited', exitCode } : readAnswered(answer);
+      return answer === null || !call?.answer ? { outcome: 'exited', exitCode } : readAnswered(answer);
   }
 }
 
@@ -23,7 +23,7 @@ function readAnswered({ kind, json }: Answer): CallOutcome {
     const value = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(json));
     return kind === 'value' ? { outcome: 'result', value } : { outcome: 'threw', error: errorOf(value) };
   } catch {
-    const message = 'what came as the result is not JSON: the program wrote it itself';
+    const message = 'what came as the result is no JSON that sjs writes: the program wrote it itself';
     return { outcome: 'threw', error: { name: 'ResultError', message, stack: '' } };
   }
 }

@@ -33,8 +33,11 @@ export function compareRights(before: SealedPlan, after: SealedPlan): readonly R
     });
 }
 
-/** What a frozen clock shows is neither more nor less, and neither is another language: what that can do are the permissions. */
-const isRight = (path: string): boolean => !/^(?:determinism|language)/.test(path);
+/**
+ * What a frozen clock shows is neither more nor less, and neither is another language: what that can do are the permissions.
+ * What calls a program's functions can do no more than it.
+ */
+const isRight = (path: string): boolean => !/^(?:determinism|language|call)/.test(path);
 
 /** Declared traffic as it is written: lists of texts can be compared. */
 function inWords(plan: SealedPlan): object {

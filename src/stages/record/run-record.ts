@@ -1,5 +1,5 @@
 import { SjsError } from '../../errors.js';
-import type { Call } from '../../model/call.js';
+import type { Call, CallRecord } from '../../model/call.js';
 import { cleanText } from '../../model/clean-text.js';
 import type { Digest } from '../../model/digest.js';
 import {
@@ -125,15 +125,15 @@ export type RunContents = Pick<
 
 /** The record of a run that ended, by the engine's word and sjs's clock. */
 export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: RunContents): RunRecord {
-  const answer = outcome.end === 'answered' || outcome.end === 'exited' ? contents.call?.answer : null;
-  const state = answer ? (answer.kind === 'error' ? 'failed' : 'succeeded') : decideState(outcome);
+  const answered = exitCodeOfAnswer(outcome, contents.call?.answer ?? null);
+  const { state, exitCode } = decideOutcome(outcome, answered, record.call !== undefined);
   return {
     ...record,
     ...contents,
+    ...(contents.call && answered === null && { call: { ...contents.call, answer: null } }),
     artifacts: [...contents.artifacts].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)),
     state,
-    // What it was about to exit with, when it answered: it may have been ended first.
-    exitCode: answer ? (answer.kind === 'error' ? 1 : 0) : outcome.exitCode,
+    exitCode,
     signal: decideSignal(state, outcome),
     oomKilled: outcome.oomKilled,
     startedAt: outcome.startedAt,
@@ -141,6 +141,28 @@ export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: R
     durationMs: Math.max(0, Math.round(outcome.durationMs)),
     usage: outcome.usage,
   };
+}
+
+/**
+ * What a program that gave this answer exits with; null when the answer does not count: the program went on, or ended
+ * otherwise than one that answers does. Then the engine's word stands.
+ */
+function exitCodeOfAnswer({ end, exitCode }: RunOutcome, answer: CallRecord['answer']): number | null {
+  if (answer === null) return null;
+  const expected = answer.kind === 'error' ? 1 : 0;
+  return end === 'answered' || (end === 'exited' && exitCode === expected) ? expected : null;
+}
+
+/** A call that ended without an answer did not do what it was for, whatever it exited with. */
+function decideOutcome(
+  outcome: RunOutcome,
+  answered: number | null,
+  isCall: boolean,
+): Pick<RunRecord, 'state' | 'exitCode'> {
+  // It may have been ended before it could exit so by itself.
+  if (answered !== null) return { state: answered === 0 ? 'succeeded' : 'failed', exitCode: answered };
+  const state = decideState(outcome);
+  return { state: isCall && state === 'succeeded' ? 'failed' : state, exitCode: outcome.exitCode };
 }
 
 /**

@@ -37,6 +37,7 @@ export interface RenderedImage {
  * loader or the runtime is emptied; its health check and stop signal are replaced.
  * @param packages digest of the list of packages that have a layer of their own; null without any
  * @param rebasedFrom the seal that is put over another base; null for what is built from source
+ * @param callable whether what calls functions lies in the image: in one that is rebased only if it did before
  * @throws SjsError `TEMPLATE_VALUE`, `TEMPLATE_INVALID`, `SANDBOX_INVALID`.
  */
 export function renderDockerfile(
@@ -47,8 +48,9 @@ export function renderDockerfile(
   seccompDigest: Digest,
   packages: Digest | null = null,
   rebasedFrom: Digest | null = null,
+  callable = isCallable(sandbox),
 ): RenderedImage {
-  const plan = planOf(sandbox, resources, seccompDigest);
+  const plan = planOf(sandbox, resources, seccompDigest, callable);
   const labels: SealedLabels = {
     formatVersion: FORMAT_VERSION,
     name: sandbox.name,
@@ -96,7 +98,12 @@ export function renderDockerfile(
 }
 
 /** The rights that a sandbox declares, every default resolved. */
-export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Digest): SealedPlan {
+export function planOf(
+  sandbox: Sandbox,
+  resources: Resources,
+  seccompDigest: Digest,
+  callable = isCallable(sandbox),
+): SealedPlan {
   return {
     secrets: sandbox.secrets,
     permissions: sandbox.permissions,
@@ -106,15 +113,18 @@ export function planOf(sandbox: Sandbox, resources: Resources, seccompDigest: Di
     runtime: sandbox.runtime,
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
-    ...(isCallable(sandbox) && { call: 1 }),
+    ...(callable && { call: 1 }),
     ...(sandbox.modules && { modules: sandbox.modules }),
     ...(sandbox.language !== 'node' && { language: sandbox.language }),
   };
 }
 
 /** Whether a program's functions can be called: of one that Node starts, and of no gateway. */
-const isCallable = ({ language, command, name }: Sandbox): boolean =>
-  language === 'node' && startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME;
+function isCallable({ language, command, name }: Sandbox): boolean {
+  return (
+    language === 'node' && startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME
+  );
+}
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {

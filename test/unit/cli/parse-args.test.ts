@@ -25,6 +25,11 @@ test('an option whose value may be left out never takes the next word', () => {
   expect(parseRun('job', '--', '--receipt').programArgs).toEqual(['--receipt']);
 });
 
+test('a dash is a value', () => {
+  const { value, positionals } = parseRun('--stdin', '-', '-');
+  expect([value('stdin'), positionals]).toEqual(['-', ['-']]);
+});
+
 describe('what follows --', () => {
   test('reaches the program untouched', () => {
     const args = ['65', '017', '0x1', '1e3', '', ' ', '--json', '-e', '--', '--no-x', '1.0', 'NaN', '-0'];

@@ -35,7 +35,6 @@ describe('the verb', () => {
     [['constructor'], 'sjs --help lists the verbs'],
     [['ls'], 'did you mean `sjs images` or `sjs runs`?'],
     [['sign', 'my-job'], 'did you mean `sjs push --sign`?'],
-    [['call'], expect.any(String)],
     [['serve'], expect.any(String)],
   ])('of %j does not exist', (argv, next) => {
     expect(() => selectVerb(argv)).toThrow(expect.objectContaining({ code: 'USAGE', next }));

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { rebaseImage, type RebaseTools } from '../../../src/flows/rebase-image.js';
 import type { Policy } from '../../../src/model/policy.js';
@@ -9,7 +10,10 @@ import { createFakeSignatureVerifier } from '../../support/fake-signature-verifi
 import { createMemoryRecordStore } from '../../support/memory-record-store.js';
 import { loadPolicies, signerRule } from '../../support/policy.js';
 import { makeEntry } from '../../support/records.js';
-import { makeBase, makeImage } from '../../support/sandbox.js';
+import { sha256 } from '../../../src/model/digest.js';
+import { DEFAULT_RESOURCES } from '../../../src/model/sandbox.js';
+import { renderDockerfile } from '../../../src/stages/render/render-dockerfile.js';
+import { makeBase, makeImage, makeSandbox } from '../../support/sandbox.js';
 import { makeTinyImage, type TinyImage } from '../../support/tiny-image.js';
 import { cleanFolders } from '../../support/world.js';
 
@@ -109,3 +113,38 @@ test('what was rebased before is in use again, and stands on the base that was v
     usedAt: new Date(NOW).toISOString(),
   });
 });
+
+test('what an older sjs sealed is rebased as it is: without what calls functions', async () => {
+  const base = makeBase({ manifestDigest: patched.digest });
+  const render = (callable: boolean) =>
+    renderDockerfile(
+      readFileSync('templates/node.Dockerfile', 'utf8'),
+      makeSandbox(),
+      base,
+      DEFAULT_RESOURCES,
+      sha256('profile'),
+      null,
+      own.seal,
+      callable,
+    );
+  expect([render(true).labels.plan.call, render(false).labels.plan.call]).toEqual([1, undefined]);
+  const older = { ...sealed, config: { ...sealed.config, Labels: withoutCall(sealed.config.Labels) } };
+  const entry = entryOf(older, { lockedIn: '/jobs/job' });
+  await store.saveImage(entry);
+  images[entry.tag] = older;
+  let asked = '';
+  const known = {
+    findImageByInputs: (inputs: string) => {
+      asked = inputs;
+      return Promise.reject(new Error('looked up'));
+    },
+  };
+  // It comes as far as the look for what was made of it before: the rights are those that are sealed.
+  await expect(rebaseImage(entry.tag, request(), tools(await loadPolicies(rules), known))).rejects.toThrow(
+    'looked up',
+  );
+  expect(asked).not.toBe('');
+});
+
+const withoutCall = (labels: Readonly<Record<string, string>> = {}): Record<string, string> =>
+  Object.fromEntries(Object.entries(labels).map(([name, text]) => [name, text.replace('"call":1,', '')]));

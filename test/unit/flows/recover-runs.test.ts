@@ -5,8 +5,11 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createFileRecordStore } from '../../../src/adapters/store/file-record-store.js';
 import { SjsError } from '../../../src/errors.js';
 import { recoverRuns, type RecoverTools } from '../../../src/flows/recover-runs.js';
+import { sha256 } from '../../../src/model/digest.js';
 import { systemClock } from '../../../src/ports/clock.js';
 import { silentReporter } from '../../../src/ports/reporter.js';
+import type { Engine, RunStreams } from '../../../src/ports/engine.js';
+import { nonceOf } from '../../../src/stages/call/write-request.js';
 import { makeId, makeRecord } from '../../support/records.js';
 
 let home: string;
@@ -50,4 +53,40 @@ test('rubbish in the store, or a store that cannot be cleaned, keeps no run from
     error: { code: 'CONTAINER_LOST' },
   });
   expect(said.join()).toContain('tmp cannot be read');
+});
+
+test('the answer of a call is taken out of what the engine kept of its output', async () => {
+  const tools = makeTools();
+  const call = { export: 'f', answer: null };
+  await tools.store.saveRecord({ ...open, call });
+  const piece = (type: string, text: string): Buffer =>
+    Buffer.from(`\0sjs${nonceOf(open.id)}${type}${text.length.toString(16).padStart(4, '0')}${text}`);
+  const engine = {
+    listRuns: () => Promise.resolve([{ runId: open.id, owner: open.owner }]),
+    recover: async (_run: unknown, _limits: unknown, streams: RunStreams) => {
+      await streams.onStdout(Buffer.from('before'));
+      await streams.onStdout(piece('v', '[1]').subarray(0, 20));
+      await streams.onStdout(piece('v', '[1]').subarray(20));
+      await streams.onStderr(piece('e', ''));
+      const outcome = {
+        end: 'exited' as const,
+        exitCode: 0,
+        oomKilled: false,
+        startedAt: open.createdAt,
+        finishedAt: open.createdAt,
+        durationMs: 1,
+        truncated: { stdout: false, stderr: false },
+        usage: null,
+      };
+      await streams.onEnded(outcome);
+      return outcome;
+    },
+  } as unknown as Engine;
+  await recoverRuns({ ...tools, engine });
+  expect(await tools.store.findRecord(open.id)).toMatchObject({
+    state: 'succeeded',
+    stdout: { digest: sha256('before'), bytes: 6 },
+    stderr: { bytes: 0 },
+    call: { export: 'f', answer: { kind: 'value', digest: sha256('[1]'), bytes: 3 } },
+  });
 });

@@ -36,3 +36,9 @@ test('a longer list of modules is more, and none at all is most', () => {
   expect(moved(plan(), list('fs'))).toEqual(both(false));
   expect(moved(plan(), plan())).toEqual([]);
 });
+
+test('that functions can be called is a difference, and no right', () => {
+  const plan = { network: { mode: 'none' } } as SealedPlan;
+  const [change] = compareRights(plan, { ...plan, call: 1 });
+  expect(change).toMatchObject({ right: 'call', from: null, to: 1, widened: false, tightened: false });
+});

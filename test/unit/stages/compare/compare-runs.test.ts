@@ -8,6 +8,12 @@ const out = (text: string, truncated = false) => ({ digest: sha256(text), bytes:
 const file = (path: string, text: string) => ({ path, digest: sha256(text), bytes: text.length });
 
 type Run = Partial<RunRecord>;
+const call = (text: string | null): Run => ({
+  call: {
+    export: 'f',
+    answer: text === null ? null : { kind: 'value', digest: sha256(text), bytes: text.length },
+  },
+});
 const cut = (state: RunRecord['state'], rest: Run = {}): Run => ({
   state,
   exitCode: 137,
@@ -31,6 +37,18 @@ const table: [string, Run, Run, boolean, string[], string[]][] = [
   ['another stdout', { stdout: out('a') }, { stdout: out('b') }, false, ['stdout'], []],
   ['a longer stderr', { stderr: out('a') }, { stderr: out('ab') }, false, ['stderr'], []],
   ['unknown output', { stdout: null }, { stdout: out('a') }, true, [], ['stdout']],
+
+  ['equal answers', call('1'), call('1'), true, [], []],
+  ['another answer', call('1'), call('2'), false, ['answer'], []],
+  ['no answer', call('1'), { ...call(null), state: 'failed' }, false, ['state', 'answer'], []],
+  [
+    'an answer that was cut off',
+    call('1'),
+    cut('timed-out', call(null)),
+    false,
+    ['state', 'exitCode'],
+    ['answer'],
+  ],
 
   ['equal files', { artifacts: [file('a', '1')] }, { artifacts: [file('a', '1')] }, true, [], []],
   [

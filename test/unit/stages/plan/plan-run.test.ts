@@ -182,3 +182,27 @@ test('a variable named __proto__ reaches the run', () => {
     'x',
   ]);
 });
+
+describe('a call', () => {
+  const call = { export: 'quote' };
+
+  test('starts what calls functions, with the flags and the program of the seal, and no arguments of it', () => {
+    const run = planRun(sealed({ args: ['a'] }), REQUEST, PROFILE);
+    const plan = planRun(sealed({ args: ['a'] }), { ...REQUEST, call }, PROFILE);
+    const at = run.command.indexOf('--') + 1;
+    expect(plan.command).toEqual([...run.command.slice(0, at), '/.sjs/call.cjs', run.command[at]]);
+    expect(plan.args).toEqual([]);
+  });
+
+  test('of what has nothing that calls is refused: another command, or a seal of an older sjs', () => {
+    const refused = expect.objectContaining({ code: 'NOT_CALLABLE' }) as unknown as Error;
+    const other = sealed({ command: ['/usr/local/bin/other', 'x'] });
+    expect(() => planRun(other, { ...REQUEST, call }, PROFILE)).toThrow(refused);
+    const image = sealed();
+    const { call: version, ...older } = image.labels.plan;
+    expect(version).toBe(1);
+    const before = { ...image, labels: { ...image.labels, plan: older } };
+    expect(() => planRun(before, { ...REQUEST, call }, PROFILE)).toThrow(refused);
+    expect(planRun(before, REQUEST, PROFILE).command).toEqual(planRun(image, REQUEST, PROFILE).command);
+  });
+});

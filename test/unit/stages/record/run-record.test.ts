@@ -135,3 +135,40 @@ describe('an error decides the state', () => {
     expect(failRecord(makeOpenRecord(), 'thrown text', 0).error?.message).toBe('thrown text');
   });
 });
+
+describe('a call', () => {
+  const answerOf = (kind: 'value' | 'undefined' | 'error') => ({ kind, digest: sha256(kind), bytes: 1 });
+  const table: [
+    string,
+    ReturnType<typeof answerOf> | null,
+    Partial<RunOutcome>,
+    RunState,
+    number | null,
+    boolean,
+  ][] = [
+    ['answered', answerOf('value'), { end: 'answered', exitCode: 137 }, 'succeeded', 0, true],
+    ['answered with nothing', answerOf('undefined'), { end: 'answered' }, 'succeeded', 0, true],
+    ['threw', answerOf('error'), { end: 'answered', exitCode: 1 }, 'failed', 1, true],
+    ['was not confirmed, and exited so', answerOf('value'), {}, 'succeeded', 0, true],
+    ['was not confirmed, and exited otherwise', answerOf('value'), { exitCode: 3 }, 'failed', 3, false],
+    [
+      'was not confirmed, and ran out of memory',
+      answerOf('value'),
+      { exitCode: 137, oomKilled: true },
+      'out-of-memory',
+      137,
+      false,
+    ],
+    ['timed out', answerOf('value'), { end: 'timed-out', exitCode: 137 }, 'timed-out', 137, false],
+    ['exited with 0 and no answer', null, {}, 'failed', 0, false],
+  ];
+  test.each(table)('that %s', (_, answer, given, state, exitCode, counts) => {
+    const open = makeOpenRecord({ call: { export: 'f', answer: null } });
+    const finished = finishRecord(open, outcome(given), { ...nothing, call: { export: 'f', answer } });
+    expect(finished).toMatchObject({
+      state,
+      exitCode,
+      call: { export: 'f', answer: counts ? answer : null },
+    });
+  });
+});
