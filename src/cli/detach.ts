@@ -41,6 +41,8 @@ export async function startDetached(
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   });
   const socket = child.stdio[REPORT_FD] as Socket;
+  // One that has nothing left to do does not wait until it was heard.
+  socket.on('error', () => undefined);
   const failed = new Promise<never>((_resolve, reject) => child.once('error', reject));
   const report = await Promise.race([readReport(socket, onSaid), failed]);
   if (report?.id !== undefined) {

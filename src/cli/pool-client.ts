@@ -83,9 +83,18 @@ async function connect(found: PoolSocket): Promise<Connection | null> {
   if (!socket) return null;
   return {
     socket,
-    frames: readFrames(socket),
+    frames: readFrames(readToBreak(socket)),
     send: (type, body) => void (socket.writable && socket.write(encodeFrame(type, body))),
   };
+}
+
+/** A connection that breaks is one that ended. */
+async function* readToBreak(socket: Socket): AsyncGenerator<Buffer> {
+  try {
+    yield* socket as AsyncIterable<Buffer>;
+  } catch {
+    // As above.
+  }
 }
 
 async function readAnswer({ socket, frames }: Connection): Promise<unknown> {

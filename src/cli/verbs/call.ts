@@ -29,10 +29,6 @@ export const callVerb: Verb = {
     ["sjs call -e 'export default (a, b) => a + b' default 1 2", 'of code; the default export is default'],
     ['sjs call pricing quote --data order.json', 'of a sealed image, with an argument from a file'],
     ['sjs call pricing quote --data - < order.json', 'or from standard input'],
-    [
-      'sjs call --warm pricing quote --data order.json',
-      'in a container that sjs pool start has started ahead',
-    ],
     ['sjs call pricing shout \'"hello"\'', 'a text is JSON in quotes of its own'],
   ],
   usage: '<target> <function> [json…]',
@@ -66,7 +62,7 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
     const positionals = isCode ? [] : input.positionals.slice(0, 1);
     const { target, request } = await readTarget(input, positionals, context);
     const tap = context.tapSignals();
-    const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
+    const sign = await readReceiptOptions(input, context.sjs, tap.signals.abort);
     const out = input.value('out');
     const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);
     const collected = output.json ? collectOutput() : null;

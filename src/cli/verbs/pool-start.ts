@@ -26,7 +26,7 @@ export const poolStartVerb: Verb = {
     ],
     ['sjs pool start ./pricing --size 4', 'a path is sealed first; four are kept ready'],
     ['sjs pool start pricing --preload', 'with the program loaded before the first call; for calls alone'],
-    ["sjs call --warm pricing quote '{}'", 'what uses it'],
+    ["sjs pool start pricing && sjs call --warm pricing quote '{}'", 'what uses it'],
   ],
   usage: '<target>',
   positionals: [1, 1],
