@@ -188,4 +188,4 @@ await single('src/guest/call/main.ts', 'dist/guest/call.cjs');
 await single('src/guest/modules-preload.ts', 'dist/guest/modules-preload.cjs');
 await single('src/guest/collector.ts', 'dist/guest/collector.cjs');
 await single('src/guest/gateway/main.ts', 'dist/guest/gateway.cjs');
-await copyFile('src/guest/start.py', 'dist/guest/start.py');
+for (const file of ['start.py', 'call.py']) await copyFile(`src/guest/${file}`, `dist/guest/${file}`);

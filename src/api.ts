@@ -22,6 +22,7 @@ import type { PushResult } from './flows/push-image.js';
 import type { RebaseResult } from './flows/rebase-image.js';
 import type { ReplayResult } from './flows/replay-run.js';
 import type { RunOutput } from './flows/execute-run.js';
+import type { CodeResult } from './flows/run-code.js';
 import type { Publisher, TrustedPublisher } from './flows/trust-publisher.js';
 import type { ReceiptVerification } from './flows/verify-receipt.js';
 import type { SignResult } from './flows/sign-seal.js';
@@ -46,6 +47,7 @@ export type {
   BuildResult,
   CallResult,
   CloneResult,
+  CodeResult,
   KeptReceipt,
   OutputPiece,
   OutputQuery,
@@ -85,8 +87,27 @@ export interface RunOptions extends Partial<RunRequest>, Partial<RunOutput> {
   readonly egress?: readonly string[];
   /** What the program is written in, when its ending does not say. */
   readonly language?: Language;
+  /** Ends the run when it is aborted: its record says `interrupted`. */
+  readonly signal?: AbortSignal;
   /** Signals for the program; by default none. `abort` ends the run. */
   readonly signals?: RunSignals;
+}
+
+/**
+ * What is under way: the promise of how it ends, and what it writes until then, live. Who reads first gets what came before,
+ * too, unless it went to `onStdout` or `onStderr`. A loop that is left ends nothing; `signal` does.
+ */
+export type Running<T> = Promise<T> & AsyncIterable<OutputPiece>;
+
+/** What code takes that comes with its run. Its limits become part of what is sealed, once for each. */
+export interface RunCodeOptions extends Pick<
+  RunOptions,
+  'limits' | 'onStdout' | 'onStderr' | 'onStarted' | 'signal' | 'signals'
+> {
+  /** What the code is written in; by default Node's JavaScript. */
+  readonly language?: Language;
+  /** What the code finds as `data`: anything that JSON can say. */
+  readonly data?: unknown;
 }
 
 /** What a call takes beside its function: as a run, but that its arguments are the function's. */
@@ -98,26 +119,50 @@ export interface CreatePoolOptions
   readonly target: string | CodeTarget;
 }
 
+/** How a pool is to be for code that comes with each run. Its limits become part of what is sealed. */
+export interface CreateCodePoolOptions extends Omit<PoolOptions, 'preload'>, Abortable {
+  /** What the code is written in. */
+  readonly language: Language;
+}
+
 /** What a run or call of a pool takes. One that asks for what the containers do not have gets one of its own. */
 export type PoolRunOptions = Pick<
   RunOptions,
-  'args' | 'env' | 'secrets' | 'limits' | 'stdin' | 'onStdout' | 'onStderr' | 'onStarted' | 'signals'
+  | 'args'
+  | 'env'
+  | 'secrets'
+  | 'limits'
+  | 'stdin'
+  | 'onStdout'
+  | 'onStderr'
+  | 'onStarted'
+  | 'signal'
+  | 'signals'
 >;
 
 /** Containers of one sealed image, started ahead. Its state is in the engine and this process: close it. */
-export interface Pool extends AsyncDisposable {
+interface AnyPool extends AsyncDisposable {
   readonly tag: string;
-  readonly run: (options?: PoolRunOptions) => Promise<RunRecord>;
-  readonly call: (
-    name: string,
-    args?: readonly unknown[] | Uint8Array,
-    options?: Omit<PoolRunOptions, 'args' | 'stdin'>,
-  ) => Promise<CallResult>;
   /** Fulfilled when `size` containers wait; rejects with what keeps them from it. */
   readonly ready: () => Promise<void>;
   readonly status: () => PoolStatus;
   /** Waits for what is at work, and removes all. */
   readonly close: () => Promise<void>;
+}
+
+/** A pool for runs of a program and calls of its functions. */
+export interface Pool extends AnyPool {
+  readonly run: (options?: PoolRunOptions) => Running<RunRecord>;
+  readonly call: (
+    name: string,
+    args?: readonly unknown[] | Uint8Array,
+    options?: Omit<PoolRunOptions, 'args' | 'stdin'>,
+  ) => Running<CallResult>;
+}
+
+/** A pool for code that comes with each run. */
+export interface CodePool extends AnyPool {
+  readonly run: (code: string, options?: Omit<RunCodeOptions, 'language'>) => Running<CodeResult>;
 }
 
 /** How a pool stands, and how it was asked to be. */
@@ -202,7 +247,7 @@ export interface Sjs {
   readonly checkLock: (path: string) => Promise<void>;
 
   /** Of a tag, seal or name; or of a path or of code, which are sealed first. */
-  readonly run: (target: string | CodeTarget, options?: RunOptions) => Promise<RunRecord>;
+  readonly run: (target: string | CodeTarget, options?: RunOptions) => Running<RunRecord>;
   /**
    * Calls an exported function of a target in a sandbox of its own, which is a run like any other. What the function
    * returned or threw is in the result; only what kept it from being called is thrown.
@@ -213,15 +258,25 @@ export interface Sjs {
     name: string,
     args?: readonly unknown[] | Uint8Array,
     options?: CallOptions,
-  ) => Promise<CallResult>;
+  ) => Running<CallResult>;
+  /**
+   * Runs code that comes with the run and becomes part of no image: as the main program of a sealed sandbox of its
+   * language, which is made when there is none. It finds `data` in a global of that name; what it leaves in the global
+   * `result` is the result's `data`.
+   */
+  readonly runCode: (code: string, options?: RunCodeOptions) => Running<CodeResult>;
   /**
    * Containers started ahead, each for one call or run, in which nobody was before. The target is sealed first, if need
-   * be; `ready` waits until as many wait as are to.
+   * be; `ready` waits until as many wait as are to. With a `language` instead of a target, for code that comes with each
+   * run.
    */
-  readonly createPool: (options: CreatePoolOptions) => Promise<Pool>;
+  readonly createPool: {
+    (options: CreatePoolOptions): Promise<Pool>;
+    (options: CreateCodePoolOptions): Promise<CodePool>;
+  };
   readonly replay: (
     target: string,
-    options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signals'>,
+    options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signal' | 'signals'>,
   ) => Promise<ReplayResult>;
 
   /**

@@ -5,6 +5,7 @@
 import { createSjs } from './sjs.js';
 
 export { createSjs } from './sjs.js';
+export { Sandbox, type SandboxJob, type SandboxOptions, type SandboxResult } from './sandbox-class.js';
 export type * from './api.js';
 export { SjsError, ERROR_CODES } from './errors.js';
 export type { ErrorCode, ErrorKind, Problem, SjsErrorDetails, SourceLocation } from './errors.js';
@@ -32,7 +33,13 @@ export { RUN_STATES } from './model/record.js';
 export { isSealedTarget } from './model/target-form.js';
 export { homeFolder } from './model/home-folder.js';
 export type * from './model/run-plan.js';
-export type { BaseRequest, LoadedSandbox, Permissions, Resources, Sandbox } from './model/sandbox.js';
+export type {
+  BaseRequest,
+  LoadedSandbox,
+  Permissions,
+  Resources,
+  Sandbox as DeclaredSandbox,
+} from './model/sandbox.js';
 export type { ImageFacts, IndexEntry, SealedImage, SealedLabels } from './model/sealed-image.js';
 export {
   formatBytes,
@@ -57,6 +64,7 @@ export const {
   lock,
   run,
   call,
+  runCode,
   createPool,
   replay,
   listRuns,

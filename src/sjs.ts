@@ -2,6 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type {
   Batch,
   BuildOptions,
+  CodePool,
+  CreateCodePoolOptions,
+  CreatePoolOptions,
   Pool,
   PoolRunOptions,
   Published,
@@ -18,10 +21,12 @@ import type { RunTarget } from './flows/run-sandbox.js';
 import type { CodeTarget } from './model/grants.js';
 import { containerIdOf } from './model/record.js';
 import type { LoadedSandbox } from './model/sandbox.js';
+import type { RunRecord } from './model/record.js';
 import type { RunRequest } from './model/run-plan.js';
 import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
+import { startRunning } from './running.js';
 import { createTools, VERSION } from './tools.js';
 
 /** Makes an {@link Sjs}. Nothing is read, started or connected before a method needs it. */
@@ -100,7 +105,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     given: RunOptions,
     act: (sealing: Promise<RunTarget>, streams: RunOutput) => Promise<T>,
   ): Promise<T> => {
-    const abort = given.signals?.abort;
+    const { abort } = signalsOf(given);
     let recovering: Promise<void> | null = null;
     let didBuild = false;
     const recoverAll = async (): Promise<void> => {
@@ -123,6 +128,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       await recoverOnce();
     }
   };
+
+  const runTarget = (target: string | CodeTarget, given: RunOptions): Promise<RunRecord> =>
+    withTarget(target, given, async (sealing, streams) => {
+      const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
+      return runSandbox(sealing, streams, signalsOf(given), tools);
+    });
 
   return {
     version: VERSION,
@@ -177,39 +188,49 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return plan;
     },
 
-    run: (target, given = {}) =>
-      withTarget(target, given, async (sealing, streams) => {
-        const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
-        return runSandbox(sealing, streams, given.signals ?? noSignals, tools);
+    run: (target, given = {}) => startRunning(given, (output) => runTarget(target, { ...given, ...output })),
+    call: (target, name, args = [], given = {}) =>
+      startRunning(given, async (output) => {
+        const { callFunction, checkArguments, encodeArguments } = await import('./flows/call-function.js');
+        const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
+        return withTarget(target, { ...given, ...output }, async (sealing, streams) =>
+          callFunction(sealing, name, bytes, streams, signalsOf(given), await runTools()),
+        );
       }),
-    async call(target, name, args = [], given = {}) {
-      const { callFunction, checkArguments, encodeArguments } = await import('./flows/call-function.js');
-      const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
-      return withTarget(target, given, async (sealing, streams) =>
-        callFunction(sealing, name, bytes, streams, given.signals ?? noSignals, await runTools()),
-      );
-    },
-    async createPool({ target, ...given }) {
-      const { openPool } = await import('./flows/open-pool.js');
-      const opened = await withTarget(target, given, async (sealing) =>
-        openPool((await sealing).target, given, await poolTools()),
-      );
-      return publicPool(opened);
-    },
+    runCode: (code, { language = 'node', data, ...given } = {}) =>
+      startRunning(given, async (output) => {
+        const { codeSandbox, runCode } = await import('./flows/run-code.js');
+        const { target, ...sandbox } = codeSandbox(language);
+        return runCode({ code, data }, (streams) =>
+          runTarget(target, { ...given, ...output, ...sandbox, ...streams }),
+        );
+      }),
+    createPool: (async (asked: CreatePoolOptions | CreateCodePoolOptions) => {
+      const open = async ({ target, ...given }: CreatePoolOptions): Promise<OpenPool> => {
+        const { openPool } = await import('./flows/open-pool.js');
+        return withTarget(target, given, async (sealing) =>
+          openPool((await sealing).target, given, await poolTools()),
+        );
+      };
+      if ('target' in asked) return publicPool(await open(asked));
+      const { codeSandbox } = await import('./flows/run-code.js');
+      return publicCodePool(await open({ ...asked, ...codeSandbox(asked.language) }));
+    }) as Sjs['createPool'],
     async findTarget(target, given = {}) {
       const [tools, { resolveTarget }, { findEntry }] = await Promise.all([
         runTools(),
         import('./flows/resolve-target.js'),
         import('./flows/find-target.js'),
       ]);
-      const abort = given.signals?.abort;
+      const { abort } = signalsOf(given);
       const found = await resolveTarget(target, given, { targetTools: runTools, sealTools }, abort);
       return { entry: await findEntry(found.target, tools, abort), request: found.request };
     },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);
-      await quietly(recover(given.signals?.abort));
-      return replayRun(target, given.secrets ?? {}, outputOf(given), given.signals ?? noSignals, tools);
+      const signals = signalsOf(given);
+      await quietly(recover(signals.abort));
+      return replayRun(target, given.secrets ?? {}, outputOf(given), signals, tools);
     },
 
     async listRuns(query = {}) {
@@ -460,7 +481,38 @@ const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
 
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 
-/** A pool in the words of the library. */
+/** What may end a run: either of the two signals. */
+function signalsOf({ signals = noSignals, signal }: Pick<RunOptions, 'signal' | 'signals'>): RunSignals {
+  if (signal === undefined) return signals;
+  return {
+    subscribe: (listener) => signals.subscribe(listener),
+    abort: signals.abort ? AbortSignal.any([signals.abort, signal]) : signal,
+  };
+}
+
+/** What every pool has, in the words of the library. */
+const anyPool = (opened: OpenPool) => ({
+  tag: opened.tag,
+  ready: () => opened.filled(),
+  status: () => ({ ...opened.counts(), ...opened.bounds }),
+  close: () => opened.close(),
+  [Symbol.asyncDispose]: () => opened.close(),
+});
+
+function publicCodePool(opened: OpenPool): CodePool {
+  return {
+    ...anyPool(opened),
+    run: (code, { data, limits = {}, ...given } = {}) =>
+      startRunning(given, async (output) => {
+        const { runCode } = await import('./flows/run-code.js');
+        const request = { args: null, env: {}, secrets: {}, limits };
+        return runCode({ code, data }, (streams) =>
+          opened.run(request, outputOf({ ...given, ...output, ...streams }), signalsOf(given)),
+        );
+      }),
+  };
+}
+
 function publicPool(opened: OpenPool): Pool {
   const requestOf = ({ args = null, env = {}, secrets = {}, limits = {} }: PoolRunOptions): RunRequest => ({
     args,
@@ -469,18 +521,18 @@ function publicPool(opened: OpenPool): Pool {
     limits,
   });
   return {
-    tag: opened.tag,
-    run: (given = {}) => opened.run(requestOf(given), outputOf(given), given.signals ?? noSignals),
-    async call(name, args = [], given = {}) {
-      const { checkArguments, encodeArguments } = await import('./flows/call-function.js');
-      const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
-      const request = { ...requestOf(given), call: { export: name } };
-      return opened.call(request, bytes, outputOf(given), given.signals ?? noSignals);
-    },
-    ready: () => opened.filled(),
-    status: () => ({ ...opened.counts(), ...opened.bounds }),
-    close: () => opened.close(),
-    [Symbol.asyncDispose]: () => opened.close(),
+    ...anyPool(opened),
+    run: (given = {}) =>
+      startRunning(given, (output) =>
+        opened.run(requestOf(given), outputOf({ ...given, ...output }), signalsOf(given)),
+      ),
+    call: (name, args = [], given = {}) =>
+      startRunning(given, async (output) => {
+        const { checkArguments, encodeArguments } = await import('./flows/call-function.js');
+        const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
+        const request = { ...requestOf(given), call: { export: name } };
+        return opened.call(request, bytes, outputOf({ ...given, ...output }), signalsOf(given));
+      }),
   };
 }
 
@@ -491,4 +543,5 @@ const outputOf = (given: Partial<RunOutput>): RunOutput => ({
   ...(given.onArtifact && { onArtifact: given.onArtifact }),
   ...(given.onPorts && { onPorts: given.onPorts }),
   ...(given.onStarted && { onStarted: given.onStarted }),
+  ...(given.onAnswer && { onAnswer: given.onAnswer }),
 });

@@ -115,22 +115,23 @@ export function createTools(options: SjsOptions) {
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
   const sharedAssets = lazy(async () => {
-    const [profile, secretsPreload, determinismPreload, modulesPreload, callRunner] = await Promise.all([
+    const [profile, secretsPreload, determinismPreload, modulesPreload] = await Promise.all([
       seccompProfile(),
       readFile(asset('dist/guest/secrets-preload.cjs')),
       readFile(asset('dist/guest/determinism-preload.cjs')),
       readFile(asset('dist/guest/modules-preload.cjs')),
-      readFile(asset('dist/guest/call.cjs')),
     ]);
-    return { seccompProfile: profile, secretsPreload, determinismPreload, modulesPreload, callRunner };
+    return { seccompProfile: profile, secretsPreload, determinismPreload, modulesPreload };
   });
   const assets = async (language: Language): Promise<BuildAssets> => {
-    const [template, shared, pythonStart] = await Promise.all([
+    const isPython = language === 'python';
+    const [template, shared, callRunner, pythonStart] = await Promise.all([
       readFile(asset(`templates/${language}.Dockerfile`), 'utf8'),
       sharedAssets(),
-      language === 'python' ? readFile(asset('dist/guest/start.py')) : undefined,
+      readFile(asset(`dist/guest/call.${isPython ? 'py' : 'cjs'}`)),
+      isPython ? readFile(asset('dist/guest/start.py')) : undefined,
     ]);
-    return { template, ...shared, ...(pythonStart && { pythonStart }) };
+    return { template, ...shared, callRunner, ...(pythonStart && { pythonStart }) };
   };
   const gatewaySource = lazy(async () => {
     const file = 'gateway.cjs';

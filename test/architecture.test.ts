@@ -12,9 +12,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   adapters: ['model', 'errors.ts', 'ports', 'own folder', 'adapters/process'],
   flows: ['model', 'errors.ts', 'ports', 'stages', 'flows'],
   'api.ts': ['model', 'ports', 'stages', 'flows'],
+  'running.ts': ['api.ts', 'flows'],
   'tools.ts': ['api.ts', 'model', 'ports', 'stages', 'flows', 'adapters'],
-  'sjs.ts': ['api.ts', 'tools.ts', 'model', 'errors.ts', 'ports', 'stages', 'flows'],
-  'index.ts': ['model', 'errors.ts', 'ports', 'sjs.ts', 'api.ts'],
+  'sjs.ts': ['api.ts', 'tools.ts', 'running.ts', 'model', 'errors.ts', 'ports', 'stages', 'flows'],
+  'sandbox-class.ts': ['api.ts', 'errors.ts', 'model', 'sjs.ts'],
+  'index.ts': ['sandbox-class.ts', 'model', 'errors.ts', 'ports', 'sjs.ts', 'api.ts'],
   cli: ['index.ts', 'own folder'],
   guest: ['own folder'],
 };

@@ -19,7 +19,7 @@ export async function measure({ add, world }) {
     '  resources: { memory: 128Mi, timeout: 10s }\n',
   );
   const { tag } = JSON.parse(world.sjs(['build', folder, '--json']));
-  const { createSjs } = await import('../../dist/index.js');
+  const { createSjs } = await import('sjs');
   const sjs = createSjs({ env: world.env });
   const left = () =>
     execFileSync('docker', ['ps', '-aq', '--filter', `ancestor=${tag}`], { encoding: 'utf8' }).trim();

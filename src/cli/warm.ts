@@ -14,7 +14,10 @@ import { hasCode } from './run-target.js';
 import type { CliContext, OptionSpec, VerbInput } from './verb.js';
 
 /** What carries out a run or call: the library, or a pool. */
-export type Runner = Pick<Sjs, 'run' | 'call'>;
+export interface Runner {
+  readonly run: (...asked: Parameters<Sjs['run']>) => PromiseLike<RunRecord>;
+  readonly call: (...asked: Parameters<Sjs['call']>) => PromiseLike<CallResult>;
+}
 
 export const WARM_OPTION: Readonly<Record<string, OptionSpec>> = {
   warm: { describe: 'have a pool of that seal carry it out, when sjs pool start has made one' },

@@ -11,6 +11,7 @@ import {
   type ConnectionRecord,
   type RunRecord,
 } from '../model/record.js';
+import { splitCommand } from '../model/split-command.js';
 import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
@@ -18,8 +19,8 @@ import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import { readAnswer } from '../stages/call/read-answer.js';
-import { writeCall, writeRun } from '../stages/call/write-request.js';
+import { readerOf, type ReadPiece } from '../stages/call/read-given.js';
+import { writeCall, writeCode, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
 import { commit, commitOutput, keepAnswer, keepArtifact, keepBytes, keepOutput } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
@@ -137,7 +138,7 @@ export async function executeRun(
   const receiverGone = new AbortController();
   const relay = relayOutput(output, () => receiverGone.abort());
   const abort = signals.abort ? AbortSignal.any([signals.abort, receiverGone.signal]) : receiverGone.signal;
-  const reader = run.request.call ? readAnswer(id) : null;
+  const reader = readerOf(id, { call: run.request.call, code: run.sealed.labels.plan.code });
   const onOutput = {
     stdout: async (chunk: Uint8Array) => {
       times.note();
@@ -148,20 +149,23 @@ export async function executeRun(
       await Promise.all([keep(stderr, chunk), relay.onStderr(chunk)]);
     },
   };
+  const deliver = async (pieces: readonly ReadPiece[]): Promise<void> => {
+    for (const { stream, data } of pieces) await onOutput[stream](data);
+  };
   const streams: RunStreams = {
     stdin: output.stdin,
     ...headOf(id, run),
-    ...(reader && { answered: reader.answered }),
+    ...(reader?.answered && { answered: reader.answered }),
     onStdin: async (chunk) => {
       const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
       if (chunk.length > room) isInputCut = true;
       if (room > 0) await stdin?.write(chunk.subarray(0, room));
     },
     onStdout: async (chunk) => {
-      for (const piece of reader?.stdout(chunk) ?? [chunk]) await onOutput.stdout(piece);
+      await deliver(reader?.read('stdout', chunk) ?? [{ stream: 'stdout', data: chunk }]);
     },
     onStderr: async (chunk) => {
-      for (const piece of reader?.stderr(chunk) ?? [chunk]) await onOutput.stderr(piece);
+      await deliver(reader?.read('stderr', chunk) ?? [{ stream: 'stderr', data: chunk }]);
     },
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
@@ -187,22 +191,19 @@ export async function executeRun(
     onEnded: async (outcome) => {
       await saving;
       const created = await begun;
-      const left = reader?.end();
-      if (left && left.stdout.length > 0) await onOutput.stdout(left.stdout);
-      if (left && left.stderr.length > 0) await onOutput.stderr(left.stderr);
-      const given = reader?.answer ?? null;
-      const [out, err, input, answer] = await Promise.all([
+      if (reader) await deliver(reader.end());
+      const answer = reader?.answer ?? null;
+      const [out, err, input, answered] = await Promise.all([
         // Of a program that has answered all that counts has come.
         commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
         commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
         stdin ? commit(stdin, isInputCut) : known,
-        given && keepAnswer(given, store),
+        answer && keepAnswer(answer, store),
         timesBlob.discard(),
       ]);
       record = finishRecord(created, outcome, {
-        ...(created.call && {
-          call: { ...created.call, answer },
-        }),
+        ...(created.call && { call: { ...created.call, answer: answered } }),
+        ...(created.code && { code: { answer: answered } }),
         outputTimes: times.since(Date.parse(created.createdAt)),
         stdin: input,
         stdout: out,
@@ -248,12 +249,13 @@ export async function executeRun(
 /** What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. */
 function headOf(
   id: string,
-  { request, plan, member, arguments: given }: DecidedRun,
+  { request, plan, sealed, member, arguments: given }: DecidedRun,
 ): Pick<RunStreams, 'head'> {
   if (request.call) return { head: writeCall(id, request.call, given?.length ?? 0) };
+  if (sealed.labels.plan.code !== undefined) return { head: writeCode(id) };
   if (member === undefined) return {};
   // What the command gives the program stands ahead of the run's arguments.
-  const own = plan.command.slice(plan.command.indexOf('--') + 2);
+  const own = splitCommand(plan.command, sealed.labels.plan.language).author.slice(2);
   return { head: writeRun([...own, ...plan.args]) };
 }
 

@@ -1,11 +1,10 @@
 import type { VerifiedBase } from '../model/base.js';
 import { BASE_TITLES, baseNameOf } from '../model/base-name.js';
-import type { Language } from '../model/language.js';
+import { callRunner, type Language } from '../model/language.js';
 import type { Lock } from '../model/lock.js';
 import type { Policy, PolicyFloors } from '../model/policy.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import {
-  CALL_RUNNER,
   DETERMINISM_CONFIG,
   DETERMINISM_PRELOAD,
   MODULES_CONFIG,
@@ -218,7 +217,7 @@ export async function prepareBuild(
     files: {
       ...files,
       ...(rendered.needsSecretsPreload && { [SECRETS_PRELOAD]: guest.secretsPreload }),
-      ...(rendered.needsCallRunner && { [CALL_RUNNER]: guest.callRunner }),
+      ...(rendered.needsCallRunner && { [callRunner(sandbox.language)]: guest.callRunner }),
       ...(pythonStart && { [PYTHON_START]: pythonStart }),
       ...(sandbox.determinism && {
         [DETERMINISM_PRELOAD]: guest.determinismPreload,

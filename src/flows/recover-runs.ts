@@ -5,7 +5,7 @@ import type { Clock } from '../ports/clock.js';
 import type { AbandonedRun, Engine, Owner, RunOutcome } from '../ports/engine.js';
 import type { RecordStore, SignalRequest } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import { readAnswer } from '../stages/call/read-answer.js';
+import { readerOf } from '../stages/call/read-given.js';
 import { failRecord, finishRecord, withConnections } from '../stages/record/run-record.js';
 import { findOrNull } from './find-or-null.js';
 import { keepAnswer } from './keep-output.js';
@@ -87,26 +87,28 @@ async function recoverOne(
   const record = found && !isFinished(found) ? found : null;
   const [stdout, stderr] = await Promise.all([store.createBlob(), store.createBlob()]);
   const connections: ConnectionRecord[] = [];
-  const reader = record?.call ? readAnswer(id) : null;
+  const reader = record && readerOf(id, record);
+  const writers = { stdout, stderr };
+  const write = async (stream: 'stdout' | 'stderr', chunk: Uint8Array): Promise<void> => {
+    if (!reader) return writers[stream].write(chunk);
+    for (const piece of reader.read(stream, chunk)) await writers[piece.stream].write(piece.data);
+  };
   const streams = {
     onConnection: (connection: ConnectionRecord) => {
       if (connections.length < MOST_CONNECTIONS) connections.push(connection);
     },
-    onStdout: async (chunk: Uint8Array) => {
-      for (const piece of reader?.stdout(chunk) ?? [chunk]) await stdout.write(piece);
-    },
-    onStderr: async (chunk: Uint8Array) => {
-      for (const piece of reader?.stderr(chunk) ?? [chunk]) await stderr.write(piece);
-    },
+    onStdout: (chunk: Uint8Array) => write('stdout', chunk),
+    onStderr: (chunk: Uint8Array) => write('stderr', chunk),
     onEnded: async (seen: RunOutcome) => {
       if (!record || isFinished(await store.findRecord(id))) return;
       const outcome = judgeRequests(seen, await store.takeSignals(id));
-      const left = reader?.end();
-      if (left) await Promise.all([stdout.write(left.stdout), stderr.write(left.stderr)]);
+      for (const { stream, data } of reader?.end() ?? []) await writers[stream].write(data);
       const [out, err] = await Promise.all([stdout.commit(), stderr.commit()]);
       const answer = reader?.answer ?? null;
+      const answered = answer && (await keepAnswer(answer, store));
       const contents = {
-        ...(record.call && { call: { ...record.call, answer: answer && (await keepAnswer(answer, store)) } }),
+        ...(record.call && { call: { ...record.call, answer: answered } }),
+        ...(record.code && { code: { answer: answered } }),
         stdin: record.stdin,
         stdout: { ...out, truncated: outcome.truncated.stdout },
         stderr: { ...err, truncated: outcome.truncated.stderr },

@@ -25,7 +25,7 @@ export interface Grants {
 export interface CodeTarget {
   readonly code: Uint8Array;
   /** Where it came from, and what it is called. */
-  readonly name: 'stdin' | 'eval';
+  readonly name: 'stdin' | 'eval' | 'code';
 }
 
 /** Size of /out when a run asks for one that no sandbox.yaml declares. */

@@ -1,3 +1,5 @@
+import { CALL_RUNNER, PYTHON_CALL } from './own-files.js';
+
 /** Languages that a sandbox can be written in; each has a template, and a base that `scripts/bases/` describes. */
 export const LANGUAGES = ['node', 'deno', 'bun', 'python'] as const;
 
@@ -54,6 +56,15 @@ export const FILE_ENDINGS: Readonly<Record<Language, readonly string[]>> = {
 export const commandOf = (language: Language, entrypoint: string): readonly string[] => [
   PROGRAMS[language],
   `/app/${entrypoint.replace(/^(?:\.\/)+/, '')}`,
+];
+
+/** What in an image calls the functions of a program, or runs code that it is given. */
+export const callRunner = (language: Language): string => (language === 'python' ? PYTHON_CALL : CALL_RUNNER);
+
+/** The command of a sandbox that runs the code that comes with each run. */
+export const codeCommand = (language: Language): readonly [program: string, runner: string] => [
+  PROGRAMS[language],
+  callRunner(language),
 ];
 
 /** Whether a command starts the runtime of its language: then sjs gives it its options, and the author none. */

@@ -8,8 +8,10 @@ export const SECRETS_PRELOAD = '/.sjs/secrets-preload.cjs';
 export const DETERMINISM_PRELOAD = '/.sjs/determinism.cjs';
 export const DETERMINISM_CONFIG = '/.sjs/determinism.json';
 
-/** Where the program lies that calls a function of the author's program. */
+/** Where the program lies that calls a function of the author's program; with none, it runs code that it is given. */
 export const CALL_RUNNER = '/.sjs/call.cjs';
+/** The same for Python. */
+export const PYTHON_CALL = '/.sjs/call.py';
 /** Where the preload lies that keeps Node's loader to a closed list of modules, and beside it the list. */
 export const MODULES_PRELOAD = '/.sjs/modules.cjs';
 export const MODULES_CONFIG = '/.sjs/modules.json';
@@ -22,6 +24,7 @@ export const OWN_FILES: readonly string[] = [
   DETERMINISM_PRELOAD,
   DETERMINISM_CONFIG,
   CALL_RUNNER,
+  PYTHON_CALL,
   MODULES_PRELOAD,
   MODULES_CONFIG,
   PYTHON_START,

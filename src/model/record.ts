@@ -163,6 +163,8 @@ export interface RunRecord {
   readonly member?: string;
   /** The function it called; absent for a run of the program. */
   readonly call?: CallRecord;
+  /** What code gave back that came with the run, on its stdin; absent for a run of a sealed program. */
+  readonly code?: { readonly answer: CallRecord['answer'] };
   /** Why a run was refused or could not be finished; null otherwise. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }
@@ -179,9 +181,14 @@ export const containerIdOf = ({ id, member }: Pick<RunRecord, 'id' | 'member'>):
 export const contentsOf = (
   record: RunRecord,
 ): readonly { readonly digest: Digest; readonly bytes: number }[] =>
-  [record.stdin, record.stdout, record.stderr, record.call?.answer, ...record.artifacts].flatMap((one) =>
-    one ? [one] : [],
-  );
+  [
+    record.stdin,
+    record.stdout,
+    record.stderr,
+    record.call?.answer,
+    record.code?.answer,
+    ...record.artifacts,
+  ].flatMap((one) => (one ? [one] : []));
 
 /** Instead of the owner, in a record that leaves its SJS_HOME: nobody elsewhere has to do with that process. */
 export const NO_OWNER: Owner = { bootId: '', pid: 0, startTime: '', home: '' };

@@ -27,6 +27,8 @@ export interface SealedPlan {
   readonly determinism?: Determinism;
   /** Version of what calls functions in the image; absent where nothing does. */
   readonly call?: 1;
+  /** Version of what runs the code that comes with each run, instead of a program; absent where nothing does. */
+  readonly code?: 1;
   /** Absent when every module can be loaded. */
   readonly modules?: Modules;
   /** Absent for Node. */

@@ -143,6 +143,7 @@ const OPTIONAL: Readonly<Record<string, Shape>> = {
   determinism: DETERMINISM,
   modules: MODULES,
   call: (value) => value === 1,
+  code: (value) => value === 1,
   language: (value) => value !== 'node' && (LANGUAGES as readonly unknown[]).includes(value),
 };
 

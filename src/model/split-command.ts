@@ -1,5 +1,5 @@
-import { startsRuntime, type Language } from './language.js';
-import { PYTHON_START } from './own-files.js';
+import { callRunner, startsRuntime, type Language } from './language.js';
+import { PYTHON_CALL, PYTHON_START } from './own-files.js';
 
 /** What starts a program: the words of its author, and what sjs put among them. */
 export interface SplitCommand {
@@ -24,8 +24,9 @@ export function splitCommand(entrypoint: readonly string[], language: Language =
       return end < 0 ? { author: entrypoint, options: words } : cut(end, end + 1);
     }
     case 'python': {
-      const end = words.indexOf(PYTHON_START);
-      return end < 0 ? { author: entrypoint, options: [] } : cut(end, end + 1);
+      const end = words.findIndex((word) => word === PYTHON_START || word === PYTHON_CALL);
+      if (end < 0) return { author: entrypoint, options: [] };
+      return words[end] === PYTHON_CALL ? cut(end) : cut(end, end + 1);
     }
     case 'deno':
     case 'bun': {
@@ -38,4 +39,17 @@ export function splitCommand(entrypoint: readonly string[], language: Language =
       };
     }
   }
+}
+
+/** What starts the runner of calls instead of the program, which it is told, with the same options; null for no runtime. */
+export function callCommand(
+  entrypoint: readonly string[],
+  language: Language = 'node',
+): readonly string[] | null {
+  const { author, options } = splitCommand(entrypoint, language);
+  const [program = '', script] = author;
+  if (options.length === 0 || script === undefined) return null;
+  const runner = callRunner(language);
+  if (language === 'node') return [program, ...options, '--', runner, script];
+  return [program, ...options, runner, ...(language === 'bun' ? ['--'] : []), script];
 }

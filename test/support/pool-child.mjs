@@ -1,6 +1,6 @@
 // A host process that is killed: `node pool-child.mjs TAG`, with SJS_HOME and SJS_POLICY in the environment. Opens a pool
 // and calls without end; says `ready` and then a dot for each call.
-import { createPool } from '../../dist/index.js';
+import { createPool } from 'sjs';
 
 const pool = await createPool({ target: process.argv[2], size: 2, max: 4, queueTimeoutMs: 300_000 });
 process.stdout.write('opened\n');

@@ -161,6 +161,7 @@ async function show(result: CallResult, { onStdout, onStderr }: RunSinks): Promi
   const { name, message, stack } = result.error;
   const first = [name, message].filter((part) => part !== '').join(': ');
   await onStderr(
-    Buffer.from(`${stack.startsWith(first) ? stack || first : `${first}\n${stack}`.trimEnd()}\n`),
+    // Python's ends with it.
+    Buffer.from(`${stack.includes(first) ? stack || first : `${first}\n${stack}`.trimEnd()}\n`),
   );
 }

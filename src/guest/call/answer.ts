@@ -27,17 +27,7 @@ const wait = Atomics.wait.bind(Atomics);
  * on stderr that nothing follows.
  */
 export function createAnswer(nonce: string): Answer {
-  const send = (fd: number, type: string, payload: Uint8Array): void => {
-    const header = (kind: string, length: number): string =>
-      `\0sjs${nonce}${kind}${length.toString(16).padStart(4, '0')}`;
-    const room = PIECE_BYTES - header(type, 0).length;
-    let at = 0;
-    do {
-      const part = payload.subarray(at, at + room);
-      at += part.length;
-      write(fd, concat([from(header(at < payload.length ? 'p' : type, part.length)), part]));
-    } while (at < payload.length);
-  };
+  const { send } = createPieces(nonce);
   const end = (type: string, text: string, code: number): never => {
     try {
       send(2, 'e', new Uint8Array());
@@ -51,6 +41,23 @@ export function createAnswer(nonce: string): Answer {
     value: (json) => end('v', json, 0),
     undefined: () => end('u', '', 0),
     threw: (error) => end('x', stringify(describeError(error)), 1),
+  };
+}
+
+/** Writes pieces that begin with the nonce. */
+export function createPieces(nonce: string): { send(fd: number, type: string, payload: Uint8Array): void } {
+  const header = (kind: string, length: number): string =>
+    `\0sjs${nonce}${kind}${length.toString(16).padStart(4, '0')}`;
+  return {
+    send(fd, type, payload) {
+      const room = PIECE_BYTES - header(type, 0).length;
+      let at = 0;
+      do {
+        const part = payload.subarray(at, at + room);
+        at += part.length;
+        write(fd, concat([from(header(at < payload.length ? 'p' : type, part.length)), part]));
+      } while (at < payload.length);
+    },
   };
 }
 

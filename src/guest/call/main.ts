@@ -2,11 +2,14 @@
 // builtins only. Nothing here is a boundary: the program can do all that this can, and so answer whatever it likes.
 //
 //   node … -- /.sjs/call.cjs <program> [preload]
+//   node … -- /.sjs/call.cjs                         runs the code that it is given, and nothing else
 //
-// Request: length as 32 bit big endian, then that much JSON. A call has its arguments, a JSON list, after it.
+// Request: length as 32 bit big endian, then that much JSON. A call has its arguments, a JSON list, after it; code is in a
+// JSON document that ends with stdin.
 import { Module } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { createAnswer } from './answer.js';
+import { prepareCode } from './code.js';
 import { readRequest, type Request } from './request.js';
 import { toJson } from './to-json.js';
 
@@ -15,6 +18,7 @@ const load = (): Promise<Record<string, unknown>> =>
   import(pathToFileURL(program).href) as Promise<Record<string, unknown>>;
 
 async function main(): Promise<void> {
+  if (program === '') return runGivenCode();
   process.argv = [process.argv[0] ?? 'node', program];
   const loading = preload === 'preload' ? load() : null;
   // What it fails with is the answer to whoever calls.
@@ -25,7 +29,13 @@ async function main(): Promise<void> {
     (Module as unknown as { runMain(): void }).runMain();
     return;
   }
-  await answerCall(request, loading ?? load());
+  if (request.kind === 'call') await answerCall(request, loading ?? load());
+}
+
+async function runGivenCode(): Promise<void> {
+  const run = prepareCode();
+  const request = readRequest();
+  if (request.kind === 'code') await run(request);
 }
 
 async function answerCall(

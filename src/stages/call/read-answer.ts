@@ -14,7 +14,7 @@ export interface AnswerReader {
   readonly answer: Answer | null;
 }
 
-const KINDS: Readonly<Record<string, AnswerKind>> = { v: 'value', u: 'undefined', x: 'error' };
+export const KINDS: Readonly<Record<string, AnswerKind>> = { v: 'value', u: 'undefined', x: 'error' };
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -31,7 +31,7 @@ export function readAnswer(runId: string): AnswerReader {
   const settle = (): void => {
     if (answer && hasEnded) resolve(answer);
   };
-  const stdout = split(marker, 'pvux', (type, payload) => {
+  const stdout = collect(marker, 'pvux', (type, payload) => {
     json.append(payload);
     const kind = KINDS[type];
     if (kind === undefined) return false;
@@ -39,7 +39,7 @@ export function readAnswer(runId: string): AnswerReader {
     settle();
     return true;
   });
-  const stderr = split(marker, 'e', () => {
+  const stderr = collect(marker, 'e', () => {
     hasEnded = true;
     settle();
     return true;
@@ -55,9 +55,23 @@ export function readAnswer(runId: string): AnswerReader {
   };
 }
 
+/** Takes the pieces out of one stream, and gives back what else is in each chunk of it. */
+function collect(marker: Uint8Array, letters: string, onPiece: OnPiece) {
+  let output: Uint8Array[] = [];
+  const { read, rest } = split(marker, letters, onPiece, (data) => output.push(data));
+  return {
+    rest,
+    read(chunk: Uint8Array): readonly Uint8Array[] {
+      output = [];
+      read(chunk);
+      return output;
+    },
+  };
+}
+
 /** Bytes that come in any pieces: what is held for them is at most twice as much, however small these are. */
-function growingBytes() {
-  let buffer = Buffer.alloc(1024);
+export function growingBytes() {
+  let buffer = NOTHING;
   let used = 0;
   return {
     append(piece: Uint8Array): void {
@@ -74,12 +88,20 @@ function growingBytes() {
 /** Letter, and length in four hex digits. */
 const HEAD_BYTES = 5;
 
+/** Gets each piece with its letter; true: nothing that follows is passed on. */
+type OnPiece = (type: string, payload: Uint8Array) => boolean;
+
 /**
  * Takes the pieces out of one stream, in time that is linear in what comes.
  * @param letters those that pieces of this stream have
- * @param onPiece gets each piece with its letter; true: nothing that follows is passed on
+ * @param onOutput gets what else there is, in its place between the pieces
  */
-function split(marker: Uint8Array, letters: string, onPiece: (type: string, payload: Uint8Array) => boolean) {
+export function split(
+  marker: Uint8Array,
+  letters: string,
+  onPiece: OnPiece,
+  onOutput: (data: Uint8Array) => void,
+) {
   /** What is not yet known to be output or a piece: less than a marker and its head. */
   let held: Buffer = NOTHING;
   /** The piece that is being read. */
@@ -89,8 +111,10 @@ function split(marker: Uint8Array, letters: string, onPiece: (type: string, payl
     piece = null;
     isOver = onPiece(type, payload);
   };
-  const read = (chunk: Uint8Array): readonly Uint8Array[] => {
-    const output: Uint8Array[] = [];
+  const pass = (data: Uint8Array): void => {
+    if (data.length > 0) onOutput(data);
+  };
+  const read = (chunk: Uint8Array): void => {
     let left = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     while (left.length > 0 && !isOver) {
       if (piece) {
@@ -105,11 +129,11 @@ function split(marker: Uint8Array, letters: string, onPiece: (type: string, payl
       const at = left.indexOf(marker);
       if (at === -1) {
         const kept = beginningAtEnd(left, marker);
-        output.push(left.subarray(0, left.length - kept));
+        pass(left.subarray(0, left.length - kept));
         held = Buffer.from(left.subarray(left.length - kept));
         break;
       }
-      output.push(left.subarray(0, at));
+      pass(left.subarray(0, at));
       left = left.subarray(at);
       const body = marker.length + HEAD_BYTES;
       if (left.length < body) {
@@ -119,7 +143,7 @@ function split(marker: Uint8Array, letters: string, onPiece: (type: string, payl
       const head = left.toString('latin1', marker.length, body);
       if (!letters.includes(head.charAt(0)) || !/^[0-9a-f]{4}$/.test(head.slice(1))) {
         // Not what sjs writes: the program has seen the nonce, and plays.
-        output.push(left.subarray(0, marker.length));
+        pass(left.subarray(0, marker.length));
         left = left.subarray(marker.length);
         continue;
       }
@@ -128,7 +152,6 @@ function split(marker: Uint8Array, letters: string, onPiece: (type: string, payl
       piece = { type: head.charAt(0), payload: Buffer.alloc(length), filled: 0 };
       if (length === 0) finish(piece.type, piece.payload);
     }
-    return output.filter(({ length }) => length > 0);
   };
   // A piece that was cut belongs to an answer: it is never output, where its nonce would make two runs differ.
   const rest = (): Uint8Array => {

@@ -17,7 +17,11 @@ export function readOutcome({ state, exitCode, call }: RunRecord, answer: Answer
   }
 }
 
-function readAnswered({ kind, json }: Answer): CallOutcome {
+/** What an answer says. */
+export function readAnswered({
+  kind,
+  json,
+}: Answer): Extract<CallOutcome, { readonly outcome: 'result' | 'threw' }> {
   if (kind === 'undefined') return { outcome: 'result' };
   try {
     const value = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(json));

@@ -9,6 +9,9 @@ export const nonceOf = (runId: string): string =>
 export const writeCall = (runId: string, call: Call, argumentBytes: number): Uint8Array =>
   frame({ kind: 'call', nonce: nonceOf(runId), export: call.export, bytes: argumentBytes });
 
+/** What stands ahead of code, and what it is given. */
+export const writeCode = (runId: string): Uint8Array => frame({ kind: 'code', nonce: nonceOf(runId) });
+
 /** What tells a container that was started ahead to start its program; what follows is that program's stdin. */
 export const writeRun = (args: readonly string[]): Uint8Array => frame({ kind: 'run', args });
 

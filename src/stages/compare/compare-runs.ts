@@ -131,7 +131,7 @@ function compareArtifacts(original: RunRecord, replay: RunRecord, findings: Find
 
 /** The answers of two calls; of a call that was cut short, whether it got to one is chance. */
 function compareAnswers(original: RunRecord, replay: RunRecord, findings: Findings): void {
-  const [expected, actual] = [original.call?.answer ?? null, replay.call?.answer ?? null];
+  const [expected, actual] = [original, replay].map(({ call, code }) => (call ?? code)?.answer ?? null);
   if (JSON.stringify(expected) === JSON.stringify(actual)) return;
   const cut = [original, replay].find((run) => CUT[run.state] !== undefined);
   if (cut === undefined) return differ(findings, 'answer', expected, actual);

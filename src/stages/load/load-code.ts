@@ -53,8 +53,9 @@ export async function loadCode(
   const language = grants.language ?? 'node';
   const source = `${target.name}${CODE_ENDINGS[language]}`;
   const where = target.name === 'stdin' ? 'the code on standard input' : 'the code of --eval';
+  const name = target.name === 'code' ? `code-${language}` : target.name;
   refuseBinary(target.code, where);
-  const program = { name: target.name, source, entrypoint: source, language, args: [] };
+  const program = { name, source, entrypoint: source, language, args: [] };
   const loaded = await declare(program, join(directory, source), grants, valid);
   return {
     loaded: { ...loaded, code: target.code },

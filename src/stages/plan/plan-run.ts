@@ -1,12 +1,12 @@
 import { SjsError } from '../../errors.js';
 import { canonicalJson } from '../../model/canonical-json.js';
 import { sha256 } from '../../model/digest.js';
-import { CALL_RUNNER } from '../../model/own-files.js';
 import { needsGateway } from '../../model/network.js';
 import { needsNode, type GatewayImage, type RunPlan, type RunRequest } from '../../model/run-plan.js';
 import { hasUnprintable, isEnvName, isReservedEnv } from '../../model/sandbox.js';
 import { splitEnv } from '../../model/sealed-env.js';
 import type { SealedImage } from '../../model/sealed-image.js';
+import { callCommand } from '../../model/split-command.js';
 import { tightenResources } from './tighten-resources.js';
 
 /**
@@ -82,7 +82,14 @@ export function planMember(
   }
   // Whatever they are: a plan needs one for each, and the values come with the run.
   const given = Object.fromEntries(secrets.map((name) => [name, '']));
-  const request = { args: null, env: {}, secrets: given, limits, call: { export: 'default' } };
+  const takesCode = sealed.labels.plan.code !== undefined;
+  const request = {
+    args: null,
+    env: {},
+    secrets: given,
+    limits,
+    ...(!takesCode && { call: { export: 'default' } }),
+  };
   const plan = planRun(sealed, request, seccompProfile);
   return { ...plan, secrets: {}, args: preload ? ['preload'] : [] };
 }
@@ -104,13 +111,13 @@ function commandOf(
 ): Pick<RunPlan, 'command' | 'args'> {
   const command = config.Entrypoint ?? [];
   if (call === undefined) return { command, args: args ?? config.Cmd ?? [] };
-  const at = command.indexOf('--');
-  if (labels.plan.call === undefined || at === -1) {
+  const calling = labels.plan.call && callCommand(command, labels.plan.language);
+  if (!calling) {
     throw new SjsError('NOT_CALLABLE', `${entry.tag} has nothing in it that calls its functions`, {
-      next: 'functions of Node programs can be called; one that an older sjs sealed is built again with sjs build',
+      next: 'functions of programs that a runtime starts can be called; one that an older sjs sealed is built again with sjs build',
     });
   }
-  return { command: [...command.slice(0, at + 1), CALL_RUNNER, ...command.slice(at + 1, at + 2)], args: [] };
+  return { command: calling, args: [] };
 }
 
 function gatewayOf(gateway: SealedImage | null): GatewayImage {

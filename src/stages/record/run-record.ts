@@ -87,6 +87,7 @@ export function startRecord(start: RunStart): RunRecord {
       startedAt: new Date(start.createdAt).toISOString(),
     }),
     ...(start.call && { call: { ...start.call, answer: null } }),
+    ...(sealed.labels.plan.code && { code: { answer: null } }),
     error: null,
   };
 }
@@ -121,7 +122,7 @@ export type RunContents = Pick<
   RunRecord,
   'stdin' | 'stdout' | 'stderr' | 'outputTimes' | 'artifacts' | 'skippedArtifacts'
 > &
-  Partial<Pick<RunRecord, 'network' | 'call'>>;
+  Partial<Pick<RunRecord, 'network' | 'call' | 'code'>>;
 
 /** The record of a run that ended, by the engine's word and sjs's clock. */
 export function finishRecord(record: RunRecord, outcome: RunOutcome, contents: RunContents): RunRecord {

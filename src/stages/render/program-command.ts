@@ -1,6 +1,6 @@
 import { SjsError } from '../../errors.js';
 import { startsRuntime } from '../../model/language.js';
-import { PYTHON_START } from '../../model/own-files.js';
+import { PYTHON_CALL, PYTHON_START } from '../../model/own-files.js';
 import type { Sandbox } from '../../model/sandbox.js';
 import { nodeCommand } from './node-command.js';
 import { heapLimit } from './heap-limit.js';
@@ -31,7 +31,8 @@ export function programCommand(
       return [program, 'run', ...BUN_OPTIONS, script, '--', ...args];
     }
     case 'python':
-      return [program, ...PYTHON_OPTIONS, PYTHON_START, ...words];
+      // What calls functions starts the program itself.
+      return [program, ...PYTHON_OPTIONS, ...(words[0] === PYTHON_CALL ? [] : [PYTHON_START]), ...words];
     case 'node':
       return command;
   }

@@ -1,5 +1,5 @@
 import type { VerifiedBase } from '../../model/base.js';
-import { startsRuntime } from '../../model/language.js';
+import { callRunner, startsRuntime } from '../../model/language.js';
 import { formatReference } from '../../model/reference.js';
 import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import {
@@ -92,7 +92,7 @@ export function renderDockerfile(
       ArgsEscaped: true,
     },
     needsSecretsPreload: entrypoint.includes(`--require=${SECRETS_PRELOAD}`),
-    needsCallRunner: plan.call !== undefined,
+    needsCallRunner: plan.call !== undefined || plan.code !== undefined,
     needsOut: sandbox.filesystem.outBytes !== null,
   };
 }
@@ -113,18 +113,19 @@ export function planOf(
     runtime: sandbox.runtime,
     seccompDigest,
     ...(sandbox.determinism && { determinism: sandbox.determinism }),
-    ...(callable && { call: 1 }),
     ...(sandbox.modules && { modules: sandbox.modules }),
     ...(sandbox.language !== 'node' && { language: sandbox.language }),
+    ...(takesCode(sandbox) ? { code: 1 } : callable && { call: 1 }),
   };
 }
 
-/** Whether a program's functions can be called: of one that Node starts, and of no gateway. */
-function isCallable({ language, command, name }: Sandbox): boolean {
-  return (
-    language === 'node' && startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME
-  );
-}
+/** Whether a program's functions can be called: of one that a runtime starts, and of no gateway. */
+const isCallable = ({ language, command, name }: Sandbox): boolean =>
+  startsRuntime(language, command) && command.length > 1 && name !== GATEWAY_NAME;
+
+/** Whether the program is sjs's own runner, which has no other program then: it runs the code that comes with each run. */
+const takesCode = ({ language, command }: Sandbox): boolean =>
+  startsRuntime(language, command) && command.length === 2 && command[1] === callRunner(language);
 
 /** What the image sets over the base, and the whole environment in the order the builder leaves it in. */
 function mergeEnv(base: readonly string[], own: Readonly<Record<string, string>>) {

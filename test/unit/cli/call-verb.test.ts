@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { callVerb } from '../../../src/cli/verbs/call.js';
 import type { CallOptions, CallOutcome, RunRecord, Sjs } from '../../../src/index.js';
+import { asRunning } from '../../support/running.js';
 import { makeRecord } from '../../support/records.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
@@ -15,10 +16,13 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 function fakeCall(outcome: CallOutcome, record: Partial<RunRecord> = {}) {
   const asked: { target?: unknown; name?: string; args?: string; options?: CallOptions }[] = [];
   const sjs: Partial<Sjs> = {
-    async call(target, name, args, options = {}) {
+    call(target, name, args, options = {}) {
       asked.push({ target, name, args: Buffer.from(args as Uint8Array).toString(), options });
-      await options.onStdout?.(Buffer.from('written\n'));
-      return { ...outcome, record: makeRecord(record) };
+      const end = async () => {
+        await options.onStdout?.(Buffer.from('written\n'));
+        return { ...outcome, record: makeRecord(record) };
+      };
+      return asRunning(end());
     },
   };
   return { sjs, asked };

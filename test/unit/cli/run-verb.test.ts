@@ -7,6 +7,7 @@ import { describeBlocked } from '../../../src/cli/run-ending.js';
 import { runVerb } from '../../../src/cli/verbs/run.js';
 import { SjsError } from '../../../src/errors.js';
 import type { CodeTarget, ConnectionRecord, RunOptions, RunRecord, Sjs } from '../../../src/index.js';
+import { asRunning } from '../../support/running.js';
 import { memoryStream, runVerbWith } from './fake-context.js';
 
 const limits = {
@@ -28,24 +29,27 @@ function fakeRun(
   let asked: Asked | undefined;
   return {
     sjs: {
-      async run(target, options = {}) {
-        asked = { target, ...options };
-        if (write.stdout !== undefined) await options.onStdout?.(Buffer.from(write.stdout as string));
-        if (write.stderr !== undefined) await options.onStderr?.(Buffer.from(write.stderr));
-        for (const [path, text] of Object.entries(write.out ?? {})) {
-          await options.onArtifact?.(path, Readable.from([Buffer.from(text)]));
-        }
-        return {
-          id: '01K5',
-          state: 'succeeded',
-          exitCode: 0,
-          signal: null,
-          error: null,
-          limits,
-          network: { mode: 'none', connections: [] },
-          ...ending,
-        } as RunRecord;
-      },
+      run: (target, options = {}) =>
+        asRunning(
+          (async () => {
+            asked = { target, ...options };
+            if (write.stdout !== undefined) await options.onStdout?.(Buffer.from(write.stdout as string));
+            if (write.stderr !== undefined) await options.onStderr?.(Buffer.from(write.stderr));
+            for (const [path, text] of Object.entries(write.out ?? {})) {
+              await options.onArtifact?.(path, Readable.from([Buffer.from(text)]));
+            }
+            return {
+              id: '01K5',
+              state: 'succeeded',
+              exitCode: 0,
+              signal: null,
+              error: null,
+              limits,
+              network: { mode: 'none', connections: [] },
+              ...ending,
+            } as RunRecord;
+          })(),
+        ),
     },
     asked: () => asked as Asked,
   };
@@ -133,7 +137,7 @@ describe('--json', () => {
     });
     expect(stderr).toContain('error[COSIGN_FAILED]');
 
-    const run = () => Promise.reject(new Error('it ran'));
+    const run = () => asRunning(Promise.reject(new Error('it ran')));
     await expect(
       runVerbWith('run', runVerb, words, { ...sjs, run, checkReceipt: refuse('USAGE') }),
     ).rejects.toMatchObject({ code: 'USAGE', message: 'no such key' });
