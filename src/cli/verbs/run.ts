@@ -20,13 +20,12 @@ import type { CliContext, Verb, VerbInput } from '../verb.js';
 /** `sjs run`: streams live, passes stdin and signals, exits with the program's code. */
 export const runVerb: Verb = {
   examples: [
-    ['sjs run hello.js', 'a file: sealed first, recognised when unchanged, then run'],
+    ['sjs run hello.js', 'a file: sealed first, recognised when unchanged, then run; hello.py is Python'],
     [
       'sjs run ./my-app -- --port 80',
       'a folder: its sandbox.yaml, else its package.json; what follows -- is the program’s',
     ],
     ["sjs run -e 'console.log(1 + 1)'", 'code; sjs run - reads it from standard input'],
-    ['sjs run hello.py', 'Python, by its ending; sjs run --language deno hello.ts is Deno'],
     ['sjs run my-job -- 65 17 3233', 'a sealed image: the newest of that name'],
     [
       'sjs run -d --timeout 5s -m 64Mi --secret API_TOKEN my-job',

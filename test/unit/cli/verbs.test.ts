@@ -18,6 +18,7 @@ const TARGET_FLAGS = [
   '-e --env NAME=VALUE …',
   '--env-file FILE …',
   '--secret NAME …',
+  '--language NAME',
   '--in FILE …',
   '--out DIR',
   '--port HOST:CONTAINER …',

@@ -4,7 +4,7 @@ import { sha256 } from '../../../../src/model/digest.js';
 import type { RunRequest } from '../../../../src/model/run-plan.js';
 import { DEFAULT_RESOURCES, type Sandbox } from '../../../../src/model/sandbox.js';
 import { computeSeal } from '../../../../src/model/sealed-image.js';
-import { planRun } from '../../../../src/stages/plan/plan-run.js';
+import { fitsMember, planMember, planRun } from '../../../../src/stages/plan/plan-run.js';
 import { renderDockerfile } from '../../../../src/stages/render/render-dockerfile.js';
 import { checkSeal } from '../../../../src/stages/seal/check-seal.js';
 import { makeBase, makeSandbox } from '../../../support/sandbox.js';
@@ -204,5 +204,38 @@ describe('a call', () => {
     const before = { ...image, labels: { ...image.labels, plan: older } };
     expect(() => planRun(before, { ...REQUEST, call }, PROFILE)).toThrow(refused);
     expect(planRun(before, REQUEST, PROFILE).command).toEqual(planRun(image, REQUEST, PROFILE).command);
+  });
+});
+
+describe('a container that is started ahead', () => {
+  test('has what calls functions for its command, and no secret yet', () => {
+    const member = planMember(sealed({ secrets: ['TOKEN'] }), PROFILE, false, {
+      memoryBytes: 64 * 1024 ** 2,
+    });
+    expect(member).toMatchObject({ secrets: {}, expectsSecrets: true, args: [] });
+    expect(member.command).toContain('/.sjs/call.cjs');
+    expect(member.resources.memoryBytes).toBe(64 * 1024 ** 2);
+    expect(planMember(sealed(), PROFILE, true, {}).args).toEqual(['preload']);
+  });
+
+  test('is refused where each run has something of its own', () => {
+    const network = { mode: 'isolated', ports: [], egress: [] } as const;
+    expect(() => planMember(sealed({ network }), PROFILE, false, {})).toThrow(
+      expect.objectContaining({ code: 'POOL_REFUSED' }),
+    );
+    const filesystem = { tmpBytes: 4096, outBytes: 4096 };
+    expect(() => planMember(sealed({ filesystem }), PROFILE, false, {})).toThrow(
+      expect.objectContaining({ code: 'POOL_REFUSED' }),
+    );
+  });
+
+  test('fits what asks for no more than a shorter time or less output', () => {
+    const member = planMember(sealed(), PROFILE, false, {});
+    const fits = (request: Partial<RunRequest>): boolean =>
+      fitsMember(planRun(sealed(), { ...REQUEST, ...request }, PROFILE), member);
+    expect(fits({ limits: { timeoutMs: 1000, outputBytes: 10 } })).toBe(true);
+    expect(fits({ limits: { memoryBytes: 64 * 1024 ** 2 } })).toBe(false);
+    expect(fits({ limits: { pids: 8 } })).toBe(false);
+    expect(fits({ env: { LANG: 'C' } })).toBe(false);
   });
 });

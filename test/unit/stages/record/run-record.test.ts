@@ -41,6 +41,7 @@ test('a record starts with what was decided, and nothing of what will happen', (
     sjsVersion: '0.1.0',
     createdAt: Date.parse('2026-01-02T03:04:05.000Z'),
     replayOf: makeId(7),
+    member: null,
   } as unknown as RunStart;
   expect(startRecord(start)).toEqual(
     makeOpenRecord({
