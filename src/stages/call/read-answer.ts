@@ -61,7 +61,7 @@ function collect(marker: Uint8Array, letters: string, onPiece: OnPiece) {
   const { read, rest } = split(marker, letters, onPiece, (data) => output.push(data));
   return {
     rest,
-    read(chunk: Uint8Array): readonly Uint8Array[] {
+    read: (chunk: Uint8Array): readonly Uint8Array[] => {
       output = [];
       read(chunk);
       return output;
