@@ -190,10 +190,10 @@ test('ends who waits, waits for what is at work, and leaves nothing', async () =
   let hasEnded = false;
   const draining = made.drain().then(() => (hasEnded = true));
   await expect(waiting).rejects.toMatchObject({ code: 'POOL_CLOSED' });
-  made.release(first!);
+  made.release(first);
   await delay(5);
   expect(hasEnded).toBe(false);
-  made.release(second!);
+  made.release(second);
   await draining;
   expect(engine.there.size).toBe(0);
   await expect(made.claim()).rejects.toMatchObject({ code: 'POOL_CLOSED' });
