@@ -29,7 +29,7 @@ export {
 export type * from './model/policy.js';
 export type * from './model/record.js';
 export { describeUsedWaiver, type UsedWaiver } from './model/waiver.js';
-export { RUN_STATES } from './model/record.js';
+export { answerOf, RUN_STATES } from './model/record.js';
 export { isSealedTarget } from './model/target-form.js';
 export { homeFolder } from './model/home-folder.js';
 export type * from './model/run-plan.js';

@@ -111,7 +111,7 @@ export class Sandbox {
   async #cleanup(): Promise<void> {
     this.#isClosed = true;
     const opened = await Promise.allSettled(this.#pools.values());
-    await Promise.all(opened.map((pool) => pool.status === 'fulfilled' && pool.value.close()));
+    await Promise.all(opened.flatMap((pool) => (pool.status === 'fulfilled' ? [pool.value.close()] : [])));
   }
 
   async #poolOf(language: Language): Promise<CodePool> {

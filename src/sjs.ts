@@ -129,10 +129,16 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     }
   };
 
-  const runTarget = (target: string | CodeTarget, given: RunOptions): Promise<RunRecord> =>
+  /** @param document its stdin, where that is known */
+  const runTarget = (
+    target: string | CodeTarget,
+    given: RunOptions,
+    document?: Uint8Array,
+  ): Promise<RunRecord> =>
     withTarget(target, given, async (sealing, streams) => {
       const [tools, { runSandbox }] = await Promise.all([runTools(), import('./flows/run-sandbox.js')]);
-      return runSandbox(sealing, streams, signalsOf(given), tools);
+      const asked = document ? sealing.then((found) => ({ ...found, arguments: document })) : sealing;
+      return runSandbox(asked, streams, signalsOf(given), tools);
     });
 
   return {
@@ -201,8 +207,8 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       startRunning(given, async (output) => {
         const { codeSandbox, runCode } = await import('./flows/run-code.js');
         const { target, ...sandbox } = codeSandbox(language);
-        return runCode({ code, data }, (streams) =>
-          runTarget(target, { ...given, ...output, ...sandbox, ...streams }),
+        return runCode({ code, data }, (document, streams) =>
+          runTarget(target, { ...given, ...output, ...sandbox, ...streams }, document),
         );
       }),
     createPool: (async (asked: CreatePoolOptions | CreateCodePoolOptions) => {
@@ -506,8 +512,8 @@ function publicCodePool(opened: OpenPool): CodePool {
       startRunning(given, async (output) => {
         const { runCode } = await import('./flows/run-code.js');
         const request = { args: null, env: {}, secrets: {}, limits };
-        return runCode({ code, data }, (streams) =>
-          opened.run(request, outputOf({ ...given, ...output, ...streams }), signalsOf(given)),
+        return runCode({ code, data }, (document, streams) =>
+          opened.run(request, outputOf({ ...given, ...output, ...streams }), signalsOf(given), document),
         );
       }),
   };

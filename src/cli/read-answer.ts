@@ -1,14 +1,14 @@
-import type { RunRecord, Sjs } from '../index.js';
+import { answerOf, type RunRecord, type Sjs } from '../index.js';
 
 /** An answer beyond this is not shown whole. */
 const MOST_SHOWN = 1024 ** 2;
 
-/** The JSON that a call answered, as the program wrote it; null where there is none, it is gone, or too large to show. */
+/** The JSON that a call answered, or code gave back, as the program wrote it; null where there is none, it is gone, or too large to show. */
 export async function readAnswerText(
-  { call }: Pick<RunRecord, 'call'>,
+  run: Pick<RunRecord, 'call' | 'code'>,
   sjs: Pick<Sjs, 'readContent'>,
 ): Promise<string | null> {
-  const answer = call?.answer ?? null;
+  const answer = answerOf(run);
   if (answer === null || answer.kind === 'undefined' || answer.bytes > MOST_SHOWN) return null;
   try {
     const chunks: Uint8Array[] = [];
@@ -20,10 +20,10 @@ export async function readAnswerText(
 }
 
 /** The answer of a call as a field of one document: `value`, or what it `threw`; none where it cannot be read. */
-export function parseAnswer({ call }: Pick<RunRecord, 'call'>, text: string | null): object {
+export function parseAnswer(run: Pick<RunRecord, 'call' | 'code'>, text: string | null): object {
   if (text === null) return {};
   try {
-    return { [call?.answer?.kind === 'error' ? 'threw' : 'value']: JSON.parse(text) as unknown };
+    return { [answerOf(run)?.kind === 'error' ? 'threw' : 'value']: JSON.parse(text) as unknown };
   } catch {
     return {};
   }

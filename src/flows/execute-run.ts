@@ -22,7 +22,7 @@ import type { Reporter } from '../ports/reporter.js';
 import { readerOf, type ReadPiece } from '../stages/call/read-given.js';
 import { writeCall, writeCode, writeRun } from '../stages/call/write-request.js';
 import { failRecord, finishRecord, startRecord, withConnections } from '../stages/record/run-record.js';
-import { commit, commitOutput, keepAnswer, keepArtifact, keepBytes, keepOutput } from './keep-output.js';
+import { commitOutput, keepArtifact, keepBytes, keepOutput, streamOf } from './keep-output.js';
 import { noteOutputTimes } from './note-output-times.js';
 import { receiveSignals } from './receive-signals.js';
 import { relayOutput, waitForReceiver } from './relay-output.js';
@@ -72,7 +72,7 @@ export interface DecidedRun {
   /** Rejects when the engine must not be used: then nothing runs. */
   readonly facts: Promise<AllowedEngine>;
   readonly replayOf: string | null;
-  /** Of a call: its stdin, which are its arguments; kept before it starts, so that whatever happens it can be replayed. */
+  /** Its stdin, where that is known: it is kept before it starts, so that whatever happens it can be replayed. */
   readonly arguments?: Uint8Array;
   /** The container that was started ahead, and has this run from now on. */
   readonly member?: string;
@@ -91,7 +91,7 @@ export async function executeRun(
   /** The newest state of the record. */
   let record = null as RunRecord | null;
   const known = run.arguments ? keepBytes(run.arguments, store) : null;
-  known?.catch(() => undefined);
+  known?.kept.catch(() => undefined);
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
     const facts = await run.facts;
@@ -113,8 +113,8 @@ export async function executeRun(
     });
     // Until it is known what the program was given, the record says that it is not.
     const unknown = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
-    const created = { ...started, stdin: known ? await known : unknown };
-    await store.saveRecord((record = created));
+    const created = { ...started, stdin: known ? { ...known.content, truncated: false } : unknown };
+    await store.saveRecord((record = created), known?.kept);
     return created;
   };
   let begun = begin();
@@ -193,26 +193,27 @@ export async function executeRun(
       const created = await begun;
       if (reader) await deliver(reader.end());
       const answer = reader?.answer ?? null;
-      const [out, err, input, answered] = await Promise.all([
-        // Of a program that has answered all that counts has come.
-        commit(stdout, outcome.truncated.stdout && outcome.end !== 'answered'),
-        commit(stderr, outcome.truncated.stderr && outcome.end !== 'answered'),
-        stdin ? commit(stdin, isInputCut) : known,
-        answer && keepAnswer(answer, store),
-        timesBlob.discard(),
-      ]);
-      record = finishRecord(created, outcome, {
+      const [out, err, input] = [stdout, stderr, stdin].map((blob) => blob?.finish() ?? null);
+      const given = answer && keepBytes(answer.json, store);
+      const answered = answer && given && { kind: answer.kind, ...given.content };
+      const kept = Promise.all([out?.kept, err?.kept, input?.kept, given?.kept, timesBlob.discard()]);
+      kept.catch(() => undefined);
+      // Of a program that has answered all that counts has come.
+      const isCut = (stream: 'stdout' | 'stderr'): boolean =>
+        outcome.truncated[stream] && outcome.end !== 'answered';
+      const finished = finishRecord(created, outcome, {
         ...(created.call && { call: { ...created.call, answer: answered } }),
         ...(created.code && { code: { answer: answered } }),
         outputTimes: times.since(Date.parse(created.createdAt)),
-        stdin: input,
-        stdout: out,
-        stderr: err,
+        stdin: input ? streamOf(input, isInputCut) : created.stdin,
+        stdout: out ? streamOf(out, isCut('stdout')) : null,
+        stderr: err ? streamOf(err, isCut('stderr')) : null,
         artifacts,
         skippedArtifacts: skipped,
         network: withConnections((await begun).network, connections, outcome.omittedConnections),
       });
-      await store.saveRecord(record);
+      await store.saveRecord(finished, kept);
+      record = finished;
     },
   };
   try {

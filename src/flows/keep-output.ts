@@ -1,5 +1,6 @@
 import type { Answer, CallRecord } from '../model/call.js';
-import type { ArtifactRecord, RunRecord } from '../model/record.js';
+import { sha256 } from '../model/digest.js';
+import type { ArtifactRecord, RunRecord, StreamRecord } from '../model/record.js';
 import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { RunOutput } from './execute-run.js';
 
@@ -26,10 +27,16 @@ export function keepOutput(): (blob: BlobWriter, chunk: Uint8Array) => Promise<v
 }
 
 /** Makes what a stream wrote content of the store, and says whether that is all of it. */
-export const commit = async (blob: BlobWriter, truncated: boolean) => ({
+const commit = async (blob: BlobWriter, truncated: boolean) => ({
   ...(await blob.commit()),
   truncated,
 });
+
+/** What a stream wrote, as a record has it. */
+export const streamOf = (
+  { digest, bytes }: Pick<StreamRecord, 'digest' | 'bytes'>,
+  truncated: boolean,
+): StreamRecord => ({ digest, bytes, truncated });
 
 /** What a run had written when sjs or the engine failed; there may have been more. */
 export async function commitOutput(
@@ -64,11 +71,14 @@ export async function keepArtifact(
   }
 }
 
-/** Keeps what is there as a whole. */
-export async function keepBytes(bytes: Uint8Array, store: RecordStore) {
-  const blob = await store.createBlob();
-  await blob.write(bytes);
-  return commit(blob, false);
+/** Keeps what is there as a whole; `kept` says when. */
+export function keepBytes(bytes: Uint8Array, store: RecordStore) {
+  const keep = async (): Promise<void> => {
+    const blob = await store.createBlob();
+    await blob.write(bytes);
+    await blob.commit();
+  };
+  return { content: { digest: sha256(bytes), bytes: bytes.length }, kept: keep() };
 }
 
 /** Keeps an answer, for whoever reads the record. */
@@ -76,7 +86,7 @@ export async function keepAnswer(
   { kind, json }: Answer,
   store: RecordStore,
 ): Promise<NonNullable<CallRecord['answer']>> {
-  const blob = await store.createBlob();
-  await blob.write(json);
-  return { kind, ...(await blob.commit()) };
+  const { content, kept } = keepBytes(json, store);
+  await kept;
+  return { kind, ...content };
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { sha256, type Digest } from '../model/digest.js';
 import type { Receipt, ReplayClaim } from '../model/receipt.js';
-import type { RunRecord } from '../model/record.js';
+import { answerOf, type RunRecord } from '../model/record.js';
 import { parseSigningKey } from '../model/signing-key.js';
 import type { Clock } from '../ports/clock.js';
 import type { RecordStore } from '../ports/record-store.js';
@@ -95,12 +95,12 @@ async function describeRun(record: RunRecord, { store, clock }: ReceiptTools): P
 }
 
 async function listNotKept(record: RunRecord, store: RecordStore): Promise<readonly string[]> {
-  const { stdin, stdout, stderr, artifacts, call } = record;
+  const { stdin, stdout, stderr, artifacts } = record;
   const contents: readonly (readonly [string, Digest | undefined])[] = [
     ['stdin', stdin?.digest],
     ['stdout', stdout?.digest],
     ['stderr', stderr?.digest],
-    ['answer', call?.answer?.digest],
+    ['answer', answerOf(record)?.digest],
     ...artifacts.map(({ path, digest }) => [`/out/${path}`, digest] as const),
   ];
   const gone = await Promise.all(

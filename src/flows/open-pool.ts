@@ -35,8 +35,11 @@ export interface PoolTools extends RunTools {
 
 /** A pool of one sealed image, under the policy in force. */
 export interface OpenPool {
-  /** A run of a container that was started ahead; or of one that was not, when it asks for what those do not have. */
-  run(request: RunRequest, output: RunOutput, signals: RunSignals): Promise<RunRecord>;
+  /**
+   * A run of a container that was started ahead; or of one that was not, when it asks for what those do not have.
+   * @param document code that comes with it, and what that is given: its stdin
+   */
+  run(request: RunRequest, output: RunOutput, signals: RunSignals, document?: Uint8Array): Promise<RunRecord>;
   call(
     request: RunRequest,
     args: Uint8Array,
@@ -178,7 +181,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
   return {
     tag: current.sealed.entry.tag,
     bounds,
-    run: (request, output, signals) => carryOut(request, null, output, signals),
+    run: (request, output, signals, document) => carryOut(request, document ?? null, output, signals),
     async call(request, args, output, signals) {
       let answer = null as Answer | null;
       const streams = {

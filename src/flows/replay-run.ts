@@ -71,7 +71,7 @@ export async function replayRun(
         requireControls(withPortWarning(facts, plan), sealed, plan, policy, subject, waived, tools.reporter),
       ),
       replayOf: original.id,
-      ...(original.call && { arguments: Buffer.concat(stdin ?? []) }),
+      ...((original.call ?? original.code) && { arguments: Buffer.concat(stdin ?? []) }),
     },
     { ...output, stdin: stdin && Readable.from(stdin, { objectMode: false }) },
     signals,

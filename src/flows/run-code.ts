@@ -50,11 +50,11 @@ export function codeSandbox(language: Language): {
  */
 export async function runCode(
   { code, data }: GivenCode,
-  run: (streams: Pick<RunOutput, 'stdin' | 'onAnswer'>) => Promise<RunRecord>,
+  run: (document: Uint8Array, streams: Pick<RunOutput, 'stdin' | 'onAnswer'>) => Promise<RunRecord>,
 ): Promise<CodeResult> {
   const document = encodeDocument(code, data);
   let answer = null as Answer | null;
-  const record = await run({
+  const record = await run(document, {
     stdin: Readable.from([document], { objectMode: false }),
     onAnswer: (given) => void (answer = given),
   });

@@ -27,7 +27,7 @@ export interface RunTarget {
   /** A tag, seal or name. */
   readonly target: string;
   readonly request: RunRequest;
-  /** Of a call: its stdin, which are its arguments. */
+  /** Of a call: its stdin, which are its arguments. Of code that comes with the run: that, and what it is given. */
   readonly arguments?: Uint8Array;
 }
 

@@ -177,6 +177,10 @@ export function isFinished(record: Pick<RunRecord, 'state'>): boolean {
 /** The id that the container of a run goes by. */
 export const containerIdOf = ({ id, member }: Pick<RunRecord, 'id' | 'member'>): string => member ?? id;
 
+/** What a call answered, or code gave back; null for none. */
+export const answerOf = ({ call, code }: Pick<RunRecord, 'call' | 'code'>): CallRecord['answer'] =>
+  (call ?? code)?.answer ?? null;
+
 /** Everything a record refers to. */
 export const contentsOf = (
   record: RunRecord,
@@ -185,8 +189,7 @@ export const contentsOf = (
     record.stdin,
     record.stdout,
     record.stderr,
-    record.call?.answer,
-    record.code?.answer,
+    answerOf(record),
     ...record.artifacts,
   ].flatMap((one) => (one ? [one] : []));
 

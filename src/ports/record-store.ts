@@ -10,6 +10,8 @@ export interface BlobWriter {
   readonly bytes: number;
   /** Durable and named by its digest; once, however often the same content comes. */
   commit(): Promise<{ readonly digest: Digest; readonly bytes: number }>;
+  /** {@link commit} for who has more to do meanwhile: what it will be is known at once. */
+  finish(): { readonly digest: Digest; readonly bytes: number; readonly kept: Promise<void> };
   discard(): Promise<void>;
 }
 
@@ -40,8 +42,11 @@ export interface SignalRequest {
 export interface RecordStore {
   /** Absolute path of SJS_HOME. */
   readonly home: string;
-  /** Writes or replaces one record. */
-  saveRecord(record: RunRecord): Promise<void>;
+  /**
+   * Writes or replaces one record.
+   * @param first what it refers to, on its way; when that fails the record is not written
+   */
+  saveRecord(record: RunRecord, first?: Promise<unknown>): Promise<void>;
   /** The record in a text from elsewhere; `STORE_INVALID` with that place for what is none, or of another id. */
   parseRecord(text: string, place: string, id: string): RunRecord;
   /** The record by full id or unique prefix of at least 6; `RUN_NOT_FOUND`, `TARGET_AMBIGUOUS`. */

@@ -37,7 +37,7 @@ beforeAll(async () => {
   sjs = createSjs({ env: env() });
 });
 afterAll(async () => {
-  const tags = (await sjs.listImages()).map(({ entry }) => entry.tag);
+  const tags = (await sjs.listImages()).map(({ tag }) => tag);
   if (tags.length > 0) execFileSync('docker', ['image', 'rm', '-f', ...tags], { stdio: 'ignore' });
 });
 
@@ -131,6 +131,58 @@ test('a sandbox for code has no function to call, and one with a program takes n
   expect(given.stdout?.bytes).toBe(12);
 });
 
+test('code whose sjs was killed is recovered with its output, and can be replayed', async () => {
+  const program = `import { createSjs } from ${JSON.stringify(resolve('dist/index.js'))};
+const running = createSjs().runCode(
+  'console.log("on"); console.error("err"); setTimeout(() => { result = data; console.log("off"); }, 1500)',
+  { data: [7] },
+);
+for await (const { data } of running) if (String(Buffer.from(data)).includes('err')) process.kill(process.pid, 'SIGKILL');`;
+  await expect(
+    run(process.execPath, ['--input-type=module', '-e', program], { env: env() }),
+  ).rejects.toMatchObject({ signal: 'SIGKILL' });
+  const [newest] = await sjs.listRuns({ limit: 1 });
+  const id = newest?.id ?? '';
+  const record = await sjs.waitRun(id);
+  expect(record).toMatchObject({
+    stdin: { truncated: false },
+    state: 'succeeded',
+    code: { answer: { bytes: 3 } },
+  });
+  expect((await sjs.replay(id)).verdict).toMatchObject({ reproduced: true });
+});
+
+test('functions of Python, Deno and Bun programs can be called', async () => {
+  const folder = await makeFolder({
+    'add.py':
+      'async def add(a, b=0):\n    print("adding")\n    return {"sum": a + b}\ndef bad():\n    raise ValueError("no")\ndef lost():\n    return {1}\n',
+    'add.ts':
+      'export async function add(a: number, b = 0) { console.log("adding"); return { sum: a + b }; }\nexport function bad() { throw new RangeError("no"); }\nexport const lost = () => new Set();\n',
+  });
+  for (const language of ['python', 'deno', 'bun'] as const) {
+    const file = join(folder, language === 'python' ? 'add.py' : 'add.ts');
+    const pool = await sjs.createPool({ target: file, language, size: 2, preload: true });
+    try {
+      for (const call of [
+        pool.call,
+        (name: string, args: unknown[]) => sjs.call(file, name, args, { language }),
+      ]) {
+        const called = await call('add', [1, 2]);
+        expect(called).toMatchObject({ outcome: 'result', value: { sum: 3 } });
+        expect((await sjs.replay(called.record.id)).verdict).toMatchObject({ reproduced: true });
+      }
+      const kinds = await Promise.all(['bad', 'lost', 'none'].map((name) => pool.call(name)));
+      expect(kinds.map((called) => called.outcome === 'threw' && called.error.name)).toEqual([
+        language === 'python' ? 'ValueError' : 'RangeError',
+        'ResultError',
+        'ExportError',
+      ]);
+    } finally {
+      await pool.close();
+    }
+  }
+});
+
 test('data that is no JSON, code that is no text and no language are refused before anything runs', async () => {
   const loop: { self?: unknown } = {};
   loop.self = loop;
@@ -140,6 +192,9 @@ test('data that is no JSON, code that is no text and no language are refused bef
     code: 'ARGUMENTS_INVALID',
   });
   await expect(sjs.createPool({ language: 'perl' as 'node' })).rejects.toMatchObject({ code: 'USAGE' });
+  await expect(sjs.createPool({ language: 'node', size: 10_000 })).rejects.toMatchObject({
+    code: 'POOL_REFUSED',
+  });
 });
 
 test('a signal ends what is under way, and the record says so', async () => {

@@ -21,7 +21,8 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
   const copy = <T>(value: T): T => structuredClone(value);
   return {
     home,
-    saveRecord: async (record) => {
+    saveRecord: async (record, first) => {
+      await first;
       if (!isUlid(record.id)) throw new SjsError('STORE_INVALID', 'not the id of a run');
       await Promise.resolve(records.set(record.id, copy(record)));
     },
@@ -101,13 +102,18 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
           bytes += chunk.length;
           return Promise.resolve();
         },
-        commit: () => {
+        async commit() {
+          const { digest, kept } = this.finish();
+          await kept;
+          return { digest, bytes };
+        },
+        finish: () => {
           done = true;
           growing.delete(key);
           const content = Buffer.concat(chunks);
           const digest = sha256(content);
           blobs.set(digest, content);
-          return Promise.resolve({ digest, bytes });
+          return { digest, bytes, kept: Promise.resolve() };
         },
         discard: () => {
           done = true;

@@ -53,6 +53,25 @@ export class BlobFiles {
       if (file) await rm(file.path, { force: true });
       file = null;
     };
+    const keep = async (hex: string): Promise<void> => {
+      try {
+        await last;
+        if (file === null && (await this.renew(`sha256:${hex}`))) return;
+        file ??= await home.openTemp();
+        // The age that prune looks at counts from here, not from the last byte written.
+        const now = clock.now() / 1000;
+        await file.handle.utimes(now, now);
+        await file.handle.sync();
+        await file.handle.close();
+      } catch (cause) {
+        const path = file?.path ?? home.at(FOLDER, hex);
+        await discard().catch(() => undefined);
+        throw describeStoreError(cause, 'written', path);
+      }
+      // Over what is there already: the same bytes, made young again, so that no concurrent prune takes them.
+      await home.publish(file.path, FOLDER, hex);
+      file = null;
+    };
     return {
       get bytes() {
         return bytes;
@@ -66,27 +85,15 @@ export class BlobFiles {
         last.catch(() => undefined);
         return last;
       },
-      commit: async () => {
+      async commit() {
+        const { digest, kept } = this.finish();
+        await kept;
+        return { digest, bytes };
+      },
+      finish: () => {
+        done = true;
         const hex = hash.digest('hex');
-        try {
-          done = true;
-          await last;
-          if (file === null && (await this.renew(`sha256:${hex}`))) return { digest: `sha256:${hex}`, bytes };
-          file ??= await home.openTemp();
-          // The age that prune looks at counts from here, not from the last byte written.
-          const now = clock.now() / 1000;
-          await file.handle.utimes(now, now);
-          await file.handle.sync();
-          await file.handle.close();
-        } catch (cause) {
-          const path = file?.path ?? home.at(FOLDER, hex);
-          await discard().catch(() => undefined);
-          throw describeStoreError(cause, 'written', path);
-        }
-        // Over what is there already: the same bytes, made young again, so that no concurrent prune takes them.
-        await home.publish(file.path, FOLDER, hex);
-        file = null;
-        return { digest: `sha256:${hex}`, bytes };
+        return { digest: `sha256:${hex}`, bytes, kept: keep(hex) };
       },
       discard,
     };

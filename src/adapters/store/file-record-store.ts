@@ -35,7 +35,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   };
   return {
     home: home.path,
-    saveRecord: (record) => records.save(record),
+    saveRecord: (record, first) => records.save(record, first),
     parseRecord,
     findRecord: (idOrPrefix) => records.find(idOrPrefix),
     listRecords: (query) => records.list(query),

@@ -30,13 +30,13 @@ export class RecordFiles {
   }
 
   /** A record in an open state is marked before it exists, and unmarked after its end is durable. */
-  async save(record: RunRecord): Promise<void> {
+  async save(record: RunRecord, first?: Promise<unknown>): Promise<void> {
     checkId(record.id);
     const finished = isFinished(record);
     const marking = finished ? Promise.resolve(false) : this.mark(record.id);
     try {
       const text = `${JSON.stringify(record)}\n`;
-      await this.home.write(RUNS, `${record.id}${SUFFIX}`, text, 'replace', marking);
+      await this.home.write(RUNS, `${record.id}${SUFFIX}`, text, 'replace', Promise.all([marking, first]));
     } catch (error) {
       if (await marking.catch(() => false)) await this.home.remove(OPEN, record.id).catch(() => undefined);
       throw error;

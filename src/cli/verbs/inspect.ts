@@ -21,6 +21,7 @@ export const inspectVerb: Verb = {
         return {
           ...run,
           ...(run.call && { call: { ...run.call, ...parseAnswer(run, answer) } }),
+          ...(run.code && { code: { ...run.code, ...parseAnswer(run, answer) } }),
           ...(receipt && { receipt: receipt.digest }),
         };
       }),

@@ -1,4 +1,4 @@
-import { describeTextDifference, type RunRecord, type Sjs } from '../../index.js';
+import { answerOf, describeTextDifference, type RunRecord, type Sjs } from '../../index.js';
 import { exitCodeOfSignal } from '../exit-codes.js';
 import { suggestRun } from '../find-run.js';
 import { readAnswerText } from '../read-answer.js';
@@ -102,7 +102,7 @@ async function formatDifference(
 
 /** A call's answer in one line. */
 async function describeAnswer(run: RunRecord, sjs: Sjs): Promise<string> {
-  const answer = run.call?.answer ?? null;
+  const answer = answerOf(run);
   if (answer === null) return 'absent';
   if (answer.kind === 'undefined') return 'undefined';
   const text = await readAnswerText(run, sjs);

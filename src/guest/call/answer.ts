@@ -45,7 +45,9 @@ export function createAnswer(nonce: string): Answer {
 }
 
 /** Writes pieces that begin with the nonce. */
-export function createPieces(nonce: string): { send(fd: number, type: string, payload: Uint8Array): void } {
+export function createPieces(nonce: string): {
+  send: (fd: number, type: string, payload: Uint8Array) => void;
+} {
   const header = (kind: string, length: number): string =>
     `\0sjs${nonce}${kind}${length.toString(16).padStart(4, '0')}`;
   return {

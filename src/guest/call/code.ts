@@ -9,9 +9,7 @@ import { toJson } from './to-json.js';
 
 /** What the code finds, and gives back. */
 declare global {
-  // eslint-disable-next-line no-var
   var data: unknown;
-  // eslint-disable-next-line no-var
   var result: unknown;
 }
 
@@ -36,13 +34,25 @@ export function prepareCode(): (request: Extract<Request, { kind: 'code' }>) => 
     };
     const goOn = markOrder((fd) => send(fd, 'o', new Uint8Array()));
     Object.assign(globalThis, { data, result: undefined });
-    process.on('exit', () => {
+    const giveBack = (): void => {
+      const { result } = globalThis;
+      globalThis.result = undefined;
       try {
-        if (globalThis.result !== undefined) give('v', globalThis.result, toJson);
+        if (result !== undefined) give('v', result, toJson);
       } catch (error) {
         give('x', describeError(error), stringify);
       }
-    });
+    };
+    process.on('exit', giveBack);
+    // Deno tells of no exit that an error is the reason of.
+    if ('Deno' in globalThis) {
+      for (const failure of ['error', 'unhandledrejection']) {
+        (globalThis as unknown as EventTarget).addEventListener(failure, () => {
+          goOn(2);
+          giveBack();
+        });
+      }
+    }
     writeFileSync(file, code);
     process.argv = [process.argv[0] ?? 'node', file];
     if (isNode) return (Module as unknown as { runMain(): void }).runMain();

@@ -1,4 +1,11 @@
-import type { Difference, ReplayVerdict, RunRecord, RunState, StreamRecord } from '../../model/record.js';
+import {
+  answerOf,
+  type Difference,
+  type ReplayVerdict,
+  type RunRecord,
+  type RunState,
+  type StreamRecord,
+} from '../../model/record.js';
 
 /** Why the output of a run in that state may lack its end; absent for runs that ended by themselves. */
 const CUT: Partial<Record<RunState, string>> = {
@@ -131,7 +138,7 @@ function compareArtifacts(original: RunRecord, replay: RunRecord, findings: Find
 
 /** The answers of two calls; of a call that was cut short, whether it got to one is chance. */
 function compareAnswers(original: RunRecord, replay: RunRecord, findings: Findings): void {
-  const [expected, actual] = [original, replay].map(({ call, code }) => (call ?? code)?.answer ?? null);
+  const [expected, actual] = [original, replay].map(answerOf);
   if (JSON.stringify(expected) === JSON.stringify(actual)) return;
   const cut = [original, replay].find((run) => CUT[run.state] !== undefined);
   if (cut === undefined) return differ(findings, 'answer', expected, actual);
