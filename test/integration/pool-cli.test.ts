@@ -319,6 +319,22 @@ describe('without a pool', () => {
   });
 });
 
+test('of several that start at once one stands; one whose start is given up does not', async () => {
+  const started = await Promise.all(
+    [1, 2, 3].map(
+      () => json(['pool', 'start', program, '--size', '1', '--json']) as Promise<{ isNew: boolean }>,
+    ),
+  );
+  expect(started.filter(({ isNew }) => isNew)).toHaveLength(1);
+  expect(await status()).toMatchObject([{ tag: program, ready: 1 }]);
+  await sjs(['pool', 'stop']);
+
+  const given = begin('pool', 'start', program, '--size', '8');
+  await until('it begins', async () => (await containers()).length > 0);
+  given.kill('SIGKILL');
+  await until('nothing is left', async () => (await containers()).length + (await status()).length === 0);
+});
+
 test('a path is sealed first, and a call of that path finds its pool', async () => {
   const folder = await makeFolder({ 'f.mjs': 'export const f = (x) => x;' });
   const pool = await start(join(folder, 'f.mjs'), '--size', '1', '-m', '48Mi', '--cpu', '0.5');
