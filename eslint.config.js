@@ -2,7 +2,18 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['templates', 'dist', 'node_modules', '.demo', '.cache', 'coverage', 'examples/*.deno.ts', 'examples/*.bun.ts'] },
+  {
+    ignores: [
+      'templates',
+      'dist',
+      'node_modules',
+      '.demo',
+      '.cache',
+      'coverage',
+      'examples/*.deno.ts',
+      'examples/*.bun.ts',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -1,20 +1,19 @@
 // Bundles the command line, the library, the reaper and the guest programs into dist/.
 import { build } from 'esbuild';
 import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { compile } from './compile-code.mjs';
 
 await rm('dist', { recursive: true, force: true });
 await mkdir('dist', { recursive: true });
 
 /**
- * dockerode loads the first of these for ssh and BuildKit sessions, yargs the others to lay out a help that sjs lays out
- * itself. sjs uses none of that; together they cost more than 100 ms a start.
+ * dockerode loads the first of these for ssh and BuildKit sessions. sjs uses none of that; together with what yargs lays
+ * out help with they cost more than 100 ms a start.
  */
 const UNUSED = [
   [/^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/, /dockerode|docker-modem/],
   [/^(tar-fs|@balena\/dockerignore|zlib)$/, /node_modules\/dockerode\//],
-  [/^(cliui|string-width)$/, /node_modules\/yargs\//],
   // What npm needs to make packages of git repositories and folders, and to ask about their signers.
   [/^(sigstore|npm-packlist|@npmcli\/(run-script|git))$/, /node_modules\/(pacote|@npmcli\/package-json)\//],
   // CycloneDX's library can write XML, and check what it wrote.
@@ -55,6 +54,11 @@ const REPLACED = {
 const unused = {
   name: 'unused',
   setup(context) {
+    // What else there is in it lays out help.
+    context.onLoad({ filter: /node_modules\/yargs\/helpers\/helpers\.mjs$/ }, ({ path }) => ({
+      contents: `export { default as Parser } from 'yargs-parser';`,
+      resolveDir: dirname(path),
+    }));
     for (const [filter, by] of UNUSED) {
       context.onResolve({ filter }, ({ path, importer }) =>
         by.test(importer) ? { path, namespace: 'unused' } : undefined,
@@ -138,12 +142,35 @@ const beside = {
     context.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({ contents: makeLazy(path) }));
   },
 };
+/**
+ * What `--warm` loads, when there is a pool: the command line without the library, and of Node what is used. Anything else
+ * is for the whole.
+ */
+const warm = {
+  name: 'warm',
+  setup(context) {
+    context.onResolve({ filter: /\/verb-table\.js$/ }, ({ resolveDir }) => ({
+      path: join(resolveDir, 'warm-verbs.ts'),
+    }));
+    context.onResolve({ filter: /^\.\/sjs\.js$/ }, () => ({ path: 'sjs', namespace: 'none' }));
+    context.onLoad({ filter: /.*/, namespace: 'none' }, () => ({
+      contents: 'export const createSjs = () => ({});',
+    }));
+    context.onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
+      namespace === 'lazy' ? { path, external: true } : { path, namespace: 'lazy' },
+    );
+    context.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({ contents: makeLazy(path) }));
+  },
+};
+const WARM = 'dist/cli/warm.cjs';
 await Promise.all(
-  ['src/cli/run-cli.ts', ...BESIDE].map(async (entry) => {
-    const outfile = join('dist/cli', entry.startsWith('src/') ? 'run-cli.cjs' : bundleName(entry));
+  ['src/cli/run-cli.ts', WARM, ...BESIDE].map(async (name) => {
+    const entry = name === WARM ? 'src/cli/run-cli.ts' : name;
+    const outfile =
+      name === WARM ? WARM : join('dist/cli', entry.startsWith('src/') ? 'run-cli.cjs' : bundleName(entry));
     await single(entry, outfile, {
       ...compact,
-      plugins: [unused, beside],
+      plugins: name === WARM ? [unused, warm] : [unused, beside],
       // As a function, which the launcher calls.
       banner: {
         js: '(function(require,__dirname,__url,__filename){const module={exports:{}};let exports=module.exports;',

@@ -279,6 +279,16 @@ export interface Sjs {
     options?: Pick<RunOptions, 'secrets' | 'onStdout' | 'onStderr' | 'signal' | 'signals'>,
   ) => Promise<ReplayResult>;
 
+  /**
+   * The sealed image that a target means, by the index; a path or code is sealed first. With it what is left to ask of
+   * a run: what was sealed needs no saying twice.
+   * @throws SjsError `TARGET_*`, `RIGHTS_WIDENED`, and as {@link run} for what is sealed first
+   */
+  readonly findTarget: (
+    target: string | CodeTarget,
+    options?: RunOptions,
+  ) => Promise<{ readonly entry: IndexEntry; readonly request: RunRequest }>;
+
   /** Newest first. Runs that a dead sjs left are finished first. */
   readonly listRuns: (query?: RecordQuery) => Promise<readonly RunRecord[]>;
   /** By id or a unique beginning of at least six characters. */

@@ -30,6 +30,8 @@ export type * from './model/policy.js';
 export type * from './model/record.js';
 export { describeUsedWaiver, type UsedWaiver } from './model/waiver.js';
 export { answerOf, RUN_STATES } from './model/record.js';
+export { isSealedTarget } from './model/target-form.js';
+export { homeFolder } from './model/home-folder.js';
 export type * from './model/run-plan.js';
 export type {
   BaseRequest,

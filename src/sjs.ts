@@ -222,6 +222,16 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       const { codeSandbox } = await import('./flows/run-code.js');
       return publicCodePool(await open({ ...asked, ...codeSandbox(asked.language) }));
     }) as Sjs['createPool'],
+    async findTarget(target, given = {}) {
+      const [tools, { resolveTarget }, { findEntry }] = await Promise.all([
+        runTools(),
+        import('./flows/resolve-target.js'),
+        import('./flows/find-target.js'),
+      ]);
+      const { abort } = signalsOf(given);
+      const found = await resolveTarget(target, given, { targetTools: runTools, sealTools }, abort);
+      return { entry: await findEntry(found.target, tools, abort), request: found.request };
+    },
     async replay(target, given = {}) {
       const [tools, { replayRun }] = await Promise.all([runTools(), import('./flows/replay-run.js')]);
       const signals = signalsOf(given);

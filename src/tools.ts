@@ -7,6 +7,7 @@ import type { CosignOptions } from './adapters/cosign/cosign-program.js';
 import type { SjsOptions } from './api.js';
 import type { BuildAssets } from './flows/prepare-build.js';
 import { sha256, type Digest } from './model/digest.js';
+import { homeFolder } from './model/home-folder.js';
 import type { Language } from './model/language.js';
 import type { Policy, PolicyLayer } from './model/policy.js';
 import type { Owner } from './model/record.js';
@@ -31,9 +32,7 @@ export function createTools(options: SjsOptions) {
   /** An empty variable counts as unset, as it does for docker. */
   const read = (name: string): string | undefined => env[name] || undefined;
   const userHome = read('HOME') ?? homedir();
-  const home = resolve(
-    options.home ?? read('SJS_HOME') ?? join(read('XDG_DATA_HOME') ?? join(userHome, '.local/share'), 'sjs'),
-  );
+  const home = options.home === undefined ? homeFolder(env, homedir) : resolve(options.home);
   const policyFile = options.policyFile ?? read('SJS_POLICY');
   const userPolicy = join(read('XDG_CONFIG_HOME') ?? join(userHome, '.config'), 'sjs/policy.yaml');
   const root = packageRoot();

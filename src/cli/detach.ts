@@ -1,21 +1,24 @@
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
-import { SjsError, type ErrorCode, type PublishedPort } from '../index.js';
-import { errorDocument, toSjsError } from './error-report.js';
+import { SjsError, type PublishedPort } from '../index.js';
+import { errorDocument, errorOfDocument, toSjsError } from './error-report.js';
 
 /** The descriptor on which the detached process reports, and hears that it was heard. */
 const REPORT_FD = 3;
 
+/** One line of what the other half says: a remark, or last how it began. */
 interface Report {
+  readonly say?: string;
   readonly id?: string;
   readonly ports?: readonly PublishedPort[];
-  readonly error?: {
-    readonly code: ErrorCode;
-    readonly message: string;
-    readonly cause: string | null;
-    readonly next: string | null;
-    readonly problems: SjsError['problems'];
-  };
+  readonly isThere?: boolean;
+  readonly error?: unknown;
+}
+
+/** What a half that goes on has begun: a run, or a pool that may have been there before. */
+export interface Started {
+  readonly ports?: readonly PublishedPort[];
+  readonly isThere?: boolean;
 }
 
 /**
@@ -23,11 +26,13 @@ interface Report {
  * of its run when the program runs. The other process goes on only after `heard`: killed before, this one leaves
  * nothing behind.
  * @param words the command line, options of sjs alone before `--`
+ * @param onSaid gets what the other process says before
  * @throws SjsError what kept the run from starting
  */
 export async function startDetached(
   words: readonly string[],
-): Promise<{ id: string; ports: readonly PublishedPort[]; heard: () => Promise<void> }> {
+  onSaid: (line: string) => void = () => undefined,
+): Promise<Required<Started> & { readonly id: string; readonly heard: () => Promise<void> }> {
   const end = words.includes('--') ? words.indexOf('--') : words.length;
   const args = [...words.slice(0, end), '--detached', ...words.slice(end)];
   // Behind --, or Node would take an --env-file among them for its own.
@@ -36,12 +41,15 @@ export async function startDetached(
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   });
   const socket = child.stdio[REPORT_FD] as Socket;
+  // One that has nothing left to do does not wait until it was heard.
+  socket.on('error', () => undefined);
   const failed = new Promise<never>((_resolve, reject) => child.once('error', reject));
-  const report = await Promise.race([readReport(socket), failed]);
+  const report = await Promise.race([readReport(socket, onSaid), failed]);
   if (report?.id !== undefined) {
     return {
       id: report.id,
       ports: report.ports ?? [],
+      isThere: report.isThere ?? false,
       heard: async () => {
         await new Promise<void>((resolve) => socket.end('heard\n', () => resolve()));
         child.unref();
@@ -49,27 +57,29 @@ export async function startDetached(
     };
   }
   if (!report?.error) throw new SjsError('INTERNAL', 'the detached sjs ended without a word');
-  const { code, message, cause, next, problems } = report.error;
-  throw new SjsError(code, message, {
-    problems,
-    ...(cause !== null && { cause }),
-    ...(next !== null && { next }),
-  });
+  throw errorOfDocument(report);
 }
 
-/** The first line; null when the other side ends without one. */
-async function readReport(socket: Socket): Promise<Report | null> {
-  let text = '';
+/** The first line that is no remark; null when the other side ends without one. */
+async function readReport(socket: Socket, onSaid: (line: string) => void): Promise<Report | null> {
+  let rest = '';
+  const decoder = new TextDecoder();
   for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    text += chunk.toString('utf8');
-    if (text.includes('\n')) return JSON.parse(text) as Report;
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const report = JSON.parse(line) as Report;
+      if (report.say === undefined) return report;
+      onSaid(report.say);
+    }
   }
   return null;
 }
 
 /** The detached half: tells the half that was started how the run began. */
 export interface DetachedReport {
-  readonly started: (id: string, ports: readonly PublishedPort[]) => void;
+  readonly say: (line: string) => void;
+  readonly started: (id: string, begun: Started) => void;
   readonly failed: (error: unknown) => Promise<void>;
   /** Fires when the other half is gone before it has heard. */
   readonly unheard: AbortSignal;
@@ -88,12 +98,13 @@ export function openReport(): DetachedReport {
   socket.on('error', () => undefined);
   socket.on('data', () => (isHeard = true));
   socket.on('close', () => {
-    if (!isHeard) unheard.abort(new SjsError('ABORTED', 'nobody waits for the id of the run'));
+    if (!isHeard) unheard.abort(new SjsError('ABORTED', 'nobody waits for it to begin'));
   });
   const send = (document: object): Promise<void> =>
     new Promise((resolve) => socket.write(`${JSON.stringify(document)}\n`, () => resolve()));
   return {
-    started: (id, ports) => void send({ id, ports }),
+    say: (line) => void send({ say: line }),
+    started: (id, begun) => void send({ id, ...begun }),
     failed: (error) => send(errorDocument(toSjsError(error))),
     unheard: unheard.signal,
   };

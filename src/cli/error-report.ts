@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import { SjsError, type Problem, type SourceLocation } from '../index.js';
+import { SjsError, type ErrorCode, type Problem, type SourceLocation } from '../index.js';
 import type { Colors } from './output.js';
 import { cleanLine } from './terminal.js';
 
@@ -27,6 +27,24 @@ export function errorDocument(error: SjsError): { readonly error: Readonly<Recor
       problems: error.problems,
     },
   };
+}
+
+/** The error that another process reported by its document. */
+export function errorOfDocument(document: unknown): SjsError {
+  const { code, message, cause, next, problems } = (document as { error: ReportedError }).error;
+  return new SjsError(code, message, {
+    problems,
+    ...(cause !== null && { cause }),
+    ...(next !== null && { next }),
+  });
+}
+
+interface ReportedError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly cause: string | null;
+  readonly next: string | null;
+  readonly problems: SjsError['problems'];
 }
 
 /** How an error is shown. */

@@ -8,8 +8,8 @@ import { Script } from 'node:vm';
 import type { runCli } from './run-cli.js';
 
 const FOLDER = import.meta.dirname;
-/** Of sha256, behind the code. */
-const DIGEST_BYTES = 32;
+/** Up to here a source is compared itself, which takes less than loading what makes digests. */
+const SMALL_BYTES = 256 * 1024;
 const args = process.argv.slice(2);
 
 // Asked by scripts before anything else: answered without loading the rest.
@@ -24,7 +24,15 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === 'version')) {
     if (!loaded.has(id)) loaded.set(id, loadBundle(id, load));
     return loaded.get(id);
   };
-  void (load('./run-cli.cjs') as { runCli: typeof runCli }).runCli(args);
+  const run = async (bundle: string, isPart: boolean): Promise<void> =>
+    (load(bundle) as { runCli: typeof runCli }).runCli(args, isPart);
+  // A call of a pool takes little longer than Node's own start: it loads nothing but what that takes.
+  const isWarm = ['run', 'call'].includes(args[0] ?? '') && beforeArguments(args).includes('--warm');
+  void (isWarm ? run('./warm.cjs', true) : Promise.resolve()).then(() => run('./run-cli.cjs', false));
+}
+
+function beforeArguments(words: readonly string[]): readonly string[] {
+  return words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
 }
 
 /**
@@ -43,14 +51,15 @@ function loadBundle(name: string, require: (id: string) => unknown): unknown {
   return define(require, FOLDER, pathToFileURL(filename).href, filename);
 }
 
-/** The code, if it is of this source: V8 itself compares nothing but its length. */
+/** The code, if it is of this source, as stands behind it: V8 itself compares nothing but its length. */
 function readCode(filename: string, source: Buffer, require: (id: string) => unknown): Buffer | undefined {
-  const { createHash } = require('node:crypto') as typeof crypto;
+  const digest = (): Buffer =>
+    (require('node:crypto') as typeof crypto).createHash('sha256').update(source).digest();
   try {
     const content = readFileSync(`${filename}.code`);
-    const end = content.length - DIGEST_BYTES;
-    const digest = createHash('sha256').update(source).digest();
-    return digest.equals(content.subarray(end)) ? content.subarray(0, end) : undefined;
+    const proof = source.length <= SMALL_BYTES ? source : digest();
+    const end = content.length - proof.length;
+    return proof.equals(content.subarray(end)) ? content.subarray(0, end) : undefined;
   } catch {
     return undefined;
   }

@@ -15,8 +15,14 @@ import type { CliContext } from './verb.js';
 /** How long an interrupted command waits for its last words to be read. */
 const INTERRUPTED_PATIENCE_MS = 1000;
 
-/** Runs one command line and ends the process with its exit status. */
-export async function runCli(argv: readonly string[]): Promise<void> {
+/** Where only what a pool needs is loaded: {@link runCli} goes on with all of sjs. */
+class NeedsAll extends Error {}
+
+/**
+ * Runs one command line and ends the process with its exit status.
+ * @param isPart only a part of sjs is loaded; returns, before anything was read or said, when it takes all of it
+ */
+export async function runCli(argv: readonly string[], isPart = false): Promise<void> {
   // Parsing may fail: whether JSON was asked for has to be known before.
   const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
   const asksFor = (option: string): boolean => own.includes(option) || own.includes(`${option}=true`);
@@ -38,8 +44,9 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   try {
     const selection = selectVerb(argv);
     verb = selection.verb;
-    status = await runSelected(selection, output, () => (tap ??= tapSignals()));
+    status = await runSelected(selection, output, () => (tap ??= tapSignals()), isPart);
   } catch (error) {
+    if (error instanceof NeedsAll) return;
     status = await reportFailure(error, verb, output, tap);
   }
   await Promise.race([Promise.all([flush(output.stdout), flush(output.stderr)]), givenUp(tap)]);
@@ -51,6 +58,7 @@ async function runSelected(
   { verb: name, group, rest }: Selection,
   output: Output,
   tapOnce: CliContext['tapSignals'],
+  isPart: boolean,
 ): Promise<number> {
   if (name === null) {
     const help = group === null ? formatHelp(output.out) : formatGroupHelp(group, output.out);
@@ -80,7 +88,12 @@ async function runSelected(
     env: process.env,
     stdin: createOwnStdin(() => process.stdin),
     tapSignals: tapOnce,
+    ...(isPart && { loadAll }),
   });
+}
+
+function loadAll(): never {
+  throw new NeedsAll();
 }
 
 function refuseStrayOptions(words: readonly string[]): void {

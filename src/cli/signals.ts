@@ -17,6 +17,15 @@ export interface SignalTap {
  * end aborts the command, which then removes what it made; the next one ends the process at once.
  */
 export function tapSignals(): SignalTap {
+  const tap = createTap((signal) => process.exit(exitCodeOfSignal(signal)));
+  for (const signal of PASSED) process.on(signal, tap.pass);
+  return tap;
+}
+
+/** @param onAgain told of the signal that comes when the command has been aborted already */
+export function createTap(
+  onAgain: (signal: NodeJS.Signals) => void,
+): SignalTap & { readonly pass: (signal: NodeJS.Signals) => void } {
   const abort = new AbortController();
   const listeners = new Set<(signal: NodeJS.Signals) => void>();
   let received: NodeJS.Signals | null = null;
@@ -25,11 +34,11 @@ export function tapSignals(): SignalTap {
     if (isEnding) received ??= signal;
     for (const listener of listeners) listener(signal);
     if (listeners.size > 0 || !isEnding) return;
-    if (abort.signal.aborted) process.exit(exitCodeOfSignal(signal));
+    if (abort.signal.aborted) onAgain(signal);
     abort.abort(new SjsError('ABORTED', `interrupted by ${signal}`));
   };
-  for (const signal of PASSED) process.on(signal, pass);
   return {
+    pass,
     signals: {
       abort: abort.signal,
       subscribe: (listener) => {

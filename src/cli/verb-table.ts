@@ -50,6 +50,21 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'call an exported function with JSON, and print its result',
     load: async () => (await import('./verbs/call.js')).callVerb,
   },
+  'pool start': {
+    group: 'Run',
+    summary: 'keep containers of a sealed image ready for run and call --warm',
+    load: async () => (await import('./verbs/pool-start.js')).poolStartVerb,
+  },
+  'pool status': {
+    group: 'Run',
+    summary: 'list the pools and how they stand',
+    load: async () => (await import('./verbs/pool-status.js')).poolStatusVerb,
+  },
+  'pool stop': {
+    group: 'Run',
+    summary: 'end pools, when the calls under way are over',
+    load: async () => (await import('./verbs/pool-stop.js')).poolStopVerb,
+  },
   replay: {
     group: 'Run',
     summary: 'run it again from the seal and say whether it is the same',

@@ -38,6 +38,8 @@ export interface CliContext {
   readonly output: Output;
   readonly env: NodeJS.ProcessEnv;
   readonly stdin: OwnStdin;
+  /** Throws where only what a pool needs is loaded: whoever started the command goes on with all of sjs. */
+  readonly loadAll?: () => never;
   /** From the first call on, signals no longer end the process at once. */
   readonly tapSignals: () => SignalTap;
 }

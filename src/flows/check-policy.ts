@@ -3,11 +3,12 @@ import { dirname, resolve } from 'node:path';
 import { SjsError } from '../errors.js';
 import type { Policy } from '../model/policy.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
+import { isSealedTarget, targetForm } from '../model/target-form.js';
 import type { UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import { findSandboxes } from '../stages/load/find-sandboxes.js';
 import { waiversToMention, type MentionedWaiver } from '../stages/policy/find-waiver.js';
-import { findSealedImage, isSealedTarget, targetForm, type TargetTools } from './find-target.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
 import { admitSeal } from './trust-seal.js';
 import { validateSandbox } from './validate-sandbox.js';
 

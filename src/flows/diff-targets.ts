@@ -1,5 +1,6 @@
 import { ownEnv } from '../model/format-sandbox.js';
 import { OWN_FILES } from '../model/own-files.js';
+import { isSealedTarget } from '../model/target-form.js';
 import {
   DEFAULT_PERMISSIONS,
   DEFAULT_TMP_BYTES,
@@ -24,7 +25,7 @@ import {
   type SandboxDiff,
   type Sections,
 } from './diff-images.js';
-import { findSealedImage, isSealedTarget, type TargetTools } from './find-target.js';
+import { findSealedImage, type TargetTools } from './find-target.js';
 import { packagesOf } from './sealed-packages.js';
 
 /** What comparing needs of the world. */

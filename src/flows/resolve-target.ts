@@ -1,5 +1,6 @@
 import type { CodeTarget } from '../model/grants.js';
-import { findEntry, isSealedTarget, refuseGrants, type TargetTools } from './find-target.js';
+import { isSealedTarget } from '../model/target-form.js';
+import { findEntry, refuseGrants, type TargetTools } from './find-target.js';
 import type { RunTarget } from './run-sandbox.js';
 import type { AskedOfCode, SealTools } from './seal-target.js';
 

@@ -2,10 +2,11 @@ import { SjsError } from '../errors.js';
 import type { CodeTarget, Grants } from '../model/grants.js';
 import type { RunRequest } from '../model/run-plan.js';
 import type { ValidTexts } from '../model/schema-check.js';
+import { targetForm } from '../model/target-form.js';
 import type { Reporter } from '../ports/reporter.js';
 import { loadCode, loadPath } from '../stages/load/load-code.js';
 import { buildSandbox, type BuildTools } from './build-sandbox.js';
-import { targetForm, type AskedGrants } from './find-target.js';
+import type { AskedGrants } from './find-target.js';
 
 /** What a run asks of code that is not sealed yet. */
 export interface AskedOfCode extends AskedGrants, Partial<RunRequest> {

@@ -7,6 +7,7 @@ import { formatRepository, parseReference, type DigestReference } from '../model
 import { formatTag, type IndexEntry } from '../model/sealed-image.js';
 import { decodeLabels } from '../model/sealed-labels.js';
 import type { PushedSeal } from '../model/seal-proof.js';
+import { targetForm } from '../model/target-form.js';
 import type { Subject, UsedWaiver } from '../model/waiver.js';
 import { checkSealedPlan } from '../stages/policy/check-sandbox.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
@@ -16,7 +17,7 @@ import { resolveSealed } from '../stages/resolve/resolve-sealed.js';
 import { checkSeal } from '../stages/seal/check-seal.js';
 import { askOnce, beginVerifying } from '../stages/verify/verify-base.js';
 import { beginVerifyingSealed } from '../stages/verify/verify-sealed.js';
-import { findEntry, targetForm } from './find-target.js';
+import { findEntry } from './find-target.js';
 import { requireCosign } from './require-cosign.js';
 import { admitSeal } from './trust-seal.js';
 import { verifyBaseRequest, type VerifyTools } from './verify-base-request.js';

@@ -104,7 +104,7 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   TARGET_AMBIGUOUS: 'The target means several sealed images; all are listed.',
   NOT_CALLABLE: 'The sealed image has nothing in it that calls functions of its program.',
   POOL_REFUSED: 'The sandbox, or what is asked of the pool, is nothing that a pool can have.',
-  POOL_CLOSED: 'The pool is closed, or was closed meanwhile.',
+  POOL_CLOSED: 'The pool is closed, was closed meanwhile, or its process ended before the run did.',
   POOL_EXHAUSTED: 'Nothing became free in the pool within the time that a call waits.',
   ARGUMENTS_INVALID: 'The arguments of a call are not JSON, or too large.',
   RIGHTS_WIDENED: 'A run asks for more than what is sealed.',

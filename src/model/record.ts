@@ -185,13 +185,9 @@ export const answerOf = ({ call, code }: Pick<RunRecord, 'call' | 'code'>): Call
 export const contentsOf = (
   record: RunRecord,
 ): readonly { readonly digest: Digest; readonly bytes: number }[] =>
-  [
-    record.stdin,
-    record.stdout,
-    record.stderr,
-    answerOf(record),
-    ...record.artifacts,
-  ].flatMap((one) => (one ? [one] : []));
+  [record.stdin, record.stdout, record.stderr, answerOf(record), ...record.artifacts].flatMap((one) =>
+    one ? [one] : [],
+  );
 
 /** Instead of the owner, in a record that leaves its SJS_HOME: nobody elsewhere has to do with that process. */
 export const NO_OWNER: Owner = { bootId: '', pid: 0, startTime: '', home: '' };

@@ -24,7 +24,11 @@ export default function setUp() {
   run('docker', ['version', '--format', '{{.Server.Version}}']);
   const registry = run('scripts/registry', [join(directory, 'registry')]);
   const repository = `${registry}/base/node`;
-  const reference = run('node', ['scripts/push-base.mjs', '.cache/bases/node/oci', `${repository}:${VERSION}`]);
+  const reference = run('node', [
+    'scripts/push-base.mjs',
+    '.cache/bases/node/oci',
+    `${repository}:${VERSION}`,
+  ]);
 
   const env = { ...process.env, COSIGN_PASSWORD: '' };
   run('cosign', ['generate-key-pair', '--output-key-prefix', join(directory, 'base')], {

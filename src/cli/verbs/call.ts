@@ -14,6 +14,7 @@ import {
 import { hasCode, refuseBrokenText } from '../run-target.js';
 import { passOptions, pathMeant, readCommandLine, readTarget, TARGET_OPTIONS } from '../target-request.js';
 import type { CliContext, Verb } from '../verb.js';
+import { chooseRunner, WARM_OPTION } from '../warm.js';
 
 /** Arguments on a command line: the system takes no more. */
 const MOST_ARGUMENTS = 1000;
@@ -34,6 +35,7 @@ export const callVerb: Verb = {
   positionals: [1, MOST_ARGUMENTS],
   options: {
     ...TARGET_OPTIONS,
+    ...WARM_OPTION,
     data: {
       value: 'FILE',
       many: true,
@@ -46,7 +48,7 @@ as it comes. Of a result that JSON has no form for (a Map, a BigInt, a cycle, Na
 
 Exit status: 0 with a result; 1 when the function threw, which is told on stderr; else as sjs run.`,
   async run(input, context) {
-    const { sjs, output } = context;
+    const { output } = context;
     const isCode = hasCode(input);
     const [name, ...words] = isCode ? input.positionals : input.positionals.slice(1);
     if (name === undefined) {
@@ -55,11 +57,12 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
       });
     }
     refuseBrokenText(input.positionals, readCommandLine);
+    const runner = await chooseRunner(input, context);
     const args = await readArguments(words, input.values('data'), context);
     const positionals = isCode ? [] : input.positionals.slice(0, 1);
     const { target, request } = await readTarget(input, positionals, context);
     const tap = context.tapSignals();
-    const sign = await readReceiptOptions(input, sjs, tap.signals.abort);
+    const sign = await readReceiptOptions(input, context.sjs, tap.signals.abort);
     const out = input.value('out');
     const onArtifact = out === undefined ? undefined : await prepareArtifactFolder(out);
     const collected = output.json ? collectOutput() : null;
@@ -70,7 +73,7 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
       onStderr: (shown as RunSinks).onStderr,
     };
     try {
-      const result = await sjs.call(target, name, args, {
+      const result = await runner.call(target, name, args, {
         ...request,
         ...sinks,
         ...(onArtifact && { onArtifact }),

@@ -16,6 +16,7 @@ import { collectOutput, openInput, openStdin, passOutput, type RunSinks } from '
 import { parseCommand, refuseBrokenText } from '../run-target.js';
 import { passOptions, pathMeant, readCommandLine, readTarget, TARGET_OPTIONS } from '../target-request.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
+import { chooseRunner, WARM_OPTION } from '../warm.js';
 
 /** `sjs run`: streams live, passes stdin and signals, exits with the program's code. */
 export const runVerb: Verb = {
@@ -38,6 +39,7 @@ export const runVerb: Verb = {
   options: {
     ...TARGET_OPTIONS,
     detach: { short: 'd', describe: 'print the id of the run when it has begun, and go on without it' },
+    ...WARM_OPTION,
     interactive: { short: 'i', describe: 'pass on what you type; pipes and files always are' },
     stdin: { value: 'FILE', describe: 'what the program reads on standard input' },
     cmd: { value: 'JSON', describe: `the whole command, as '["node","x.js"]'; of a path or code only` },
@@ -95,13 +97,14 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
   let published: readonly PublishedPort[] = [];
   try {
     const sign = await readReceiptOptions(input, context.sjs, tap.signals.abort);
+    const runner = await chooseRunner(input, context);
     const { target, request } = await readRequest(input, context);
     const out = input.value('out');
-    const record = await context.sjs.run(target, {
+    const record = await runner.run(target, {
       ...request,
       stdin: file === undefined ? null : await openInput(file),
       onPorts: (ports) => void (published = ports),
-      onStarted: (id) => report.started(id, published),
+      onStarted: (id) => report.started(id, { ports: published }),
       ...(out !== undefined && { onArtifact: await prepareArtifactFolder(out) }),
       signals: { ...tap.signals, abort: AbortSignal.any([tap.signals.abort, report.unheard]) },
     });
@@ -115,6 +118,7 @@ async function runDetached(input: VerbInput, context: CliContext): Promise<numbe
 
 async function runAttached(input: VerbInput, context: CliContext): Promise<number> {
   const { sjs, output } = context;
+  const runner = await chooseRunner(input, context);
   // Signals are taken only then: one that comes while a secret is read from stdin ends sjs, as ever.
   const { target, request } = await readRequest(input, context);
   const tap = context.tapSignals();
@@ -126,7 +130,7 @@ async function runAttached(input: VerbInput, context: CliContext): Promise<numbe
   const passed = collected ? null : passOutput(output, passOptions(input, context));
   const { onStdout, onStderr } = collected ?? (passed as RunSinks);
   try {
-    const record = await sjs.run(target, {
+    const record = await runner.run(target, {
       ...request,
       stdin,
       onStdout,

@@ -19,7 +19,7 @@ test.each([
   ['sjs sta', ['stats']],
   ['sjs --json ima', ['images']],
   [' sjs rep', ['replay']],
-  ['sjs po', ['policy']],
+  ['sjs po', ['policy', 'pool']],
   ['sjs policy ', ['check', 'explain', 'show', 'trust']],
   ['sjs logs ', [run]],
   ['sjs run ', ['job', job, other]],

@@ -93,7 +93,11 @@ test('a program that goes away ends the input quietly', async () => {
 
 test('a program that never reads does not hold the run when it ends', async () => {
   const socket = new Duplex({ read: () => undefined, write: () => undefined });
-  const pumping = pumpInput(socket, Buffer.alloc(0), given(Readable.from(Array<Buffer>(50).fill(Buffer.alloc(65536)))));
+  const pumping = pumpInput(
+    socket,
+    Buffer.alloc(0),
+    given(Readable.from(Array<Buffer>(50).fill(Buffer.alloc(65536)))),
+  );
   await new Promise((resolve) => setImmediate(resolve));
   socket.destroy();
   await pumping;
