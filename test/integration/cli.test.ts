@@ -231,7 +231,7 @@ describe('help', () => {
 describe('what is not understood', () => {
   test.each([
     [['biuld'], 2, 'did you mean `sjs build`?'],
-    [['call', 'x'], 2, 'there is no verb "call"'],
+    [['call', 'x'], 125, '<function> is missing'],
     [['serve'], 2, 'there is no verb "serve"'],
     [['--bogus'], 2, 'a verb is missing'],
     [['build', '--frozn'], 2, 'did you mean --frozen?'],
