@@ -122,6 +122,8 @@ export class HomeFolder {
     how?: 'replace' | 'keep',
     first?: Promise<unknown>,
   ): Promise<void> {
+    // It may fail before anybody waits for it.
+    first?.catch(() => undefined);
     const path = await this.writeTemp(data, this.at(folder, name));
     try {
       await first;

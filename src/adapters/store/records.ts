@@ -34,6 +34,7 @@ export class RecordFiles {
     checkId(record.id);
     const finished = isFinished(record);
     const marking = finished ? Promise.resolve(false) : this.mark(record.id);
+    marking.catch(() => undefined);
     try {
       const text = `${JSON.stringify(record)}\n`;
       await this.home.write(RUNS, `${record.id}${SUFFIX}`, text, 'replace', Promise.all([marking, first]));
