@@ -99,7 +99,7 @@ attack(
   },
   async () => {
     const { stdout } = await callWithout('forge', 20_000);
-     
+
     expect(/\0sjs[0-9a-f]{32}v[0-9a-f]{4}("[a-z]+")/.exec(stdout.toString())?.[1]).toBe('"forged"');
     return 'the forged one comes first';
   },

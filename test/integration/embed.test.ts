@@ -161,7 +161,13 @@ test('functions of Python, Deno and Bun programs can be called', async () => {
   });
   for (const language of ['python', 'deno', 'bun'] as const) {
     const file = join(folder, language === 'python' ? 'add.py' : 'add.ts');
-    const pool = await sjs.createPool({ target: file, language, size: 2, preload: true, queueTimeoutMs: 60_000 });
+    const pool = await sjs.createPool({
+      target: file,
+      language,
+      size: 2,
+      preload: true,
+      queueTimeoutMs: 60_000,
+    });
     try {
       for (const call of [
         pool.call,
