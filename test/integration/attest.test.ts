@@ -116,7 +116,11 @@ describe('the bill of materials', () => {
     const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
     const files = components.filter(({ type }) => type === 'file');
     expect(files.map(({ name }) => name)).toEqual(
-      ['/.sjs/secrets-preload.cjs', ...Object.keys(FILES).map((name) => `/app/${name}`)].sort(),
+      [
+        '/.sjs/call.cjs',
+        '/.sjs/secrets-preload.cjs',
+        ...Object.keys(FILES).map((name) => `/app/${name}`),
+      ].sort(),
     );
     for (const [name, text] of Object.entries(FILES)) {
       expect(files.find((file) => file.name === `/app/${name}`)?.hashes).toEqual([
