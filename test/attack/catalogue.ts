@@ -733,7 +733,7 @@ export const CASES = {
     removed: 'the question',
   },
   H23: {
-    tried: 'have one container given to two of 100 calls at once',
+    tried: 'have one container given to two of 40 calls at once',
     control: 'it is off the list before anything is waited for',
     removed: 'that: a list that is looked at first',
   },
