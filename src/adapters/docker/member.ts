@@ -58,10 +58,15 @@ export async function startMember(
         attached.writable &&
         JSON.stringify(await inspect(client, name)) === JSON.stringify(started),
       async run(given, streams, signals) {
-        reaper.claim(given.resources.timeoutMs);
         const ending = watchEnding(client, name, signals, streams.onEnding);
         try {
-          const run = { client, runId: memberId, owner, plan: given, streams, abort: signals.abort };
+          const beforeStart = async (): Promise<void> => {
+            await streams.beforeStart();
+            // From here on there is a record of it, by which it is found again.
+            reaper.claim(given.resources.timeoutMs);
+          };
+          const own = { ...streams, beforeStart };
+          const run = { client, runId: memberId, owner, plan: given, streams: own, abort: signals.abort };
           const outcome = await followStarted(run, ending, attached);
           await streams.onEnded(outcome);
           return outcome;
