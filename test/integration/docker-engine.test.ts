@@ -227,9 +227,19 @@ describe('signals', () => {
 
   test('an abort kills and keeps what was written; before the start nothing runs', async () => {
     const controller = new AbortController();
+    const started = (() => {
+      let begin = (): void => undefined;
+      const promise = new Promise<void>((resolve) => (begin = resolve));
+      return { promise, begin };
+    })();
     const { outcome, stdout } = await world.run(
       { code: 'console.log("up"); setInterval(() => {}, 1000)' },
-      { signals: makeSignals(controller.signal), onStdout: () => controller.abort() },
+      {
+        signals: makeSignals(controller.signal),
+        // It may write before the engine has answered that it was started.
+        onStdout: () => void started.promise.then(() => controller.abort()),
+        onStarted: () => started.begin(),
+      },
     );
     expect(outcome.end).toBe('interrupted');
     expect(stdout.toString()).toBe('up\n');
