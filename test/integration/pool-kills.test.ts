@@ -4,6 +4,9 @@ import { readdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createDockerClient } from '../../src/adapters/docker/client.js';
+import { createSjs } from '../../src/sjs.js';
+import { proxyEngine } from '../support/engine-proxy.js';
 import { sealFunctions, type Callable } from '../support/pool.js';
 import { cleanFolders, runSjs, world } from '../support/world.js';
 
@@ -81,3 +84,21 @@ test(`${KILLS} host processes of pools, killed at random moments, leave nothing 
     await delay(500);
   expect(await reapers()).toBe(0);
 }, 3_600_000);
+
+test('a container that the engine made, and the pool never heard of, is removed', async () => {
+  const client = await createDockerClient({ env: process.env, home: sealed.home });
+  const proxy = await proxyEngine(client, /^POST \/containers\/create/, 'break off');
+  const env = { PATH: process.env['PATH'], HOME: sealed.home, DOCKER_HOST: proxy.host };
+  const sjs = createSjs({ env, home: sealed.sjs.home, policyFile: world.policyFile });
+  const pool = await sjs.createPool({ target: sealed.tag, size: 1, max: 1 });
+  try {
+    await expect(pool.ready()).rejects.toMatchObject({ code: 'ENGINE_UNREACHABLE' });
+    expect(proxy.count()).toBe(1);
+  } finally {
+    await pool.close();
+  }
+  for (const deadline = Date.now() + 30_000; sealed.containers().length > 0 && Date.now() < deadline;)
+    await delay(250);
+  expect(sealed.containers()).toEqual([]);
+  proxy.close();
+}, 120_000);

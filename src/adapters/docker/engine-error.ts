@@ -1,4 +1,4 @@
-import { SjsError } from '../../errors.js';
+import { SjsError, type ErrorCode } from '../../errors.js';
 import { escapeUnprintable } from '../../model/sandbox.js';
 import { fieldsOf } from '../../model/fields.js';
 import { textOf } from './answer.js';
@@ -66,3 +66,9 @@ function wordsOf(error: unknown): string {
   const { json } = error as { json?: unknown };
   return textOf(fieldsOf(json)['message']) ?? describeFailure(error).message;
 }
+
+const UNANSWERED = new Set<ErrorCode>(['ENGINE_TIMEOUT', 'ENGINE_UNREACHABLE', 'ABORTED']);
+
+/** Whether no answer to a call came: then the engine may still carry it out. */
+export const isUnanswered = (error: unknown): boolean =>
+  error instanceof SjsError && UNANSWERED.has(error.code);

@@ -8,7 +8,7 @@ import { CALL_MS, SLOW_CALL_MS, type DockerClient } from './client.js';
 import { sandboxOptions } from './container-options.js';
 import { createNamedContainer } from './create-container.js';
 import { watchEnding } from './ending.js';
-import { statusOf } from './engine-error.js';
+import { isUnanswered, statusOf } from './engine-error.js';
 import { followStarted } from './follow-container.js';
 import { sandboxName } from './owner-labels.js';
 import { startMemberReaper } from './reaper.js';
@@ -31,12 +31,15 @@ export async function startMember(
   });
   let socket: Duplex | null = null;
   let removing: Promise<void> | null = null;
-  const remove = async (): Promise<void> => {
+  const remove = async (isKnown: boolean): Promise<void> => {
     socket?.destroy();
-    await removeContainer(client, name).then(
-      () => reaper.dismiss(),
-      () => reaper.remove(),
+    const isGone = await removeContainer(client, name).then(
+      () => true,
+      () => false,
     );
+    // One that the engine makes after all, the reaper finds.
+    if (isKnown && isGone) reaper.dismiss();
+    else reaper.remove();
   };
   try {
     await createNamedContainer(client, name, sandboxOptions(memberId, owner, plan), signal);
@@ -75,10 +78,10 @@ export async function startMember(
           streams.stdin?.destroy();
         }
       },
-      remove: () => (removing ??= remove()),
+      remove: () => (removing ??= remove(true)),
     };
   } catch (error) {
-    await remove();
+    await remove(!isUnanswered(error));
     throw error;
   }
 }

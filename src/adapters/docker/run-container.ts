@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { SjsError, type ErrorCode } from '../../errors.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Owner, RunOutcome, RunSignals, RunStreams } from '../../ports/engine.js';
 import type { Memory } from '../../ports/memory.js';
@@ -9,7 +8,7 @@ import { startCollector, type Collector } from './collector.js';
 import { sandboxOptions } from './container-options.js';
 import { createNamedContainer, createOutVolume } from './create-container.js';
 import { watchEnding } from './ending.js';
-import { abortedError } from './engine-error.js';
+import { abortedError, isUnanswered } from './engine-error.js';
 import { followContainer } from './follow-container.js';
 import { startGateway, type Gateway } from './gateway.js';
 import { proveIsolation } from './network-probe.js';
@@ -43,8 +42,6 @@ export interface Run {
   readonly streams: RunStreams;
   readonly abort: AbortSignal | undefined;
 }
-
-const UNANSWERED = new Set<ErrorCode>(['ENGINE_TIMEOUT', 'ENGINE_UNREACHABLE', 'ABORTED']);
 
 /**
  * Carries a plan out: reaper, network and gateway, volume and collector where they are declared, container, streams,
@@ -85,8 +82,7 @@ export async function runContainer(
     await streams.onEnded(outcome);
     return outcome;
   } catch (error) {
-    // The engine may still carry out a call whose answer never came.
-    isKnown = !(error instanceof SjsError && UNANSWERED.has(error.code));
+    isKnown = !isUnanswered(error);
     throw error;
   } finally {
     ending.close();
