@@ -213,7 +213,11 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       }),
     createPool: (async (asked: CreatePoolOptions | CreateCodePoolOptions) => {
       const open = async ({ target, ...given }: CreatePoolOptions): Promise<OpenPool> => {
-        const { openPool } = await import('./flows/open-pool.js');
+        // What calls need is there before the first.
+        const [{ openPool }] = await Promise.all([
+          import('./flows/open-pool.js'),
+          import('./flows/call-function.js'),
+        ]);
         return withTarget(target, given, async (sealing) =>
           openPool((await sealing).target, given, await poolTools()),
         );

@@ -102,16 +102,14 @@ export function createTools(options: SjsOptions) {
     add: (key) => validTexts.set(key, true),
   };
   const knownLayers = new Map<string, PolicyLayer>();
+  const policySources = {
+    operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
+    ...(policyFile !== undefined && { explicitFile: resolve(policyFile) }),
+    profilesDirectory: asset('policies'),
+  };
   const loadPolicy = async (directory: string | null): Promise<Policy> => {
     const { loadPolicy: load } = await import('./stages/policy/load-policy.js');
-    return load({
-      valid,
-      known: knownLayers,
-      operatorFiles: ['/etc/sjs/policy.yaml', userPolicy],
-      ...(policyFile !== undefined && { explicitFile: resolve(policyFile) }),
-      repositoryStart: directory,
-      profilesDirectory: asset('policies'),
-    });
+    return load({ ...policySources, valid, known: knownLayers, repositoryStart: directory });
   };
   const seccompProfile = lazy(() => readFile(asset('policies/seccomp.json'), 'utf8'));
   const sharedAssets = lazy(async () => {
@@ -217,10 +215,14 @@ export function createTools(options: SjsOptions) {
       loadPolicy: () => loadPolicy(null),
     };
   };
-  const poolTools = async () => ({
-    ...(await runTools()),
-    machine: { cpus: availableParallelism(), memoryBytes: totalmem() },
-  });
+  const poolTools = async () => {
+    const [tools, { stampPolicy }] = await Promise.all([
+      runTools(),
+      import('./stages/policy/load-policy.js'),
+    ]);
+    const machine = { cpus: availableParallelism(), memoryBytes: totalmem() };
+    return { ...tools, machine, stampPolicy: () => stampPolicy(policySources) };
+  };
   const receiptTools = async () => {
     const [records, signer, cosignVerifier] = await Promise.all([store(), statements(), verifier()]);
     return {

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import { ARGUMENTS_BYTES, type Answer, type CallOutcome } from '../model/call.js';
 import { formatBytes } from '../model/quantity.js';
@@ -32,7 +31,7 @@ export async function callFunction(
   }));
   const streams = {
     ...output,
-    stdin: Readable.from([args], { objectMode: false }),
+    stdin: null,
     onAnswer: (given: Answer) => void (answer = given),
   };
   const record = await runSandbox(calling, streams, signals, tools);

@@ -17,7 +17,7 @@ import type { SealedImage } from '../model/sealed-image.js';
 import type { UsedWaiver } from '../model/waiver.js';
 import type { Clock } from '../ports/clock.js';
 import type { Engine, EngineFacts, Owner, RunSignals, RunStreams } from '../ports/engine.js';
-import type { RecordStore } from '../ports/record-store.js';
+import type { BlobWriter, RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
 import { readerOf, type ReadPiece } from '../stages/call/read-given.js';
 import { writeCall, writeCode, writeRun } from '../stages/call/write-request.js';
@@ -75,8 +75,18 @@ export interface DecidedRun {
   /** Its stdin, where that is known: it is kept before it starts, so that whatever happens it can be replayed. */
   readonly arguments?: Uint8Array;
   /** The container that was started ahead, and has this run from now on. */
-  readonly member?: string;
+  readonly member?: RunMember;
 }
+
+/** A container that was started ahead, as its run sees it. */
+export interface RunMember {
+  readonly id: string;
+  /** Takes what a power cut could still undo: such a run does not wait for the disk. */
+  readonly onWritten: (durable: Promise<unknown>) => void;
+}
+
+/** Content on its way into the store. */
+type Writing = Pick<ReturnType<BlobWriter['finish']>, 'placed' | 'kept'>;
 
 /** Writes the record, runs, finishes the record. Shared by run and replay. */
 export async function executeRun(
@@ -90,8 +100,15 @@ export async function executeRun(
   const [owner, secrets] = await Promise.all([tools.owner(), fingerprintAll(run.plan.secrets, store)]);
   /** The newest state of the record. */
   let record = null as RunRecord | null;
-  const known = run.arguments ? keepBytes(run.arguments, store) : null;
-  known?.kept.catch(() => undefined);
+  const when = run.member ? 'soon' : 'now';
+  const known = run.arguments ? keepBytes(run.arguments, store, when) : null;
+  const save = async (next: RunRecord, contents: readonly Writing[]): Promise<void> => {
+    const kept = Promise.all(contents.map((content) => content.kept));
+    if (!run.member) return store.saveRecord(next, kept);
+    await Promise.all(contents.map(({ placed }) => placed));
+    const { durable } = await store.putRecord(next);
+    run.member.onWritten(Promise.all([kept, durable]));
+  };
   // The first thing on disk, while the engine makes the container; one that it finds without a record, recovery removes.
   const begin = async (): Promise<RunRecord> => {
     const facts = await run.facts;
@@ -109,12 +126,12 @@ export async function executeRun(
       createdAt: tools.clock.now(),
       replayOf: run.replayOf,
       call: run.request.call ?? null,
-      member: run.member ?? null,
+      member: run.member?.id ?? null,
     });
     // Until it is known what the program was given, the record says that it is not.
     const unknown = output.stdin ? { digest: sha256(''), bytes: 0, truncated: true } : null;
     const created = { ...started, stdin: known ? { ...known.content, truncated: false } : unknown };
-    await store.saveRecord((record = created), known?.kept);
+    await save((record = created), known ? [known] : []);
     return created;
   };
   let begun = begin();
@@ -153,7 +170,8 @@ export async function executeRun(
     for (const { stream, data } of pieces) await onOutput[stream](data);
   };
   const streams: RunStreams = {
-    stdin: output.stdin,
+    // What is known as a whole is in the head.
+    stdin: known ? null : output.stdin,
     ...headOf(id, run),
     ...(reader?.answered && { answered: reader.answered }),
     onStdin: async (chunk) => {
@@ -193,11 +211,10 @@ export async function executeRun(
       const created = await begun;
       if (reader) await deliver(reader.end());
       const answer = reader?.answer ?? null;
-      const [out, err, input] = [stdout, stderr, stdin].map((blob) => blob?.finish() ?? null);
-      const given = answer && keepBytes(answer.json, store);
+      const [out, err, input] = [stdout, stderr, stdin].map((blob) => blob?.finish(when) ?? null);
+      const given = answer && keepBytes(answer.json, store, when);
       const answered = answer && given && { kind: answer.kind, ...given.content };
-      const kept = Promise.all([out?.kept, err?.kept, input?.kept, given?.kept, timesBlob.discard()]);
-      kept.catch(() => undefined);
+      await timesBlob.discard();
       // Of a program that has answered all that counts has come.
       const isCut = (stream: 'stdout' | 'stderr'): boolean =>
         outcome.truncated[stream] && outcome.end !== 'answered';
@@ -212,7 +229,10 @@ export async function executeRun(
         skippedArtifacts: skipped,
         network: withConnections((await begun).network, connections, outcome.omittedConnections),
       });
-      await store.saveRecord(finished, kept);
+      await save(
+        finished,
+        [out, err, input, given].flatMap((content) => (content ? [content] : [])),
+      );
       record = finished;
     },
   };
@@ -247,13 +267,16 @@ export async function executeRun(
   return record;
 }
 
-/** What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. */
+/**
+ * What stands ahead of stdin: the call; or of a container that was started ahead, that it is to run its program. Behind
+ * that all of stdin, where it is known.
+ */
 function headOf(
   id: string,
-  { request, plan, sealed, member, arguments: given }: DecidedRun,
+  { request, plan, sealed, member, arguments: given = Buffer.of() }: DecidedRun,
 ): Pick<RunStreams, 'head'> {
-  if (request.call) return { head: writeCall(id, request.call, given?.length ?? 0) };
-  if (sealed.labels.plan.code !== undefined) return { head: writeCode(id) };
+  if (request.call) return { head: Buffer.concat([writeCall(id, request.call, given.length), given]) };
+  if (sealed.labels.plan.code !== undefined) return { head: Buffer.concat([writeCode(id), given]) };
   if (member === undefined) return {};
   // What the command gives the program stands ahead of the run's arguments.
   const own = splitCommand(plan.command, sealed.labels.plan.language).author.slice(2);

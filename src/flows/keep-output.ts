@@ -1,7 +1,7 @@
 import type { Answer, CallRecord } from '../model/call.js';
 import { sha256 } from '../model/digest.js';
 import type { ArtifactRecord, RunRecord, StreamRecord } from '../model/record.js';
-import type { BlobWriter, RecordStore } from '../ports/record-store.js';
+import type { BlobWriter, RecordStore, When } from '../ports/record-store.js';
 import type { RunOutput } from './execute-run.js';
 
 /** Output that may be on its way to the disk while more is read. */
@@ -71,14 +71,18 @@ export async function keepArtifact(
   }
 }
 
-/** Keeps what is there as a whole; `kept` says when. */
-export function keepBytes(bytes: Uint8Array, store: RecordStore) {
-  const keep = async (): Promise<void> => {
+/** Keeps what is there as a whole; `placed` and `kept` as a {@link BlobWriter} says them. */
+export function keepBytes(bytes: Uint8Array, store: RecordStore, when?: When) {
+  const keep = async () => {
     const blob = await store.createBlob();
     await blob.write(bytes);
-    await blob.commit();
+    return blob.finish(when);
   };
-  return { content: { digest: sha256(bytes), bytes: bytes.length }, kept: keep() };
+  const keeping = keep();
+  const placed = keeping.then((finished) => finished.placed);
+  const kept = keeping.then((finished) => finished.kept);
+  for (const pending of [placed, kept]) pending.catch(() => undefined);
+  return { content: { digest: sha256(bytes), bytes: bytes.length }, placed, kept };
 }
 
 /** Keeps an answer, for whoever reads the record. */

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import type { Answer } from '../model/call.js';
 import type { Policy } from '../model/policy.js';
@@ -8,6 +7,7 @@ import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { Resources } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Member, RunSignals } from '../ports/engine.js';
+import type { Watched } from '../ports/watched.js';
 import { readOutcome } from '../stages/call/read-outcome.js';
 import { fitsMember, planMember, planRun } from '../stages/plan/plan-run.js';
 import type { CallResult } from './call-function.js';
@@ -31,6 +31,8 @@ export interface PoolOptions extends Partial<PoolBounds> {
 /** What a pool needs of the world. */
 export interface PoolTools extends RunTools {
   readonly machine: { readonly cpus: number; readonly memoryBytes: number };
+  /** What changes when the policy does; null when it must be loaded to know. */
+  readonly stampPolicy: () => string | null;
 }
 
 /** A pool of one sealed image, under the policy in force. */
@@ -67,6 +69,9 @@ interface Generation {
   readonly plan: RunPlan;
   readonly engine: AllowedEngine;
   readonly pool: WarmPool;
+  readonly images: Watched;
+  /** What the policy's files were when it was last loaded. */
+  policyStamp: string | null;
   /** When it was last looked whether all of it may run. */
   admittedAt: number;
 }
@@ -77,8 +82,10 @@ interface Generation {
  */
 export async function openPool(target: string, options: PoolOptions, tools: PoolTools): Promise<OpenPool> {
   const { clock } = tools;
-  const decide = async (): Promise<Generation> => {
+  const decideWatching = async (images: Watched): Promise<Generation> => {
     const admittedAt = clock.monotonic();
+    const policyStamp = tools.stampPolicy();
+    images.begin();
     const [sealed, policy, facts, profile] = await Promise.all([
       findSealedImage(target, tools),
       tools.loadPolicy(),
@@ -93,16 +100,38 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       clock,
       onFailed: (error) => tools.reporter.warn(`the pool of ${sealed.entry.tag}: ${String(error)}`),
     });
-    return { sealed, policy, profile, plan, engine, pool, admittedAt };
+    return { sealed, policy, profile, plan, engine, pool, images, policyStamp, admittedAt };
+  };
+  const decide = async (): Promise<Generation> => {
+    const images = tools.images.watch();
+    try {
+      return await decideWatching(images);
+    } catch (error) {
+      images.close();
+      throw error;
+    }
+  };
+  const leave = async ({ pool, images }: Generation): Promise<void> => {
+    await pool.drain();
+    images.close();
   };
   let current = await decide();
   const bounds = boundsOf(options, current.plan, tools);
   let renewing: Promise<void> | null = null;
   const left = new Set<Promise<void>>();
+  /** What a power cut could still undo. */
+  const unwritten = new Set<Promise<void>>();
+  const onWritten = (durable: Promise<unknown>): void => {
+    const written = durable
+      .then(() => undefined)
+      .catch((error: unknown) => tools.reporter.warn(`a record may not be on disk: ${String(error)}`))
+      .finally(() => unwritten.delete(written));
+    unwritten.add(written);
+  };
   const renew = (): Promise<void> => {
     const renewal = async (): Promise<void> => {
       const next = await decide();
-      const leaving = current.pool.drain();
+      const leaving = leave(current);
       left.add(leaving);
       void leaving.then(() => left.delete(leaving));
       current = next;
@@ -111,15 +140,21 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
   };
   /** Whether seal and policy are still what its members were started under. Throws as a run would. */
   const holds = async (generation: Generation): Promise<boolean> => {
-    const { sealed, policy } = generation;
+    const { sealed, policy, images } = generation;
+    const policyStamp = tools.stampPolicy();
+    const isRecent = clock.monotonic() - generation.admittedAt <= ADMITTED_MS;
+    if (isRecent && images.isUnchanged && policyStamp !== null && policyStamp === generation.policyStamp)
+      return true;
+    images.begin();
     // The engine's id of an image says what is in it: the same id is the same seal.
     const [found, now] = await Promise.all([tools.images.inspect(sealed.entry.tag), tools.loadPolicy()]);
     if (now.digest !== policy.digest || found?.imageId !== sealed.image.imageId) return false;
-    const at = clock.monotonic();
-    if (at - generation.admittedAt > ADMITTED_MS) {
+    if (!isRecent) {
+      const admittedAt = clock.monotonic();
       await admitSeal(sealed, now, tools, options.limits ?? {});
-      generation.admittedAt = at;
+      generation.admittedAt = admittedAt;
     }
+    generation.policyStamp = policyStamp;
     return true;
   };
   const claim = async (
@@ -159,18 +194,20 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       ...(given && { arguments: given }),
     });
     const isProgram = request.call === undefined;
-    if (!fitsMember(decided(current).plan, current.plan) || (isProgram && options.preload)) {
-      if (!(await holds(current))) await renew();
-      return executeRun(decided(current), output, signals, tools);
+    const [first, begun] = [current, decided(current)];
+    if (!fitsMember(begun.plan, first.plan) || (isProgram && options.preload)) {
+      if (!(await holds(first))) await renew();
+      return executeRun(current === first ? begun : decided(current), output, signals, tools);
     }
     const { generation, member } = await claim(signals);
+    const own = generation === first ? begun : decided(generation);
     try {
       const engine = {
         ...tools.engine,
         run: (...[, , plan, streams, given]: Parameters<RunTools['engine']['run']>) =>
           member.run(plan, streams, given),
       };
-      return await executeRun({ ...decided(generation), member: member.id }, output, signals, {
+      return await executeRun({ ...own, member: { id: member.id, onWritten } }, output, signals, {
         ...tools,
         engine,
       });
@@ -186,7 +223,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       let answer = null as Answer | null;
       const streams = {
         ...output,
-        stdin: Readable.from([args], { objectMode: false }),
+        stdin: null,
         onAnswer: (given: Answer) => void (answer = given),
       };
       const record = await carryOut(request, args, streams, signals);
@@ -195,7 +232,8 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
     filled: () => current.pool.filled(),
     counts: () => current.pool.counts(),
     async close() {
-      await Promise.all([current.pool.drain(), ...left]);
+      await Promise.all([leave(current), ...left]);
+      await Promise.all(unwritten);
     },
   };
 }

@@ -13,6 +13,8 @@ export interface OutputRelay {
   release(): void;
   /** Fulfilled when everything passed so far is delivered, or will never be. */
   delivered(): Promise<void>;
+  /** Whether everything passed so far is delivered. */
+  readonly isDelivered: boolean;
   /** What the receiver threw; from then on it gets nothing. */
   readonly failure: { readonly error: unknown } | null;
 }
@@ -53,6 +55,9 @@ export function relayOutput(
       wake();
     },
     delivered: () => last,
+    get isDelivered() {
+      return waitingBytes === 0;
+    },
     get failure() {
       return failure;
     },
@@ -71,6 +76,7 @@ export async function waitForReceiver(
   isInterrupted: boolean,
   abort?: AbortSignal,
 ): Promise<void> {
+  if (relay.isDelivered) return;
   const controller = new AbortController();
   const { signal } = controller;
   const waits: Promise<unknown>[] = [relay.delivered()];

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { SjsError } from '../errors.js';
 import { ARGUMENTS_BYTES, type Answer, type ThrownError } from '../model/call.js';
 import type { CodeTarget } from '../model/grants.js';
@@ -50,12 +49,11 @@ export function codeSandbox(language: Language): {
  */
 export async function runCode(
   { code, data }: GivenCode,
-  run: (document: Uint8Array, streams: Pick<RunOutput, 'stdin' | 'onAnswer'>) => Promise<RunRecord>,
+  run: (document: Uint8Array, streams: Pick<RunOutput, 'onAnswer'>) => Promise<RunRecord>,
 ): Promise<CodeResult> {
   const document = encodeDocument(code, data);
   let answer = null as Answer | null;
   const record = await run(document, {
-    stdin: Readable.from([document], { objectMode: false }),
     onAnswer: (given) => void (answer = given),
   });
   if (answer === null) return { record };

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { SjsError } from '../errors.js';
 import { formatDuration } from '../model/quantity.js';
 import type { Clock } from '../ports/clock.js';
@@ -84,7 +84,10 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   let failure: { readonly error: unknown } | null = null;
 
   const remove = (member: Member): void => {
-    const removed = member.remove().catch(onFailed);
+    // Whoever waits for the outcome of its run has that first.
+    const removed = setImmediate()
+      .then(() => member.remove())
+      .catch(onFailed);
     removing.add(removed);
     void removed.then(() => {
       removing.delete(removed);
@@ -193,7 +196,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
       if (isFirst) waiters.unshift(waiter);
       else waiters.push(waiter);
       serve();
-      fill();
+      if (waiters.includes(waiter)) fill();
     });
   return {
     async claim(signal) {
@@ -244,8 +247,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   };
 
   function release(member: Member): void {
-    if (!busy.delete(member)) return;
-    remove(member);
+    if (busy.delete(member)) remove(member);
   }
 }
 

@@ -5,6 +5,7 @@ import type { DigestReference, TagReference } from '../model/reference.js';
 import type { ImageFacts } from '../model/sealed-image.js';
 import type { Owner } from './engine.js';
 import type { RegistryCredentials } from './registry.js';
+import type { Watched } from './watched.js';
 
 /**
  * The engine's images and its builder. Every call fails with `ENGINE_UNREACHABLE` or `ENGINE_TIMEOUT` when the engine
@@ -17,6 +18,8 @@ export interface ImageStore {
   versions(signal?: AbortSignal): Promise<{ readonly engine: string | null; readonly runc: string | null }>;
   /** What the engine says of an image, by its id, tag or `repository@digest`; null when it has none. Never pulls. */
   inspect(reference: string, signal?: AbortSignal): Promise<ImageFacts | null>;
+  /** Watches over the names of all of its images, and what they name. */
+  watch(): Watched;
   /** Makes the engine hold exactly this digest. Does nothing when it does already. */
   pull(
     reference: DigestReference,

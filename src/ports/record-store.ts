@@ -3,15 +3,26 @@ import type { Digest } from '../model/digest.js';
 import type { RunRecord, StreamRecord } from '../model/record.js';
 import type { IndexEntry } from '../model/sealed-image.js';
 
+/** When something is to be on disk: `soon` is in some milliseconds, together with what else comes until then. */
+export type When = 'now' | 'soon';
+
 /** Content on its way into the store; kept under its digest when committed, gone when not. */
 export interface BlobWriter {
+  /** What is little may be held for some milliseconds before others can read it. */
   write(chunk: Uint8Array): Promise<void>;
   /** Bytes written so far. */
   readonly bytes: number;
   /** Durable and named by its digest; once, however often the same content comes. */
   commit(): Promise<{ readonly digest: Digest; readonly bytes: number }>;
   /** {@link commit} for who has more to do meanwhile: what it will be is known at once. */
-  finish(): { readonly digest: Digest; readonly bytes: number; readonly kept: Promise<void> };
+  finish(when?: When): {
+    readonly digest: Digest;
+    readonly bytes: number;
+    /** Every process can read it. */
+    readonly placed: Promise<void>;
+    /** It is durable. */
+    readonly kept: Promise<void>;
+  };
   discard(): Promise<void>;
 }
 
@@ -36,7 +47,7 @@ export interface SignalRequest {
 }
 
 /**
- * What sjs keeps under SJS_HOME. Every write is complete or absent after a power cut. `STORE_FAILED` with the path
+ * What sjs keeps under SJS_HOME. Every write is complete or absent after a power cut, and there when it was said to be kept. `STORE_FAILED` with the path
  * when the disk refuses, `DISK_FULL` when it is full, `STORE_INVALID` for what is not readable.
  */
 export interface RecordStore {
@@ -47,6 +58,11 @@ export interface RecordStore {
    * @param first what it refers to, on its way; when that fails the record is not written
    */
   saveRecord(record: RunRecord, first?: Promise<unknown>): Promise<void>;
+  /**
+   * Writes or replaces one record, so that every process sees it when this is fulfilled; until `durable` is, a power cut
+   * may take it, or leave an empty one. For what has milliseconds.
+   */
+  putRecord(record: RunRecord): Promise<{ readonly durable: Promise<void> }>;
   /** The record in a text from elsewhere; `STORE_INVALID` with that place for what is none, or of another id. */
   parseRecord(text: string, place: string, id: string): RunRecord;
   /** The record by full id or unique prefix of at least 6; `RUN_NOT_FOUND`, `TARGET_AMBIGUOUS`. */

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../src/model/digest.js';
 import type { RecordStore } from '../../src/ports/record-store.js';
 import { makeEntry, makeId, makeOpenRecord, makeRecord } from '../support/records.js';
+import { until } from '../support/until.js';
 
 /** What every record store does. @param createStore an empty store of its own home */
 export function describeRecordStore(name: string, createStore: () => Promise<RecordStore>): void {
@@ -94,12 +95,24 @@ export function describeRecordStore(name: string, createStore: () => Promise<Rec
       expect(await store.takeSignals(makeId(2))).toEqual([{ signal: 'SIGUSR1' }]);
     });
 
+    test('a record that is put is there at once, and later on disk; its end closes it', async () => {
+      const open = makeOpenRecord({ id: makeId(1) });
+      const begun = await store.putRecord(open);
+      expect(await store.findRecord(open.id)).toEqual(open);
+      expect(await store.listOpen()).toEqual([open.id]);
+      const finished = makeRecord({ id: makeId(1) });
+      const ended = await store.putRecord(finished);
+      expect(await store.findRecord(open.id)).toEqual(finished);
+      await Promise.all([begun.durable, ended.durable]);
+      expect(await store.listOpen()).toEqual([]);
+    });
+
     test('content is read while it is written, by the name of its run and stream', async () => {
       const name = { runId: makeId(1), stream: 'stdout' } as const;
       expect(await store.openGrowing(name)).toBeNull();
       const writer = await store.createBlob(name);
       await writer.write(Buffer.from('one'));
-      const reader = await store.openGrowing(name);
+      const reader = await until('its file is there', () => store.openGrowing(name));
       expect(await store.openGrowing({ ...name, stream: 'stderr' })).toBeNull();
       expect(Buffer.from((await reader?.read()) ?? []).toString()).toBe('one');
       await writer.write(Buffer.from('two'));

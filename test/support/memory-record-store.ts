@@ -26,6 +26,10 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
       if (!isUlid(record.id)) throw new SjsError('STORE_INVALID', 'not the id of a run');
       await Promise.resolve(records.set(record.id, copy(record)));
     },
+    putRecord: async (record) => {
+      await Promise.resolve(records.set(record.id, copy(record)));
+      return { durable: Promise.resolve() };
+    },
     parseRecord: (text) => JSON.parse(text) as RunRecord,
     findRecord: async (idOrPrefix) => {
       await Promise.resolve();
@@ -113,7 +117,7 @@ export function createMemoryRecordStore(home = '/memory'): RecordStore {
           const content = Buffer.concat(chunks);
           const digest = sha256(content);
           blobs.set(digest, content);
-          return { digest, bytes, kept: Promise.resolve() };
+          return { digest, bytes, placed: Promise.resolve(), kept: Promise.resolve() };
         },
         discard: () => {
           done = true;

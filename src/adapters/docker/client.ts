@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Agent, type AgentOptions } from 'node:http';
 import type Docker from 'dockerode';
 import { SjsError } from '../../errors.js';
+import { createChanges, type Changes } from './changes.js';
 import { abortedError, toEngineError } from './engine-error.js';
 import { findEndpoint, type Endpoint, type EndpointSources } from './endpoint.js';
 
@@ -17,6 +18,8 @@ export const BUILD_MS = 10 * 60_000;
 export interface DockerClient {
   readonly docker: Docker;
   readonly endpoint: Endpoint;
+  /** What happens to its containers and images. */
+  readonly changes: Changes;
   /** Where the docker command is looked for when it is needed. */
   readonly programPath: string;
   /** TLS material for {@link endpoint}; null for a socket. */
@@ -51,6 +54,7 @@ export async function createDockerClient(sources: EndpointSources): Promise<Dock
   return {
     docker,
     endpoint,
+    changes: createChanges(docker),
     programPath: sources.env['PATH'] ?? '',
     tls,
     call: (name, timeoutMs, make, abort) => callWithin(name, timeoutMs, make, endpoint, abort),

@@ -37,6 +37,7 @@ export function createDockerImageStore(client: DockerClient): ImageStore {
     versions: async (signal) =>
       readVersions(await call('ask for its version', CALL_MS, () => docker.version(), signal)),
 
+    watch: () => client.changes.images(),
     inspect: async (reference, signal) => {
       const found = await call(
         'inspect an image',

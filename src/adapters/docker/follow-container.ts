@@ -111,8 +111,9 @@ async function follow(
     const faults = [delivered, input].map((pending) => pending.then(() => never));
     // Most calls of a container that was started ahead have answered before it is worth asking for its end.
     const isOver = run.isStarted && Promise.race([delivered, delay(ASKED_AFTER_MS)]);
+    let isAnswered = false;
     const stopped = isOver
-      ? isOver.then(() => waitUntilStopped(client, name, ending.failed))
+      ? isOver.then(() => (isAnswered ? never : waitUntilStopped(client, name, ending.failed)))
       : waitUntilStopped(client, name, ending.failed);
     if (gateway) faults.push(gateway.lost.catch((error: unknown) => unlessEnded(client, name, error)));
     // One that was started ahead is not waited for when it has answered: whatever it still does, it is removed.
@@ -120,6 +121,7 @@ async function follow(
     const end = await Promise.race([stopped, ...faults, ...(answered ? [answered] : [])]);
     const durationMs = Math.max(0, Math.round(systemClock.monotonic() - begin));
     if (end === null) {
+      isAnswered = true;
       stopped.catch(() => undefined);
       return answeredAt(startedAt, durationMs, output);
     }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { fieldsOf } from '../../model/fields.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Member, Owner } from '../../ports/engine.js';
@@ -15,6 +16,12 @@ import { startMemberReaper } from './reaper.js';
 import { removeContainer } from './remove.js';
 import type { EngineAssets } from './run-container.js';
 
+/**
+ * Most runs are over by then, and a reaper that hears of one starts processes. When sjs is killed before, the container goes
+ * at once, as one that nobody has claimed.
+ */
+const CLAIM_AFTER_MS = 25;
+
 /** Starts a container that waits for its run; see the port. */
 export async function startMember(
   client: DockerClient,
@@ -29,10 +36,12 @@ export async function startMember(
     nodePath: assets.nodePath ?? process.execPath,
     reaperFile: assets.reaperFile,
   });
+  const watched = client.changes.container(name);
   let socket: Duplex | null = null;
   let removing: Promise<void> | null = null;
   const remove = async (isKnown: boolean): Promise<void> => {
     socket?.destroy();
+    watched.close();
     const isGone = await removeContainer(client, name).then(
       () => true,
       () => false,
@@ -51,30 +60,37 @@ export async function startMember(
       (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
       signal,
     );
+    watched.begin();
     const started = await inspect(client, name);
     const attached = socket;
     return {
       id: memberId,
       // A socket that has ended is a program that has, or an engine that was restarted.
-      isFit: async () =>
-        attached.readable &&
-        attached.writable &&
-        JSON.stringify(await inspect(client, name)) === JSON.stringify(started),
+      async isFit() {
+        // What the engine has said already is heard by then.
+        await setImmediate();
+        if (!attached.readable || !attached.writable) return false;
+        if (watched.isUnchanged) return true;
+        watched.begin();
+        return JSON.stringify(await inspect(client, name)) === JSON.stringify(started);
+      },
       async run(given, streams, signals) {
         const ending = watchEnding(client, name, signals, streams.onEnding);
+        let claiming: NodeJS.Timeout | undefined;
         try {
-          const beforeStart = async (): Promise<void> => {
-            await streams.beforeStart();
+          const onStarted = (): void => {
             // From here on there is a record of it, by which it is found again.
-            reaper.claim(given.resources.timeoutMs);
+            claiming = setTimeout(() => reaper.claim(given.resources.timeoutMs), CLAIM_AFTER_MS);
+            streams.onStarted();
           };
-          const own = { ...streams, beforeStart };
+          const own = { ...streams, onStarted };
           const run = { client, runId: memberId, owner, plan: given, streams: own, abort: signals.abort };
           const outcome = await followStarted(run, ending, attached);
           await streams.onEnded(outcome);
           return outcome;
         } finally {
           ending.close();
+          clearTimeout(claiming);
           streams.stdin?.destroy();
         }
       },

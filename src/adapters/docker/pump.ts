@@ -63,14 +63,14 @@ export async function pumpInput(
     }
   };
   const send = async (): Promise<void> => {
+    // Head and end in one go.
+    if (!stdin) return void (socket.writable && socket.end(head));
     if (head.length > 0) await write(head);
-    if (stdin) {
-      for await (const chunk of stdin as AsyncIterable<Uint8Array | string>) {
-        const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-        await onStdin(bytes);
-        await write(bytes);
-        if (!socket.writable) break;
-      }
+    for await (const chunk of stdin as AsyncIterable<Uint8Array | string>) {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+      await onStdin(bytes);
+      await write(bytes);
+      if (!socket.writable) break;
     }
     if (socket.writable) socket.end();
   };

@@ -16,9 +16,11 @@ export interface UsageWatch {
 
 /** Begins to watch a container that was started. Failures only mean that there is no usage. */
 export function watchUsage(client: DockerClient, name: string): UsageWatch {
-  const controller = new AbortController();
+  // Made when there is something to end: most calls of functions are over before.
+  let controller: AbortController | null = null;
   let usage: RunOutcome['usage'] = null;
   const watch = async (): Promise<void> => {
+    controller = new AbortController();
     const options = { stream: true, abortSignal: controller.signal } as const;
     const stream = (await client.docker.getContainer(name).stats(options)) as Readable;
     stream.on('error', () => undefined);
@@ -28,7 +30,7 @@ export function watchUsage(client: DockerClient, name: string): UsageWatch {
   return {
     stop() {
       clearTimeout(timer);
-      controller.abort();
+      controller?.abort();
       return usage;
     },
   };

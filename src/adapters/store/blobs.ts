@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
-import { link, open, rename, rm, stat, unlink, utimes, type FileHandle } from 'node:fs/promises';
+import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { link, open, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { isErrno } from '../../errors.js';
 import { hexOf, isDigest, type Digest } from '../../model/digest.js';
 import type { Clock } from '../../ports/clock.js';
-import type { BlobWriter, GrowingContent, GrowingName } from '../../ports/record-store.js';
+import type { BlobWriter, GrowingContent, GrowingName, When } from '../../ports/record-store.js';
 import type { HomeFolder } from './home-folder.js';
 import { describeStoreError, invalidFile } from './store-error.js';
 import { createTempName } from './temp-name.js';
@@ -14,6 +14,9 @@ import { createTempName } from './temp-name.js';
 const FOLDER = 'blobs/sha256';
 const HOUR_MS = 3_600_000;
 const READ_BYTES = 64 * 1024;
+/** So much content waits so long for more before there is a file of it. */
+const HELD_BYTES = 64 * 1024;
+const HELD_MS = 25;
 
 /** Contents in `blobs/sha256/<hex>`. */
 export class BlobFiles {
@@ -30,12 +33,13 @@ export class BlobFiles {
     const hash = createHash('sha256');
     let bytes = 0;
     let done = false;
-    // Made with the first bytes: most runs leave one of their streams empty.
+    // Made when there is much, or it takes its time: most runs write little, or nothing, to one of their streams.
     let file: { readonly path: string; readonly handle: FileHandle } | null = null;
     // Writes queue up, so that a caller who does not wait cannot mix their order.
     let last: Promise<void> = Promise.resolve();
     // What comes while a write is under way goes with the next one.
     let waiting: Uint8Array[] = [];
+    let later: NodeJS.Timeout | null = null;
     const append = async (): Promise<void> => {
       if (waiting.length === 0) return;
       const chunks = waiting;
@@ -48,15 +52,30 @@ export class BlobFiles {
     };
     const discard = async (): Promise<void> => {
       done = true;
+      if (later) clearTimeout(later);
       await last.catch(() => undefined);
       await file?.handle.close();
       if (file) await rm(file.path, { force: true });
       file = null;
     };
+    let isHeld = true;
+    const begin = (): Promise<void> => {
+      isHeld = false;
+      if (later) clearTimeout(later);
+      last = last.then(append);
+      last.catch(() => undefined);
+      return last;
+    };
+    /** What no file was made for: at once, in one piece. */
+    const put = async (hex: string, when: When): Promise<{ readonly durable: Promise<unknown> }> => {
+      const content = Buffer.concat(waiting);
+      // A power cut must not take what others refer to already.
+      if (this.isWhole(hex, content) && this.renew(`sha256:${hex}`)) return { durable: last };
+      return await home.put(FOLDER, hex, content, when, clock.now());
+    };
     const keep = async (hex: string): Promise<void> => {
       try {
         await last;
-        if (file === null && (await this.renew(`sha256:${hex}`))) return;
         file ??= await home.openTemp();
         // The age that prune looks at counts from here, not from the last byte written.
         const now = clock.now() / 1000;
@@ -81,8 +100,8 @@ export class BlobFiles {
         hash.update(chunk);
         bytes += chunk.length;
         waiting.push(chunk);
-        last = last.then(append);
-        last.catch(() => undefined);
+        if (!isHeld || bytes > HELD_BYTES) return begin();
+        later ??= setTimeout(() => void begin(), HELD_MS);
         return last;
       },
       async commit() {
@@ -90,22 +109,37 @@ export class BlobFiles {
         await kept;
         return { digest, bytes };
       },
-      finish: () => {
+      finish: (when = 'now') => {
         done = true;
+        if (later) clearTimeout(later);
         const hex = hash.digest('hex');
-        return { digest: `sha256:${hex}`, bytes, kept: keep(hex) };
+        const placed = isHeld ? put(hex, when) : keep(hex).then(() => ({ durable: Promise.resolve() }));
+        const kept = placed.then(({ durable }) => durable).then(() => undefined);
+        kept.catch(() => undefined);
+        return { digest: `sha256:${hex}`, bytes, placed: placed.then(() => undefined), kept };
       },
       discard,
     };
   }
 
+  private isWhole(hex: string, content: Buffer): boolean {
+    const path = this.home.at(FOLDER, hex);
+    try {
+      // An error for what is not there takes longer than all the rest.
+      return existsSync(path) && readFileSync(path).equals(content);
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT')) return false;
+      throw describeStoreError(cause, 'read', path);
+    }
+  }
+
   /** Makes content that is there young again; false when it is not there. */
-  async renew(digest: Digest): Promise<boolean> {
+  renew(digest: Digest): boolean {
     this.home.check();
     const path = this.path(digest);
     const now = this.clock.now() / 1000;
     try {
-      await utimes(path, now, now);
+      utimesSync(path, now, now);
       return true;
     } catch (cause) {
       if (isErrno(cause, 'ENOENT')) return false;

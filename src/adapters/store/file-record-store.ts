@@ -36,6 +36,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
   return {
     home: home.path,
     saveRecord: (record, first) => records.save(record, first),
+    putRecord: (record) => records.put(record),
     parseRecord,
     findRecord: (idOrPrefix) => records.find(idOrPrefix),
     listRecords: (query) => records.list(query),
@@ -53,7 +54,7 @@ export function createFileRecordStore(path: string, clock: Pick<Clock, 'now'> = 
     openGrowing: (name) => blobs.openGrowing(name),
     openBlob: (digest) => blobs.open(digest),
     hasBlob: (digest) => blobs.has(digest),
-    renewBlob: (digest) => blobs.renew(digest),
+    renewBlob: (digest) => Promise.resolve(digest).then((one) => blobs.renew(one)),
     pruneBlobs: async ({ without } = {}) => {
       const now = clock.now();
       if (!without) {

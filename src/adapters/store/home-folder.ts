@@ -1,9 +1,23 @@
-import { mkdirSync, opendirSync, statSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  futimesSync,
+  mkdirSync,
+  opendirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
 import { link, open, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
+import type { When } from '../../ports/record-store.js';
 import { takeLock } from './lock.js';
 import { describeStoreError } from './store-error.js';
+import { SyncQueue, syncFolder } from './sync-queue.js';
 import { createTempName, judgeTempOwner } from './temp-name.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -11,6 +25,7 @@ const DAY_MS = 24 * 3_600_000;
 /** SJS_HOME as a place for files that are complete or absent, whenever the power goes. */
 export class HomeFolder {
   readonly path: string;
+  private readonly syncing = new SyncQueue();
 
   /** @param path absolute; made when first written to. `STORE_FAILED` for a relative one. */
   constructor(path: string) {
@@ -69,10 +84,7 @@ export class HomeFolder {
     this.check();
     const folder = this.at(...parts);
     try {
-      const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
-      for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
-        await syncFolder(dirname(made));
-      }
+      for (const changed of makeFolders(folder)) await syncFolder(changed);
       return folder;
     } catch (cause) {
       throw describeStoreError(cause, 'written', folder);
@@ -132,6 +144,38 @@ export class HomeFolder {
       throw error;
     }
     await this.publish(path, folder, name, how);
+  }
+
+  /**
+   * Writes one file at once: when this returns, every process sees all of it. A power cut before `durable` is fulfilled
+   * leaves it whole, absent or empty.
+   * @param timeMs when it was last changed, as its file says
+   */
+  async put(
+    folder: string,
+    name: string,
+    data: string | Uint8Array,
+    when: When,
+    timeMs = Date.now(),
+  ): Promise<{ readonly durable: Promise<void> }> {
+    this.check();
+    const directory = this.at(folder);
+    const path = join(directory, name);
+    const temp = this.at('tmp', await createTempName());
+    let fd: number | null = null;
+    try {
+      const changed = existsSync(directory) ? [] : makeFolders(directory);
+      if (!existsSync(dirname(temp))) changed.push(...makeFolders(dirname(temp)));
+      fd = openSync(temp, 'wx', 0o600);
+      writeFileSync(fd, data);
+      futimesSync(fd, timeMs / 1000, timeMs / 1000);
+      renameSync(temp, path);
+      return { durable: this.syncing.add(fd, [directory, ...changed], path, when) };
+    } catch (cause) {
+      if (fd !== null) closeSync(fd);
+      rmSync(temp, { force: true });
+      throw describeStoreError(cause, 'written', path);
+    }
   }
 
   /** A temporary file that is on disk. */
@@ -218,15 +262,12 @@ export class HomeFolder {
   }
 }
 
-/** Makes the names in a folder durable. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some file systems have no such call for folders; there is nothing better to do on them.
-    if (!isErrno(error, 'EINVAL', 'ENOTSUP')) throw error;
-  } finally {
-    await handle.close();
+/** Makes a folder and those above it, for their owner alone; returns those whose names changed by that. */
+function makeFolders(folder: string): string[] {
+  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const changed: string[] = [];
+  for (let made = folder; first !== undefined && made.length >= first.length; made = dirname(made)) {
+    changed.push(dirname(made));
   }
+  return changed;
 }

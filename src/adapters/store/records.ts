@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { lstat, readlink, stat, symlink } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { isErrno, SjsError } from '../../errors.js';
@@ -6,9 +6,10 @@ import { cleanText } from '../../model/clean-text.js';
 import { isFinished, type RunRecord } from '../../model/record.js';
 import { isUlid } from '../../model/ulid.js';
 import type { RecordQuery } from '../../ports/record-store.js';
-import { syncFolder, type HomeFolder } from './home-folder.js';
+import type { HomeFolder } from './home-folder.js';
 import { parseRecord } from './record-shape.js';
 import { describeStoreError } from './store-error.js';
+import { syncFolder } from './sync-queue.js';
 import { createTempName, judgeTempOwner } from './temp-name.js';
 
 const RUNS = 'runs';
@@ -43,6 +44,29 @@ export class RecordFiles {
       throw error;
     }
     if (finished) await this.home.remove(OPEN, record.id);
+  }
+
+  /** As {@link save}, but on disk only when `durable` says so; see {@link HomeFolder.put}. */
+  async put(record: RunRecord): Promise<{ readonly durable: Promise<void> }> {
+    checkId(record.id);
+    const finished = isFinished(record);
+    if (!finished) await this.markAtOnce(record.id);
+    const text = `${JSON.stringify(record)}\n`;
+    const { durable } = await this.home.put(RUNS, `${record.id}${SUFFIX}`, text, 'soon');
+    return { durable: finished ? durable.then(() => this.home.remove(OPEN, record.id)) : durable };
+  }
+
+  private async markAtOnce(id: string): Promise<void> {
+    const path = this.home.at(OPEN, id);
+    const maker = await createTempName();
+    try {
+      symlinkSync(maker, path);
+    } catch (cause) {
+      if (isErrno(cause, 'EEXIST')) return;
+      if (!isErrno(cause, 'ENOENT')) throw describeStoreError(cause, 'written', path);
+      await this.home.makeFolder(OPEN);
+      await this.markAtOnce(id);
+    }
   }
 
   /** Whether the marker is a new one. */

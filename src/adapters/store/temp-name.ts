@@ -4,20 +4,23 @@ import { sha256, shortDigest } from '../../model/digest.js';
 import { isPidAlive } from '../process/is-pid-alive.js';
 
 /**
- * Names of files on their way into the store say who writes them: `<boot>-<pid>-<start>-<random>`. Boot covers the pid
+ * Names of files on their way into the store say who writes them: `<boot>-<pid>-<start>-<series and number>`. Boot covers the pid
  * namespace too, so that a store shared between machines or containers never takes a foreign process for a dead one.
  * What a run is writing says so behind that: `.<run>.<stream>`.
  */
 const NAME = /^([0-9a-f]{12})-([0-9]+)-([0-9]+)-[0-9a-f]{12}(?:\.[0-9A-Z]{26}\.[a-z]+)?$/;
 
 let own: Promise<string> | undefined;
+const series = randomBytes(3).toString('hex');
+let count = 0;
 
 /** A fresh name for a temporary file of this process. */
 export async function createTempName(): Promise<string> {
   own ??= Promise.all([readBoot(), readStartTime(process.pid)]).then(
     ([boot, start]) => `${boot}-${process.pid}-${start ?? '0'}`,
   );
-  return `${await own}-${randomBytes(6).toString('hex')}`;
+  count = (count + 1) % 2 ** 24;
+  return `${await own}-${series}${count.toString(16).padStart(6, '0')}`;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, statSync } from 'node:fs';
 import { lstat, open, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
@@ -52,6 +52,31 @@ export async function loadPolicy(sources: PolicySources): Promise<Policy> {
     layers: all.map(({ layer }) => layer),
     digest: sha256(all.map(({ bytes }) => sha256(bytes)).join('\n')),
   };
+}
+
+/** A file that was changed just now may change again within the same tick of the clock. */
+const SETTLED_MS = 100;
+
+/**
+ * Says of the files without reading them what changes when they do; null when only reading can tell.
+ * The repository's are not among them.
+ */
+export function stampPolicy(sources: Omit<PolicySources, 'repositoryStart'>): string | null {
+  const { operatorFiles, explicitFile, profilesDirectory } = sources;
+  const shipped = PROFILES.map((name) => join(profilesDirectory, `${name}.yaml`));
+  const files = [...operatorFiles, ...(explicitFile === undefined ? [] : [explicitFile]), ...shipped];
+  const now = Date.now();
+  try {
+    const stamps = files.map((file) => {
+      const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+      if (!found) return null;
+      if (now - Number(found.ctimeMs) < SETTLED_MS) throw new Error(`${file} was just changed`);
+      return [found.dev, found.ino, found.size, found.mode, found.uid, found.ctimeNs].map(String);
+    });
+    return JSON.stringify(stamps);
+  } catch {
+    return null;
+  }
 }
 
 /**

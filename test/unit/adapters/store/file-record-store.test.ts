@@ -332,7 +332,7 @@ describe('half-written files', () => {
 
   test('of this process stay, of dead ones go', async () => {
     const blob = await store.createBlob();
-    await blob.write(Buffer.from('half'));
+    await blob.write(Buffer.alloc(100_000));
     const [own] = await readdir(join(home, 'tmp'));
     const [boot, pid, start, random] = (own ?? '').split('-');
     expect(Number(pid)).toBe(process.pid);
