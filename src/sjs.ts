@@ -213,11 +213,9 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       }),
     createPool: (async (asked: CreatePoolOptions | CreateCodePoolOptions) => {
       const open = async ({ target, ...given }: CreatePoolOptions): Promise<OpenPool> => {
-        // What calls need is there before the first.
-        const [{ openPool }] = await Promise.all([
-          import('./flows/open-pool.js'),
-          import('./flows/call-function.js'),
-        ]);
+        const { openPool } = await import('./flows/open-pool.js');
+        // The first call needs it, and has no time.
+        await import('./flows/call-function.js');
         return withTarget(target, given, async (sealing) =>
           openPool((await sealing).target, given, await poolTools()),
         );

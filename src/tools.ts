@@ -216,10 +216,8 @@ export function createTools(options: SjsOptions) {
     };
   };
   const poolTools = async () => {
-    const [tools, { stampPolicy }] = await Promise.all([
-      runTools(),
-      import('./stages/policy/load-policy.js'),
-    ]);
+    const tools = await runTools();
+    const { stampPolicy } = await import('./stages/policy/load-policy.js');
     const machine = { cpus: availableParallelism(), memoryBytes: totalmem() };
     return { ...tools, machine, stampPolicy: () => stampPolicy(policySources) };
   };

@@ -67,7 +67,8 @@ export async function startMember(
       id: memberId,
       // A socket that has ended is a program that has, or an engine that was restarted.
       async isFit() {
-        // What the engine has said already is heard by then.
+        // What the engine has said already is heard by the second turn: the first may begin behind where that is read.
+        await setImmediate();
         await setImmediate();
         if (!attached.readable || !attached.writable) return false;
         if (watched.isUnchanged) return true;
@@ -76,21 +77,26 @@ export async function startMember(
       },
       async run(given, streams, signals) {
         const ending = watchEnding(client, name, signals, streams.onEnding);
-        let claiming: NodeJS.Timeout | undefined;
+        let claiming: NodeJS.Timeout | null = null;
+        let isClaimed = false;
         try {
           const onStarted = (): void => {
             // From here on there is a record of it, by which it is found again.
-            claiming = setTimeout(() => reaper.claim(given.resources.timeoutMs), CLAIM_AFTER_MS);
+            claiming = setTimeout(() => {
+              isClaimed = true;
+              reaper.claim(given.resources.timeoutMs);
+            }, CLAIM_AFTER_MS);
             streams.onStarted();
           };
           const own = { ...streams, onStarted };
           const run = { client, runId: memberId, owner, plan: given, streams: own, abort: signals.abort };
           const outcome = await followStarted(run, ending, attached);
           await streams.onEnded(outcome);
+          if (isClaimed) reaper.recorded();
           return outcome;
         } finally {
           ending.close();
-          clearTimeout(claiming);
+          if (claiming) clearTimeout(claiming);
           streams.stdin?.destroy();
         }
       },

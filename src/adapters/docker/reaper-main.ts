@@ -152,7 +152,8 @@ async function listen(): Promise<void> {
   } catch {
     // A connection that breaks is one that ended.
   }
-  word = said.trim() || 'gone';
+  const last = said.trim().split('\n').at(-1) || 'gone';
+  word = last === 'recorded' ? 'remove' : last;
   saidAt = systemClock.monotonic();
 }
 

@@ -31,7 +31,7 @@ const LATE_SECONDS = 2;
 
 // Node is started only when it is needed: until then a shell waits for a word, which costs a millisecond or two.
 const WAIT = `command -v timeout >/dev/null && limit="timeout $1"
-$limit sh -c 'read -r word; case $word in done) exit 0;; remove) exit 10;; *) exit 11;; esac'
+$limit sh -c 'read -r word; test "$word" = recorded && { read -r word || word=remove; }; case $word in done) exit 0;; remove) exit 10;; *) exit 11;; esac'
 case $? in 0) exit;; 10) word=remove;; 124) word=late;; *) word=gone;; esac
 shift; exec "$0" "$@" "$word" $claim`;
 
@@ -44,6 +44,8 @@ ${WAIT}`;
 export interface MemberReaper extends Reaper {
   /** It has its one run, which may take so long. */
   claim(timeoutMs: number): void;
+  /** All is recorded of that run: from now on it is removed when this process ends. To be called once, after the claim. */
+  recorded(): void;
 }
 
 /** When a member was claimed, by this machine's clock, and how long its run may take. */
@@ -86,6 +88,7 @@ export function startMemberReaper(memberId: string, endpoint: Endpoint, program:
       const claim: Claim = { at: Date.now(), timeoutMs };
       say(`claimed ${secondsOf(timeoutMs)} ${JSON.stringify(claim)}\n`);
     },
+    recorded: () => say('recorded\n'),
   };
 }
 

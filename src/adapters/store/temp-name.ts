@@ -20,7 +20,8 @@ export async function createTempName(): Promise<string> {
     ([boot, start]) => `${boot}-${process.pid}-${start ?? '0'}`,
   );
   count = (count + 1) % 2 ** 24;
-  return `${await own}-${series}${count.toString(16).padStart(6, '0')}`;
+  const number = count.toString(16).padStart(6, '0');
+  return `${await own}-${series}${number}`;
 }
 
 /**

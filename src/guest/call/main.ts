@@ -23,8 +23,8 @@ async function main(): Promise<void> {
   const loading = preload === 'preload' ? load() : null;
   // What it fails with is the answer to whoever calls.
   await loading?.catch(() => undefined);
-  // Made, and compiled, now: it takes its time.
-  void [process.stdout, process.stderr, toJson({}), createAnswer('')];
+  // Compiled now: it takes its time. Not the console: once made, it lets writes fail that would wait.
+  void [toJson({}), createAnswer('')];
   const request = readRequest();
   if (request.kind === 'run') {
     process.argv.push(...request.args);

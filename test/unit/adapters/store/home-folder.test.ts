@@ -29,6 +29,20 @@ const makeOld = async (holder: string): Promise<void> => {
   await lutimes(lock, old, old);
 };
 
+test('names of temporary files that are asked for at the same time differ', async () => {
+  const names = await Promise.all(Array.from({ length: 100 }, createTempName));
+  expect(new Set(names).size).toBe(100);
+});
+
+test('a file that is put is there at once; one that cannot be leaves nothing, and says so', async () => {
+  const { durable } = await home.put('things', 'one', 'whole', 'soon');
+  expect(await home.read('things', 'one')).toEqual(Buffer.from('whole'));
+  await home.makeFolder('things', 'two');
+  await expect(home.put('things', 'two', 'x', 'now')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  expect(await readdir(home.at('tmp'))).toEqual([]);
+  await durable;
+});
+
 describe('a lock that nobody holds any more', () => {
   test.each<[string, () => Promise<void>]>([
     ['its process is dead', async () => symlink(await deadName(), lock)],
