@@ -104,6 +104,8 @@ export async function executeRun(
   const known = run.arguments ? keepBytes(run.arguments, store, when) : null;
   const save = async (next: RunRecord, contents: readonly Writing[]): Promise<void> => {
     const kept = Promise.all(contents.map((content) => content.kept));
+    // It may fail before anybody waits for it.
+    kept.catch(() => undefined);
     if (!run.member) return store.saveRecord(next, kept);
     await Promise.all(contents.map(({ placed }) => placed));
     const { durable } = await store.putRecord(next);

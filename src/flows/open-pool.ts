@@ -1,4 +1,4 @@
-import { SjsError } from '../errors.js';
+import { SjsError, type ErrorCode } from '../errors.js';
 import type { Answer } from '../model/call.js';
 import type { Policy } from '../model/policy.js';
 import { formatBytes, formatCpu } from '../model/quantity.js';
@@ -7,15 +7,17 @@ import type { RunPlan, RunRequest } from '../model/run-plan.js';
 import type { Resources } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import type { Member, RunSignals } from '../ports/engine.js';
+import { silentReporter, type Reporter } from '../ports/reporter.js';
 import type { Watched } from '../ports/watched.js';
 import { readOutcome } from '../stages/call/read-outcome.js';
 import { fitsMember, planMember, planRun } from '../stages/plan/plan-run.js';
+import { tightenResources } from '../stages/plan/tighten-resources.js';
 import type { CallResult } from './call-function.js';
 import { executeRun, type AllowedEngine, type DecidedRun, type RunOutput } from './execute-run.js';
 import { findSealedImage } from './find-target.js';
 import { requireControls, type RunTools } from './run-sandbox.js';
 import { admitSeal } from './trust-seal.js';
-import { createWarmPool, type PoolBounds, type PoolCounts, type WarmPool } from './warm-pool.js';
+import { createWarmPool, poolClosed, type PoolBounds, type PoolCounts, type WarmPool } from './warm-pool.js';
 
 /** How a pool is to be; each has a default. */
 export interface PoolOptions extends Partial<PoolBounds> {
@@ -58,8 +60,11 @@ export interface OpenPool {
 const MINUTE_MS = 60_000;
 /** Waivers and keys run out without a change of any file. */
 const ADMITTED_MS = MINUTE_MS;
-/** A claim that took longer is judged anew. */
-const JUDGED_MS = 250;
+
+/** What a claim fails with when what it waited for is not what is to be had any more. */
+const BEGUN_ANEW: readonly ErrorCode[] = ['POOL_CLOSED', 'POOL_REFUSED'];
+/** A claim that took longer is judged once more. */
+const JUDGED_MS = 5;
 
 /** What was decided about the members of a pool; they are of no use for anything else. */
 interface Generation {
@@ -67,13 +72,13 @@ interface Generation {
   readonly policy: Policy;
   readonly profile: string;
   readonly plan: RunPlan;
-  readonly engine: AllowedEngine;
   readonly pool: WarmPool;
   readonly images: Watched;
+  /** As it was when it was last looked whether all of it may run, and when that was. */
+  engine: AllowedEngine;
+  admittedAt: number;
   /** What the policy's files were when it was last loaded. */
   policyStamp: string | null;
-  /** When it was last looked whether all of it may run. */
-  admittedAt: number;
 }
 
 /**
@@ -82,99 +87,130 @@ interface Generation {
  */
 export async function openPool(target: string, options: PoolOptions, tools: PoolTools): Promise<OpenPool> {
   const { clock } = tools;
-  const decideWatching = async (images: Watched): Promise<Generation> => {
-    const admittedAt = clock.monotonic();
-    const policyStamp = tools.stampPolicy();
-    images.begin();
-    const [sealed, policy, facts, profile] = await Promise.all([
-      findSealedImage(target, tools),
-      tools.loadPolicy(),
+  const limits = options.limits ?? {};
+  const admit = async (sealed: SealedImage, plan: RunPlan, policy: Policy, reporter: Reporter) => {
+    const [facts, { subject, waived }] = await Promise.all([
       tools.engine.probe(),
-      tools.seccompProfile(),
+      admitSeal(sealed, policy, tools, limits),
     ]);
-    const { subject, waived } = await admitSeal(sealed, policy, tools, options.limits ?? {});
-    const plan = planMember(sealed, profile, options.preload ?? false, options.limits ?? {});
-    const engine = requireControls(facts, sealed, plan, policy, subject, waived, tools.reporter);
-    const pool = createWarmPool(boundsOf(options, plan, tools), {
-      start: async () => tools.engine.prepare(tools.createId(), await tools.owner(), plan),
-      clock,
-      onFailed: (error) => tools.reporter.warn(`the pool of ${sealed.entry.tag}: ${String(error)}`),
-    });
-    return { sealed, policy, profile, plan, engine, pool, images, policyStamp, admittedAt };
+    return requireControls(facts, sealed, plan, policy, subject, waived, reporter);
   };
-  const decide = async (): Promise<Generation> => {
+  const decide = async (from: string): Promise<Generation> => {
     const images = tools.images.watch();
     try {
-      return await decideWatching(images);
+      const admittedAt = clock.monotonic();
+      const policyStamp = tools.stampPolicy();
+      const settle = images.begin();
+      const [sealed, policy, profile] = await Promise.all([
+        findSealedImage(from, tools),
+        tools.loadPolicy(),
+        tools.seccompProfile(),
+      ]);
+      const plan = planMember(sealed, profile, options.preload ?? false, limits);
+      const engine = await admit(sealed, plan, policy, tools.reporter);
+      const pool = createWarmPool(boundsOf(options, plan, tools), {
+        start: async () => {
+          if (!(await holds(generation))) throw outdated(sealed.entry.tag);
+          return tools.engine.prepare(tools.createId(), await tools.owner(), plan);
+        },
+        clock,
+        onFailed: (error) => tools.reporter.warn(`the pool of ${sealed.entry.tag}: ${String(error)}`),
+      });
+      settle();
+      const decided = { sealed, policy, profile, plan, pool, images, engine, admittedAt, policyStamp };
+      const generation: Generation = decided;
+      return generation;
     } catch (error) {
       images.close();
       throw error;
     }
   };
-  const leave = async ({ pool, images }: Generation): Promise<void> => {
-    await pool.drain();
-    images.close();
-  };
-  let current = await decide();
-  const bounds = boundsOf(options, current.plan, tools);
-  let renewing: Promise<void> | null = null;
-  const left = new Set<Promise<void>>();
-  /** What a power cut could still undo. */
-  const unwritten = new Set<Promise<void>>();
-  const onWritten = (durable: Promise<unknown>): void => {
-    const written = durable
-      .then(() => undefined)
-      .catch((error: unknown) => tools.reporter.warn(`a record may not be on disk: ${String(error)}`))
-      .finally(() => unwritten.delete(written));
-    unwritten.add(written);
-  };
-  const renew = (): Promise<void> => {
-    const renewal = async (): Promise<void> => {
-      const next = await decide();
-      const leaving = leave(current);
-      left.add(leaving);
-      void leaving.then(() => left.delete(leaving));
-      current = next;
-    };
-    return (renewing ??= renewal().finally(() => (renewing = null)));
-  };
   /** Whether seal and policy are still what its members were started under. Throws as a run would. */
   const holds = async (generation: Generation): Promise<boolean> => {
-    const { sealed, policy, images } = generation;
+    const { sealed, policy, plan, images } = generation;
     const policyStamp = tools.stampPolicy();
     const isRecent = clock.monotonic() - generation.admittedAt <= ADMITTED_MS;
-    if (isRecent && images.isUnchanged && policyStamp !== null && policyStamp === generation.policyStamp)
-      return true;
-    images.begin();
+    const isSame = policyStamp !== null && policyStamp === generation.policyStamp;
+    if ((await images.isUnchanged()) && isRecent && isSame) return true;
+    const settle = images.begin();
     // The engine's id of an image says what is in it: the same id is the same seal.
     const [found, now] = await Promise.all([tools.images.inspect(sealed.entry.tag), tools.loadPolicy()]);
     if (now.digest !== policy.digest || found?.imageId !== sealed.image.imageId) return false;
     if (!isRecent) {
       const admittedAt = clock.monotonic();
-      await admitSeal(sealed, now, tools, options.limits ?? {});
+      generation.engine = await admit(sealed, plan, now, silentReporter);
       generation.admittedAt = admittedAt;
     }
     generation.policyStamp = policyStamp;
+    settle();
     return true;
   };
+  const leave = async ({ pool, images }: Generation): Promise<void> => {
+    await pool.drain();
+    images.close();
+  };
+  let isClosed = false;
+  let current = await decide(target);
+  const bounds = boundsOf(options, current.plan, tools);
+  let renewing: Promise<void> | null = null;
+  /** What a close waits for: generations that end, runs with a container of their own. */
+  const left = new Set<Promise<unknown>>();
+  const awaitAtClose = (pending: Promise<unknown>): void => {
+    const ended = pending.catch(() => undefined).finally(() => left.delete(ended));
+    left.add(ended);
+  };
+  const onWritten = (durable: Promise<unknown>): void =>
+    awaitAtClose(
+      durable.catch((error: unknown) => tools.reporter.warn(`a record may not be on disk: ${String(error)}`)),
+    );
+  const renew = (): Promise<void> => {
+    const renewal = async (): Promise<void> => {
+      try {
+        // A name may mean another seal by now.
+        const next = await decide(current.sealed.entry.seal);
+        awaitAtClose(leave(isClosed ? next : current));
+        if (!isClosed) current = next;
+      } catch (error) {
+        // What may not run must not wait either.
+        current.pool.rest();
+        throw error;
+      }
+    };
+    return (renewing ??= renewal().finally(() => (renewing = null)));
+  };
+  /** Begins anew under what holds now, if that is not what is there. */
+  const settleCurrent = async (): Promise<Generation> => {
+    for (;;) {
+      if (isClosed) throw poolClosed();
+      const generation = current;
+      if (await holds(generation)) return generation;
+      if (current === generation) await renew();
+    }
+  };
   const claim = async (
+    first: Generation,
     signals: RunSignals,
   ): Promise<{ readonly generation: Generation; readonly member: Member }> => {
-    for (;;) {
-      const generation = current;
-      const begin = clock.monotonic();
-      const judging = holds(generation);
-      judging.catch(() => undefined);
-      const member = await generation.pool.claim(signals.abort);
+    const begin = clock.monotonic();
+    const deadline = begin + bounds.queueTimeoutMs;
+    for (let generation = first; ; generation = await settleCurrent()) {
+      const waiting = generation.pool.claim(signals.abort, Math.max(0, deadline - clock.monotonic()));
+      const member = await waiting.catch(async (error: unknown) => {
+        if (!(error instanceof SjsError) || !BEGUN_ANEW.includes(error.code)) throw error;
+        // What its generation ended of says whether there is another.
+        await settleCurrent();
+        return null;
+      });
+      if (member === null) continue;
+      const isLate = clock.monotonic() - begin > JUDGED_MS;
+      const isHeld = !isLate || holds(generation);
       try {
-        const isLate = clock.monotonic() - begin > JUDGED_MS;
-        if (await (isLate ? holds(generation) : judging)) return { generation, member };
+        if (await isHeld) return { generation, member };
       } catch (error) {
         generation.pool.release(member);
         throw error;
       }
       generation.pool.release(member);
-      if (current === generation) await renew();
     }
   };
   const carryOut = async (
@@ -183,7 +219,9 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
     output: RunOutput,
     signals: RunSignals,
   ): Promise<RunRecord> => {
-    const request = { ...asked, limits: { ...options.limits, ...asked.limits } };
+    const first = await settleCurrent();
+    // The policy has judged the pool's limits: a call may have less, as a run may of what is sealed.
+    const request = { ...asked, limits: tightenResources(first.plan.resources, asked.limits) };
     const decided = ({ sealed, policy, profile, engine }: Generation): DecidedRun => ({
       sealed,
       plan: planRun(sealed, request, profile),
@@ -193,13 +231,14 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       replayOf: null,
       ...(given && { arguments: given }),
     });
+    const begun = decided(first);
     const isProgram = request.call === undefined;
-    const [first, begun] = [current, decided(current)];
     if (!fitsMember(begun.plan, first.plan) || (isProgram && options.preload)) {
-      if (!(await holds(first))) await renew();
-      return executeRun(current === first ? begun : decided(current), output, signals, tools);
+      const running = executeRun(begun, output, signals, tools);
+      awaitAtClose(running);
+      return running;
     }
-    const { generation, member } = await claim(signals);
+    const { generation, member } = await claim(first, signals);
     const own = generation === first ? begun : decided(generation);
     try {
       const engine = {
@@ -229,14 +268,21 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       const record = await carryOut(request, args, streams, signals);
       return { ...readOutcome(record, answer), record };
     },
-    filled: () => current.pool.filled(),
+    filled: async () => (await settleCurrent()).pool.filled(),
     counts: () => current.pool.counts(),
     async close() {
-      await Promise.all([leave(current), ...left]);
-      await Promise.all(unwritten);
+      isClosed = true;
+      await renewing?.catch(() => undefined);
+      await leave(current);
+      while (left.size > 0) await Promise.all(left);
     },
   };
 }
+
+const outdated = (tag: string): SjsError =>
+  new SjsError('POOL_REFUSED', `the image or the policy of ${tag} is not what it was`, {
+    next: 'call it again: the pool begins anew, if it may',
+  });
 
 /**
  * Sizes as they were asked for, or what fits this machine (ATTACKS d).

@@ -43,12 +43,14 @@ export interface WarmPool {
    * A container that nobody had, and the engine says is as it was started. First come, first served.
    * @throws SjsError `POOL_EXHAUSTED`, `POOL_CLOSED`, `ABORTED`, and what kept one from being started.
    */
-  claim(signal?: AbortSignal): Promise<Member>;
+  claim(signal?: AbortSignal, withinMs?: number): Promise<Member>;
   /** Removes a container that was claimed. */
   release(member: Member): void;
   /** Fulfilled when so many are ready as there are to be; rejects with what keeps one from being started. */
   filled(): Promise<void>;
   counts(): PoolCounts;
+  /** Ends claims that wait, and removes containers that do; the next claim begins anew. */
+  rest(): void;
   /** Ends what waits, waits for what is at work, and removes all. */
   drain(): Promise<void>;
 }
@@ -97,7 +99,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   };
   const total = (): number => ready.length + starting + busy.size + removing.size;
   const fill = (): void => {
-    if (isClosed || !isWanted || retryMs > 0) return;
+    if (isClosed || !isWanted || (retryMs > 0 && waiters.length === 0)) return;
     while (
       starting < MOST_STARTING &&
       total() < bounds.max &&
@@ -155,6 +157,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   const timer = setInterval(
     () => {
       const now = clock.monotonic();
+      if (waiters.length > 0) wantedAt = now;
       if (now - wantedAt >= bounds.idleTimeoutMs) isWanted = false;
       for (const found of [...ready]) {
         if (isWanted && now - found.since < bounds.maxAgeMs) continue;
@@ -167,7 +170,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   );
   timer.unref();
   const want = (): void => {
-    if (isClosed) throw closed();
+    if (isClosed) throw poolClosed();
     isWanted = true;
     wantedAt = clock.monotonic();
   };
@@ -199,12 +202,12 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
       if (waiters.includes(waiter)) fill();
     });
   return {
-    async claim(signal) {
+    async claim(signal, withinMs = bounds.queueTimeoutMs) {
       const begin = clock.monotonic();
       for (let hadTurn = false; ; hadTurn = true) {
         want();
         if (signal?.aborted) throw new SjsError('ABORTED', 'stopped before it began');
-        const member = await waitTurn(bounds.queueTimeoutMs - (clock.monotonic() - begin), hadTurn, signal);
+        const member = await waitTurn(withinMs - (clock.monotonic() - begin), hadTurn, signal);
         if (waiters.length > 0) fill();
         else fillLater();
         const isFit = await member.isFit().catch((error: unknown) => {
@@ -224,7 +227,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
       fill();
       while (ready.length + busy.size < Math.min(bounds.size, bounds.max)) {
         if (failure) throw failure.error;
-        if (isClosed) throw closed();
+        if (isClosed) throw poolClosed();
         await change();
       }
     },
@@ -235,11 +238,16 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
       waiting: waiters.length,
       claimed,
     }),
+    rest() {
+      isWanted = false;
+      for (const waiter of [...waiters]) waiter.fail(poolClosed());
+      for (const { member } of ready.splice(0)) remove(member);
+    },
     async drain() {
       isClosed = true;
       clearInterval(timer);
       if (later) clearTimeout(later);
-      for (const waiter of [...waiters]) waiter.fail(closed());
+      for (const waiter of [...waiters]) waiter.fail(poolClosed());
       for (const { member } of ready.splice(0)) remove(member);
       tell();
       while (total() > 0) await change();
@@ -251,7 +259,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   }
 }
 
-const closed = (): SjsError =>
+export const poolClosed = (): SjsError =>
   new SjsError('POOL_CLOSED', 'the pool is closed', { next: 'open another one' });
 
 const exhausted = ({ queueTimeoutMs, max }: PoolBounds): SjsError =>

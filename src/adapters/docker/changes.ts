@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { fieldsOf } from '../../model/fields.js';
 import type { Watched } from '../../ports/watched.js';
@@ -14,6 +14,7 @@ const EVENTS = JSON.stringify({
   ],
 });
 const RETRY_MS = 1_000;
+const OVERLAP_S = 2;
 
 /** The engine's events, heard as long as somebody watches something. */
 export interface Changes {
@@ -26,6 +27,8 @@ interface Entry {
   /** Null: the images. */
   readonly container: string | null;
   isSure: boolean;
+  /** How often something happened to it. */
+  changes: number;
 }
 
 /** One connection to the engine for all that is watched. */
@@ -35,7 +38,11 @@ export function createChanges(docker: Docker): Changes {
   let listening: AbortController | null = null;
 
   const doubt = (isMeant: (entry: Entry) => boolean): void => {
-    for (const entry of entries) if (isMeant(entry)) entry.isSure = false;
+    for (const entry of entries) {
+      if (!isMeant(entry)) continue;
+      entry.isSure = false;
+      entry.changes += 1;
+    }
   };
   const hear = (line: string): void => {
     const { Type, Actor } = fieldsOf(JSON.parse(line));
@@ -46,7 +53,9 @@ export function createChanges(docker: Docker): Changes {
   const listen = async (controller: AbortController): Promise<void> => {
     while (!controller.signal.aborted) {
       try {
-        const query = { filters: EVENTS, abortSignal: controller.signal };
+        // The engine answers before it listens: what happened in between is told as well.
+        const since = Math.floor(Date.now() / 1000) - OVERLAP_S;
+        const query = { since, filters: EVENTS, abortSignal: controller.signal };
         const events = (await docker.getEvents(query)) as unknown as Readable & {
           socket?: { unref(): void };
         };
@@ -63,12 +72,18 @@ export function createChanges(docker: Docker): Changes {
     }
   };
   const watch = (container: string | null): Watched => {
-    const entry: Entry = { container, isSure: false };
+    const entry: Entry = { container, isSure: false, changes: 0 };
     entries.add(entry);
     if (listening === null) void listen((listening = new AbortController()));
     return {
-      begin: () => void (entry.isSure = isHeard),
-      get isUnchanged() {
+      begin() {
+        const [wasHeard, { changes }] = [isHeard, entry];
+        return () => void (entry.isSure = wasHeard && isHeard && entry.changes === changes);
+      },
+      async isUnchanged() {
+        // What the engine has said already is read by the second turn: the first may begin behind where that is done.
+        await setImmediate();
+        await setImmediate();
         return entry.isSure;
       },
       close() {

@@ -138,7 +138,8 @@ async function follow(
     const isUnexplained = isUnexplainedKill(state, own);
     const wasKilled = isUnexplained && (await hasKillEvent(client, name, state));
     // The reaper kills at the limit when this process was stopped, and nobody else does just then.
-    const isOverdue = wasKilled && engineDuration(state) >= plan.resources.timeoutMs;
+    const ran = run.isStarted ? { ...state, StartedAt: startedAt } : state;
+    const isOverdue = wasKilled && engineDuration(ran) >= plan.resources.timeoutMs;
     const killedByOthers = wasKilled || (isUnexplained && sawRestart);
     const reason = isOverdue ? 'timed-out' : decideEnd(state, own, killedByOthers);
     // What the program did is known; what it left in /out must not decide whether that is recorded.

@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream';
-import { setImmediate } from 'node:timers/promises';
 import { fieldsOf } from '../../model/fields.js';
 import type { RunPlan } from '../../model/run-plan.js';
 import type { Member, Owner } from '../../ports/engine.js';
@@ -60,19 +59,17 @@ export async function startMember(
       (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
       signal,
     );
-    watched.begin();
+    const settle = watched.begin();
     const started = await inspect(client, name);
+    settle();
     const attached = socket;
     return {
       id: memberId,
       // A socket that has ended is a program that has, or an engine that was restarted.
       async isFit() {
-        // What the engine has said already is heard by the second turn: the first may begin behind where that is read.
-        await setImmediate();
-        await setImmediate();
+        const isUnchanged = await watched.isUnchanged();
         if (!attached.readable || !attached.writable) return false;
-        if (watched.isUnchanged) return true;
-        watched.begin();
+        if (isUnchanged) return true;
         return JSON.stringify(await inspect(client, name)) === JSON.stringify(started);
       },
       async run(given, streams, signals) {

@@ -70,7 +70,8 @@ export class BlobFiles {
     const put = async (hex: string, when: When): Promise<{ readonly durable: Promise<unknown> }> => {
       const content = Buffer.concat(waiting);
       // A power cut must not take what others refer to already.
-      if (this.isWhole(hex, content) && this.renew(`sha256:${hex}`)) return { durable: last };
+      if (this.isWhole(hex, content) && this.renew(`sha256:${hex}`))
+        return { durable: home.sync(FOLDER, hex, when) };
       return await home.put(FOLDER, hex, content, when, clock.now());
     };
     const keep = async (hex: string): Promise<void> => {
@@ -115,8 +116,10 @@ export class BlobFiles {
         const hex = hash.digest('hex');
         const placed = isHeld ? put(hex, when) : keep(hex).then(() => ({ durable: Promise.resolve() }));
         const kept = placed.then(({ durable }) => durable).then(() => undefined);
-        kept.catch(() => undefined);
-        return { digest: `sha256:${hex}`, bytes, placed: placed.then(() => undefined), kept };
+        const isPlaced = placed.then(() => undefined);
+        // Either may fail before anybody waits for it.
+        for (const pending of [isPlaced, kept]) pending.catch(() => undefined);
+        return { digest: `sha256:${hex}`, bytes, placed: isPlaced, kept };
       },
       discard,
     };

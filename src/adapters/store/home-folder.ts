@@ -178,6 +178,16 @@ export class HomeFolder {
     }
   }
 
+  /** Brings a file that is there to the disk, whoever wrote it. */
+  async sync(folder: string, name: string, when: When): Promise<void> {
+    const path = this.at(folder, name);
+    try {
+      await this.syncing.add(openSync(path, 'r'), [this.at(folder)], path, when);
+    } catch (cause) {
+      throw describeStoreError(cause, 'written', path);
+    }
+  }
+
   /** A temporary file that is on disk. */
   private async writeTemp(data: string | Uint8Array, place: string): Promise<string> {
     const { path, handle } = await this.openTemp();

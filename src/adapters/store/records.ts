@@ -50,22 +50,28 @@ export class RecordFiles {
   async put(record: RunRecord): Promise<{ readonly durable: Promise<void> }> {
     checkId(record.id);
     const finished = isFinished(record);
-    if (!finished) await this.markAtOnce(record.id);
+    const isNew = !finished && (await this.markAtOnce(record.id));
     const text = `${JSON.stringify(record)}\n`;
-    const { durable } = await this.home.put(RUNS, `${record.id}${SUFFIX}`, text, 'soon');
+    const putting = this.home.put(RUNS, `${record.id}${SUFFIX}`, text, 'soon');
+    const { durable } = await putting.catch(async (error: unknown) => {
+      if (isNew) await this.home.remove(OPEN, record.id).catch(() => undefined);
+      throw error;
+    });
     return { durable: finished ? durable.then(() => this.home.remove(OPEN, record.id)) : durable };
   }
 
-  private async markAtOnce(id: string): Promise<void> {
+  /** Whether the marker is a new one. */
+  private async markAtOnce(id: string): Promise<boolean> {
     const path = this.home.at(OPEN, id);
     const maker = await createTempName();
     try {
       symlinkSync(maker, path);
+      return true;
     } catch (cause) {
-      if (isErrno(cause, 'EEXIST')) return;
+      if (isErrno(cause, 'EEXIST')) return false;
       if (!isErrno(cause, 'ENOENT')) throw describeStoreError(cause, 'written', path);
       await this.home.makeFolder(OPEN);
-      await this.markAtOnce(id);
+      return this.markAtOnce(id);
     }
   }
 

@@ -211,3 +211,29 @@ test('one that comes up after the end is removed', async () => {
   expect(engine.started.length).toBeGreaterThan(0);
   expect(engine.there.size).toBe(0);
 });
+
+test('claims that wait longer than a pool stays idle are served, as others were before', async () => {
+  const engine = makeEngine();
+  const made = open(engine, { size: 1, max: 1, idleTimeoutMs: 20, queueTimeoutMs: 10_000 });
+  const use = async (): Promise<string> => {
+    const member = await made.claim();
+    await delay(60);
+    made.release(member);
+    return member.id;
+  };
+  const ids = await Promise.all(Array.from({ length: 4 }, use));
+  expect(new Set(ids).size).toBe(4);
+});
+
+test('a pool that rests keeps nothing, ends claims that wait, and begins anew with the next', async () => {
+  const engine = makeEngine();
+  const made = open(engine, { size: 1, max: 1 });
+  const member = await made.claim();
+  const waiting = made.claim();
+  made.rest();
+  await expect(waiting).rejects.toMatchObject({ code: 'POOL_CLOSED' });
+  made.release(member);
+  await delay(50);
+  expect(engine.there.size).toBe(0);
+  made.release(await made.claim());
+});

@@ -27,41 +27,53 @@ test('what happens to a container, or to an image, is told to who watches it and
   const [mine, other, images] = [changes.container('sjs-a'), changes.container('sjs-b'), changes.images()];
   await setImmediate();
   expect(connections).toHaveLength(1);
-  for (const watched of [mine, other, images]) watched.begin();
+  for (const watched of [mine, other, images]) watched.begin()();
   await say('container', { name: 'sjs-c' });
-  expect([mine, other, images].map(({ isUnchanged }) => isUnchanged)).toEqual([true, true, true]);
+  expect(await Promise.all([mine, other, images].map((one) => one.isUnchanged()))).toEqual([
+    true,
+    true,
+    true,
+  ]);
   await say('container', { name: 'sjs-a' });
-  expect([mine, other, images].map(({ isUnchanged }) => isUnchanged)).toEqual([false, true, true]);
+  expect(await Promise.all([mine, other, images].map((one) => one.isUnchanged()))).toEqual([
+    false,
+    true,
+    true,
+  ]);
   await say('image', { name: 'somebody/else' });
-  expect([mine, other, images].map(({ isUnchanged }) => isUnchanged)).toEqual([false, true, false]);
+  expect(await Promise.all([mine, other, images].map((one) => one.isUnchanged()))).toEqual([
+    false,
+    true,
+    false,
+  ]);
   await say('container', { name: 'moved', oldName: '/sjs-b' });
-  expect(other.isUnchanged).toBe(false);
-  mine.begin();
-  expect(mine.isUnchanged).toBe(true);
+  expect(await other.isUnchanged()).toBe(false);
+  mine.begin()();
+  expect(await mine.isUnchanged()).toBe(true);
   for (const watched of [mine, other, images]) watched.close();
 });
 
 test('nothing is sure before the engine is heard, when it is not heard any more, or says what is no event', async () => {
   const { changes, connections } = makeEngine();
   const watched = changes.container('sjs-a');
-  watched.begin();
+  watched.begin()();
   await setImmediate();
-  expect(watched.isUnchanged).toBe(false);
-  watched.begin();
-  expect(watched.isUnchanged).toBe(true);
+  expect(await watched.isUnchanged()).toBe(false);
+  watched.begin()();
+  expect(await watched.isUnchanged()).toBe(true);
   connections[0]?.end();
   await setImmediate();
-  expect(watched.isUnchanged).toBe(false);
-  watched.begin();
-  expect(watched.isUnchanged).toBe(false);
+  expect(await watched.isUnchanged()).toBe(false);
+  watched.begin()();
+  expect(await watched.isUnchanged()).toBe(false);
   watched.close();
 
   const second = changes.container('sjs-a');
   await setImmediate();
-  second.begin();
+  second.begin()();
   connections.at(-1)?.write('no event\n');
   await setImmediate();
-  expect(second.isUnchanged).toBe(false);
+  expect(await second.isUnchanged()).toBe(false);
   second.close();
 });
 
@@ -76,7 +88,7 @@ test('the connection ends with the last who watches, and begins anew with the ne
   const next = changes.images();
   await setImmediate();
   expect(connections).toHaveLength(2);
-  next.begin();
-  expect(next.isUnchanged).toBe(true);
+  next.begin()();
+  expect(await next.isUnchanged()).toBe(true);
   next.close();
 });

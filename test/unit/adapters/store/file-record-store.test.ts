@@ -321,6 +321,20 @@ describe('pruning', () => {
   });
 });
 
+test('content that cannot be written fails whoever waits for it, and nobody else', async () => {
+  await mkdir(join(home, 'blobs'), { recursive: true });
+  await writeFile(join(home, 'blobs', 'sha256'), 'in the way');
+  const blob = await store.createBlob();
+  await blob.write(Buffer.from('some'));
+  // A rejection that nobody handles would end this process.
+  await expect(blob.commit()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  const other = await store.createBlob();
+  await other.write(Buffer.from('other'));
+  const { placed } = other.finish('soon');
+  await expect(placed).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+});
+
 describe('half-written files', () => {
   const leave = async (name: string, ageMs = 0) => {
     await mkdir(join(home, 'tmp'), { recursive: true });
