@@ -12,6 +12,7 @@ import type { Watched } from '../ports/watched.js';
 import { readOutcome } from '../stages/call/read-outcome.js';
 import { fitsMember, planMember, planRun } from '../stages/plan/plan-run.js';
 import { tightenResources } from '../stages/plan/tighten-resources.js';
+import { markMember } from './recover-runs.js';
 import type { CallResult } from './call-function.js';
 import { executeRun, type AllowedEngine, type DecidedRun, type RunOutput } from './execute-run.js';
 import { findSealedImage } from './find-target.js';
@@ -111,7 +112,9 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       const pool = createWarmPool(boundsOf(options, plan, tools), {
         start: async () => {
           if (!(await holds(generation))) throw outdated(sealed.entry.tag);
-          return tools.engine.prepare(tools.createId(), await tools.owner(), plan);
+          const id = tools.createId();
+          const [owner, mark] = await Promise.all([tools.owner(), markMember(id, tools.store)]);
+          return tools.engine.prepare(id, mark, owner, plan);
         },
         clock,
         onFailed: (error) => tools.reporter.warn(`the pool of ${sealed.entry.tag}: ${String(error)}`),

@@ -73,6 +73,19 @@ async function runsOfMembers(
   return new Map(records.flatMap((record) => (record?.member ? [[record.member, record.id]] : [])));
 }
 
+/**
+ * Whether a run without a record is of this SJS_HOME: it may be a stranger's with the same path for its home, on another
+ * machine or in another container. What was started ahead has no record for most of its time, and says whose it is.
+ */
+async function isOurs({ runId, owner, mark }: AbandonedRun, tools: RecoverTools): Promise<boolean> {
+  if (owner.bootId === (await tools.owner()).bootId) return true;
+  return mark !== undefined && mark === (await markMember(runId, tools.store));
+}
+
+/** What a container that was started ahead is marked with: nobody else has this home's key. */
+export const markMember = (id: string, store: Pick<RecordStore, 'fingerprint'>): Promise<string> =>
+  store.fingerprint(`member\0${id}`);
+
 async function recoverOne(
   run: AbandonedRun,
   id: string,
@@ -82,8 +95,7 @@ async function recoverOne(
 ): Promise<void> {
   const { store, reporter } = tools;
   const found = await findOrNull(id, store);
-  // Without a record it may be a stranger's with the same path for its home, on another machine or in another container.
-  if (!found && run.owner.bootId !== (await tools.owner()).bootId) return;
+  if (!found && !(await isOurs(run, tools))) return;
   const record = found && !isFinished(found) ? found : null;
   const [stdout, stderr] = await Promise.all([store.createBlob(), store.createBlob()]);
   const connections: ConnectionRecord[] = [];

@@ -83,6 +83,8 @@ export interface RecoverLimits {
 export interface AbandonedRun {
   readonly runId: string;
   readonly owner: Owner;
+  /** What it was marked with, if it was started ahead. */
+  readonly mark?: string;
 }
 
 /** A container that was started ahead, and has one run to come. */
@@ -121,9 +123,10 @@ export interface Engine {
   /**
    * Starts a container ahead of the run that it is for, without network and /out: what is not there yet is only what to
    * do. Whatever becomes of this process, nothing of it is left that has no run.
+   * @param mark by which it is known again without a record
    * @throws as {@link Engine.run}
    */
-  prepare(memberId: string, owner: Owner, plan: RunPlan, signal?: AbortSignal): Promise<Member>;
+  prepare(memberId: string, mark: string, owner: Owner, plan: RunPlan): Promise<Member>;
   /** Runs of this SJS_HOME that still have a container, volume or collector. */
   listRuns(home: string, signal?: AbortSignal): Promise<readonly AbandonedRun[]>;
   /**

@@ -38,9 +38,13 @@ export function createDockerEngine(client: DockerClient, assets: EngineAssets, p
     isIsolationProven: async () => isProven(await identify(), proofs),
     run: (runId, owner, plan, streams, signals) =>
       runContainer(client, { ...assets, identify, proofs }, runId, owner, plan, streams, signals),
-    prepare: (memberId, owner, plan, signal) => startMember(client, assets, memberId, owner, plan, signal),
+    prepare: (memberId, mark, owner, plan) => startMember(client, assets, memberId, mark, owner, plan),
     listRuns: async (home, signal) =>
-      (await findRemains(client, home, signal)).map(({ runId, owner }) => ({ runId, owner })),
+      (await findRemains(client, home, signal)).map(({ runId, owner, mark }) => ({
+        runId,
+        owner,
+        ...(mark !== undefined && { mark }),
+      })),
     signal: (runId, signal) => signalRun(client, runId, signal),
     watchUsage: (runId, signal) => watchRunUsage(client, runId, signal),
     recover: (run, limits, streams, signal) => recoverRun(client, run, limits, streams, signal),

@@ -1,6 +1,6 @@
 import { fieldsOf } from '../../model/fields.js';
 import type { AbandonedRun } from '../../ports/engine.js';
-import { textsOf } from './answer.js';
+import { textOf, textsOf } from './answer.js';
 import { CALL_MS, type DockerClient } from './client.js';
 import {
   gatewayName,
@@ -70,6 +70,8 @@ export function groupRemains(
   for (const { Id, Names, State, Labels } of listed(containers)) {
     const run = entry(Labels);
     if (run === null || typeof Id !== 'string') continue;
+    const mark = textOf(fieldsOf(Labels)[RUN_LABELS.mark]);
+    if (mark !== null) run.known.mark = mark;
     const name = textsOf(Names)[0]?.replace(/^\//, '');
     if (name === sandboxName(run.known.runId)) run.known.hasSandbox = true;
     else if (name === gatewayName(run.known.runId)) run.known.hasGateway = true;

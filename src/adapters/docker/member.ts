@@ -10,7 +10,7 @@ import { createNamedContainer } from './create-container.js';
 import { watchEnding } from './ending.js';
 import { isUnanswered, statusOf } from './engine-error.js';
 import { followStarted } from './follow-container.js';
-import { sandboxName } from './owner-labels.js';
+import { RUN_LABELS, sandboxName } from './owner-labels.js';
 import { startMemberReaper } from './reaper.js';
 import { removeContainer } from './remove.js';
 import type { EngineAssets } from './run-container.js';
@@ -26,9 +26,9 @@ export async function startMember(
   client: DockerClient,
   assets: EngineAssets,
   memberId: string,
+  mark: string,
   owner: Owner,
   plan: RunPlan,
-  signal?: AbortSignal,
 ): Promise<Member> {
   const name = sandboxName(memberId);
   const reaper = startMemberReaper(memberId, client.endpoint, {
@@ -50,14 +50,13 @@ export async function startMember(
     else reaper.remove();
   };
   try {
-    await createNamedContainer(client, name, sandboxOptions(memberId, owner, plan), signal);
-    socket = await client.call('attach', CALL_MS, (abort) => attach(client, name, abort), signal);
+    const options = sandboxOptions(memberId, owner, plan);
+    const Labels = { ...options.Labels, [RUN_LABELS.mark]: mark };
+    await createNamedContainer(client, name, { ...options, Labels });
+    socket = await client.call('attach', CALL_MS, (abort) => attach(client, name, abort));
     socket.on('error', () => undefined);
-    await client.call(
-      'start the container',
-      SLOW_CALL_MS,
-      (abortSignal) => client.docker.getContainer(name).start({ abortSignal }),
-      signal,
+    await client.call('start the container', SLOW_CALL_MS, (abortSignal) =>
+      client.docker.getContainer(name).start({ abortSignal }),
     );
     const settle = watched.begin();
     const started = await inspect(client, name);

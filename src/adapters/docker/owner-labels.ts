@@ -12,6 +12,8 @@ export const RUN_LABELS = {
   owner: 'dev.sjs.run.owner',
   /** Milliseconds after the start at which the run is over. */
   timeoutMs: 'dev.sjs.run.timeout-ms',
+  /** Of a container that was started ahead: what only its SJS_HOME can say of it. */
+  mark: 'dev.sjs.run.mark',
 } as const;
 
 /** The labels of a container or volume that this owner makes for a run. */

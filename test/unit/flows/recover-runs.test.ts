@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createFileRecordStore } from '../../../src/adapters/store/file-record-store.js';
 import { SjsError } from '../../../src/errors.js';
-import { recoverRuns, type RecoverTools } from '../../../src/flows/recover-runs.js';
+import { markMember, recoverRuns, type RecoverTools } from '../../../src/flows/recover-runs.js';
 import { sha256 } from '../../../src/model/digest.js';
 import { systemClock } from '../../../src/ports/clock.js';
 import { silentReporter } from '../../../src/ports/reporter.js';
@@ -89,4 +89,26 @@ test('the answer of a call is taken out of what the engine kept of its output', 
     stderr: { bytes: 0 },
     call: { export: 'f', answer: { kind: 'value', digest: sha256('[1]'), bytes: 3 } },
   });
+});
+
+test('of another boot, what has no record is left alone, unless it bears the mark of this home', async () => {
+  const tools = makeTools();
+  const owner = { bootId: 'before the power cut', pid: 2, startTime: '1', home };
+  const [mine, strange, bare] = [makeId(1), makeId(2), makeId(3)];
+  const mark = await markMember(mine, tools.store);
+  const recovered: string[] = [];
+  const engine = {
+    listRuns: () =>
+      Promise.resolve([
+        { runId: mine, owner, mark },
+        { runId: strange, owner, mark },
+        { runId: bare, owner },
+      ]),
+    recover: ({ runId }: { readonly runId: string }) => {
+      recovered.push(runId);
+      return Promise.resolve(null);
+    },
+  } as unknown as Engine;
+  await recoverRuns({ ...tools, engine });
+  expect(recovered).toEqual([mine]);
 });

@@ -80,3 +80,9 @@ test('a list with anything else in it is read all the same', () => {
   ]);
   expect(groupRemains({}, 'x', 7)).toEqual([]);
 });
+
+test('the mark of a container that was started ahead is told, as it stands there', () => {
+  const marked = { ...labels, 'dev.sjs.run.mark': 'abc' };
+  const found = groupRemains([{ Id: '1', Names: [`/${sandboxName(id)}`], Labels: marked }], [], []);
+  expect(found).toMatchObject([{ runId: id, mark: 'abc' }]);
+});
