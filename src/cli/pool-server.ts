@@ -76,8 +76,8 @@ export function createPoolServer(served: ServedPool): {
     void serveOne(socket, served, {
       begin(work) {
         calls += 1;
-        underWay.add(work);
-        void work.then(() => underWay.delete(work));
+        const ended = work.catch(() => void socket.destroy()).finally(() => underWay.delete(ended));
+        underWay.add(ended);
       },
       report: () => ({
         ...{
@@ -118,8 +118,11 @@ async function serveOne(socket: Socket, served: ServedPool, { begin, report }: C
           answer(report());
           break;
         case 'stop':
-          await served.stop();
-          answer(report());
+          // Whoever asks may have a run under way, and may go.
+          void served.stop().then(
+            () => answer(report()),
+            () => socket.destroy(),
+          );
           break;
         case 'args':
           args = body;

@@ -1,3 +1,4 @@
+import { parseJson } from '../model/parse-json.js';
 import { answerOf, type RunRecord, type Sjs } from '../index.js';
 
 /** An answer beyond this is not shown whole. */
@@ -23,7 +24,7 @@ export async function readAnswerText(
 export function parseAnswer(run: Pick<RunRecord, 'call' | 'code'>, text: string | null): object {
   if (text === null) return {};
   try {
-    return { [answerOf(run)?.kind === 'error' ? 'threw' : 'value']: JSON.parse(text) as unknown };
+    return { [answerOf(run)?.kind === 'error' ? 'threw' : 'value']: parseJson(text) };
   } catch {
     return {};
   }

@@ -176,6 +176,7 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
       } catch (error) {
         // What may not run must not wait either.
         current.pool.rest();
+        tools.reporter.warn(`the pool of ${current.sealed.entry.tag}: ${String(error)}`);
         throw error;
       }
     };

@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import Module, { syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { begins, ModuleRule, refusal, type ModuleLists } from './modules-rule.js';
 
 const OWN = '/.sjs/';
@@ -25,6 +26,7 @@ type NextResolve = (specifier: string, context: unknown) => { readonly url: stri
 interface Loader {
   registerHooks?: (hooks: Hooks) => unknown;
   _extensions: Record<string, AnyFunction>;
+  _load: AnyFunction;
 }
 
 interface Manifest {
@@ -79,7 +81,8 @@ function closeLists(lists: ModuleLists): void {
   const rule = new ModuleRule(lists, foldersOf(lists.packages));
   const loader = Module as unknown as Loader;
   // A program of sjs's own loads what it needs; with the first file of anybody else's that is over.
-  let isOwnTurn = isOwn(process.argv[1] ?? '');
+  // Whoever starts a worker says what stands there.
+  let isOwnTurn = isMainThread && isOwn(process.argv[1] ?? '');
   const admit = (url: string): void => {
     if (isOwnTurn) {
       if (begins(url, 'node:') || begins(url, `file://${OWN}`)) return;
@@ -113,6 +116,11 @@ function closeLists(lists: ModuleLists): void {
       return apply(load, this, args);
     };
   }
+  // What Node itself says behind these three is for its own calls: that hooks are to be left out, or what was resolved.
+  const load = loader._load;
+  loader._load = function (request: never, parent: never, isMain: never): unknown {
+    return apply(load, Module, [request, parent, isMain]);
+  };
   closeWays(rule, admitFile);
   if (rule.listsBuiltin('worker_threads')) guardWorkers();
   syncBuiltinESMExports();

@@ -67,10 +67,24 @@ export const codeCommand = (language: Language): readonly [program: string, runn
   callRunner(language),
 ];
 
-/** Whether a command starts the runtime of its language: then sjs gives it its options, and the author none. */
-export function startsRuntime(language: Language, command: readonly string[]): boolean {
-  return command[0]?.split('/').at(-1) === PROGRAMS[language];
+/**
+ * Whether a command starts the runtime of its language: then sjs gives it its options, and the author none. That of the
+ * base alone: a program of the author's may have the same name.
+ */
+export function startsRuntime(language: Language, [program]: readonly string[]): boolean {
+  const name = PROGRAMS[language];
+  return [name, `/usr/local/bin/${name}`, `/usr/bin/${name}`].some((runtime) => runtime === program);
 }
+
+/** Variables that the runtime of a language finds set, unless the author sets them otherwise. */
+export const RUNTIME_ENV: Readonly<Record<Language, Readonly<Record<string, string>>>> = {
+  node: {},
+  // Without a folder that it can write to it tries for 150 ms. It colours what it writes, terminal or not.
+  deno: { DENO_DIR: '/tmp/.deno', DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' },
+  // What is transpiled is not kept: nothing of it would be there at the next run.
+  bun: { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' },
+  python: {},
+};
 
 /** The language that a file's ending says: `.py` is Python, and JavaScript is Node's where nothing else is said. */
 export function languageOfFile(path: string): Language | null {

@@ -1,6 +1,5 @@
 import { appendFile, copyFile, chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createSjs, type CallOutcome, type CreatePoolOptions, type Pool, type Sjs } from '../../src/index.js';
 import { docker } from '../support/docker.js';
@@ -106,8 +105,11 @@ test(
   'calls that wait while the policy changes are answered under the new one',
   () =>
     withPool({ max: 1 }, async (pool) => {
-      const calls = Array.from({ length: 4 }, () => pool.call('work', [200]));
-      await delay(100);
+      const calls: ReturnType<Pool['call']>[] = [];
+      await new Promise<void>((resolve) => {
+        calls.push(pool.call('work', [200], { onStarted: () => resolve() }));
+        for (let more = 0; more < 3; more += 1) calls.push(pool.call('work', [200]));
+      });
       await editPolicy();
       const late = pool.call('work', [200]);
       const results = await Promise.all([...calls, late]);

@@ -8,6 +8,7 @@ import {
   type Pool,
   type Reporter,
 } from '../../index.js';
+import { cleanText } from '../../model/clean-text.js';
 import { openReport, startDetached, type DetachedReport } from '../detach.js';
 import { digitsOf, listenAs, logFile, removeSocket, type PoolSocket } from '../pool-folder.js';
 import { createPoolLog, type PoolLog } from '../pool-log.js';
@@ -55,7 +56,9 @@ or a signal ends it: then calls under way end as they would, and all is removed.
     if (input.has('detached')) return keepPool(input, context);
     readOptions(input);
     const { output } = context;
-    const { id, isThere, heard } = await startDetached(process.argv.slice(2), (line) => output.say(line));
+    const { id, isThere, heard } = await startDetached(process.argv.slice(2), (line) =>
+      output.say(cleanText(line)),
+    );
     if (isThere) output.note(`sjs: there is a pool of ${id} already, and it stays as it is: sjs pool status`);
     if (output.json) await output.printJson({ tag: id, isNew: !isThere });
     await output.print(id);

@@ -48,15 +48,18 @@ const STREAMS = ['stdout', 'stderr'] as const;
 
 /**
  * Reads the output of code that came with its run. Marks in both streams say what was written first: behind the nth mark of
- * one, nothing passes that the nth mark of the other is not there for. A program that writes marks itself delays its own
- * output until it ends. What it gave back may be followed by output.
+ * one, nothing passes that the nth mark of the other is not there for. A program that writes marks itself can delay its own
+ * output, until that is more than is held; then nothing is ordered any more. What it gave back may be followed by output.
  */
 export function readGiven(runId: string): OutputReader {
   const marker = Buffer.from(`\0sjs${nonceOf(runId)}`);
   const json = growingBytes();
   const marks = { stdout: 0, stderr: 0 };
   const held: Record<ReadPiece['stream'], Held[]> = { stdout: [], stderr: [] };
+  let heldBytes = 0;
+  let isOrdered = true;
   const hold = (stream: ReadPiece['stream'], data: Uint8Array): void => {
+    heldBytes += data.length;
     const last = held[stream].at(-1);
     if (last?.mark === marks[stream]) return last.bytes.append(data);
     const bytes = growingBytes();
@@ -89,14 +92,18 @@ export function readGiven(runId: string): OutputReader {
       const index = held[stream].findIndex(({ mark }) => mark > reached);
       return held[stream].splice(0, index === -1 ? held[stream].length : index);
     }) as [Held[], Held[]];
-    return [...out, ...err]
+    const released = [...out, ...err]
       .sort((a, b) => a.mark - b.mark)
       .map(({ stream, bytes }) => ({ stream, data: bytes.bytes() }));
+    for (const { data } of released) heldBytes -= data.length;
+    return released;
   };
   return {
     read(stream, chunk) {
       splitters[stream].read(chunk);
-      return release(Math.min(marks.stdout, marks.stderr));
+      const released = isOrdered ? release(Math.min(marks.stdout, marks.stderr)) : [];
+      isOrdered &&= heldBytes <= MOST_HELD_BYTES && held.stdout.length + held.stderr.length <= MOST_HELD;
+      return isOrdered ? released : [...released, ...release(Infinity)];
     },
     end() {
       for (const stream of STREAMS) {
@@ -110,6 +117,10 @@ export function readGiven(runId: string): OutputReader {
     },
   };
 }
+
+/** So much of one stream may wait for the other: pipes hold less. */
+const MOST_HELD_BYTES = 1024 ** 2;
+const MOST_HELD = 4096;
 
 /** What was written between two marks: as one, however many pieces it came in. */
 interface Held {

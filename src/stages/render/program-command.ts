@@ -38,16 +38,6 @@ export function programCommand(
   }
 }
 
-/** Variables that the runtime of a language finds set, unless the author sets them otherwise. */
-export const RUNTIME_ENV: Readonly<Record<Sandbox['language'], Readonly<Record<string, string>>>> = {
-  node: {},
-  // Without a folder that it can write to it tries for 150 ms. It colours what it writes, terminal or not.
-  deno: { DENO_DIR: '/tmp/.deno', DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' },
-  // What is transpiled is not kept: nothing of it would be there at the next run.
-  bun: { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' },
-  python: {},
-};
-
 /**
  * Nothing is fetched, nothing asked, and no file beside the program steers the runtime: neither .env nor bunfig.toml, which
  * could load other code ahead of it. Bun has no permissions.
@@ -71,6 +61,8 @@ function denoOptions({ permissions, filesystem, network }: Sandbox, memoryBytes:
     '--no-remote',
     '--no-npm',
     '--cached-only',
+    // It would take compiled code of the author's for what it compiled itself.
+    '--no-code-cache',
     `--allow-read=/app,/in,/tmp${out}`,
     `--allow-write=/tmp${out}`,
     '--allow-env',

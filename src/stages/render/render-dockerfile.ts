@@ -1,5 +1,5 @@
 import type { VerifiedBase } from '../../model/base.js';
-import { callRunner, startsRuntime } from '../../model/language.js';
+import { callRunner, RUNTIME_ENV, startsRuntime } from '../../model/language.js';
 import { formatReference } from '../../model/reference.js';
 import { SECRETS_PRELOAD } from '../../model/own-files.js';
 import {
@@ -15,7 +15,7 @@ import { FORMAT_VERSION, type SealedLabels } from '../../model/sealed-image.js';
 import type { Digest } from '../../model/digest.js';
 import type { RuntimeConfig } from '../../model/runtime-config.js';
 import { fillTemplate } from './fill-template.js';
-import { programCommand, RUNTIME_ENV } from './program-command.js';
+import { programCommand } from './program-command.js';
 import { quoteJson, quoteWord } from './quote.js';
 
 /** What a sandbox becomes over a verified base. */

@@ -6,10 +6,11 @@ import {
   languageOfFile,
   LANGUAGES,
   startsRuntime,
+  RUNTIME_ENV,
 } from '../../../src/model/language.js';
 import { isReservedEnv } from '../../../src/model/sandbox.js';
 import { splitCommand } from '../../../src/model/split-command.js';
-import { programCommand, RUNTIME_ENV } from '../../../src/stages/render/program-command.js';
+import { programCommand } from '../../../src/stages/render/program-command.js';
 import { makeSandbox } from '../../support/sandbox.js';
 
 const MEMORY = 256 * 1024 ** 2;
