@@ -1,4 +1,3 @@
-import { parseJson } from '../model/parse-json.js';
 import { answerOf, type RunRecord, type Sjs } from '../index.js';
 
 /** An answer beyond this is not shown whole. */
@@ -24,7 +23,10 @@ export async function readAnswerText(
 export function parseAnswer(run: Pick<RunRecord, 'call' | 'code'>, text: string | null): object {
   if (text === null) return {};
   try {
-    return { [answerOf(run)?.kind === 'error' ? 'threw' : 'value']: parseJson(text) };
+    const value: unknown = JSON.parse(text);
+    // What is too deep to be written is not shown.
+    JSON.stringify(value);
+    return { [answerOf(run)?.kind === 'error' ? 'threw' : 'value']: value };
   } catch {
     return {};
   }

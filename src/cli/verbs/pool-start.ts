@@ -8,7 +8,6 @@ import {
   type Pool,
   type Reporter,
 } from '../../index.js';
-import { cleanText } from '../../model/clean-text.js';
 import { openReport, startDetached, type DetachedReport } from '../detach.js';
 import { digitsOf, listenAs, logFile, removeSocket, type PoolSocket } from '../pool-folder.js';
 import { createPoolLog, type PoolLog } from '../pool-log.js';
@@ -16,6 +15,7 @@ import { readScene } from '../pool-scene.js';
 import { createPoolServer } from '../pool-server.js';
 import { LIMIT_OPTIONS, parseLimits } from '../run-request.js';
 import { pathMeant } from '../target-request.js';
+import { cleanLine } from '../terminal.js';
 import type { CliContext, Verb, VerbInput } from '../verb.js';
 
 /** `sjs pool start`: a process that goes on, and has containers ready for `--warm`. */
@@ -57,7 +57,7 @@ or a signal ends it: then calls under way end as they would, and all is removed.
     readOptions(input);
     const { output } = context;
     const { id, isThere, heard } = await startDetached(process.argv.slice(2), (line) =>
-      output.say(cleanText(line)),
+      output.say(cleanLine(line)),
     );
     if (isThere) output.note(`sjs: there is a pool of ${id} already, and it stays as it is: sjs pool status`);
     if (output.json) await output.printJson({ tag: id, isNew: !isThere });
