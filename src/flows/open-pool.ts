@@ -12,10 +12,10 @@ import type { Watched } from '../ports/watched.js';
 import { readOutcome } from '../stages/call/read-outcome.js';
 import { fitsMember, planMember, planRun } from '../stages/plan/plan-run.js';
 import { tightenResources } from '../stages/plan/tighten-resources.js';
-import { markMember } from './recover-runs.js';
 import type { CallResult } from './call-function.js';
 import { executeRun, type AllowedEngine, type DecidedRun, type RunOutput } from './execute-run.js';
 import { findSealedImage } from './find-target.js';
+import { markMember } from './recover-runs.js';
 import { requireControls, type RunTools } from './run-sandbox.js';
 import { admitSeal } from './trust-seal.js';
 import { createWarmPool, poolClosed, type PoolBounds, type PoolCounts, type WarmPool } from './warm-pool.js';
@@ -61,7 +61,6 @@ export interface OpenPool {
 const MINUTE_MS = 60_000;
 /** Waivers and keys run out without a change of any file. */
 const ADMITTED_MS = MINUTE_MS;
-
 /** What a claim fails with when what it waited for is not what is to be had any more. */
 const BEGUN_ANEW: readonly ErrorCode[] = ['POOL_CLOSED', 'POOL_REFUSED'];
 /** A claim that took longer is judged once more. */
@@ -120,8 +119,8 @@ export async function openPool(target: string, options: PoolOptions, tools: Pool
         onFailed: (error) => tools.reporter.warn(`the pool of ${sealed.entry.tag}: ${String(error)}`),
       });
       settle();
-      const decided = { sealed, policy, profile, plan, pool, images, engine, admittedAt, policyStamp };
-      const generation: Generation = decided;
+      const given = { sealed, policy, profile, plan, pool, images };
+      const generation: Generation = { ...given, engine, admittedAt, policyStamp };
       return generation;
     } catch (error) {
       images.close();
