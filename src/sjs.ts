@@ -180,7 +180,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     },
     async checkLock(path) {
       const { checkLock } = await import('./flows/check-lock.js');
-      await checkLock(await loadSandbox(path), { ...declaredTools, packages });
+      await checkLock(await loadSandbox(path), declaredTools);
     },
     async lock(path, given = {}) {
       const [loaded, tools, { describePlan }, { writeLock }] = await Promise.all([

@@ -17,6 +17,7 @@ import { systemClock } from './ports/clock.js';
 import type { Engine } from './ports/engine.js';
 import type { ImageStore } from './ports/image-store.js';
 import type { Memory } from './ports/memory.js';
+import type { PackageIndex } from './ports/package-index.js';
 import type { PackageRegistry } from './ports/package-registry.js';
 import type { RecordStore } from './ports/record-store.js';
 import type { Registry } from './ports/registry.js';
@@ -89,13 +90,22 @@ export function createTools(options: SjsOptions) {
     (await import('./adapters/cosign/cosign-statements.js')).createCosignStatements(cosign),
   );
   const packages = lazy<PackageRegistry>(async () =>
-    (await import('./adapters/npm/npm-registry.js')).createNpmRegistry({
+    (await import('./adapters/packages/npm-registry.js')).createNpmRegistry({
       env,
       home: userHome,
       cacheFolder: join(home, 'packages'),
       onWarning: (message) => reporter.warn(message),
     }),
   );
+  const wheels = lazy<PackageIndex>(async () =>
+    (await import('./adapters/packages/package-index.js')).createPackageIndex({
+      env,
+      home: userHome,
+      cacheFolder: join(home, 'packages'),
+      onWarning: (message) => reporter.warn(message),
+    }),
+  );
+  const packageTools = { packages, wheels, knownWheels: remember('wheels') };
   const owner = lazy<Owner>(async () => (await import('./adapters/process/owner.js')).currentOwner(home));
   const valid: ValidTexts = {
     has: async (key) => (await validTexts.get(key)) === true,
@@ -159,7 +169,7 @@ export function createTools(options: SjsOptions) {
       layers: remember('packages-layer'),
       sjsVersion: VERSION,
       stripped: remember('stripped'),
-      packages,
+      ...packageTools,
       lastBases: remember('last-base'),
       createId: () => randomBytes(6).toString('hex'),
       gatewaySource,
@@ -173,7 +183,7 @@ export function createTools(options: SjsOptions) {
     reporter,
     loadPolicy,
     seccompProfile,
-    packages,
+    ...packageTools,
     stripped: remember('stripped'),
     forbiddenSources: { containing: [home], being: [userHome] },
   };

@@ -8,7 +8,8 @@ list_packages() {
   local minimal version
   minimal=$(direct_dependencies python3-minimal | grep -E '^python3\.[0-9]+-minimal$') || return 1
   version=${minimal%-minimal}
-  printf '%s\n' base-files ca-certificates libc6 libgcc-s1 tzdata \
+  # Compiled wheels want libstdc++, which every manylinux has.
+  printf '%s\n' base-files ca-certificates libc6 libgcc-s1 libstdc++6 tzdata \
     python3-minimal "$minimal" "lib$minimal" "lib$version-stdlib"
   direct_dependencies "$minimal" "lib$minimal" "lib$version-stdlib" |
     grep -v -E '^(libnsl2|libtirpc.*|mime-support)$'

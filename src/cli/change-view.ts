@@ -109,7 +109,10 @@ export function baseLines(changes: readonly Change[]): readonly ChangeLine[] {
 export function packageLines(changes: readonly Change[]): readonly ChangeLine[] {
   return changes.map(({ what, from, to }) => {
     const [before, after] = [readPackage(from), readPackage(to)];
-    const where = what === `node_modules/${(after ?? before)?.name}` ? '' : ` (${what})`;
+    const name = (after ?? before)?.name;
+    const where = ['node_modules', 'site-packages'].some((folder) => what === `${folder}/${name}`)
+      ? ''
+      : ` (${what})`;
     if (!before) return { tone: 'plain', words: 'added', detail: `${after?.label ?? show(to)}${where}` };
     if (!after) return { tone: 'plain', words: 'removed', detail: `${before.label}${where}` };
     return before.label === after.label

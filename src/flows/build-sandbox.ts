@@ -128,10 +128,10 @@ const describeChanges = (changes: readonly LockChange[]): string =>
 export async function renew(
   known: IndexEntry,
   { loaded, base, packages }: Pick<PreparedBuild, 'loaded' | 'base' | 'packages'>,
-  tools: Pick<BuildTools, 'store' | 'clock' | 'packages'>,
+  tools: Pick<BuildTools, 'store' | 'clock'>,
 ): Promise<void> {
   await refresh(known, { ...originOf(loaded), base: baseOf(base) }, tools);
-  if (packages) await touchPackages(packages, tools);
+  if (packages) await touchPackages(packages);
 }
 
 /** What prune and waivers have to know of where a seal came from. */

@@ -6,7 +6,8 @@ import { sha256 } from '../model/digest.js';
 import { formatSandbox } from '../model/format-sandbox.js';
 import { typescriptName } from '../model/own-files.js';
 import type { PackageList } from '../model/package-list.js';
-import type { Dependencies } from '../model/sandbox.js';
+import { packagesFolder, type PackagesFolder } from '../model/language.js';
+import { DEFAULT_LOCKFILES, type Dependencies } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
 import { createIgnoreRules, NEVER_CODE } from '../stages/collect/ignore-rules.js';
 import { parseSandbox } from '../stages/load/load-sandbox.js';
@@ -18,10 +19,10 @@ import {
   type SealedSource,
 } from '../stages/unpack/read-source.js';
 import { makeEmptyFolder, writeNewFile, writeSource } from '../stages/unpack/write-source.js';
-import { readLockfile } from '../stages/dependencies/read-lockfile.js';
+import { readLockfile, readRequirementsFile } from '../stages/dependencies/read-lockfile.js';
 import { hasInstallScript } from '../stages/dependencies/install-script.js';
 import { findOmitted, writeLockfile } from '../stages/dependencies/recover-lockfile.js';
-import { packagePlatform } from './provide-packages.js';
+import { packagePlatform } from './npm-packages.js';
 import { sealedPackages } from './sealed-packages.js';
 import { findSealedImage, type TargetTools } from './find-target.js';
 
@@ -96,6 +97,7 @@ export async function cloneImage(
 
 /** Names that npm gives a lockfile, of which the first counts. */
 const LOCKFILES = ['npm-shrinkwrap.json', 'package-lock.json'];
+const REQUIREMENTS = DEFAULT_LOCKFILES.python;
 
 /** The lockfile of the source, when it has these packages; else one that has these and no others. */
 async function placePackages(
@@ -107,6 +109,17 @@ async function placePackages(
 ): Promise<Dependencies | null> {
   if (labels.packages === null) return null;
   const files = new Set(entries.flatMap(({ kind, path }) => (kind === 'file' ? [path] : [])));
+  if (labels.plan.language === 'python') {
+    const { asksFor, writeRequirements } = await import('./python-packages.js');
+    const own = `${SOURCE}/${REQUIREMENTS}`;
+    if (files.has(REQUIREMENTS)) {
+      const found = await readRequirementsFile({ directory: folder }, own);
+      if (asksFor(found, packages, image.platform, labels.baseVersion)) return { lockfile: own, omit: [] };
+    }
+    await mkdir(join(folder, DEPENDENCIES));
+    await writeNewFile(join(folder, DEPENDENCIES, REQUIREMENTS), writeRequirements(packages));
+    return { lockfile: `${DEPENDENCIES}/${REQUIREMENTS}`, omit: [] };
+  }
   const platform = packagePlatform(image.platform, labels.baseVersion);
   for (const name of LOCKFILES) {
     if (!files.has(name) || !files.has('package.json')) continue;
@@ -143,7 +156,7 @@ export async function withSource<T>(
   const layer = findSourceLayer(image.diffIds);
   const read = async (openTar: OpenTar): Promise<T> => {
     const source = await readSource(openTar(), onFile);
-    if (labels.packages !== null) refuseModules(source);
+    if (labels.packages !== null) refusePackages(source, packagesFolder(labels.plan.language ?? 'node'));
     return use(source, openTar);
   };
   return images.withLayer(image, layer, read, signal);
@@ -174,8 +187,8 @@ function placeSource(
 }
 
 /** What the label says of the packages would not be what runs. */
-function refuseModules({ entries }: SealedSource): void {
-  const found = entries.find(({ path }) => /^node_modules(?:\/|$)/.test(path));
+function refusePackages({ entries }: SealedSource, folder: PackagesFolder): void {
+  const found = entries.find(({ path }) => `${path}/`.startsWith(`${folder}/`));
   if (!found) return;
   throw new SjsError('SEAL_REFUSED', `the sealed source covers a package: it has ${cleanText(found.path)}`, {
     next: 'do not use this image; build it again from its source and lockfile',

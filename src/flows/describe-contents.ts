@@ -6,7 +6,7 @@ import {
   isSystemContents,
   type ContentFile,
   type ImageContents,
-  type NpmPackage,
+  type LaidPackage,
   type SystemContents,
 } from '../model/image-contents.js';
 import { filledLayers } from '../model/image-layers.js';
@@ -64,21 +64,21 @@ async function readProvenanceFacts(
   tools: TargetTools,
   signal?: AbortSignal,
 ): Promise<ProvenanceFacts> {
-  const stated = new Map<string, NpmPackage | null>();
+  const stated = new Map<string, LaidPackage | null>();
   const list = await sealedPackages(sealed, tools, signal, {
     onManifest: (location, text) => stated.set(location, parseManifest(location, text)),
   });
-  const listed = list.map(({ bundledIn, ...one }): NpmPackage => ({
+  const listed = list.map(({ bundledIn, ...one }): LaidPackage => ({
     ...one,
     licence: stated.get(one.location)?.licence ?? null,
     bundled: bundledIn === null ? null : { in: bundledIn, isLocked: true },
   }));
-  const npm = [...listed, ...findUnlisted(list, stated.values())].sort(byLocation);
-  return { ...sealed, sourceLayer: findSourceLayer(sealed.image.diffIds), npm };
+  const packages = [...listed, ...findUnlisted(list, stated.values())].sort(byLocation);
+  return { ...sealed, sourceLayer: findSourceLayer(sealed.image.diffIds), packages };
 }
 
 /** Packages in the node_modules of a tarball that the lockfile, and so the list, does not know of: npm unpacks them too. */
-function findUnlisted(list: PackageList, stated: Iterable<NpmPackage | null>): readonly NpmPackage[] {
+function findUnlisted(list: PackageList, stated: Iterable<LaidPackage | null>): readonly LaidPackage[] {
   const listed = new Map(list.map((one) => [one.location, one]));
   const tarballOf = (location: string): string | null => {
     const parent = parentOf(location);
@@ -86,7 +86,7 @@ function findUnlisted(list: PackageList, stated: Iterable<NpmPackage | null>): r
     const found = listed.get(parent);
     return found ? (found.bundledIn ?? parent) : tarballOf(parent);
   };
-  return [...stated].flatMap((one): NpmPackage[] => {
+  return [...stated].flatMap((one): LaidPackage[] => {
     const place = one && !listed.has(one.location) ? tarballOf(one.location) : null;
     return one && place !== null ? [{ ...one, bundled: { in: place, isLocked: false } }] : [];
   });
@@ -100,13 +100,20 @@ export async function readContents(
 ): Promise<ImageContents> {
   const facts = await readProvenanceFacts(sealed, tools, signal);
   // First what lies over the base: an image that sjs would not have packed is refused before anything is kept of its base.
-  const { files, npm } = await readOwn(sealed, tools, signal);
+  const { files, packages } = await readOwn(sealed, tools, signal);
   const system = await readBase(sealed, tools, signal);
   const { writtenAt, sjsVersion } = tools;
-  return { ...facts, system, files, npm: [...facts.npm, ...npm].sort(byLocation), writtenAt, sjsVersion };
+  return {
+    ...facts,
+    system,
+    files,
+    packages: [...facts.packages, ...packages].sort(byLocation),
+    writtenAt,
+    sjsVersion,
+  };
 }
 
-const byLocation = (a: NpmPackage, b: NpmPackage): number => (a.location < b.location ? -1 : 1);
+const byLocation = (a: LaidPackage, b: LaidPackage): number => (a.location < b.location ? -1 : 1);
 
 /** A base is looked into once: its layers name the same bytes for ever. */
 async function readBase(
@@ -128,9 +135,9 @@ async function readOwn(
   sealed: SealedImage,
   tools: ContentTools,
   signal?: AbortSignal,
-): Promise<Pick<ImageContents, 'files' | 'npm'>> {
+): Promise<Pick<ImageContents, 'files' | 'packages'>> {
   const sums = new Map<string, string>();
-  const npm: NpmPackage[] = [];
+  const packages: LaidPackage[] = [];
   const take: FileTaker = async (at, path, _executable, content) => {
     const location = fileOwner(`${at}/${path}`, 'package.json');
     const hash = createHash('sha1');
@@ -141,7 +148,7 @@ async function readOwn(
     }
     sums.set(`/${at}/${path}`, hash.digest('hex'));
     const found = location !== null && parseManifest(location, Buffer.concat(kept).toString('utf8'));
-    if (found) npm.push(found);
+    if (found) packages.push(found);
   };
   return withSource(
     sealed,
@@ -158,7 +165,7 @@ async function readOwn(
       });
       return Promise.resolve({
         files: files.sort((a, b) => (a.path < b.path ? -1 : 1)),
-        npm,
+        packages,
       });
     },
     take,

@@ -23,15 +23,12 @@ import type { Clock } from '../ports/clock.js';
 import type { ImageStore } from '../ports/image-store.js';
 import type { Memory } from '../ports/memory.js';
 import type { Registry } from '../ports/registry.js';
-import type { Reporter } from '../ports/reporter.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
-import type { PackageRegistry } from '../ports/package-registry.js';
 import { SjsError } from '../errors.js';
 import { collectInputs, collectSource } from '../stages/collect/collect-source.js';
 import { missingEntrypoint } from '../stages/collect/missing-entrypoint.js';
 import { compareLocks, createLock, lockPath, readLock, type LockChange } from '../stages/lock/lock-file.js';
 import { inputsDigest } from '../stages/build/build-image.js';
-import type { ChosenPackages } from '../stages/dependencies/choose-packages.js';
 import { packContext, type PackedContext } from '../stages/pack/pack-context.js';
 import { checkFloors } from '../stages/policy/check-floors.js';
 import { checkSandbox, subjectOf } from '../stages/policy/check-sandbox.js';
@@ -48,7 +45,7 @@ import { renderDockerfile, type RenderedImage } from '../stages/render/render-do
 import { findLocked, parseRepository, resolveBase } from '../stages/resolve/resolve-base.js';
 import { askOnce, beginVerifying, verifyBase } from '../stages/verify/verify-base.js';
 import { effectiveResources } from './validate-sandbox.js';
-import { locatePackages, pickPackages } from './provide-packages.js';
+import { locatePackages, type PackageTools, type PickedPackages } from './provide-packages.js';
 import { stripProgram } from './strip-program.js';
 
 /** Files that ship with sjs and become part of what is sealed. */
@@ -64,11 +61,10 @@ export interface BuildAssets {
 }
 
 /** What preparing a build needs of the world. */
-export interface PrepareTools {
+export interface PrepareTools extends PackageTools {
   readonly registry: Registry;
   readonly verifier: SignatureVerifier;
   readonly images: ImageStore;
-  readonly reporter: Reporter;
   readonly clock: Clock;
   readonly assets: (language: Language) => Promise<BuildAssets>;
   /** The policy in force for a folder. */
@@ -79,7 +75,6 @@ export interface PrepareTools {
   readonly lastBases: Memory;
   /** What TypeScript files became, by their digest. */
   readonly stripped: Memory;
-  readonly packages: () => Promise<PackageRegistry>;
 }
 
 /** How the lock is treated. */
@@ -100,7 +95,7 @@ export interface PreparedBuild {
   readonly rendered: RenderedImage;
   readonly context: PackedContext;
   /** What is laid in of a lockfile; null without one. */
-  readonly packages: ChosenPackages | null;
+  readonly packages: PickedPackages | null;
   readonly inputs: Digest;
   readonly lock: Lock;
   readonly lockChanges: readonly LockChange[];
@@ -172,7 +167,7 @@ export async function prepareBuild(
 
   waived.push(...(await requireVersions(policy, subject, tools, signal)));
 
-  const packages = pickPackages(await locating, base, tools);
+  const packages = (await (await locating)?.pick(base, signal)) ?? null;
   const { template, seccompProfile, pythonStart, ...guest } = await assets;
   const lines = packages === null ? {} : formatLockLines(packages.packages);
   const newLock = createLock(base, { name: loaded.sandbox.language, digest: sha256(template) }, lines, lock);

@@ -3,74 +3,93 @@ import { SjsError } from '../errors.js';
 import type { Platform, VerifiedBase } from '../model/base.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
-import { LAYER_VERSION, type LockedPackage } from '../model/locked-package.js';
-import { digestOfPackages } from '../model/package-list.js';
-import type { Dependencies, LoadedSandbox } from '../model/sandbox.js';
+import type { Lock } from '../model/lock.js';
+import { LAYER_VERSION } from '../model/locked-package.js';
+import { digestOfPackages, type PackageList } from '../model/package-list.js';
+import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Memory } from '../ports/memory.js';
+import type { PackageIndex } from '../ports/package-index.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
-import type { IsOwnAddress } from '../stages/dependencies/check-node.js';
-import { choosePackages, type ChosenPackages } from '../stages/dependencies/choose-packages.js';
-import { layPackages } from '../stages/dependencies/lay-packages.js';
-import type { PackagePlatform } from '../stages/dependencies/package-graph.js';
-import { readLockfile, type LockedFiles } from '../stages/dependencies/read-lockfile.js';
 
 /** What the packages of a build need of the world. */
 export interface PackageTools {
+  /** npm's. */
   readonly packages: () => Promise<PackageRegistry>;
+  /** Python's. */
+  readonly wheels: () => Promise<PackageIndex>;
+  /** Which file of the index a line of a requirements.txt meant. */
+  readonly knownWheels: Memory;
   readonly reporter: Reporter;
 }
 
 /** What a sandbox says of its packages, read and not yet judged. */
 export interface LocatedPackages {
-  readonly dependencies: Dependencies;
-  readonly files: LockedFiles;
-  readonly isOwnAddress: IsOwnAddress;
+  /** What of them is laid in over a base. */
+  pick(base: VerifiedBase, signal?: AbortSignal): Promise<PickedPackages>;
+  /** Where a lock has another package than the lockfile asks for; nobody is asked. Throws `LOCKFILE_…`. */
+  findOther(lock: Lock): readonly string[];
 }
 
-/** Reads the lockfile of a sandbox, and which registries are the operator's; null when it declares no dependencies. */
+/** What is laid into an image. */
+export interface PickedPackages {
+  /** Sorted by location, in code-unit order. */
+  readonly packages: PackageList;
+  /** How many the lockfile has besides. */
+  readonly omitted: number;
+  readonly source: PackageSource;
+}
+
+/** How the packages of an image are had. */
+export interface PackageSource {
+  /** What decides over the layer besides its list. */
+  readonly rule: object;
+  /** What each comes in, once. */
+  readonly archives: readonly {
+    /** Makes the cache hold it. */
+    fetch(signal?: AbortSignal): Promise<void>;
+    /** Says that it is in use. */
+    touch(): Promise<void>;
+  }[];
+  /** The layer's part of a build context, of archives that the cache holds. */
+  lay(): AsyncIterable<Uint8Array>;
+}
+
+/** Reads the lockfile of a sandbox; null when it declares no dependencies. */
 export async function locatePackages(
-  loaded: LoadedSandbox,
-  { packages }: PackageTools,
+  { sandbox, ...loaded }: LoadedSandbox,
+  tools: PackageTools,
 ): Promise<LocatedPackages | null> {
-  const { dependencies } = loaded.sandbox;
+  const { dependencies } = sandbox;
   if (dependencies === null) return null;
-  const [files, registry] = await Promise.all([readLockfile(loaded, dependencies.lockfile), packages()]);
-  return { dependencies, files, isOwnAddress: await registry.addresses() };
+  // Each comes with libraries that the other has no use for.
+  return sandbox.language === 'python'
+    ? (await import('./python-packages.js')).locateWheels({ sandbox, ...loaded }, dependencies, tools)
+    : (await import('./npm-packages.js')).locateNpm({ sandbox, ...loaded }, dependencies, tools);
 }
 
-/** What of them is laid in over a base. Throws as {@link choosePackages}. */
-export function pickPackages(
-  located: LocatedPackages | null,
-  base: VerifiedBase,
-  { reporter }: PackageTools,
-): ChosenPackages | null {
-  if (located === null) return null;
-  const { dependencies, files, isOwnAddress } = located;
-  const platform = packagePlatform(base.platform, base.signedVersion);
-  const chosen = choosePackages(files, dependencies.omit, platform, isOwnAddress);
-  if (chosen.scriptsIgnored.length > 0) {
-    reporter.warn(
-      `no install script is run, as package.json has it in allowScripts: ${chosen.scriptsIgnored.join(', ')}`,
-    );
-  }
-  return chosen;
-}
-
-/** Node's words for an architecture, where they are not OCI's. */
-const ARCHITECTURES: Readonly<Record<string, string>> = { amd64: 'x64', '386': 'ia32', ppc64le: 'ppc64' };
-
-/** The platform of a base as packages name it. */
-export function packagePlatform({ os, architecture }: Platform, node: string | null): PackagePlatform {
-  return { os, cpu: ARCHITECTURES[architecture] ?? architecture, libc: 'glibc', node };
+/** A platform as a lock names it. */
+export function platformOf(name: string): Platform {
+  const [os = '', architecture = ''] = name.split('/');
+  return { os, architecture };
 }
 
 /** So many at once: npm's own default for sockets. */
 const AT_ONCE = 15;
 
+/** Does something for each, some at once. */
+export async function eachAtOnce<T>(all: readonly T[], use: (one: T) => Promise<void>): Promise<void> {
+  const waiting = all.values();
+  const work = async (): Promise<void> => {
+    for (const one of waiting) await use(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
 /** What it takes to have the layer of packages that a build asks for. */
-export interface LayerTools extends PackageTools {
+export interface LayerTools {
+  readonly reporter: Reporter;
   readonly store: Pick<RecordStore, 'createBlob' | 'openBlob' | 'renewBlob' | 'fingerprint'>;
   /** Digest of the layer's part of a build context, by that of its list, and what binds the two to this SJS_HOME. */
   readonly layers: Memory;
@@ -81,27 +100,22 @@ export interface LayerTools extends PackageTools {
  * holds, or as it was laid before. It depends on the list alone.
  */
 export async function providePackages(
-  chosen: ChosenPackages,
+  chosen: PickedPackages,
   tools: LayerTools,
   signal?: AbortSignal,
 ): Promise<() => AsyncIterable<Uint8Array>> {
-  const { packages, omitted } = chosen;
+  const { packages, omitted, source } = chosen;
   const rest = omitted === 0 ? '' : `, ${omitted} left out`;
   tools.reporter.step('packages', `${packages.length} packages${rest}`);
-  // What was laid once need not be looked at again, except by another rule.
-  const silent = packages.filter((one) => one.worksWithoutScript).map(({ location }) => location);
-  const aliases = Object.fromEntries(packages.map((one) => [one.location, one.aliases]));
   const list = digestOfPackages(packages);
-  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list, silent, aliases }));
+  const key = sha256(canonicalJson({ layer: LAYER_VERSION, list, ...source.rule }));
   const known = await findLayer(key, tools);
   if (known !== null && (await isSound(known, tools))) {
-    await touchPackages(chosen, tools);
+    await touchPackages(chosen);
     return () => tools.store.openBlob(known);
   }
-  await fetchPackages(chosen, tools, signal);
-  const registry = await tools.packages();
-  const lay = (): AsyncIterable<Uint8Array> => layPackages(packages, (wanted) => registry.open(wanted));
-  return () => keep(lay(), key, tools);
+  await fetchPackages(source, signal);
+  return () => keep(source.lay(), key, tools);
 }
 
 /**
@@ -110,7 +124,7 @@ export async function providePackages(
  */
 export async function provideBeside(
   checking: Promise<void>,
-  chosen: ChosenPackages,
+  chosen: PickedPackages,
   tools: LayerTools,
   signal?: AbortSignal,
 ): ReturnType<typeof providePackages> {
@@ -183,43 +197,21 @@ const succeeds = (work: Promise<unknown>): Promise<boolean> =>
     () => false,
   );
 
-/** Makes the cache hold every tarball. */
-async function fetchPackages(
-  chosen: ChosenPackages,
-  tools: PackageTools,
-  signal?: AbortSignal,
-): Promise<void> {
-  const registry = await tools.packages();
+/** Makes the cache hold every archive. */
+async function fetchPackages({ archives }: PackageSource, signal?: AbortSignal): Promise<void> {
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   try {
-    await eachTarball(chosen, (one) => registry.fetch(one, both));
+    await eachAtOnce(archives, (one) => one.fetch(both));
   } catch (error) {
     stop.abort(new SjsError('ABORTED', 'another package could not be had'));
     throw error;
   }
 }
 
-/** Says that the tarballs of a build are in use, though it had no need of them: the next one may, with no registry. */
-export async function touchPackages(
-  chosen: ChosenPackages,
-  tools: Pick<PackageTools, 'packages'>,
-): Promise<void> {
-  const registry = await tools.packages();
-  await eachTarball(chosen, (one) => registry.touch(one));
-}
-
-/** Some at once; one may lie in several places. */
-async function eachTarball(
-  { packages }: ChosenPackages,
-  use: (wanted: LockedPackage) => Promise<void>,
-): Promise<void> {
-  const tarballs = packages.filter(({ bundledIn }) => bundledIn === null);
-  const waiting = new Map(tarballs.map((one) => [one.integrity, one])).values();
-  const work = async (): Promise<void> => {
-    for (const one of waiting) await use(one);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+/** Says that the archives of a build are in use, though it had no need of them: the next one may, with no registry. */
+export async function touchPackages({ source }: PickedPackages): Promise<void> {
+  await eachAtOnce(source.archives, (one) => one.touch());
 }
 
 /** The context of a build with the packages in front of it. */

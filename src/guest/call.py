@@ -17,6 +17,7 @@ import types
 OWN = __file__
 START = "/.sjs/start.py"
 CODE = "/tmp/code.py"
+PACKAGES = "/.sjs/packages.json"
 # Pipes take so much in one piece, whoever else writes to them (PIPE_BUF).
 PIECE_BYTES = 4096
 MOST_TEXT = 16 * 1024
@@ -198,6 +199,8 @@ def load(path):
     name = os.path.splitext(os.path.basename(path))[0]
     sys.argv[:] = [path]
     sys.path.insert(0, os.path.dirname(path))
+    if os.path.exists(PACKAGES):
+        sys.path.append("/app/site-packages")
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

@@ -1,6 +1,7 @@
 # Started by sjs ahead of a Python program. Isolated mode leaves the program's own folder out of the places where modules
-# are looked for: here it gets the place that it has without. What a program finds of this file is nothing but a frame that
-# tracebacks leave out.
+# are looked for: here it gets the place that it has without, and the sealed packages the last. What a program finds of this
+# file is nothing but a frame that tracebacks leave out.
+import os
 import sys
 
 
@@ -8,6 +9,8 @@ def start():
     own, path = __file__, sys.argv[1]
     del sys.argv[0]
     sys.path.insert(0, path.rpartition("/")[0] or "/")
+    if os.path.exists("/.sjs/packages.json") and "/app/site-packages" not in sys.path:
+        sys.path.append("/app/site-packages")
     hook = sys.excepthook
 
     def without_own_frames(kind, error, trace):

@@ -31,9 +31,9 @@ export interface NodeProgram {
   readonly name?: 'deno' | 'bun';
 }
 
-/** A package from npm in an image. */
-export interface NpmPackage {
-  /** Where it lies below /app, as `node_modules/accepts`. */
+/** A package of npm or of Python in an image. */
+export interface LaidPackage {
+  /** Where it lies below /app, as `node_modules/accepts`; of Python `site-packages/requests`. */
   readonly location: string;
   readonly name: string;
   readonly version: string;
@@ -63,7 +63,7 @@ export interface ImageContents {
   readonly sourceLayer: Digest;
   readonly system: SystemContents;
   /** Sorted by location. */
-  readonly npm: readonly NpmPackage[];
+  readonly packages: readonly LaidPackage[];
   /** Sorted by path. */
   readonly files: readonly ContentFile[];
   /** RFC 3339: when its bills say that they were written. Null: as long ago as its files, for equal bills everywhere. */

@@ -52,6 +52,11 @@ export const FILE_ENDINGS: Readonly<Record<Language, readonly string[]>> = {
   python: ['.py'],
 };
 
+/** The folder below /app that packages of a lockfile are laid into. */
+export type PackagesFolder = 'node_modules' | 'site-packages';
+export const packagesFolder = (language: Language): PackagesFolder =>
+  language === 'python' ? 'site-packages' : 'node_modules';
+
 /** The command that starts a file of the source. */
 export const commandOf = (language: Language, entrypoint: string): readonly string[] => [
   PROGRAMS[language],

@@ -1,6 +1,6 @@
 import { isDigest, type Digest } from './digest.js';
 import { isFields } from './fields.js';
-import { isIntegrity, isPackageLocation, isPackageName, type ResolvedPackage } from './package-list.js';
+import { isSound, type ResolvedPackage } from './package-list.js';
 import { escapeUnprintable } from './sandbox.js';
 import { parseJson } from './parse-json.js';
 
@@ -27,11 +27,10 @@ export interface Lock {
 
 /** What a line of the lock says of the package at a location; null for a line that is none. */
 export function parseLockLine(location: string, line: unknown): ResolvedPackage | null {
-  const [, name, version, text = ''] = /^(@?[^@ ]+)@([\w.+-]{1,256}) (.+)$/.exec(String(line)) ?? [];
-  if (!isPackageLocation(location) || !isPackageName(name) || version === undefined) return null;
+  const [, name = '', version = '', text = ''] = /^(@?[^@ ]+)@([^ ]{1,256}) (.+)$/.exec(String(line)) ?? [];
   const bundledIn = text.startsWith('in ') ? text.slice('in '.length) : null;
-  const isSound = bundledIn === null ? isIntegrity(text) : isPackageLocation(bundledIn);
-  return isSound ? { location, name, version, integrity: bundledIn === null ? text : null, bundledIn } : null;
+  const found = { location, name, version, integrity: bundledIn === null ? text : null, bundledIn };
+  return isSound(found) ? found : null;
 }
 
 /** A copy with its keys in the order of their UTF-16 code units, whatever the locale is. */

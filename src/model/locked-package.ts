@@ -1,6 +1,6 @@
 import type { ResolvedPackage } from './package-list.js';
 
-/** A package as a lockfile has it, with what getting it takes. */
+/** A package as a lockfile of npm has it, with what getting it takes. */
 export interface LockedPackage extends ResolvedPackage {
   /** Address of its tarball; null when the lockfile does not say: then the registry knows. */
   readonly resolved: string | null;
@@ -10,6 +10,17 @@ export interface LockedPackage extends ResolvedPackage {
   readonly worksWithoutScript: boolean;
   /** Real names of its own dependencies that are there under another: its tarball must say the same. */
   readonly aliases: Readonly<Record<string, string>>;
+}
+
+/** A wheel that a requirements.txt pins, as the index has it. */
+export interface LockedWheel extends ResolvedPackage {
+  readonly integrity: string;
+  readonly bundledIn: null;
+  /** Optional parts that are asked for: what they need must be there too. */
+  readonly extras: readonly string[];
+  readonly url: string;
+  /** What its own folders begin with: `PyYAML-6.0.1`. */
+  readonly stem: string;
 }
 
 /** Version of the layer that a list of packages becomes: raised when the same list would become another. */

@@ -2,9 +2,9 @@ import { canonicalJson } from './canonical-json.js';
 import { sha256, type Digest } from './digest.js';
 import { parseJson } from './parse-json.js';
 
-/** One npm package that is laid into an image. */
+/** One package, of npm or of Python, that is laid into an image. */
 export interface ResolvedPackage {
-  /** Where it lies below /app: `node_modules/a/node_modules/@b/c`. */
+  /** Where it lies below /app: `node_modules/a/node_modules/@b/c`; of Python `site-packages/a`, by its name, since all lie in one folder. */
   readonly location: string;
   /** Its own name; where it is there under another (`npm:` in a package.json), the location has that. */
   readonly name: string;
@@ -66,16 +66,43 @@ export function parsePackageList(text: string): PackageList | undefined {
         bundledIn: bundledIn ?? null,
       };
     });
-  const isSound = packages.every(
-    ({ location, name, version, integrity, bundledIn }) =>
-      isPackageLocation(location) &&
-      isPackageName(name) &&
-      typeof version === 'string' &&
-      /^[\w.+-]{1,256}$/.test(version) &&
-      (bundledIn === null ? isIntegrity(integrity) : integrity === null && isPackageLocation(bundledIn)),
-  );
-  return isSound && formatPackageList(packages) === text ? packages : undefined;
+  const isOfOneKind = packages.every(isSoundWheel) || packages.every(isSoundPackage);
+  return isOfOneKind && formatPackageList(packages) === text ? packages : undefined;
 }
+
+/** Whether sjs could have laid it in: anybody may have written it. */
+export const isSound = (one: ResolvedPackage): boolean => isSoundWheel(one) || isSoundPackage(one);
+
+function isSoundPackage({ location, name, version, integrity, bundledIn }: ResolvedPackage): boolean {
+  return (
+    isPackageLocation(location) &&
+    isPackageName(name) &&
+    typeof version === 'string' &&
+    /^[\w.+-]{1,256}$/.test(version) &&
+    (bundledIn === null ? isIntegrity(integrity) : integrity === null && isPackageLocation(bundledIn))
+  );
+}
+
+function isSoundWheel({ location, name, version, integrity, bundledIn }: ResolvedPackage): boolean {
+  return (
+    typeof name === 'string' &&
+    location === wheelLocation(name) &&
+    /^(?=.{1,214}$)[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name) &&
+    typeof version === 'string' &&
+    /^[\w.+!]{1,256}$/.test(version) &&
+    bundledIn === null &&
+    isIntegrity(integrity)
+  );
+}
+
+/** The folder below /app where Python's packages lie, all in one. */
+export const WHEEL_FOLDER = 'site-packages';
+
+/** The place of one of Python's packages. */
+export const wheelLocation = (name: string): string => `${WHEEL_FOLDER}/${name}`;
+
+/** Whether a package at such a place is one of Python's. */
+export const isWheelLocation = (location: string): boolean => location.startsWith(`${WHEEL_FOLDER}/`);
 
 /** A name that npm takes for a package, in the form that the registry has had since 2014, or before (upper case). */
 const NAME = '(?:@[A-Za-z0-9~!-][A-Za-z0-9._~!-]*/)?[A-Za-z0-9~!-][A-Za-z0-9._~!-]*';

@@ -2,7 +2,7 @@ import { BROWSERS } from './base-name.js';
 import { FILESYSTEM_RULES } from './bounds.js';
 import { LANGUAGES } from './language.js';
 import { MOST_DECLARED, NETWORK_MODES } from './network.js';
-import { DEFAULT_LOCKFILE, LOWEST_UID, OMITTABLE } from './sandbox.js';
+import { DEFAULT_LOCKFILES, LOWEST_UID, OMITTABLE } from './sandbox.js';
 import { baseSchema, list, mapping, quantity, resourceProperties, text } from './schema-parts.js';
 
 const envName = '^[A-Za-z_][A-Za-z0-9_]{0,127}$';
@@ -68,8 +68,8 @@ export const SANDBOX_SCHEMA = {
               lockfile: text(
                 'a relative path inside this folder',
                 '^[^\\0]{1,1024}$',
-                'package-lock.json of version 2 or 3, relative to this file, with package.json beside it.',
-                { default: DEFAULT_LOCKFILE },
+                'package-lock.json of version 2 or 3, with package.json beside it; of a Python program requirements.txt, which is the default there, with the hashes of each wheel. Relative to this file.',
+                { default: DEFAULT_LOCKFILES.node },
               ),
               omit: list(
                 { type: 'string', enum: OMITTABLE },
@@ -78,7 +78,7 @@ export const SANDBOX_SCHEMA = {
               ),
             },
             [],
-            'npm packages, each checked against its integrity and unpacked without running anything of it; they lie in node_modules beside the source.',
+            'Packages of npm, or of Python, each checked against its hash and unpacked without running anything of it; they lie in node_modules, or site-packages, beside the source.',
           ),
           entrypoint: text(
             'a relative path inside the source',

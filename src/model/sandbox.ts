@@ -54,17 +54,17 @@ export interface Filesystem {
 export type BaseRequest =
   { readonly image: string; readonly version: string } | { readonly image: string; readonly digest: Digest };
 
-/** The lockfile where none is named. */
-export const DEFAULT_LOCKFILE = 'package-lock.json';
+/** The lockfile where none is named, of the languages that have packages. */
+export const DEFAULT_LOCKFILES = { node: 'package-lock.json', python: 'requirements.txt' } as const;
 
 /** Kinds of dependencies that npm can leave out. */
 export const OMITTABLE = ['dev', 'optional', 'peer'] as const;
 
-/** Packages of a lockfile, with `package.json` beside it. */
+/** Packages of a lockfile: of Node's with `package.json` beside it. */
 export interface Dependencies {
-  /** package-lock.json or npm-shrinkwrap.json as written, relative to the sandbox.yaml. */
+  /** package-lock.json, npm-shrinkwrap.json or requirements.txt as written, relative to the sandbox.yaml. */
   readonly lockfile: string;
-  /** Kinds that stay out, as `npm ci --omit` means it. */
+  /** Kinds that stay out, as `npm ci --omit` means it; of Python none. */
   readonly omit: readonly (typeof OMITTABLE)[number][];
 }
 

@@ -47,7 +47,7 @@ export function makeContents(overrides: Partial<ImageContents> = {}): ImageConte
       packages: [debian('libc6', '2.41-12'), debian('libstdc++6', '14.2.0-19+b1')],
       nodes: [{ version: '24.21.0', path: '/usr/local/bin/node', digest: sha256('node') }],
     },
-    npm: [
+    packages: [
       {
         location: 'node_modules/@scope/one',
         name: '@scope/one',

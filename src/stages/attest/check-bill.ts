@@ -5,7 +5,7 @@ import { fieldsOf, listOf, textOf, type Fields } from '../../model/fields.js';
 import { digestOfPackages, parentOf, type ResolvedPackage } from '../../model/package-list.js';
 import type { Predicate } from '../../model/predicate.js';
 import type { SealedLabels } from '../../model/sealed-image.js';
-import { formatNpmPurl } from './packages.js';
+import { formatPurl } from './packages.js';
 import { UNLOCKED, UNLOCKED_END } from './unlocked.js';
 
 /** What a bill of materials must be of. */
@@ -21,12 +21,12 @@ interface Bill {
   /** Null where sjs did not write it. */
   readonly seal: string | null;
   readonly base: string | null;
-  readonly npm: readonly NamedPackage[];
-  /** Whether parts lie within parts, which `npm` leaves out: sjs writes a flat list. */
+  readonly laid: readonly NamedPackage[];
+  /** Whether parts lie within parts, which `laid` leaves out: sjs writes a flat list. */
   readonly isNested: boolean;
 }
 
-/** A package from npm as a bill names it. */
+/** A package from npm or of Python as a bill names it. */
 interface NamedPackage {
   /** Absolute, in the image. */
   readonly place: string | null;
@@ -41,7 +41,7 @@ interface NamedPackage {
 
 /**
  * Compares attested bills of materials with what is sealed: those that sjs wrote must be of this seal and base, and name
- * the npm packages that the seal covers, each at its place with version, package URL and hash, and no other with a hash.
+ * the packages that the seal covers, each at its place with version, package URL and hash, and no other with a hash.
  * Of packages that lay in the source or came in a tarball unknown to the lockfile, and of those of the base, the seal has
  * no list: they stand in the signer's word.
  * @returns the types of which there is a bill that another tool wrote: nothing of it is compared
@@ -62,20 +62,20 @@ export function checkBills(
   });
 }
 
-function checkBill({ seal, base, npm, isNested }: Bill, { name, seal: own, labels }: BillSubject): void {
+function checkBill({ seal, base, laid, isNested }: Bill, { name, seal: own, labels }: BillSubject): void {
   const refuse = (why: string): SjsError =>
     new SjsError('SBOM_MISMATCH', `the bill of materials of ${name} ${why}`, {
       next: 'ask who signed it, and believe no scan of it: sjs sbom says what is in the image',
     });
   if (seal !== own) throw refuse(`is of the seal ${seal}`);
   if (base !== labels.baseDigest) throw refuse(`names another base than ${labels.baseDigest}`);
-  const places = new Set(npm.map(({ place }) => place));
+  const places = new Set(laid.map(({ place }) => place));
   const isOdd = (one: NamedPackage): boolean =>
     !one.place?.startsWith('/app/') || one.purl !== purlOf(one) || (one.isUnlocked && one.integrity !== null);
-  if (isNested || npm.some(isOdd) || places.size < npm.length)
+  if (isNested || laid.some(isOdd) || places.size < laid.length)
     throw refuse('names packages as sjs never does');
-  const laid = laidPackages(npm.filter(({ isUnlocked }) => !isUnlocked));
-  if (digestOfPackages(laid) !== (labels.packages ?? digestOfPackages([]))) {
+  const listed = laidPackages(laid.filter(({ isUnlocked }) => !isUnlocked));
+  if (digestOfPackages(listed) !== (labels.packages ?? digestOfPackages([]))) {
     throw refuse('names other packages than are in it');
   }
 }
@@ -83,16 +83,16 @@ function checkBill({ seal, base, npm, isNested }: Bill, { name, seal: own, label
 /** Null for a name that no package URL can have. */
 function purlOf(one: NamedPackage): string | null {
   try {
-    return formatNpmPurl(one);
+    return formatPurl({ ...one, location: (one.place ?? '').slice('/app/'.length) });
   } catch {
     return null;
   }
 }
 
 /** Those with a tarball of their own, and those that came in the tarball of one. */
-function laidPackages(npm: readonly NamedPackage[]): readonly ResolvedPackage[] {
+function laidPackages(laid: readonly NamedPackage[]): readonly ResolvedPackage[] {
   const named = new Map(
-    npm.map(({ place, ...one }) => {
+    laid.map(({ place, ...one }) => {
       const location = (place ?? '').slice('/app/'.length);
       return [location, { ...one, location }] as const;
     }),
@@ -115,8 +115,8 @@ function readCycloneDx(predicate: Predicate): Bill {
     seal: propertyOf(subject, 'sjs:seal'),
     base: base ? propertyOf(base, 'sjs:manifest') : null,
     isNested: [subject, ...components].some((one) => one['components'] !== undefined),
-    npm: components.flatMap((one) =>
-      isNpm(one['purl'])
+    laid: components.flatMap((one) =>
+      isLaid(one['purl'])
         ? [
             {
               place: propertyOf(one, 'sjs:location'),
@@ -140,10 +140,10 @@ function readSpdx(predicate: Predicate): Bill {
     seal: saidBy('SPDXRef-Image', 'seal '),
     base: saidBy('SPDXRef-Base', 'manifest '),
     isNested: false,
-    npm: packages.flatMap((one) => {
+    laid: packages.flatMap((one) => {
       const purl = listOf(one['externalRefs'])
         .map(({ referenceLocator }) => referenceLocator)
-        .find(isNpm);
+        .find(isLaid);
       return purl === undefined
         ? []
         : [
@@ -160,7 +160,8 @@ function readSpdx(predicate: Predicate): Bill {
   };
 }
 
-const isNpm = (purl: unknown): purl is string => typeof purl === 'string' && purl.startsWith('pkg:npm/');
+const isLaid = (purl: unknown): purl is string =>
+  typeof purl === 'string' && /^pkg:(?:npm|pypi)\//.test(purl);
 
 const propertyOf = (component: Fields, name: string): string | null => {
   const found = listOf(component['properties']).find((one) => one['name'] === name);

@@ -3,7 +3,7 @@ import { canonicalJson } from '../../model/canonical-json.js';
 import { hexOf } from '../../model/digest.js';
 import type { ImageContents } from '../../model/image-contents.js';
 import { kindOfLicence } from './licence.js';
-import { formatNpmPurl, formatSystemPurl, hashOf, runtimeCpe, runtimePurl } from './packages.js';
+import { ecosystemOf, formatPurl, formatSystemPurl, hashOf, runtimeCpe, runtimePurl } from './packages.js';
 import { UNLOCKED } from './unlocked.js';
 import { uuidOf } from './uuid.js';
 
@@ -21,7 +21,7 @@ export type BillFacts = Omit<ImageContents, 'entry'> & {
  * gives the same document wherever it was made.
  */
 export function buildCycloneDx(facts: BillFacts): CycloneDx {
-  const { entry, labels, system, npm, files } = facts;
+  const { entry, labels, system, packages, files } = facts;
   const parts = [
     ...describeBase(facts),
     ...system.packages.map((one) => {
@@ -34,10 +34,10 @@ export function buildCycloneDx(facts: BillFacts): CycloneDx {
         ...licences(licence),
       });
     }),
-    ...npm.map((one) =>
+    ...packages.map((one) =>
       describe(Enums.ComponentType.Library, one.name, {
-        bomRef: `npm:${one.location}`,
-        purl: formatNpmPurl(one),
+        bomRef: `${ecosystemOf(one)}:${one.location}`,
+        purl: formatPurl(one),
         version: one.version,
         ...hashes(hashOf(one.integrity)),
         ...licences(one.licence),

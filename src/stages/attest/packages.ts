@@ -1,8 +1,15 @@
 import { PackageURL } from 'packageurl-js';
-import type { NodeProgram, NpmPackage, SystemContents, SystemPackage } from '../../model/image-contents.js';
+import type { NodeProgram, LaidPackage, SystemContents, SystemPackage } from '../../model/image-contents.js';
+import { isWheelLocation } from '../../model/package-list.js';
 
-/** The package URL of a package from npm. */
-export function formatNpmPurl({ name, version }: Pick<NpmPackage, 'name' | 'version'>): string {
+/** Where a package comes from, as package URLs call it. */
+export const ecosystemOf = ({ location }: Pick<LaidPackage, 'location'>): 'npm' | 'pypi' =>
+  isWheelLocation(location) ? 'pypi' : 'npm';
+
+/** The package URL of a package that is laid over a base. */
+export function formatPurl(one: Pick<LaidPackage, 'location' | 'name' | 'version'>): string {
+  const { name, version } = one;
+  if (ecosystemOf(one) === 'pypi') return new PackageURL('pypi', null, name, version).toString();
   const slash = name.indexOf('/');
   const scope = slash < 0 ? null : name.slice(0, slash);
   return new PackageURL('npm', scope, name.slice(slash + 1), version).toString();

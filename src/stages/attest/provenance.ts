@@ -4,7 +4,7 @@ import type { BuildFacts, GitFacts } from '../../model/build-facts.js';
 import { hexOf, type Digest } from '../../model/digest.js';
 import type { ImageContents } from '../../model/image-contents.js';
 import { FORMAT_VERSION } from '../../model/sealed-image.js';
-import { formatNpmPurl, hashOf } from './packages.js';
+import { formatPurl, hashOf } from './packages.js';
 
 /** What `externalParameters` and `internalParameters` mean: docs/chain.md. */
 const BUILD_TYPE = 'https://sjs.dev/build/v1';
@@ -40,13 +40,19 @@ export interface Provenance {
 }
 
 /** What a provenance is written from. */
-export type ProvenanceFacts = Pick<ImageContents, 'entry' | 'image' | 'labels' | 'sourceLayer' | 'npm'>;
+export type ProvenanceFacts = Pick<ImageContents, 'entry' | 'image' | 'labels' | 'sourceLayer' | 'packages'>;
 
 /**
  * The SLSA provenance of a seal: what the author asked for, what sjs added, what went in, what came out.
  * @throws SjsError `BUILD_UNKNOWN` for a seal that was not made here, or by an sjs that did not keep how.
  */
-export function buildProvenance({ entry, image, labels, sourceLayer, npm }: ProvenanceFacts): Provenance {
+export function buildProvenance({
+  entry,
+  image,
+  labels,
+  sourceLayer,
+  packages,
+}: ProvenanceFacts): Provenance {
   const { build } = entry;
   if (!build) {
     throw new SjsError('BUILD_UNKNOWN', `nothing is known here of how ${entry.tag} was built`, {
@@ -82,7 +88,7 @@ export function buildProvenance({ entry, image, labels, sourceLayer, npm }: Prov
       resolvedDependencies: [
         ...describeBase(entry, build),
         ...describeOrigin(labels),
-        ...describePackages(npm),
+        ...describePackages(packages),
         { name: 'source', digest: digestSet(sourceLayer), annotations: { mediaType: LAYER } },
         ...(build.git ? [describeGit(build.git)] : []),
       ],
@@ -144,12 +150,12 @@ const formatImagePurl = (image: string, digest: Digest): string =>
   }).toString();
 
 /** Each package once, wherever it lies. */
-function describePackages(npm: ProvenanceFacts['npm']): readonly ResourceDescriptor[] {
-  const found = npm.flatMap((one): [string, ResourceDescriptor][] => {
+function describePackages(packages: ProvenanceFacts['packages']): readonly ResourceDescriptor[] {
+  const found = packages.flatMap((one): [string, ResourceDescriptor][] => {
     const hash = hashOf(one.integrity);
     // What came with the source is named by the source.
     if (!hash) return [];
-    const uri = formatNpmPurl(one);
+    const uri = formatPurl(one);
     return [[`${uri} ${hash.hex}`, { name: one.name, uri, digest: { [hash.algorithm]: hash.hex } }]];
   });
   return [...new Map(found)].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, descriptor]) => descriptor);

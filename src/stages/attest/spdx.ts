@@ -4,7 +4,7 @@ import { hexOf, sha256, shortDigest } from '../../model/digest.js';
 import type { ContentFile } from '../../model/image-contents.js';
 import type { BillFacts } from './cyclonedx.js';
 import { kindOfLicence } from './licence.js';
-import { formatNpmPurl, formatSystemPurl, hashOf, runtimeCpe, runtimePurl } from './packages.js';
+import { ecosystemOf, formatPurl, formatSystemPurl, hashOf, runtimeCpe, runtimePurl } from './packages.js';
 import { UNLOCKED_END } from './unlocked.js';
 import { uuidOf } from './uuid.js';
 
@@ -26,7 +26,7 @@ const SOURCE = 'SPDXRef-Source';
  */
 export function buildSpdx(facts: BillFacts): Spdx {
   const { entry, labels, files } = facts;
-  const parts = [...describeBase(facts), ...describeSystem(facts), ...describeNpm(facts)];
+  const parts = [...describeBase(facts), ...describeSystem(facts), ...describeLaid(facts)];
   const content = files.map(describeFile);
   const source = {
     name: 'source',
@@ -158,12 +158,12 @@ const describeSystem = ({ system }: BillFacts): readonly Element[] =>
     return describe(partId(manager, purl), name, { version, licence, purl });
   });
 
-const describeNpm = ({ npm }: BillFacts): readonly Element[] =>
-  npm.map((one) =>
-    describe(partId('npm', one.location), one.name, {
+const describeLaid = ({ packages }: BillFacts): readonly Element[] =>
+  packages.map((one) =>
+    describe(partId(ecosystemOf(one), one.location), one.name, {
       version: one.version,
       licence: one.licence,
-      purl: formatNpmPurl(one),
+      purl: formatPurl(one),
       hash: hashOf(one.integrity),
       comment: `at /app/${one.location}`,
       ...(one.bundled && {

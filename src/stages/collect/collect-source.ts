@@ -3,6 +3,7 @@ import { lstat, open, realpath } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { isErrno, SjsError, type SourceLocation } from '../../errors.js';
 import { formatBytes } from '../../model/quantity.js';
+import { packagesFolder } from '../../model/language.js';
 import type { LoadedSandbox } from '../../model/sandbox.js';
 import { checkCollisions, checkInLayer, decodeName } from './check-names.js';
 import { createIgnoreRules } from './ignore-rules.js';
@@ -28,8 +29,12 @@ export async function collectSource(loaded: LoadedSandbox, limits: CollectLimits
   const root = await realpath(stats.isDirectory() ? start : dirname(start));
   // Of a source that is a file nothing but that file is taken, wherever it lies.
   if (stats.isDirectory()) await checkRoot(loaded, root, limits);
-  const { exclude, dependencies } = loaded.sandbox;
-  const rules = createIgnoreRules(await readIgnoreFile(root), exclude, dependencies !== null);
+  const { exclude, dependencies, language } = loaded.sandbox;
+  const rules = createIgnoreRules(
+    await readIgnoreFile(root),
+    exclude,
+    dependencies && packagesFolder(language),
+  );
   const walk = new Walk(root, rules, limits.maxBytes);
   if (stats.isDirectory()) walk.enter('', (await lstat(root)).dev);
   else walk.addFile(basename(start), stats);

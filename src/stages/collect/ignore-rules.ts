@@ -1,6 +1,7 @@
 import dockerignoreModule, { type Ignore } from '@balena/dockerignore';
 import { SjsError } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
+import type { PackagesFolder } from '../../model/language.js';
 
 // The package is CommonJS; under NodeNext its types show the module object instead of the function.
 const dockerignore = dockerignoreModule as unknown as (options: { ignorecase: boolean }) => Ignore;
@@ -27,13 +28,14 @@ const SECRET =
 /**
  * The rules of `.sjsignore` and `spec.exclude`, with Docker's semantics (`**`, `!`, anchored at the source). A line
  * `!path` without wildcards names a file, and a named file is not withheld.
- * @param hasPackages whether packages of a lockfile are laid in: then node_modules stay out, those of the top in any case
+ * @param packages the folder that packages of a lockfile are laid into: it stays out, and of npm those further down too,
+ * unless they are named
  * @throws SjsError `SANDBOX_INVALID` for a pattern that cannot be read.
  */
 export function createIgnoreRules(
   ignoreFile: string,
   exclude: readonly string[],
-  hasPackages = false,
+  packages: PackagesFolder | null = null,
 ): IgnoreRules {
   const patterns = [...ignoreFile.split(/\r?\n/), ...exclude].filter(
     (line) => line.trim() !== '' && !line.startsWith('#'),
@@ -60,9 +62,9 @@ export function createIgnoreRules(
   const isNamed = (path: string): boolean =>
     [...named].some((name) => path === name || path.startsWith(`${name}/`));
   const isPackages = (path: string): boolean =>
-    hasPackages &&
-    /(?:^|\/)node_modules(?:\/|$)/.test(path) &&
-    (/^node_modules(?:\/|$)/.test(path) || !isNamed(path));
+    packages !== null &&
+    (`${path}/`.startsWith(`${packages}/`) ||
+      (packages === 'node_modules' && /\/node_modules(?:\/|$)/.test(path) && !isNamed(path)));
   const matcher = dockerignore({ ignorecase: false });
   try {
     matcher.add(patterns);

@@ -1,25 +1,18 @@
-import { once } from 'node:events';
 import { posix } from 'node:path';
 import { pack as createPack, type Pack } from 'tar-stream';
-import { SjsError } from '../../errors.js';
+import type { SjsError } from '../../errors.js';
 import { showName } from '../../model/clean-text.js';
 import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
 import { formatPackageList, nameAt } from '../../model/package-list.js';
-import { plainHeader } from '../../model/tar-header.js';
 import { checkManifest, checkScript } from './check-manifest.js';
 import { installScriptOf } from './install-script.js';
 import { binsOf, findReturn, FIRST_LINE_BYTES, wrongCommand } from './package-bins.js';
-import {
-  readTarball,
-  refused,
-  tooLarge,
-  unpacksTooMuch,
-  type Allowance,
-  type TarballFile,
-} from './read-tarball.js';
+import { LayerWriter } from './layer-writer.js';
+import { readTarball, type Allowance, type TarballFile } from './read-tarball.js';
+import { refused, tooLarge } from './refused.js';
 
 /** Contents of a package are kept up to this size from the look at them to their writing; of a larger one they are read again. */
 const KEPT_BYTES = 16 * 1024 ** 2;
@@ -67,21 +60,18 @@ interface Inspected {
 
 class Layer {
   private readonly pack: Pack;
+  private readonly writer: LayerWriter;
   private readonly packages: readonly LockedPackage[];
   private readonly open: OpenTarball;
   private readonly byLocation: ReadonlyMap<string, LockedPackage>;
   /** What comes in the tarball of a package besides itself, by its location. */
   private readonly bundled: ReadonlyMap<string | null, readonly LockedPackage[]>;
   private readonly allowance = allowAll();
-  private names: number = PACKAGE_LIMITS.names;
-  private nameBytes: number = PACKAGE_LIMITS.nameBytes;
-  private readonly folders = new Set<string>();
-  /** All names, as a file system sees them that folds letter case and Unicode forms. */
-  private readonly folded = new Map<string, string>();
   private readonly links = new Set<string>();
 
   constructor(pack: Pack, packages: readonly LockedPackage[], open: OpenTarball) {
     this.pack = pack;
+    this.writer = new LayerWriter(pack);
     this.packages = packages;
     this.open = open;
     this.byLocation = new Map(packages.map((one) => [one.location, one]));
@@ -90,7 +80,7 @@ class Layer {
   }
 
   async write(): Promise<void> {
-    await this.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(this.packages)));
+    await this.writer.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(this.packages)));
     for (const one of [...this.packages].sort(inOrderOfNpm)) {
       if (one.bundledIn === null) await this.addPackage(one);
     }
@@ -111,7 +101,7 @@ class Layer {
       for (const [command, file] of binsOf(one.name, manifest, own)) {
         const link = `${one.location.slice(0, -nameAt(one.location).length)}.bin/${command}`;
         if (this.links.has(link)) continue;
-        this.countName(link, wanted);
+        this.writer.countName(link, wanted);
         this.links.add(link);
         if (files.has(`${inside}${file}`)) links.set(link, `${inside}${file}`);
       }
@@ -125,14 +115,15 @@ class Layer {
       const isCommand = commands.has(path);
       const cut = isCommand ? returnAt : null;
       const mode = isCommand || isExecutable;
-      if (Buffer.isBuffer(content)) await this.addFile(name, mode, without(content, cut), wanted);
-      else await this.addStream(name, mode, cut === null ? bytes : bytes - 1, skip(content, cut), wanted);
+      if (Buffer.isBuffer(content)) await this.writer.addFile(name, mode, without(content, cut), wanted);
+      else
+        await this.writer.addStream(name, mode, cut === null ? bytes : bytes - 1, skip(content, cut), wanted);
     };
     if (contents) for (const [path, content] of contents) await writeFile(path, content);
     else for await (const file of this.read(wanted, allowAll())) await writeFile(file.path, file.content);
     for (const [link, file] of links) {
       const target = posix.relative(posix.dirname(link), `${wanted.location}/${file}`);
-      await this.addLink(`app/${link}`, target, wanted);
+      await this.writer.addLink(`app/${link}`, target, wanted);
     }
   }
 
@@ -150,7 +141,7 @@ class Layer {
     const owned: [LockedPackage, string][] = [];
     for await (const { path, bytes, isExecutable, content } of this.read(wanted, this.allowance)) {
       if (files.has(path)) throw refused(wanted, `it has ${showName(path)} twice`);
-      this.countName(`app/${wanted.location}/${path}`, wanted);
+      this.writer.countName(`app/${wanted.location}/${path}`, wanted);
       const owner = this.ownerOf(wanted, path);
       const inside = owner === null ? '' : insideOf(owner, wanted);
       const isManifest = path === `${inside}package.json`;
@@ -183,99 +174,9 @@ class Layer {
     }
     return null;
   }
-
-  /** What is remembered of names is bounded, as what lies below them is. */
-  private countName(name: string, wanted: LockedPackage): void {
-    this.names -= 1;
-    this.nameBytes -= Buffer.byteLength(name);
-    if (this.names < 0) throw unpacksTooMuch(wanted, `${PACKAGE_LIMITS.names} files and folders`);
-    if (this.nameBytes < 0) {
-      throw unpacksTooMuch(wanted, `${formatBytes(PACKAGE_LIMITS.nameBytes)} of names`);
-    }
-  }
-
-  /** Folders above a name, each once, and that no name means two things. */
-  private async enter(name: string, wanted: LockedPackage | null): Promise<void> {
-    const parents: string[] = [''];
-    for (let end = name.indexOf('/'); end >= 0; end = name.indexOf('/', end + 1))
-      parents.push(name.slice(0, end));
-    for (const parent of parents) {
-      if (this.folders.has(parent)) continue;
-      if (wanted !== null) this.countName(parent, wanted);
-      this.claim(parent, wanted);
-      this.folders.add(parent);
-      await this.add({
-        ...plainHeader(`packages/${parent}`.replace(/\/$/, '')),
-        type: 'directory',
-        mode: 0o755,
-      });
-    }
-    this.claim(name, wanted);
-  }
-
-  private claim(name: string, wanted: LockedPackage | null): void {
-    const key = name.normalize('NFC').toLowerCase();
-    const other = this.folded.get(key);
-    this.folded.set(key, name);
-    if (other === undefined) return;
-    const why =
-      other === name
-        ? `${showName(name)} would be there twice`
-        : `${showName(other)} and ${showName(name)} differ only in letter case or Unicode form`;
-    throw wanted === null ? new SjsError('INTERNAL', why) : refused(wanted, why);
-  }
-
-  private async addFile(
-    name: string,
-    isExecutable: boolean,
-    content: Buffer,
-    wanted: LockedPackage | null = null,
-  ): Promise<void> {
-    await this.enter(name, wanted);
-    await this.add(
-      { ...plainHeader(`packages/${name}`), size: content.length, mode: modeOf(isExecutable) },
-      content,
-    );
-  }
-
-  private async addStream(
-    name: string,
-    isExecutable: boolean,
-    bytes: number,
-    content: AsyncIterable<Uint8Array>,
-    wanted: LockedPackage,
-  ): Promise<void> {
-    await this.enter(name, wanted);
-    const header = { ...plainHeader(`packages/${name}`), size: bytes, mode: modeOf(isExecutable) };
-    const entry = this.pack.entry(header);
-    let isClosed = false;
-    // Before its end that means that nobody reads the layer any more: no drain comes then.
-    const done = once(entry, 'close').finally(() => (isClosed = true));
-    done.catch(() => undefined);
-    for await (const chunk of content) {
-      if (!entry.write(chunk)) await Promise.race([once(entry, 'drain'), done]);
-      if (isClosed) throw new SjsError('ABORTED', 'nobody reads the layer of packages any more');
-    }
-    entry.end(undefined);
-    await done;
-  }
-
-  private async addLink(name: string, target: string, wanted: LockedPackage): Promise<void> {
-    await this.enter(name, wanted);
-    await this.add({ ...plainHeader(`packages/${name}`), type: 'symlink', linkname: target, mode: 0o777 });
-  }
-
-  private add(header: Parameters<Pack['entry']>[0], content?: Buffer): Promise<void> {
-    return new Promise((done, fail) => {
-      const settle = (error?: Error | null): void => (error ? fail(error) : done());
-      if (content === undefined) this.pack.entry(header, settle);
-      else this.pack.entry(header, content, settle);
-    });
-  }
 }
 
 const allowAll = (): Allowance => ({ bytes: PACKAGE_LIMITS.bytes });
-const modeOf = (isExecutable: boolean): number => (isExecutable ? 0o755 : 0o644);
 const collator = new Intl.Collator('en');
 
 /** The order in which npm links commands: of two packages with a command of one name the first has it. */

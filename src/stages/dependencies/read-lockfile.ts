@@ -42,6 +42,24 @@ export async function readLockfile(loaded: Declared, lockfile: string): Promise<
   return { file, lockText, manifestFile, manifestText };
 }
 
+/** A requirements.txt as it was found. */
+export interface RequirementsFile {
+  /** Absolute. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Reads the requirements.txt that a sandbox declares, under the same bounds. Throws as {@link readLockfile}. */
+export async function readRequirementsFile(loaded: Declared, lockfile: string): Promise<RequirementsFile> {
+  const file = resolve(loaded.directory, lockfile);
+  await refuseOutside(loaded, lockfile, file);
+  const text = await readBounded(file, {
+    message: `there is no ${lockfile} in ${loaded.directory}`,
+    next: 'write it with pip-compile --generate-hashes, uv export or poetry export, review it and commit it',
+  });
+  return { file, text };
+}
+
 async function refuseOutside(loaded: Declared, lockfile: string, file: string): Promise<void> {
   const [folder, inside] = await Promise.all([
     realpath(loaded.directory),
@@ -51,7 +69,7 @@ async function refuseOutside(loaded: Declared, lockfile: string, file: string): 
   const path = 'spec.dependencies.lockfile';
   throw new SjsError('SOURCE_OUTSIDE', `lockfile ${lockfile} leads outside ${loaded.directory}`, {
     ...(loaded.file !== undefined && { location: { file: loaded.file, ...loaded.locate?.(path), path } }),
-    next: 'put package.json and the lockfile beside or below sandbox.yaml',
+    next: 'put the lockfile, and package.json with it, beside or below sandbox.yaml',
   });
 }
 

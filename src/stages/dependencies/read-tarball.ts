@@ -8,6 +8,7 @@ import { hasUnprintable } from '../../model/sandbox.js';
 import { isWhiteout } from '../../model/whiteout.js';
 import { NAME_BYTES, SOURCE_LIMITS } from '../../model/source-tree.js';
 import { drained, uncompress } from '../../model/uncompress.js';
+import { refused, unpacksTooMuch } from './refused.js';
 
 /** A file of a tarball. */
 export interface TarballFile {
@@ -117,21 +118,3 @@ function renameIgnore(path: string, seen: Set<string>): string | null {
   const renamed = path.replace(/\.gitignore$/, '.npmignore');
   return seen.has(renamed) ? null : renamed;
 }
-
-/** A tarball that npm would never have made. */
-export function refused({ name, version }: LockedPackage, why: string, cause?: unknown): SjsError {
-  return new SjsError('PACKAGE_REFUSED', `the tarball of ${name}@${version} is not laid in: ${why}`, {
-    cause,
-    next: 'look into the tarball before you trust it: npm packs no such thing',
-  });
-}
-
-/** More than is read of a package. */
-export const tooLarge = (message: string): SjsError =>
-  new SjsError('PACKAGE_TOO_LARGE', message, {
-    next: 'depend on less, or leave dev dependencies out with omit: [dev]',
-  });
-
-/** More than all of them may have together. */
-export const unpacksTooMuch = ({ name, version }: LockedPackage, limit: string): SjsError =>
-  tooLarge(`the packages unpack to more than ${limit}: passed at ${name}@${version}`);

@@ -161,14 +161,18 @@ function checkBrowser(
 function checkLanguage(spec: Partial<SandboxFile['spec']>, language: Language, report: Report): void {
   if (language === 'node') return;
   const name = LANGUAGE_NAMES[language];
-  if (spec.dependencies)
+  if (spec.dependencies && language !== 'python')
     report(
       'spec.dependencies',
-      language === 'python'
-        ? 'packages of Python are not here yet: they come from a package index, and none can be configured'
-        : `packages of ${name} are not here yet`,
+      `packages of ${name} are not here yet`,
       `put what the program imports into its source, and remove dependencies`,
       'NOT_YET',
+    );
+  if ((spec.dependencies?.omit ?? []).length > 0 && language === 'python')
+    report(
+      'spec.dependencies.omit',
+      'a requirements.txt has no kinds of packages',
+      'remove it, and write what the program needs into requirements.txt',
     );
   if (spec.secrets && spec.secrets.length > 0)
     report('spec.secrets', `secrets of ${name} programs are not here yet`, 'remove secrets', 'NOT_YET');

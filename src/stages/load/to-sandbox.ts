@@ -11,7 +11,7 @@ import { commandOf, inferLanguage, startsRuntime, type Language } from '../../mo
 import { parseEgress, parsePort, type Network } from '../../model/network.js';
 import { readQuantity } from '../../model/schema-check.js';
 import {
-  DEFAULT_LOCKFILE,
+  DEFAULT_LOCKFILES,
   DEFAULT_PERMISSIONS,
   DEFAULT_TMP_BYTES,
   DEFAULT_USER,
@@ -83,7 +83,8 @@ export function toSandbox({ metadata, spec }: SandboxFile): Sandbox {
     runtime: 'runc',
     dependencies: spec.dependencies
       ? {
-          lockfile: spec.dependencies.lockfile ?? DEFAULT_LOCKFILE,
+          lockfile:
+            spec.dependencies.lockfile ?? DEFAULT_LOCKFILES[language === 'python' ? language : 'node'],
           omit: [...(spec.dependencies.omit ?? [])].sort(),
         }
       : null,

@@ -8,7 +8,13 @@ import type { Digest } from '../../model/digest.js';
 import { filledLayers } from '../../model/image-layers.js';
 import { PACKAGE_LIMITS } from '../../model/locked-package.js';
 import { PACKAGE_LIST } from '../../model/own-files.js';
-import { parsePackageList, type PackageList } from '../../model/package-list.js';
+import {
+  isWheelLocation,
+  parsePackageList,
+  WHEEL_FOLDER,
+  type PackageList,
+} from '../../model/package-list.js';
+import { parseRecord, placeInSite, signaturesIn } from '../../model/wheel.js';
 import { isWhiteout } from '../../model/whiteout.js';
 import { fileOwner } from './read-manifest.js';
 
@@ -26,7 +32,7 @@ const MOST_MANIFEST_BYTES = 1024 ** 2;
 
 /** Gets what the packages have in them, in the order of the archive. */
 export interface PackageTaker {
-  /** The package.json of each package. */
+  /** The package.json of each package; of Python its METADATA. */
   onManifest?(location: string, text: string): void;
   /** Where a package has a binding.gyp. */
   onGypFile?(location: string): void;
@@ -44,6 +50,7 @@ export async function readPackages(
   taker: PackageTaker = {},
 ): Promise<PackageList> {
   const names: string[] = [];
+  const records = new Map<string, WheelRecord>();
   let list: Buffer | null = null;
   const archive = extract();
   tar.on('error', (error) => archive.destroy(error));
@@ -56,9 +63,16 @@ export async function readPackages(
         list = await readBounded(entry as AsyncIterable<Uint8Array>);
       } else if (header.type !== 'directory') names.push(name);
       if (names.length > PACKAGE_LIMITS.names) throw refuse(`it has more than ${PACKAGE_LIMITS.names} files`);
-      const location = header.type === 'file' ? fileOwner(name, 'package.json') : null;
+      const location =
+        header.type === 'file' ? (fileOwner(name, 'package.json') ?? fileOwner(name, 'METADATA')) : null;
       if (taker.onManifest && location !== null && (header.size ?? 0) <= MOST_MANIFEST_BYTES) {
         taker.onManifest(location, (await readBounded(entry as AsyncIterable<Uint8Array>)).toString('utf8'));
+      }
+      const record = header.type === 'file' ? fileOwner(name, 'RECORD') : null;
+      if (record !== null) {
+        if (records.has(record)) throw refuse(`it says twice who ${record} is`);
+        const text = (await readBounded(entry as AsyncIterable<Uint8Array>)).toString('utf8');
+        records.set(record, { folder: name.split('/').at(-2) ?? '', text });
       }
       const gyp = header.type === 'file' ? fileOwner(name, 'binding.gyp') : null;
       if (gyp !== null) taker.onGypFile?.(gyp);
@@ -76,11 +90,12 @@ export async function readPackages(
   }
   const packages = parsePackageList(list.toString('utf8'));
   if (packages === undefined) throw refuse(`${PACKAGE_LIST} is no list of packages`);
-  checkOwners(names, packages);
+  if (packages.some(({ location }) => isWheelLocation(location))) checkRecords(names, packages, records);
+  else checkOwners(names, packages);
   return packages;
 }
 
-/** Where an entry lies: below node_modules, or the list. Links are those to commands, which stay there. */
+/** Where an entry lies: below node_modules or site-packages, or the list. Links are those to commands, which stay there. */
 function placeOf({ name, type, mode = 0, linkname }: Header): string {
   const whole = name.replace(/\/$/, '');
   const parts = whole.split('/');
@@ -89,7 +104,7 @@ function placeOf({ name, type, mode = 0, linkname }: Header): string {
     parts.some((part) => part === '' || part === '.' || part === '..' || isWhiteout(part)) ||
     !(
       /^(?:app|\.sjs)$/.test(whole) ||
-      /^app\/node_modules(?:\/|$)/.test(whole) ||
+      /^app\/(?:node_modules|site-packages)(?:\/|$)/.test(whole) ||
       `/${whole}` === PACKAGE_LIST
     );
   if (isWrong) throw refuse(`it puts a file at /${showName(name)}`);
@@ -113,6 +128,33 @@ function checkOwners(names: readonly string[], packages: PackageList): void {
     while (end > 0 && !locations.has(name.slice(0, end))) end = name.lastIndexOf('/', end - 1);
     if (end <= 0) throw refuse(`/${showName(name)} lies in no package of the list`);
   }
+}
+
+/** What a package of Python says that it has. */
+interface WheelRecord {
+  /** The name of its folder in site-packages. */
+  readonly folder: string;
+  readonly text: string;
+}
+
+/** All lie in one folder: every file is in the RECORD of a package of the list. */
+function checkRecords(
+  names: readonly string[],
+  packages: PackageList,
+  records: ReadonlyMap<string, WheelRecord>,
+): void {
+  const own = new Set<string>();
+  for (const { location } of packages) {
+    const { folder, text } = records.get(location) ?? {};
+    const record = text === undefined ? null : parseRecord(text);
+    if (folder === undefined || record === null) throw refuse(`${location} has no RECORD`);
+    for (const path of [...record.keys(), ...signaturesIn(folder)]) {
+      const place = placeInSite(path, folder);
+      if (place !== null) own.add(`app/${WHEEL_FOLDER}/${place}`);
+    }
+  }
+  const other = names.find((name) => !own.has(name));
+  if (other !== undefined) throw refuse(`/${showName(other)} lies in no package of the list`);
 }
 
 async function readBounded(content: AsyncIterable<Uint8Array>): Promise<Buffer> {

@@ -14,19 +14,12 @@ test('a build that changes nothing keeps its image and its packages in use', asy
   const tools = {
     store,
     clock: { now: () => Date.parse('2026-06-01T00:00:00Z') },
-    packages: () =>
-      Promise.resolve({
-        touch: ({ location }: { location: string }) => Promise.resolve(void touched.push(location)),
-      }),
   } as unknown as Tools;
   const prepared = {
     loaded: { isAdHoc: false, directory: '/job' },
     base: { repository: { registry: 'r.example.com', path: 'base/node' }, ...known.base },
     packages: {
-      packages: [
-        { location: 'node_modules/a', integrity: 'sha512-a', bundledIn: null },
-        { location: 'node_modules/a/node_modules/b', integrity: null, bundledIn: 'node_modules/a' },
-      ],
+      source: { archives: [{ touch: () => Promise.resolve(void touched.push('node_modules/a')) }] },
     },
   } as unknown as Prepared;
   await renew(known, prepared, tools);

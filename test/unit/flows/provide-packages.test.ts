@@ -5,8 +5,10 @@ import { buffer } from 'node:stream/consumers';
 import { expect, test } from '@jest/globals';
 import { SjsError } from '../../../src/errors.js';
 import { createFileRecordStore } from '../../../src/adapters/store/file-record-store.js';
+import { npmSource } from '../../../src/flows/npm-packages.js';
 import { provideBeside, providePackages, type LayerTools } from '../../../src/flows/provide-packages.js';
 import type { LockedPackage } from '../../../src/model/locked-package.js';
+import type { PackageRegistry } from '../../../src/ports/package-registry.js';
 import { silentReporter } from '../../../src/ports/reporter.js';
 import { integrityOf, makePackage } from '../../support/package-registry.js';
 import { cleanFolders, makeFolder } from '../../support/world.js';
@@ -24,15 +26,14 @@ async function makeTools(manifest: object = {}) {
   const [asked, warnings]: string[][] = [[], []];
   const touched: string[] = [];
   const layers = new Map<string, unknown>();
+  const registry: PackageRegistry = {
+    addresses: () => Promise.resolve(() => true),
+    fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
+    touch: ({ location }) => Promise.resolve(void touched.push(location)),
+    open: () => Readable.from([tarball]),
+    prune: () => Promise.resolve({ count: 0, bytes: 0 }),
+  };
   const tools: LayerTools = {
-    packages: () =>
-      Promise.resolve({
-        addresses: () => Promise.resolve(() => true),
-        fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
-        touch: ({ location }) => Promise.resolve(void touched.push(location)),
-        open: () => Readable.from([tarball]),
-        prune: () => Promise.resolve({ count: 0, bytes: 0 }),
-      }),
     store: createFileRecordStore(home),
     layers: {
       get: (key) => Promise.resolve(layers.get(key) ?? null),
@@ -42,10 +43,13 @@ async function makeTools(manifest: object = {}) {
   };
   const provide = async (...more: Partial<LockedPackage>[]): Promise<Buffer> => {
     const packages = (more.length === 0 ? [{}] : more).map((change) => ({ ...one, ...change }));
-    const open = await providePackages({ packages, omitted: 0, scriptsIgnored: [] }, tools);
+    const open = await providePackages(
+      { packages, omitted: 0, source: npmSource(packages, registry) },
+      tools,
+    );
     return buffer(Readable.from(open()));
   };
-  return { home, asked, touched, warnings, provide, layers, store: tools.store, tools, one };
+  return { home, asked, touched, warnings, provide, layers, store: tools.store, tools, registry, one };
 }
 
 test('a layer is laid once: later its list is enough, and nobody is asked', async () => {
@@ -116,9 +120,7 @@ test('a layer that was laid with leave to be without an install script is no lea
 });
 
 test('packages are fetched while the base is checked, and one that is refused ends that', async () => {
-  const { tools, one } = await makeTools();
-  const chosen = { packages: [one], omitted: 0, scriptsIgnored: [] };
-  const registry = await tools.packages();
+  const { tools, registry, one } = await makeTools();
   const refused = new SjsError('BASE_ROOTFS_REFUSED', 'it has setuid files');
   let refuse: (error: SjsError) => void = () => undefined;
   const checking = new Promise<void>((_done, fail) => (refuse = fail));
@@ -130,18 +132,16 @@ test('packages are fetched while the base is checked, and one that is refused en
       signal?.addEventListener('abort', () => fail((stopped = signal.reason) as Error)),
     );
   };
-  const slow = { ...tools, packages: () => Promise.resolve({ ...registry, fetch }) };
-  await expect(provideBeside(checking, chosen, slow)).rejects.toBe(refused);
+  const source = npmSource([one], { ...registry, fetch });
+  await expect(provideBeside(checking, { packages: [one], omitted: 0, source }, tools)).rejects.toBe(refused);
   expect(stopped).toMatchObject({ code: 'ABORTED' });
 });
 
 test('of a base and packages that both fail, the base is what is told', async () => {
-  const { tools, one } = await makeTools();
-  const registry = await tools.packages();
+  const { tools, registry, one } = await makeTools();
   const broken = { ...registry, fetch: () => Promise.reject(new SjsError('PACKAGE_UNAVAILABLE', 'gone')) };
-  const without = { ...tools, packages: () => Promise.resolve(broken) };
-  const chosen = { packages: [one], omitted: 0, scriptsIgnored: [] };
-  const provide = (checking: Promise<void>): Promise<unknown> => provideBeside(checking, chosen, without);
+  const chosen = { packages: [one], omitted: 0, source: npmSource([one], broken) };
+  const provide = (checking: Promise<void>): Promise<unknown> => provideBeside(checking, chosen, tools);
   await expect(provide(Promise.resolve())).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
   const refused = Promise.reject(new SjsError('BASE_ROOTFS_REFUSED', 'it has setuid files'));
   await expect(provide(refused)).rejects.toMatchObject({ code: 'BASE_ROOTFS_REFUSED' });

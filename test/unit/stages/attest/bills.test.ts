@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Ajv } from 'ajv';
 import { hexOf } from '../../../../src/model/digest.js';
-import type { NpmPackage, SystemPackage } from '../../../../src/model/image-contents.js';
+import type { LaidPackage, SystemPackage } from '../../../../src/model/image-contents.js';
 import { buildCycloneDx } from '../../../../src/stages/attest/cyclonedx.js';
 import { kindOfLicence } from '../../../../src/stages/attest/licence.js';
 import { hashOf } from '../../../../src/stages/attest/packages.js';
@@ -149,7 +149,7 @@ describe.each([
       licence: odd,
     };
     const bundled = { in: odd, isLocked: false };
-    const npm: NpmPackage = {
+    const npm: LaidPackage = {
       location: odd,
       name: odd,
       version: odd,
@@ -159,7 +159,7 @@ describe.each([
     };
     const document = build({
       ...contents,
-      npm: [npm],
+      packages: [npm],
       system: { distribution: { id: odd, version: odd }, packages: [system], nodes: [] },
     });
     expect(JSON.stringify(document)).toContain(JSON.stringify(odd).slice(1, -1));

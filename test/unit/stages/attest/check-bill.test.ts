@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { sha256 } from '../../../../src/model/digest.js';
-import type { NpmPackage } from '../../../../src/model/image-contents.js';
+import type { LaidPackage } from '../../../../src/model/image-contents.js';
 import { digestOfPackages } from '../../../../src/model/package-list.js';
 import type { Predicate } from '../../../../src/model/predicate.js';
 import { checkBills, type BillSubject } from '../../../../src/stages/attest/check-bill.js';
@@ -26,8 +26,8 @@ const unlocked = {
   licence: null,
   bundled: { in: 'node_modules/two', isLocked: false },
 };
-const contents = { ...laid, npm: [...laid.npm, vendored, unlocked] };
-const packages = laid.npm.map((one) => ({
+const contents = { ...laid, packages: [...laid.packages, vendored, unlocked] };
+const packages = laid.packages.map((one) => ({
   ...one,
   bundledIn: one.bundled?.in ?? null,
 }));
@@ -50,7 +50,7 @@ describe.each([
 
   test('as sjs writes it is of this image', () => {
     expect(check(bill)).toEqual([]);
-    const without = { ...laid, npm: [] };
+    const without = { ...laid, packages: [] };
     const none = { ...subject, labels: { ...labels, packages: null } };
     expect(check(build(without), none)).toEqual([]);
   });
@@ -77,14 +77,14 @@ describe.each([
   });
 
   test('that hides one of the lockfile among those that are in none, or gives one of these a hash, is refused', () => {
-    const change = (name: string, changes: Partial<NpmPackage>): Predicate =>
+    const change = (name: string, changes: Partial<LaidPackage>): Predicate =>
       build({
         ...contents,
-        npm: contents.npm.map((one) => (one.name === name ? { ...one, ...changes } : one)),
+        packages: contents.packages.map((one) => (one.name === name ? { ...one, ...changes } : one)),
       });
     expect(check(change('four', {}))).toEqual([]);
     expect(check(change('four', { version: '9.0.0' }))).toEqual([]);
-    const integrity = laid.npm[0]?.integrity ?? null;
+    const integrity = laid.packages[0]?.integrity ?? null;
     for (const [name, changes] of [
       ['three', { bundled: unlocked.bundled }],
       ['four', { bundled: { ...unlocked.bundled, isLocked: true } }],

@@ -56,9 +56,9 @@ test.each([
   ],
   ['  language: python\n  entrypoint: x.py\n  secrets: [A]\n', 'NOT_YET', 'secrets of Python'],
   [
-    '  language: python\n  entrypoint: x.py\n  dependencies: { lockfile: requirements.txt }\n',
-    'NOT_YET',
-    'a package index',
+    '  language: python\n  entrypoint: x.py\n  dependencies: { omit: [dev] }\n',
+    'SANDBOX_INVALID',
+    'has no kinds of packages',
   ],
   ['  language: deno\n  entrypoint: x.ts\n  dependencies: {}\n', 'NOT_YET', 'packages of Deno'],
 ])('%j is refused', async (spec, code, message) => {

@@ -2,7 +2,7 @@ import { chmod, chown, readdir, rm, symlink, utimes, writeFile } from 'node:fs/p
 import type { RequestListener } from 'node:http';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { createNpmRegistry } from '../../../../src/adapters/npm/npm-registry.js';
+import { createNpmRegistry } from '../../../../src/adapters/packages/npm-registry.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../../../src/model/locked-package.js';
 import { makePackage, startRegistry, type TestRegistry } from '../../../support/package-registry.js';
 import { cleanFolders, makeFolder } from '../../../support/world.js';

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { pack as createPack } from 'tar-stream';
+import { fromBufferPromise, type Entry, type ZipFile } from 'yauzl';
+import { SjsError } from '../../errors.js';
+import { cleanText, showName } from '../../model/clean-text.js';
+import { inPieces } from '../../model/in-pieces.js';
+import { PACKAGE_LIMITS, type LockedWheel } from '../../model/locked-package.js';
+import { formatPackageList, WHEEL_FOLDER } from '../../model/package-list.js';
+import { formatBytes } from '../../model/quantity.js';
+import { PACKAGE_LIST } from '../../model/own-files.js';
+import { hasUnprintable } from '../../model/sandbox.js';
+import { NAME_BYTES, SOURCE_LIMITS } from '../../model/source-tree.js';
+import {
+  infoFolder,
+  normalizeProject,
+  parseMetadata,
+  parseRecord,
+  placeInSite,
+  signaturesIn,
+} from '../../model/wheel.js';
+import { isWhiteout } from '../../model/whiteout.js';
+import { isInRange, isSameVersion } from './choose-wheels.js';
+import { LayerWriter } from './layer-writer.js';
+import { evaluateMarker, type PythonPlatform } from './python-platform.js';
+import { parseSpecification } from './read-requirements.js';
+import { refused, tooLarge, unpacksTooMuch } from './refused.js';
+
+/** What is asked of a cache of wheels. */
+export type OpenWheel = (wanted: LockedWheel) => AsyncIterable<Uint8Array>;
+
+/**
+ * Wheels as the part of a build context that becomes their layer, without an end: the tar of the source follows. All lie in
+ * one site-packages, as pip would lay them; of scripts, headers and other data nothing is laid in, and nothing is run.
+ * @param packages sorted by location
+ * @throws SjsError `PACKAGE_MISMATCH`, `PACKAGE_REFUSED`, `PACKAGE_TOO_LARGE`; what `open` throws
+ */
+export async function* layWheels(
+  packages: readonly LockedWheel[],
+  platform: PythonPlatform,
+  open: OpenWheel,
+): AsyncGenerator<Uint8Array> {
+  const pack = createPack();
+  const write = async (): Promise<void> => {
+    const writer = new LayerWriter(pack);
+    await writer.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(packages)));
+    const layer = new WheelLayer(writer, packages, platform);
+    for (const one of packages) await layer.add(one, await readWhole(open(one)));
+    pack.push(null);
+  };
+  const writing = write();
+  writing.catch((error: unknown) => pack.destroy(error as Error));
+  try {
+    yield* inPieces(pack as unknown as AsyncIterable<Uint8Array>);
+  } finally {
+    pack.destroy();
+    await writing.catch(() => undefined);
+  }
+}
+
+class WheelLayer {
+  private readonly writer: LayerWriter;
+  private readonly byName: ReadonlyMap<string, LockedWheel>;
+  private readonly platform: PythonPlatform;
+  private bytes: number = PACKAGE_LIMITS.bytes;
+  /** What each file hashes to, by its place: parts of one namespace come with the same file each. */
+  private readonly laid = new Map<string, string>();
+
+  constructor(writer: LayerWriter, packages: readonly LockedWheel[], platform: PythonPlatform) {
+    this.writer = writer;
+    this.byName = new Map(packages.map((one) => [one.name, one]));
+    this.platform = platform;
+  }
+
+  async add(wanted: LockedWheel, wheel: Buffer): Promise<void> {
+    try {
+      await this.addWheel(wanted, await fromBufferPromise(wheel));
+    } catch (error) {
+      if (error instanceof SjsError) throw error;
+      throw refused(
+        wanted,
+        `it cannot be read as an archive (${cleanText((error as Error).message)})`,
+        error,
+      );
+    }
+  }
+
+  private async addWheel(wanted: LockedWheel, zip: ZipFile): Promise<void> {
+    const info = infoFolder(wanted);
+    const files = await this.list(wanted, zip, info);
+    const readText = async (name: string): Promise<string> => {
+      const entry = files.get(`${info}/${name}`);
+      if (entry === undefined) throw refused(wanted, `it has no ${info}/${name}`);
+      if (entry.uncompressedSize > PACKAGE_LIMITS.manifestBytes) {
+        throw tooLarge(
+          `${info}/${name} of ${wanted.name} ${wanted.version} is larger than ${formatBytes(PACKAGE_LIMITS.manifestBytes)}`,
+        );
+      }
+      return (await readWhole(await zip.openReadStreamPromise(entry))).toString('utf8');
+    };
+    const [format = ''] = parseMetadata(await readText('WHEEL')).get('wheel-version') ?? [];
+    if (!/^1\.\d+$/.test(format)) throw refused(wanted, 'it is of no version of the format that is known');
+    this.checkMetadata(wanted, parseMetadata(await readText('METADATA')));
+    const record = parseRecord(await readText('RECORD'));
+    if (record === null) throw refused(wanted, 'its RECORD cannot be read');
+    for (const [path, entry] of files) {
+      const place = placeInSite(path, info);
+      if (place === null) continue;
+      const content = await readWhole(await zip.openReadStreamPromise(entry));
+      if (!signaturesIn(info).includes(path)) checkHash(wanted, path, content, record);
+      await this.addFile(wanted, place, entry, content);
+    }
+  }
+
+  private async addFile(wanted: LockedWheel, place: string, entry: Entry, content: Buffer): Promise<void> {
+    const name = `app/${WHEEL_FOLDER}/${place}`;
+    const hash = createHash('sha256').update(content).digest('base64');
+    if (this.laid.get(name) === hash) return;
+    this.laid.set(name, hash);
+    await this.writer.addFile(name, (modeOf(entry) & 0o111) !== 0, content, wanted);
+  }
+
+  /** The files, by their path; nothing is read yet. */
+  private async list(wanted: LockedWheel, zip: ZipFile, info: string): Promise<ReadonlyMap<string, Entry>> {
+    const files = new Map<string, Entry>();
+    for await (const entry of zip.eachEntry()) {
+      const path = entry.fileName;
+      if (path.endsWith('/')) continue;
+      checkPath(wanted, path);
+      if ((modeOf(entry) & 0o170000) === 0o120000) throw refused(wanted, `${showName(path)} is a link`);
+      if (files.has(path)) throw refused(wanted, `it has ${showName(path)} twice`);
+      const [, folder] = /^([^/]+\.(?:dist-info|data))\//.exec(placeInSite(path, info) ?? '') ?? [];
+      if (folder !== undefined && folder !== info)
+        throw refused(wanted, `it says with ${showName(folder)} that it is another`);
+      if ((this.bytes -= entry.uncompressedSize) < 0)
+        throw unpacksTooMuch(wanted, formatBytes(PACKAGE_LIMITS.bytes));
+      this.writer.countName(`app/${WHEEL_FOLDER}/${path}`, wanted);
+      files.set(path, entry);
+    }
+    return files;
+  }
+
+  /** It is what requirements.txt says, it is for this Python, and all that it needs is there. */
+  private checkMetadata(wanted: LockedWheel, metadata: ReadonlyMap<string, readonly string[]>): void {
+    const [name = '', version = '', python = ''] = ['name', 'version', 'requires-python'].map(
+      (field) => metadata.get(field)?.[0],
+    );
+    if (normalizeProject(name) !== wanted.name || !isSameVersion(version, wanted.version)) {
+      const says = cleanText(`${name} ${version}`.slice(0, 300));
+      throw mismatch(
+        wanted,
+        `it says that it is ${says}`,
+        'look into it: its hash is right, its content is not',
+      );
+    }
+    if (!isInRange(this.platform.version, python)) {
+      throw mismatch(
+        wanted,
+        `it needs Python ${cleanText(python.slice(0, 100))}, and the base has ${this.platform.version}`,
+        'take a version of it for this Python, or another base',
+      );
+    }
+    for (const line of metadata.get('requires-dist') ?? []) this.checkNeed(wanted, line);
+  }
+
+  private checkNeed(wanted: LockedWheel, line: string): void {
+    const shown = cleanText(line.slice(0, 200));
+    const need = parseSpecification(line);
+    if (need === null || !('name' in need)) throw refused(wanted, `what it needs cannot be read: ${shown}`);
+    const marker = need.environmentMarkerTree ?? null;
+    const extras = marker === null ? [''] : ['', ...wanted.extras];
+    if (!extras.some((extra) => evaluateMarker(marker, this.platform, extra))) return;
+    const found = this.byName.get(normalizeProject(need.name));
+    const range =
+      need.type === 'ProjectName'
+        ? (need.versionSpec ?? []).map(({ operator, version }) => `${operator}${version}`).join(',')
+        : '';
+    if (found && isInRange(found.version, range)) return;
+    throw mismatch(
+      wanted,
+      found
+        ? `it needs ${shown}, and requirements.txt has ${found.version}`
+        : `it needs ${shown}, which requirements.txt does not have`,
+      'write requirements.txt anew with pip-compile, uv or poetry: nothing is resolved at a build',
+    );
+  }
+}
+
+const modeOf = ({ externalFileAttributes, versionMadeBy }: Entry): number =>
+  // Only of archives made on Unix the upper half is a mode.
+  versionMadeBy >> 8 === 3 ? externalFileAttributes >>> 16 : 0;
+
+/** What yauzl refuses by itself does not come so far: absolute paths, `..`, backslashes. */
+function checkPath(wanted: LockedWheel, path: string): void {
+  const parts = path.split('/');
+  const isWrong =
+    path.includes('\0') ||
+    hasUnprintable(path) ||
+    parts.some((part) => part === '' || part === '.' || part === '..' || isWhiteout(part)) ||
+    parts.some((part) => Buffer.byteLength(part) > NAME_BYTES) ||
+    Buffer.byteLength(path) > SOURCE_LIMITS.pathBytes ||
+    parts.length > SOURCE_LIMITS.depth;
+  if (isWrong) throw refused(wanted, `it has the name ${showName(path)}`);
+}
+
+function checkHash(
+  wanted: LockedWheel,
+  path: string,
+  content: Buffer,
+  record: ReadonlyMap<string, string>,
+): void {
+  const stated = record.get(path);
+  if (stated === undefined) throw refused(wanted, `${showName(path)} is not in its RECORD`);
+  const [, algorithm = '', digest = ''] = /^(sha(?:256|384|512))=([\w-]+)=*$/.exec(stated) ?? [];
+  if (algorithm !== '' && createHash(algorithm).update(content).digest('base64url') === digest) return;
+  throw refused(wanted, `${showName(path)} is not what its RECORD says`);
+}
+
+async function readWhole(content: AsyncIterable<Uint8Array | string>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of content) chunks.push(Buffer.from(chunk as Uint8Array));
+  return Buffer.concat(chunks);
+}
+
+const mismatch = ({ name, version }: LockedWheel, why: string, next: string): SjsError =>
+  new SjsError('PACKAGE_MISMATCH', `the wheel of ${name} ${version} does not fit: ${why}`, { next });
