@@ -9,7 +9,7 @@ import type { PackageList } from '../model/package-list.js';
 import { packagesFolder, type PackagesFolder } from '../model/language.js';
 import { DEFAULT_LOCKFILES, type Dependencies } from '../model/sandbox.js';
 import type { SealedImage } from '../model/sealed-image.js';
-import { createIgnoreRules, NEVER_CODE } from '../stages/collect/ignore-rules.js';
+import { createIgnoreRules, isCompiled, NEVER_CODE } from '../stages/collect/ignore-rules.js';
 import { parseSandbox } from '../stages/load/load-sandbox.js';
 import {
   findSourceLayer,
@@ -172,7 +172,8 @@ function placeSource(
   readonly place: string;
 } {
   const rules = createIgnoreRules('', []);
-  const isLeft = ({ path }: SealedEntry): boolean => rules.withholds(path) || NEVER_CODE.includes(path);
+  const isLeft = ({ path }: SealedEntry): boolean =>
+    rules.withholds(path) || isCompiled(path) || NEVER_CODE.includes(path);
   const entries = all.filter(({ path }) => !stripped.includes(path));
   const [only] = entries;
   // A file that is a source by itself is taken whatever its name is.

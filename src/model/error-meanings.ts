@@ -72,14 +72,16 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   TEMPLATE_INVALID: 'A Dockerfile template has a place that cannot be filled safely.',
   TEMPLATE_VALUE: 'A value cannot be written into a Dockerfile.',
   LOCKFILE_INVALID:
-    'package-lock.json is none that sjs reads, or has packages that cannot be laid into an image; all are listed.',
+    'package-lock.json or requirements.txt is none that sjs reads, or has packages that cannot be laid into an image; all are listed.',
   LOCKFILE_MISMATCH: 'package.json and package-lock.json disagree.',
-  PACKAGE_UNAVAILABLE: 'A package is not in the cache and cannot be had from the registry.',
+  PACKAGE_UNAVAILABLE:
+    'A package is not in the cache and cannot be had from the registry or the package index, or none is configured.',
   PACKAGE_MISMATCH:
-    'A tarball is not the one of the lockfile, holds another package than it says, or an install script that it does not tell of.',
+    'A tarball or a wheel is not the one of the lockfile, holds another package than it says, needs what is not there, or has an install script that nobody told of.',
   PACKAGE_REFUSED:
-    'A tarball has what no package has: ways out of its folder, links, devices, names twice, paths for commands.',
-  PACKAGE_TOO_LARGE: 'A package, its package.json, or all of them together, are larger than what sjs takes.',
+    'A tarball or a wheel has what no package has: ways out of its folder, links, devices, names twice, files that its RECORD does not know.',
+  PACKAGE_TOO_LARGE:
+    'A package, what it says of itself, or all of them together, are larger than what sjs takes.',
   LOCK_INVALID: 'sandbox.lock is not one.',
   LOCK_OUTDATED: 'With `--frozen` or `--check`: sandbox.lock would change.',
   BUILD_FAILED: 'The engine did not build the image.',

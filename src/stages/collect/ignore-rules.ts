@@ -21,6 +21,9 @@ const MAX_WILDCARDS = 3;
 /** What sjs itself writes or reads beside the source, and what git keeps: never code. */
 export const NEVER_CODE = ['sandbox.yaml', 'sandbox.yml', 'sandbox.lock', '.sjsignore', '.sjs'];
 
+/** What Python compiled once: it runs in place of the file that it says it was compiled of, and nobody reviews it. */
+export const isCompiled = (path: string): boolean => /(?:^|\/)__pycache__(?:\/|$)/.test(path);
+
 /** Names under which secrets usually lie (ATTACKS P14). Folders count with everything below them. */
 const SECRET =
   /(?:^|\/)(?:\.env(?:\.[^/]*)?|\.npmrc|\.yarnrc\.yml|\.netrc|\.git-credentials|\.pypirc|\.pgpass|\.htpasswd|id_(?:rsa|dsa|ecdsa|ed25519)|\.aws|\.ssh|\.gnupg|\.kube|\.azure|\.docker|[^/]*\.(?:pem|key|p12|pfx|jks|keystore|kdbx))(?:\/|$)/i;
@@ -81,6 +84,7 @@ export function createIgnoreRules(
       path === '.git' ||
       path.endsWith('/.git') ||
       isPackages(path) ||
+      (isCompiled(path) && !isNamed(path)) ||
       (matcher.ignores(path) && !named.has(path)),
     withholds: (path) =>
       SECRET.test(path) && !named.has(path) && ![...named].some((name) => name.startsWith(`${path}/`)),

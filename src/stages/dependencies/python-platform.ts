@@ -1,5 +1,9 @@
 import { satisfies, valid } from '@renovatebot/pep440';
-import { EnvironmentMarkerVariable, type EnvironmentMarker } from 'pip-requirements-js';
+import {
+  EnvironmentMarkerVariable,
+  type EnvironmentMarker,
+  type EnvironmentMarkerNode,
+} from 'pip-requirements-js';
 import { SjsError } from '../../errors.js';
 import type { WheelName } from '../../model/wheel.js';
 
@@ -43,11 +47,10 @@ export function evaluateMarker(
   extra = '',
 ): boolean {
   if (marker === null) return true;
-  if (marker.operator === 'and' || marker.operator === 'or') {
-    const [left, right] = [marker.left, marker.right] as [EnvironmentMarker, EnvironmentMarker];
-    const isLeft = evaluateMarker(left, platform, extra);
-    if (marker.operator === 'and') return isLeft && evaluateMarker(right, platform, extra);
-    return isLeft || evaluateMarker(right, platform, extra);
+  if (isNode(marker)) {
+    const isLeft = evaluateMarker(marker.left, platform, extra);
+    if (marker.operator === 'and') return isLeft && evaluateMarker(marker.right, platform, extra);
+    return isLeft || evaluateMarker(marker.right, platform, extra);
   }
   const environment = environmentOf(platform, extra);
   const valueOf = (side: string): string => {
@@ -58,8 +61,11 @@ export function evaluateMarker(
       next: 'remove what depends on it',
     });
   };
-  return compare(valueOf(String(marker.left)), marker.operator, valueOf(String(marker.right)));
+  return compare(valueOf(marker.left), marker.operator, valueOf(marker.right));
 }
+
+const isNode = (marker: EnvironmentMarker): marker is EnvironmentMarkerNode =>
+  marker.operator === 'and' || marker.operator === 'or';
 
 /** As versions where both are, else as texts. */
 function compare(left: string, operator: string, right: string): boolean {

@@ -1,6 +1,7 @@
 import { valid } from '@renovatebot/pep440';
 import {
   parsePipRequirementsLine,
+  VersionOperator,
   type EnvironmentMarker,
   type Requirement as Specification,
 } from 'pip-requirements-js';
@@ -101,7 +102,7 @@ function readLine(content: string, line: number): Requirement | Refusal | null {
   }
   const [pin, ...others] = parsed.versionSpec ?? [];
   const version = pin?.version ?? '';
-  if (pin?.operator !== '==' || others.length > 0 || valid(version) === null) {
+  if (pin?.operator !== VersionOperator.VersionMatching || others.length > 0 || valid(version) === null) {
     return { message: `${shorten(spec)} does not name one version`, next: HASHES_NEXT };
   }
   const hashes: string[] = [];

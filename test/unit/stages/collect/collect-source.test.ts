@@ -45,6 +45,36 @@ describe('what goes in', () => {
     expect(await paths(folder, { source: 'one.js' })).toEqual(['one.js']);
   });
 
+  test('what Python compiled stays out, unless it is named', async () => {
+    const folder = await makeFolder({
+      'main.py': '',
+      'lib/__pycache__/a.cpython-311.pyc': '',
+      'lib/a.py': '',
+    });
+    expect(await paths(folder)).toEqual(['lib', 'lib/a.py', 'main.py']);
+    expect(await paths(folder, { exclude: ['!lib/__pycache__/a.cpython-311.pyc'] })).toEqual([
+      'lib',
+      'lib/__pycache__',
+      'lib/__pycache__/a.cpython-311.pyc',
+      'lib/a.py',
+      'main.py',
+    ]);
+  });
+
+  test('the folder that packages of a lockfile are laid into stays out', async () => {
+    const folder = await makeFolder({
+      'node_modules/a/index.js': '',
+      'lib/node_modules/b.js': '',
+      'site-packages/c.py': '',
+    });
+    const dependencies = { lockfile: 'x', omit: [] };
+    expect(await paths(folder, { dependencies })).toEqual(['lib', 'site-packages', 'site-packages/c.py']);
+    expect(await paths(folder, { dependencies, language: 'python' })).toEqual([
+      ...['lib', 'lib/node_modules', 'lib/node_modules/b.js'],
+      ...['node_modules', 'node_modules/a', 'node_modules/a/index.js'],
+    ]);
+  });
+
   test('exclude and .sjsignore leave out as .dockerignore does, with exceptions', async () => {
     const folder = await makeFolder({
       '.sjsignore': '# no\ndocs\n!docs/keep.md\n',

@@ -237,7 +237,7 @@ describe('a sealed layer of wheels', () => {
     const out = pack();
     for await (const entry of archive) {
       const name = change(entry.header.name.replace(/^packages\/?/, ''));
-      const content = await buffer(entry as unknown as Readable);
+      const content = await buffer(entry);
       if (name) out.entry({ ...entry.header, name }, content);
     }
     out.finalize();
