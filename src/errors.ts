@@ -118,6 +118,7 @@ export const ERROR_CODES = {
   POOL_REFUSED: 'usage',
   POOL_CLOSED: 'failed',
   POOL_EXHAUSTED: 'failed',
+  POOL_MEMBER_ENDED: 'failed',
   RIGHTS_WIDENED: 'refused',
   SECRET_MISSING: 'refused',
   SECRET_UNDECLARED: 'refused',

@@ -1,6 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { CodePool, CodeResult, Sjs } from './api.js';
 import { SjsError } from './errors.js';
+import { checkOptions } from './model/check-options.js';
 import type { Language } from './model/language.js';
 import { createSjs } from './sjs.js';
 
@@ -36,6 +37,8 @@ export interface SandboxResult {
   /** It did not end by itself with exit code 0. */
   readonly isError: boolean;
   readonly timedOut: boolean;
+  /** It had more memory than it may. */
+  readonly outOfMemory: boolean;
   /** Null when nobody knows it. */
   readonly exitCode: number | null;
   /** What it left in `result`; undefined when that is nothing, or what JSON has no form for: then `dataError` says why. */
@@ -62,6 +65,7 @@ export class Sandbox {
   #isClosed = false;
 
   constructor(options: SandboxOptions = {}) {
+    checkOptions('Sandbox', options);
     const { poolSize = 1, timeoutMs = 10_000, language = 'python', sjs = createSjs() } = options;
     this.#options = { ...options, poolSize, timeoutMs, language, sjs };
   }
@@ -89,7 +93,19 @@ export class Sandbox {
     await (await this.#poolOf(this.#options.language)).ready();
   }
 
-  async #run({ code, timeoutMs, data, language }: SandboxJob): Promise<SandboxResult> {
+  async #run(job: SandboxJob): Promise<SandboxResult> {
+    checkOptions('Sandbox.run', job);
+    const { code, timeoutMs, data, language } = job;
+    const longestMs = this.#longestMs();
+    if (timeoutMs !== undefined && timeoutMs > longestMs) {
+      throw new SjsError(
+        'RIGHTS_WIDENED',
+        `timeoutMs ${timeoutMs} is more than the ${longestMs} of this sandbox`,
+        {
+          next: 'make the sandbox with as large a timeoutMs, or ask for less',
+        },
+      );
+    }
     const pool = await this.#poolOf(language ?? this.#options.language);
     const output = { stdout: '', stderr: '', combined: '' };
     const receive = (stream: 'stdout' | 'stderr') => {
@@ -125,8 +141,13 @@ export class Sandbox {
     return opening;
   }
 
+  /** What its containers have. */
+  #longestMs(): number {
+    return Math.max(this.#options.timeoutMs, LONGEST_MS);
+  }
+
   #open(language: Language): Promise<CodePool> {
-    const { sjs, poolSize, timeoutMs, memoryLimitMb } = this.#options;
+    const { sjs, poolSize, memoryLimitMb } = this.#options;
     return sjs.createPool({
       language,
       size: poolSize,
@@ -134,7 +155,7 @@ export class Sandbox {
       idleTimeoutMs: FOREVER_MS,
       queueTimeoutMs: FOREVER_MS,
       limits: {
-        timeoutMs: Math.max(timeoutMs, LONGEST_MS),
+        timeoutMs: this.#longestMs(),
         ...(memoryLimitMb !== undefined && { memoryBytes: memoryLimitMb * 1024 ** 2 }),
       },
     });
@@ -148,6 +169,7 @@ const describe = ({
 }: CodeResult): Omit<SandboxResult, 'stdout' | 'stderr' | 'combined'> => ({
   isError: record.state !== 'succeeded',
   timedOut: record.state === 'timed-out',
+  outOfMemory: record.state === 'out-of-memory',
   exitCode: record.exitCode,
   data,
   ...(dataError && { dataError: dataError.message }),

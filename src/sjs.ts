@@ -26,6 +26,8 @@ import type { RunRequest } from './model/run-plan.js';
 import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
+import { SjsError } from './errors.js';
+import { checkOptions } from './model/check-options.js';
 import { startRunning } from './running.js';
 import { createTools, VERSION } from './tools.js';
 
@@ -194,9 +196,15 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       return plan;
     },
 
-    run: (target, given = {}) => startRunning(given, (output) => runTarget(target, { ...given, ...output })),
+    run: (target, given = {}) =>
+      startRunning(given, async (output) => {
+        checkOptions('run', given);
+        return runTarget(target, { ...given, ...output });
+      }),
     call: (target, name, args = [], given = {}) =>
       startRunning(given, async (output) => {
+        checkOptions('run', given);
+        checkName(name);
         const { callFunction, checkArguments, encodeArguments } = await import('./flows/call-function.js');
         const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
         return withTarget(target, { ...given, ...output }, async (sealing, streams) =>
@@ -205,6 +213,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       }),
     runCode: (code, { language = 'node', data, ...given } = {}) =>
       startRunning(given, async (output) => {
+        checkOptions('runCode', { ...given, language });
         const { codeSandbox, runCode } = await import('./flows/run-code.js');
         const { target, ...sandbox } = codeSandbox(language);
         return runCode({ code, data }, (document, streams) =>
@@ -212,6 +221,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         );
       }),
     createPool: (async (asked: CreatePoolOptions | CreateCodePoolOptions) => {
+      checkOptions('createPool', asked);
       const open = async ({ target, ...given }: CreatePoolOptions): Promise<OpenPool> => {
         const { openPool } = await import('./flows/open-pool.js');
         // The first call needs it, and has no time.
@@ -487,6 +497,14 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
   given === undefined || given === false ? null : parseSigningKey(given === true ? undefined : given);
 
+/** An application need not be written in TypeScript. */
+function checkName(name: unknown): void {
+  if (typeof name === 'string') return;
+  throw new SjsError('ARGUMENTS_INVALID', 'the name of the function is no text', {
+    next: "name it, as in call(target, 'quote', [order])",
+  });
+}
+
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 
 /** What may end a run: either of the two signals. */
@@ -512,6 +530,7 @@ function publicCodePool(opened: OpenPool): CodePool {
     ...anyPool(opened),
     run: (code, { data, limits = {}, ...given } = {}) =>
       startRunning(given, async (output) => {
+        checkOptions('runCode', { ...given, limits });
         const { runCode } = await import('./flows/run-code.js');
         const request = { args: null, env: {}, secrets: {}, limits };
         return runCode({ code, data }, (document, streams) =>
@@ -531,11 +550,14 @@ function publicPool(opened: OpenPool): Pool {
   return {
     ...anyPool(opened),
     run: (given = {}) =>
-      startRunning(given, (output) =>
-        opened.run(requestOf(given), outputOf({ ...given, ...output }), signalsOf(given)),
-      ),
+      startRunning(given, async (output) => {
+        checkOptions('run', given);
+        return opened.run(requestOf(given), outputOf({ ...given, ...output }), signalsOf(given));
+      }),
     call: (name, args = [], given = {}) =>
       startRunning(given, async (output) => {
+        checkOptions('run', given);
+        checkName(name);
         const { checkArguments, encodeArguments } = await import('./flows/call-function.js');
         const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
         const request = { ...requestOf(given), call: { export: name } };

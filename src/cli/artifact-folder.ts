@@ -19,7 +19,10 @@ export async function prepareArtifactFolder(directory: string): Promise<Artifact
   const folder = resolve(directory);
   try {
     await mkdir(folder, { recursive: true });
-    if ((await readdir(folder)).length > 0) throw new SjsError('USAGE', `--out ${directory} is not empty`);
+    if ((await readdir(folder)).length > 0)
+      throw new SjsError('USAGE', `--out ${directory} is not empty`, {
+        next: 'name a folder that is empty or not there yet: nothing is written over',
+      });
   } catch (cause) {
     if (cause instanceof SjsError) throw cause;
     throw new SjsError('USAGE', `--out ${directory} cannot be used as a folder`, { cause });

@@ -197,7 +197,7 @@ export function refuseStream(file: string, how: string): void {
 function checkPositionals(name: string, verb: Parsable, positionals: readonly string[]): void {
   const [least, most] = verb.positionals;
   if (positionals.length < least) {
-    const missing = verb.usage.split(' ').filter((part) => part.startsWith('<'))[positionals.length];
+    const missing = verb.usage.match(/<[^>]*>/g)?.[positionals.length];
     throw usageError(name, `${missing ?? 'a value'} is missing: sjs ${name} ${verb.usage}`);
   }
   if (positionals.length <= most) return;

@@ -8,8 +8,9 @@ import {
   type RunRecord,
   type Sjs,
 } from '../index.js';
-import { askPool, findPool, type FoundPool } from './pool-client.js';
+import { askPool, findPool, listPools, type FoundPool } from './pool-client.js';
 import { readScene } from './pool-scene.js';
+import { nameOfTag } from './run-list.js';
 import { hasCode } from './run-target.js';
 import type { CliContext, OptionSpec, VerbInput } from './verb.js';
 
@@ -61,17 +62,37 @@ function warmRunner(
   const choose = async (target: string | CodeTarget, given: RunOptions) => {
     if (early?.connection) return { found: early, target, given };
     if (typeof target === 'string' && isSealedTarget(target)) return { found: early, target, given };
+    const plain = await findPlain(target, given);
+    if (plain) return plain;
     const { entry, request } = await sjs.findTarget(target, given);
     const { command, inputs, ports, egress, language, ...rest } = given;
     void [command, inputs, ports, egress, language];
     return { found: await find(entry.tag), target: entry.tag, given: { ...rest, ...request } };
   };
-  const sayCold = (target: string | CodeTarget, why: string | null): void => {
+  /** Limits and variables of one run alone would make another seal of a path: a pool of the path without them takes the run, too. */
+  const findPlain = async (target: string | CodeTarget, given: RunOptions) => {
+    const { env = {}, limits = {}, command, inputs, ports, egress, language, ...rest } = given;
+    const isSealing = [command, inputs, ports, egress, language].some(
+      (one) => one !== undefined && one.length > 0,
+    );
+    const isPlain = typeof target !== 'string' || Object.keys({ ...env, ...limits }).length === 0;
+    if (isSealing || isPlain) return null;
+    const { entry } = await sjs.findTarget(target, rest);
+    const found = await find(entry.tag);
+    return found.connection ? { found, target: entry.tag, given } : null;
+  };
+  const sayCold = async (target: string | CodeTarget, why: string | null): Promise<void> => {
     const tag = typeof target === 'string' ? target : 'it';
-    output.note(
-      why === null
-        ? `sjs: started cold: there is no pool of ${tag}; sjs pool start ${tag} makes one`
-        : `sjs: started cold: the pool of ${tag} cannot be asked: ${why}`,
+    const say = (reason: string): void => output.note(`sjs: started cold: ${reason}`);
+    if (why !== null) return say(`the pool of ${tag} cannot be asked: ${why}`);
+    const name = tag.includes('/') ? nameOfTag(tag) : tag;
+    const other = (await listPools(homeOf(context))).find(
+      ({ report }) => report && nameOfTag(report.tag) === name,
+    );
+    say(
+      other?.report
+        ? `the pool of ${name} is of ${other.report.tag}, and another seal is meant; sjs pool start ${tag} makes one of that`
+        : `there is no pool of ${tag}; sjs pool start ${tag} makes one`,
     );
   };
   return {
@@ -79,7 +100,7 @@ function warmRunner(
       const { found, target, given } = await choose(asked, options);
       if (found?.connection)
         return (await askPool(found.connection, askedOf(given), null, given)) as RunRecord;
-      sayCold(target, found?.why ?? null);
+      await sayCold(target, found?.why ?? null);
       return sjs.run(target, given);
     },
     async call(asked, name, args = [], options = {}) {
@@ -93,7 +114,7 @@ function warmRunner(
           given,
         )) as CallResult;
       }
-      sayCold(target, found?.why ?? null);
+      await sayCold(target, found?.why ?? null);
       return sjs.call(target, name, args, given);
     },
   };

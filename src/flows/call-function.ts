@@ -44,6 +44,7 @@ export async function callFunction(
  * @throws SjsError `ARGUMENTS_INVALID` for what JSON cannot say.
  */
 export function encodeArguments(args: readonly unknown[]): Uint8Array {
+  if (!Array.isArray(args)) throw notAList();
   try {
     return checkSize(Buffer.from(JSON.stringify(args, refuseLost)));
   } catch (cause) {

@@ -308,7 +308,10 @@ function boundsOf(options: PoolOptions, { resources }: RunPlan, { machine }: Poo
         : null;
   if (problem !== null) {
     throw new SjsError('POOL_REFUSED', problem, {
-      next: 'ask for a smaller pool, raise its ceilings, or lower the limits of the sandbox',
+      next:
+        size < 1
+          ? 'ask for one at least'
+          : 'ask for a smaller pool, raise its ceilings (--memory-ceiling, --cpu-ceiling; memoryBytes, milliCpu in the library), or lower the limits of the sandbox',
     });
   }
   return {

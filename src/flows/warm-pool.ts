@@ -153,6 +153,19 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
       (waiters.shift() as Waiter).take(found.member);
     }
   };
+  /** One that ended while it waited would end again: the next ones are tried less and less often. */
+  const removeUnfit = async (): Promise<void> => {
+    for (const found of [...ready]) {
+      const isFit = await found.member.isFit().catch(() => true);
+      const at = ready.indexOf(found);
+      if (isFit || at === -1) continue;
+      ready.splice(at, 1);
+      failure = { error: memberEnded() };
+      onFailed(failure.error);
+      void retry();
+      remove(found.member);
+    }
+  };
   /** Looks now and then for what has waited too long. */
   const timer = setInterval(
     () => {
@@ -165,6 +178,7 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
         remove(found.member);
       }
       fill();
+      void removeUnfit();
     },
     Math.min(bounds.idleTimeoutMs, bounds.maxAgeMs, 1000),
   );
@@ -204,10 +218,12 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
   return {
     async claim(signal, withinMs = bounds.queueTimeoutMs) {
       const begin = clock.monotonic();
-      for (let hadTurn = false; ; hadTurn = true) {
+      for (let turns = 0; ; turns += 1) {
         want();
+        // All that there were may have been stopped from outside; more than that ended by themselves.
+        if (turns > bounds.max) throw memberEnded();
         if (signal?.aborted) throw new SjsError('ABORTED', 'stopped before it began');
-        const member = await waitTurn(withinMs - (clock.monotonic() - begin), hadTurn, signal);
+        const member = await waitTurn(withinMs - (clock.monotonic() - begin), turns > 0, signal);
         if (waiters.length > 0) fill();
         else fillLater();
         const isFit = await member.isFit().catch((error: unknown) => {
@@ -261,6 +277,15 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
 
 export const poolClosed = (): SjsError =>
   new SjsError('POOL_CLOSED', 'the pool is closed', { next: 'open another one' });
+
+const memberEnded = (): SjsError =>
+  new SjsError(
+    'POOL_MEMBER_ENDED',
+    'a container of the pool ended, or was changed, before it was asked for anything',
+    {
+      next: 'see whether the program ends when it is loaded: sjs run and sjs call start it without a pool',
+    },
+  );
 
 const exhausted = ({ queueTimeoutMs, max }: PoolBounds): SjsError =>
   new SjsError('POOL_EXHAUSTED', `no container became free within ${formatDuration(queueTimeoutMs)}`, {

@@ -22,6 +22,7 @@ PACKAGES = "/.sjs/packages.json"
 PIECE_BYTES = 4096
 MOST_TEXT = 16 * 1024
 DEEPEST = 100
+LARGEST = 2**53 - 1
 
 
 def read_exactly(length):
@@ -84,7 +85,12 @@ def to_json(value):
         raise ResultError(f"the result cannot be given as JSON: {where} is {what}; {instead}")
 
     def check(found, path):
-        if found is None or isinstance(found, (bool, str, int)):
+        if found is None or isinstance(found, (bool, str)):
+            return
+        if isinstance(found, int):
+            # Whoever reads it has doubles: another number would come out.
+            if abs(found) > LARGEST:
+                refuse(path, "a whole number beyond 2**53", "return it as a string")
             return
         if isinstance(found, float):
             if found != found or found in (float("inf"), float("-inf")):

@@ -108,7 +108,9 @@ export const ERROR_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   POOL_REFUSED: 'The sandbox, or what is asked of the pool, is nothing that a pool can have.',
   POOL_CLOSED: 'The pool is closed, was closed meanwhile, or its process ended before the run did.',
   POOL_EXHAUSTED: 'Nothing became free in the pool within the time that a call waits.',
-  ARGUMENTS_INVALID: 'The arguments of a call are not JSON, or too large.',
+  POOL_MEMBER_ENDED: 'A container of the pool ended, or was changed from outside, while it waited.',
+  ARGUMENTS_INVALID:
+    'The arguments of a call are not JSON, or too large; or a function of the library is given what it does not take.',
   RIGHTS_WIDENED: 'A run asks for more than what is sealed.',
   SECRET_MISSING: 'A declared secret has no value, or its source cannot be read.',
   SECRET_UNDECLARED: 'A value was given for a secret that the sandbox does not declare.',

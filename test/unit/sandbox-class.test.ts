@@ -37,7 +37,7 @@ describe('a sandbox', () => {
     expect(opened).toMatchObject([{ language: 'python', size: 1, max: 1, limits: { timeoutMs: 60_000 } }]);
     const other = fakePools((_, given) => Promise.resolve(void limits.push(given.limits)).then(() => ({})));
     const slow = new Sandbox({
-      ...other,
+      sjs: other.sjs,
       poolSize: 3,
       timeoutMs: 90_000,
       memoryLimitMb: 64,
@@ -64,6 +64,7 @@ describe('a sandbox', () => {
       combined: 'e€',
       isError: true,
       timedOut: true,
+      outOfMemory: false,
       exitCode: 137,
       data: 7,
       runId: 'R',

@@ -13,6 +13,7 @@ import {
 } from '../receipt-options.js';
 import { hasCode, refuseBrokenText } from '../run-target.js';
 import { passOptions, pathMeant, readCommandLine, readTarget, TARGET_OPTIONS } from '../target-request.js';
+import { answerDockerWord } from '../docker-words.js';
 import type { CliContext, Verb } from '../verb.js';
 import { chooseRunner, WARM_OPTION } from '../warm.js';
 
@@ -47,6 +48,7 @@ export const callVerb: Verb = {
 as it comes. Of a result that JSON has no form for (a Map, a BigInt, a cycle, NaN) an error says where it is.
 
 Exit status: 0 with a result; 1 when the function threw, which is told on stderr; else as sjs run.`,
+  refuse: answerDockerWord,
   async run(input, context) {
     const { output } = context;
     const isCode = hasCode(input);

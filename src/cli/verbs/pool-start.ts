@@ -34,7 +34,7 @@ export const poolStartVerb: Verb = {
   options: {
     size: {
       value: 'N',
-      describe: 'how many are kept ready; what fits this machine, at most 4, when not given',
+      describe: 'how many are kept ready; half of the CPUs, at most 4, when not given',
     },
     max: { value: 'N', describe: 'how many there are at most, those at work included; 32 when not given' },
     preload: { describe: 'load the program before there is a call; such a pool does not run it' },
@@ -59,7 +59,10 @@ or a signal ends it: then calls under way end as they would, and all is removed.
     const { id, isThere, heard } = await startDetached(process.argv.slice(2), (line) =>
       output.say(cleanLine(line)),
     );
-    if (isThere) output.note(`sjs: there is a pool of ${id} already, and it stays as it is: sjs pool status`);
+    if (isThere)
+      output.note(
+        `sjs: there is a pool of ${id} already, and it stays as it is: sjs pool stop ${id} ends it`,
+      );
     if (output.json) await output.printJson({ tag: id, isNew: !isThere });
     await output.print(id);
     await heard();
@@ -79,7 +82,9 @@ function readOptions(input: VerbInput) {
     throw new SjsError('USAGE', `--${option} ${JSON.stringify(text)} is not understood`, { next });
   };
   const count = (text: string): number | undefined => (/^[0-9]{1,6}$/.test(text) ? Number(text) : undefined);
-  const [size, max] = ['size', 'max'].map((option) => read(option, count, 'write a whole number'));
+  const [size, max] = ['size', 'max'].map((option) =>
+    read(option, count, 'write a whole number of at least 1'),
+  );
   const idleTimeoutMs = read('idle-timeout', parseDuration, 'write it as 30s, 5m or 1h');
   const memoryBytes = read('memory-ceiling', parseBytes, 'write it as 512Mi or 4Gi');
   const milliCpu = read('cpu-ceiling', parseCpu, 'write it as 4, 0.5 or 500m');

@@ -27,35 +27,23 @@ export const poolStatusVerb: Verb = {
       report
         ? [
             report.tag,
-            ...[
-              report.ready,
-              report.starting,
-              report.busy,
-              report.waiting,
-              report.size,
-              report.max,
-              report.calls,
-            ].map(String),
+            `${report.ready}/${report.size}`,
+            ...[report.busy, report.waiting, report.calls].map(String),
             formatRelativeTime(report.since, Date.now()),
             String(report.pid),
           ]
         : [
             `…${socket.digits}`,
-            ...Array.from({ length: 7 }, () => '?'),
+            ...Array.from({ length: 4 }, () => '?'),
             'does not answer',
             String(socket.pid),
           ],
     );
     await output.print(
-      await formatTable(
-        ['tag', 'ready', 'starting', 'busy', 'waiting', 'size', 'max', 'calls', 'started', 'pid'],
-        rows,
-        {
-          width: output.stdout.columns,
-          flexible: [0],
-          keepsEnd: [0],
-        },
-      ),
+      await formatTable(['tag', 'ready', 'busy', 'waiting', 'calls', 'started', 'pid'], rows, {
+        width: output.stdout.columns,
+        flexible: [0],
+      }),
     );
     return 0;
   },

@@ -237,3 +237,26 @@ test('a pool that rests keeps nothing, ends claims that wait, and begins anew wi
   expect(engine.there.size).toBe(0);
   made.release(await made.claim());
 });
+
+test('a container that ends while it waits is noticed, and one that always ends is tried less and less', async () => {
+  const engine = makeEngine();
+  pool = createWarmPool({ ...BOUNDS, size: 1, max: 2, maxAgeMs: 20 * 60_000, idleTimeoutMs: 50 }, engine);
+  await pool.filled();
+  const [first = ''] = engine.started;
+  engine.unfit.add(first);
+  while (engine.failures.length === 0) await delay(5);
+  expect(engine.failures).toEqual([expect.objectContaining({ code: 'POOL_MEMBER_ENDED' })]);
+  expect(pool.counts().ready).toBe(0);
+});
+
+test('a claim ends when every container has ended before it', async () => {
+  const engine = makeEngine();
+  pool = createWarmPool({ ...BOUNDS, size: 1, max: 2 }, { ...engine, start: endsAtOnce(engine.start) });
+  await expect(pool.claim()).rejects.toMatchObject({ code: 'POOL_MEMBER_ENDED' });
+  expect(engine.started.length).toBeLessThanOrEqual(BOUNDS.max + 1);
+});
+
+const endsAtOnce = (start: () => Promise<Member>) => async (): Promise<Member> => ({
+  ...(await start()),
+  isFit: () => Promise.resolve(false),
+});
