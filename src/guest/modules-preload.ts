@@ -12,7 +12,7 @@ const OWN = '/.sjs/';
 const PACKAGES = '/app/node_modules';
 
 const { apply, construct, ownKeys } = Reflect;
-const { create, defineProperty, freeze, getOwnPropertySymbols, getPrototypeOf } = Object;
+const { create, defineProperty, freeze, getPrototypeOf } = Object;
 const realPath = fs.realpathSync.native;
 const isOwn = (path: string): boolean => begins(path, OWN);
 
@@ -20,6 +20,7 @@ type AnyFunction = (this: unknown, ...args: never[]) => unknown;
 
 interface Hooks {
   resolve(specifier: string, context: unknown, next: NextResolve): { readonly url: string };
+  load(url: string, context: unknown, next: (url: string, context: unknown) => object): object;
 }
 type NextResolve = (specifier: string, context: unknown) => { readonly url: string };
 /** What newer Nodes have, and types do not know yet. */
@@ -108,6 +109,11 @@ function closeLists(lists: ModuleLists): void {
       admit(result.url);
       return result;
     },
+    // What Node's loader is handed as resolved has not been.
+    load(url, context, next) {
+      admit(url);
+      return next(url, context);
+    },
   });
   // What a module object is told to load has not been resolved.
   for (const [name, load] of Object.entries(loader._extensions)) {
@@ -121,9 +127,29 @@ function closeLists(lists: ModuleLists): void {
   loader._load = function (request: never, parent: never, isMain: never): unknown {
     return apply(load, Module, [request, parent, isMain]);
   };
+  keepBind();
   closeWays(rule, admitFile);
   if (rule.listsBuiltin('worker_threads')) guardWorkers();
   syncBuiltinESMExports();
+}
+
+/**
+ * Node binds steps of its loader by the program's own Function.prototype.bind, which would be handed the loader. Functions may
+ * still have a `bind` of their own.
+ */
+function keepBind(): void {
+  // eslint-disable-next-line @typescript-eslint/unbound-method
+  const { bind } = Function.prototype;
+  defineProperty(Function.prototype, 'bind', {
+    configurable: false,
+    enumerable: false,
+    get: () => bind,
+    set(this: unknown, value: unknown) {
+      if (this === Function.prototype)
+        throw refusal('Function.prototype.bind is kept by spec.modules of this sandbox');
+      defineProperty(this as object, 'bind', { value, writable: true, configurable: true, enumerable: true });
+    },
+  });
 }
 
 /** The ways to builtins and native code that no hook sees, and those that would put other hooks ahead of ours. */
@@ -159,6 +185,7 @@ function guardWorkers(): void {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const threads = require('node:worker_threads') as { Worker: new (...args: unknown[]) => object };
   const RealWorker = threads.Worker;
+  hideHandle(RealWorker);
   const own = freeze(process.execArgv.filter((word) => word.startsWith(`--require=${OWN}`)));
   const Guarded: object = new Proxy(RealWorker, {
     construct(target, args: readonly unknown[], newTarget) {
@@ -173,24 +200,42 @@ function guardWorkers(): void {
       } else if (env === undefined) {
         options['env'] = undefined;
       }
-      const worker = construct(target, [args[0], options], newTarget) as Record<symbol, unknown>;
-      hideHandle(worker);
-      return worker;
+      return construct(target, [args[0], options], newTarget) as object;
     },
   });
   defineProperty(RealWorker.prototype, 'constructor', { value: Guarded });
   fix(threads, 'Worker', Guarded);
 }
 
-/** A worker has a handle, and that a class of its own, which starts workers without preloads. */
-function hideHandle(worker: Record<symbol, unknown>): void {
-  const symbols = getOwnPropertySymbols(worker);
-  for (let at = 0; at < symbols.length; at += 1) {
-    const found = worker[symbols[at] as symbol];
-    const prototype: unknown = typeof found === 'object' && found !== null ? getPrototypeOf(found) : null;
-    if (typeof prototype !== 'object' || prototype === null || !('startThread' in prototype)) continue;
-    defineProperty(prototype, 'constructor', { value: closed('the class of a worker’s handle') });
+/**
+ * A worker has a handle, and that a class of its own, which starts workers without preloads. One is made as far as to that,
+ * and no further: no thread begins.
+ */
+function hideHandle(RealWorker: new (...args: unknown[]) => object): void {
+  const enough = new Error();
+  let isHidden = false;
+  const looksOn = function (): void {
+    // Only its prototype matters.
+  };
+  looksOn.prototype = new Proxy(RealWorker.prototype as object, {
+    set(_target, key, value, receiver) {
+      const prototype: unknown = typeof value === 'object' && value !== null ? getPrototypeOf(value) : null;
+      if (typeof prototype === 'object' && prototype !== null && 'startThread' in prototype) {
+        fix(prototype, 'constructor', closed('the class of a worker’s handle'));
+        isHidden = true;
+        throw enough;
+      }
+      return defineProperty(receiver as object, key, { value, writable: true, configurable: true }) !== null;
+    },
+  });
+  try {
+    construct(RealWorker, ['', { eval: true }], looksOn);
+  } catch (error) {
+    if (error !== enough) throw error;
   }
+  if (isHidden) return;
+  process.stderr.write(`sjs: spec.modules cannot guard the workers of this Node, ${process.version}\n`);
+  process.exit(125);
 }
 
 /** Read once: who asks twice could be told something else. */
