@@ -26,7 +26,7 @@ import type { RunRequest } from './model/run-plan.js';
 import { parseSigningKey, type SigningKey } from './model/signing-key.js';
 import { systemClock } from './ports/clock.js';
 import type { RunSignals } from './ports/engine.js';
-import { SjsError } from './errors.js';
+import { checkExportName } from './model/call.js';
 import { checkOptions } from './model/check-options.js';
 import { startRunning } from './running.js';
 import { createTools, VERSION } from './tools.js';
@@ -204,7 +204,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     call: (target, name, args = [], given = {}) =>
       startRunning(given, async (output) => {
         checkOptions('run', given);
-        checkName(name);
+        checkExportName(name);
         const { callFunction, checkArguments, encodeArguments } = await import('./flows/call-function.js');
         const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
         return withTarget(target, { ...given, ...output }, async (sealing, streams) =>
@@ -497,14 +497,6 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
   given === undefined || given === false ? null : parseSigningKey(given === true ? undefined : given);
 
-/** An application need not be written in TypeScript. */
-function checkName(name: unknown): void {
-  if (typeof name === 'string') return;
-  throw new SjsError('ARGUMENTS_INVALID', 'the name of the function is no text', {
-    next: "name it, as in call(target, 'quote', [order])",
-  });
-}
-
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 
 /** What may end a run: either of the two signals. */
@@ -557,7 +549,7 @@ function publicPool(opened: OpenPool): Pool {
     call: (name, args = [], given = {}) =>
       startRunning(given, async (output) => {
         checkOptions('run', given);
-        checkName(name);
+        checkExportName(name);
         const { checkArguments, encodeArguments } = await import('./flows/call-function.js');
         const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
         const request = { ...requestOf(given), call: { export: name } };

@@ -29,6 +29,15 @@ export async function prepareArtifactFolder(directory: string): Promise<Artifact
   }
   return async (path, content) => {
     const file = join(folder, checkArtifactPath(path));
+    if (path.includes('\\')) {
+      throw new SjsError(
+        'STORE_FAILED',
+        `${JSON.stringify(path)} is not written out: elsewhere it would be a folder`,
+        {
+          next: 'it is kept with the run; let the program name the file otherwise',
+        },
+      );
+    }
     if (path.split('/').some(isGitFolder)) {
       throw new SjsError('STORE_FAILED', `${JSON.stringify(path)} is not written out: git would obey it`, {
         next: 'it is kept with the run; let the program name the folder otherwise',
@@ -46,7 +55,7 @@ export async function prepareArtifactFolder(directory: string): Promise<Artifact
 /** The path below /out, if it stays below. Throws `ENGINE_FAILED`: whoever collected it should have refused it. */
 function checkArtifactPath(path: string): string {
   const parts = path.split('/');
-  if (!path.includes('\0') && !path.includes('\\') && !parts.some((part) => ['', '.', '..'].includes(part))) {
+  if (!path.includes('\0') && !parts.some((part) => ['', '.', '..'].includes(part))) {
     return path;
   }
   throw new SjsError('ENGINE_FAILED', `the file ${JSON.stringify(path)} of /out has a path that leaves it`);

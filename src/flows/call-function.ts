@@ -71,7 +71,8 @@ function refuseLost(_key: string, value: unknown): unknown {
 export function checkArguments(bytes: Uint8Array): Uint8Array {
   checkSize(bytes);
   try {
-    if (Array.isArray(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))) return bytes;
+    if (Array.isArray(JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))))
+      return bytes;
   } catch (cause) {
     throw notAList(cause);
   }

@@ -55,6 +55,9 @@ export interface RunOutput {
   readonly onAnswer?: (answer: Answer) => void;
 }
 
+/** Names of what was left out of /out: the program chooses how many there are. */
+const MOST_SKIPPED = 1000;
+
 /** stdin beyond this is passed on but not kept: such a run cannot be replayed (ATTACKS d). */
 export const STDIN_KEPT_BYTES = 64 * 1024 ** 2;
 
@@ -176,6 +179,7 @@ export async function executeRun(
     stdin: known ? null : output.stdin,
     ...headOf(id, run),
     ...(reader?.answered && { answered: reader.answered }),
+    ...(reader?.markBytes && { markBytes: reader.markBytes }),
     onStdin: async (chunk) => {
       const room = STDIN_KEPT_BYTES - (stdin?.bytes ?? 0);
       if (chunk.length > room) isInputCut = true;
@@ -189,7 +193,10 @@ export async function executeRun(
     },
     onArtifact: async (path, _bytes, content) =>
       void artifacts.push(await keepArtifact(path, content, store, output, receiverErrors)),
-    onSkippedArtifact: (path, reason) => void skipped.push({ path, reason }),
+    onSkippedArtifact: (path, reason) => {
+      if (skipped.length < MOST_SKIPPED) skipped.push({ path, reason });
+      else if (skipped.length === MOST_SKIPPED) skipped.push({ path: '…', reason: 'more were left out' });
+    },
     onConnection: (connection) => {
       if (connections.length < MOST_CONNECTIONS) connections.push(connection);
     },

@@ -8,8 +8,8 @@ import type { RecordStore } from '../ports/record-store.js';
 import type { SignatureVerifier } from '../ports/signature-verifier.js';
 import type { StatementSigner } from '../ports/statement-signer.js';
 import { findFilePlace, writeWholeFile } from '../stages/archive/write-archive.js';
-import { compareRuns } from '../stages/compare/compare-runs.js';
 import { writeReceipt } from '../stages/receipt/write-receipt.js';
+import { compareRecorded } from './compare-recorded.js';
 import { findOrNull } from './find-or-null.js';
 
 /** What receipts need of the world. */
@@ -122,6 +122,6 @@ export async function claimReplay(record: RunRecord, store: RecordStore): Promis
     of: record.replayOf,
     receipt: kept === null ? null : sha256(kept),
     isImported: first?.imported !== undefined,
-    verdict: first && compareRuns(first, record),
+    verdict: first && (await compareRecorded(first, record, store)),
   };
 }

@@ -3,8 +3,8 @@ import { SjsError } from '../errors.js';
 import { isFinished, type ReplayVerdict, type RunRecord } from '../model/record.js';
 import type { RunRequest } from '../model/run-plan.js';
 import type { RunSignals } from '../ports/engine.js';
-import { compareRuns } from '../stages/compare/compare-runs.js';
 import { planRun } from '../stages/plan/plan-run.js';
+import { compareRecorded } from './compare-recorded.js';
 import { executeRun, STDIN_KEPT_BYTES, type RunOutput } from './execute-run.js';
 import { findGateway } from './find-gateway.js';
 import { findEntry, findSealedImage } from './find-target.js';
@@ -77,7 +77,7 @@ export async function replayRun(
     signals,
     tools,
   );
-  return { original, replay, verdict: compareRuns(original, replay) };
+  return { original, replay, verdict: await compareRecorded(original, replay, tools.store) };
 }
 
 /** Of a run that sjs or the engine could not see to its end there is nothing to compare with. */

@@ -1,3 +1,4 @@
+import { SjsError } from '../errors.js';
 import type { Digest } from './digest.js';
 
 /** The function that a run calls instead of running the program; its arguments, a JSON list, are the run's stdin. */
@@ -8,6 +9,25 @@ export interface Call {
 
 /** Arguments of a call beyond this are refused: all of it is in memory, here as there. */
 export const ARGUMENTS_BYTES = 16 * 1024 ** 2;
+
+/** An answer beyond this is an error: all of it is in memory, and what JSON says takes many times as much. */
+export const ANSWER_BYTES = 16 * 1024 ** 2;
+
+/** What is told of an error at most: of its name, its message and its stack. */
+export const THROWN_LETTERS = { name: 200, text: 16 * 1024 } as const;
+
+/** A name of a function is no longer. */
+const LONGEST_NAME = 256;
+
+/** @throws SjsError `ARGUMENTS_INVALID` for what cannot be the name of a function */
+export function checkExportName(name: unknown): void {
+  if (typeof name === 'string' && name.length <= LONGEST_NAME) return;
+  const what =
+    typeof name === 'string' ? `has ${name.length} letters; ${LONGEST_NAME} are taken` : 'is no text';
+  throw new SjsError('ARGUMENTS_INVALID', `the name of the function ${what}`, {
+    next: "name an export, as in call(target, 'quote', [order])",
+  });
+}
 
 /** What kind of answer came: a value, none, or what was thrown. */
 export type AnswerKind = 'value' | 'undefined' | 'error';

@@ -26,6 +26,8 @@ export interface RunStreams {
   readonly onStdin: (chunk: Uint8Array) => void | Promise<void>;
   /** Called in order; the engine waits for the promise before it reads on. A throw ends the run. */
   readonly onStdout: (chunk: Uint8Array) => void | Promise<void>;
+  /** How much of what was handed over is no output of the program's, and counts towards no limit. */
+  readonly markBytes?: () => number;
   readonly onStderr: (chunk: Uint8Array) => void | Promise<void>;
   /** Each regular file of /out, after the program is dead. The content must be read to its end. */
   readonly onArtifact: (path: string, bytes: number, content: AsyncIterable<Uint8Array>) => Promise<void>;

@@ -36,7 +36,7 @@ export async function readCollectorFrames(
     // Taken in any case: the next frame begins after it.
     const content = reader.stream(bytes);
     if (hasUnprintable(path)) {
-      streams.onSkippedArtifact(escapeUnprintable(path), 'its name has characters that cannot be shown');
+      streams.onSkippedArtifact(show(path), 'its name has characters that cannot be shown');
     } else {
       await streams.onArtifact(path, bytes, content);
     }
@@ -73,8 +73,10 @@ export function isArtifactPath(path: string): boolean {
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
+/** Escaped it may be six times as long. */
 function show(text: string): string {
-  return escapeUnprintable(text.slice(0, MAX_PATH_BYTES));
+  const shown = escapeUnprintable(text.slice(0, MAX_PATH_BYTES));
+  return shown.length > MAX_PATH_BYTES ? `${shown.slice(0, MAX_PATH_BYTES - 1)}…` : shown;
 }
 
 function invalid(why: string): SjsError {

@@ -67,7 +67,8 @@ export async function startMember(
       // A socket that has ended is a program that has, or an engine that was restarted.
       async isFit() {
         const isUnchanged = await watched.isUnchanged();
-        if (!attached.readable || !attached.writable) return false;
+        // Without its reaper nobody would end it if this process were killed.
+        if (!attached.readable || !attached.writable || !reaper.isAlive()) return false;
         if (isUnchanged) return true;
         return JSON.stringify(await inspect(client, name)) === JSON.stringify(started);
       },
@@ -110,9 +111,9 @@ async function inspect(client: DockerClient, name: string): Promise<readonly unk
     const found = await client.call('inspect the container', SLOW_CALL_MS, (abortSignal) =>
       client.docker.getContainer(name).inspect({ abortSignal }),
     );
-    const { Id, Image, State } = fieldsOf(found);
+    const { Id, Image, State, HostConfig } = fieldsOf(found);
     const { Status, Running, Paused, OOMKilled, Pid, StartedAt } = fieldsOf(State);
-    return [textOf(Id), textOf(Image), Status, Running, Paused, OOMKilled, Pid, StartedAt];
+    return [textOf(Id), textOf(Image), Status, Running, Paused, OOMKilled, Pid, StartedAt, HostConfig];
   } catch (error) {
     if (statusOf(error) === 404) return [];
     throw error;

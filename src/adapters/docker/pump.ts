@@ -2,6 +2,9 @@ import type { Duplex } from 'node:stream';
 import type { RunStreams } from '../../ports/engine.js';
 import { demux } from './demux.js';
 
+/** A mark has some eighty bytes in both streams, and stands for one byte of output at least. What writes more marks plays. */
+const MOST_MARKS = 100;
+
 /** What the delivery of a run's output has come to. */
 export interface OutputPump {
   /** Ends when the container's output has been delivered, or cut. Rejects with what a receiver threw. */
@@ -18,25 +21,26 @@ export interface OutputPump {
 export function pumpOutput(
   source: AsyncIterable<Uint8Array>,
   limitBytes: number,
-  streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'markBytes'>,
   onLimit: () => void,
 ): OutputPump {
   const truncated = { stdout: false, stderr: false };
   let delivering = false;
   const deliver = async (): Promise<void> => {
-    let left = limitBytes;
+    let used = 0;
     for await (const { stream, data } of demux(source)) {
-      const part = data.subarray(0, left);
-      left -= part.length;
-      if (part.length > 0) {
+      for (let rest = data; rest.length > 0;) {
+        const marks = Math.min(streams.markBytes?.() ?? 0, MOST_MARKS * limitBytes);
+        const part = rest.subarray(0, Math.max(0, limitBytes + marks - used));
+        if (part.length === 0) {
+          truncated[stream] = true;
+          onLimit();
+          return;
+        }
+        [used, rest] = [used + part.length, rest.subarray(part.length)];
         delivering = true;
         await (stream === 'stdout' ? streams.onStdout(part) : streams.onStderr(part));
         delivering = false;
-      }
-      if (part.length < data.length) {
-        truncated[stream] = true;
-        onLimit();
-        return;
       }
     }
   };

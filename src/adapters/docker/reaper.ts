@@ -42,6 +42,8 @@ ${WAIT}`;
 
 /** The reaper of a member of a pool. */
 export interface MemberReaper extends Reaper {
+  /** Whether it would still do all this. */
+  isAlive(): boolean;
   /** It has its one run, which may take so long. */
   claim(timeoutMs: number): void;
   /** All is recorded of that run: from now on it is removed when this process ends. To be called once, after the claim. */
@@ -72,7 +74,8 @@ export function startReaper(
   program: Program,
 ): Reaper {
   const task = taskOf(runId, hasNetwork, timeoutMs, endpoint);
-  return startShell(WAIT, [secondsOf(timeoutMs)], task, program);
+  const { dismiss, remove } = startShell(WAIT, [secondsOf(timeoutMs)], task, program);
+  return { dismiss, remove };
 }
 
 /**
@@ -105,12 +108,12 @@ function taskOf(runId: string, hasNetwork: boolean, timeoutMs: number, endpoint:
   };
 }
 
-function startShell(
-  script: string,
-  words: readonly string[],
-  task: ReaperTask,
-  program: Program,
-): Reaper & { readonly say: (line: string) => void } {
+interface Shell extends Reaper {
+  readonly isAlive: () => boolean;
+  readonly say: (line: string) => void;
+}
+
+function startShell(script: string, words: readonly string[], task: ReaperTask, program: Program): Shell {
   const nothing = openSync('/dev/null', 'r');
   const stdio: StdioOptions = ['pipe', 'ignore', 'ignore'];
   // Somebody may read a pipe that sjs had inherited to its end: it must not stay open in here.
@@ -140,7 +143,10 @@ function startShell(
   pipe.on('error', () => undefined);
   pipe.unref();
   child.unref();
+  let isAlive = true;
+  child.on('exit', () => void (isAlive = false));
   return {
+    isAlive: () => isAlive,
     dismiss: () => void pipe.end('done\n'),
     remove: () => void pipe.end('remove\n'),
     say: (line) => void pipe.write(line),

@@ -1,4 +1,5 @@
-import type { Answer, AnswerKind } from '../../model/call.js';
+import { ANSWER_BYTES, type Answer, type AnswerKind } from '../../model/call.js';
+import { formatBytes } from '../../model/quantity.js';
 import { nonceOf } from './write-request.js';
 
 /** Takes the pieces of an answer out of what a program writes. */
@@ -23,7 +24,7 @@ const NOTHING = Buffer.alloc(0);
  */
 export function readAnswer(runId: string): AnswerReader {
   const marker = Buffer.from(`\0sjs${nonceOf(runId)}`);
-  const json = growingBytes();
+  const json = answerBytes();
   let answer: Answer | null = null;
   let hasEnded = false;
   let resolve: (answer: Answer) => void = () => undefined;
@@ -35,7 +36,7 @@ export function readAnswer(runId: string): AnswerReader {
     json.append(payload);
     const kind = KINDS[type];
     if (kind === undefined) return false;
-    answer = { kind, json: json.bytes() };
+    answer = json.answer(kind);
     settle();
     return true;
   });
@@ -85,8 +86,32 @@ export function growingBytes() {
   };
 }
 
+/** Collects an answer; of one that is too large nothing is kept, and an error says so. */
+export function answerBytes() {
+  const json = growingBytes();
+  let isTooLarge = false;
+  return {
+    append(payload: Uint8Array): void {
+      isTooLarge ||= json.bytes().length + payload.length > ANSWER_BYTES;
+      if (!isTooLarge) json.append(payload);
+    },
+    answer: (kind: AnswerKind): Answer => (isTooLarge ? TOO_LARGE : { kind, json: json.bytes() }),
+  };
+}
+
+const TOO_LARGE: Answer = {
+  kind: 'error',
+  json: Buffer.from(
+    JSON.stringify({
+      name: 'ResultError',
+      message: `the result has more than the ${formatBytes(ANSWER_BYTES)} that a call can give; write it to /out`,
+      stack: '',
+    }),
+  ),
+};
+
 /** Letter, and length in four hex digits. */
-const HEAD_BYTES = 5;
+export const HEAD_BYTES = 5;
 
 /** Gets each piece with its letter; true: nothing that follows is passed on. */
 type OnPiece = (type: string, payload: Uint8Array) => boolean;

@@ -1,5 +1,5 @@
 import type { Answer } from '../../model/call.js';
-import { growingBytes, KINDS, readAnswer, split } from './read-answer.js';
+import { answerBytes, growingBytes, HEAD_BYTES, KINDS, readAnswer, split } from './read-answer.js';
 import { nonceOf } from './write-request.js';
 
 /** A piece of a program's own output. */
@@ -18,6 +18,8 @@ export interface OutputReader {
   readonly answered?: Promise<Answer>;
   /** What it answered or gave back, if it did. */
   readonly answer: Answer | null;
+  /** How much of what came are marks of sjs's own; absent where there are none. */
+  readonly markBytes?: () => number;
 }
 
 /** What reads the output of a run; null when sjs's runner says nothing in it. */
@@ -53,7 +55,8 @@ const STREAMS = ['stdout', 'stderr'] as const;
  */
 export function readGiven(runId: string): OutputReader {
   const marker = Buffer.from(`\0sjs${nonceOf(runId)}`);
-  const json = growingBytes();
+  const json = answerBytes();
+  let markBytes = 0;
   const marks = { stdout: 0, stderr: 0 };
   const held: Record<ReadPiece['stream'], Held[]> = { stdout: [], stderr: [] };
   let heldBytes = 0;
@@ -76,10 +79,11 @@ export function readGiven(runId: string): OutputReader {
         (type, payload) => {
           if (type === 'o') {
             marks[stream] += 1;
+            markBytes += marker.length + HEAD_BYTES + payload.length;
           } else if (answer === null) {
             json.append(payload);
             const kind = KINDS[type];
-            if (kind !== undefined) answer = { kind, json: json.bytes() };
+            if (kind !== undefined) answer = json.answer(kind);
           }
           return false;
         },
@@ -115,6 +119,7 @@ export function readGiven(runId: string): OutputReader {
     get answer() {
       return answer;
     },
+    markBytes: () => markBytes,
   };
 }
 

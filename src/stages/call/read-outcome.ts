@@ -1,4 +1,4 @@
-import type { Answer, CallOutcome, ThrownError } from '../../model/call.js';
+import { THROWN_LETTERS, type Answer, type CallOutcome, type ThrownError } from '../../model/call.js';
 import { fieldsOf } from '../../model/fields.js';
 import { parseJson } from '../../model/parse-json.js';
 import type { RunRecord } from '../../model/record.js';
@@ -34,6 +34,8 @@ export function readAnswered({
 
 function errorOf(value: unknown): ThrownError {
   const { name, message, stack } = fieldsOf(value);
-  const text = (one: unknown): string => (typeof one === 'string' ? one : '');
-  return { name: text(name), message: text(message), stack: text(stack) };
+  const { name: ofName, text: ofText } = THROWN_LETTERS;
+  // The guest keeps to it too; the program need not.
+  const text = (one: unknown, most: number): string => (typeof one === 'string' ? one.slice(0, most) : '');
+  return { name: text(name, ofName), message: text(message, ofText), stack: text(stack, ofText) };
 }

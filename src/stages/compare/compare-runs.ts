@@ -27,14 +27,22 @@ interface Findings {
   readonly notCompared: { field: string; reason: string }[];
 }
 
+/** Whether the longer of two outputs begins with the shorter, where the contents of both are kept; null where not. */
+export type Beginnings = Readonly<Record<'stdout' | 'stderr', boolean | null>>;
+
 /**
  * Whether a replay did what the first run did, by state, exit code, output and artifacts; never by durations or usage
  * (SPEC §8). `reproduced` is true when the states could be compared and nothing that could be compared differs.
  */
-export function compareRuns(original: RunRecord, replay: RunRecord): ReplayVerdict {
+export function compareRuns(
+  original: RunRecord,
+  replay: RunRecord,
+  beginnings: Beginnings = { stdout: null, stderr: null },
+): ReplayVerdict {
   const findings: Findings = { differences: [], notCompared: [] };
   const stateCompared = compareEnds(original, replay, findings);
-  for (const name of ['stdout', 'stderr'] as const) compareStream(name, original, replay, findings);
+  for (const name of ['stdout', 'stderr'] as const)
+    compareStream(name, original, replay, beginnings[name], findings);
   compareArtifacts(original, replay, findings);
   compareAnswers(original, replay, findings);
   if (original.network.mode !== 'none' && original.network.gateway !== null) {
@@ -76,12 +84,14 @@ function whyNoEnd(run: RunRecord, first: boolean): string | null {
 
 /**
  * Two outputs of the same length are both whole or cut at the same place: then their digests decide. Of different
- * lengths, the shorter one decides: if it is whole, they differ; if it was cut, digests cannot say.
+ * lengths, the shorter one decides: if it is whole, they differ; if it was cut, so they do where the longer one does not
+ * begin with it.
  */
 function compareStream(
   name: 'stdout' | 'stderr',
   original: RunRecord,
   replay: RunRecord,
+  begin: boolean | null,
   findings: Findings,
 ): void {
   const [expected, actual] = [original[name], replay[name]];
@@ -93,7 +103,7 @@ function compareStream(
   if (expected.digest === actual.digest) return;
   const shorter = expected.bytes < actual.bytes ? original : replay;
   const cut = expected.bytes === actual.bytes ? undefined : whyCut(shorter, name);
-  if (cut === undefined) {
+  if (cut === undefined || begin === false) {
     differ(findings, name, expected, actual);
   } else {
     const which = shorter === original ? 'the first run' : 'the replay';
@@ -123,7 +133,8 @@ function compareArtifacts(original: RunRecord, replay: RunRecord, findings: Find
   for (const path of [...new Set([...before.keys(), ...after.keys(), ...skipped.keys()])].sort()) {
     const field = `artifacts/${path}`;
     const [expected, actual] = [before.get(path) ?? null, after.get(path) ?? null];
-    const reason = skipped.get(path);
+    // A name that cannot be shown is written with other characters, which can be the name of a file as well.
+    const reason = expected && actual ? undefined : skipped.get(path);
     if (reason !== undefined) {
       findings.notCompared.push({ field, reason });
     } else if (JSON.stringify(expected) !== JSON.stringify(actual)) {

@@ -110,3 +110,10 @@ test.each([
 ])('isArtifactPath(%j) is %s', (path, expected) => {
   expect(isArtifactPath(path)).toBe(expected);
 });
+
+test('a name that cannot be shown takes no more room than one that can', async () => {
+  const path = '\u0001'.repeat(1000);
+  const data = Buffer.concat([frame({ path, bytes: 0 }), frame({ skip: path, reason: 'x' }), END]);
+  const { skipped } = await read(data);
+  expect(Object.keys(skipped).map((name) => name.length <= 1024)).toEqual([true]);
+});

@@ -9,7 +9,7 @@ function frame(type: number, text: string): Buffer {
   return Buffer.concat([header, Buffer.from(text)]);
 }
 
-async function pump(frames: readonly Buffer[], limit: number) {
+async function pump(frames: readonly Buffer[], limit: number, markBytes?: () => number) {
   const got = { stdout: '', stderr: '' };
   let limits = 0;
   const output = pumpOutput(
@@ -18,6 +18,7 @@ async function pump(frames: readonly Buffer[], limit: number) {
     {
       onStdout: (chunk) => void (got.stdout += Buffer.from(chunk).toString()),
       onStderr: (chunk) => void (got.stderr += Buffer.from(chunk).toString()),
+      ...(markBytes && { markBytes }),
     },
     () => void (limits += 1),
   );
@@ -36,6 +37,14 @@ test.each([
   [0, '', '', 1, { stdout: true, stderr: false }],
 ])('a limit of %d bytes over both streams', async (limit, stdout, stderr, limits, truncated) => {
   expect(await pump(frames, limit)).toEqual({ stdout, stderr, limits, truncated });
+});
+
+test('marks of sjs’s own count towards no limit, but for a program that writes nothing else', async () => {
+  let marks = 0;
+  const countMarks = (): number => (marks += 2);
+  expect(await pump([frame(1, 'm'.repeat(2)), ...frames], 8, () => 2)).toMatchObject({ limits: 0 });
+  expect(await pump([frame(1, 'm'.repeat(2)), ...frames], 8)).toMatchObject({ limits: 1 });
+  expect(await pump(Array<Buffer>(2_000).fill(frame(1, 'm')), 8, countMarks)).toMatchObject({ limits: 1 });
 });
 
 test('nothing more is read while a receiver is at work', async () => {

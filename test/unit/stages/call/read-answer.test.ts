@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { checkExportName, type Answer } from '../../../../src/model/call.js';
 import { readAnswer } from '../../../../src/stages/call/read-answer.js';
+import { readAnswered } from '../../../../src/stages/call/read-outcome.js';
 import { nonceOf } from '../../../../src/stages/call/write-request.js';
 import { check, DEADLINE_MS } from '../../../support/property.js';
 
@@ -120,3 +122,31 @@ test.each<[string, Buffer]>([
   },
   120_000,
 );
+
+test('an answer that is larger than a call can give is an error that says so, and nothing of it is kept', () => {
+  const reader = readAnswer(ID);
+  const part = piece('p', 'x'.repeat(65_535));
+  const before = process.memoryUsage().rss;
+  for (let sent = 0; sent < 64 * 1024 ** 2; sent += 65_535) reader.stdout(part);
+  reader.stdout(piece('v', '1'));
+  expect(process.memoryUsage().rss - before).toBeLessThan(128 * 1024 ** 2);
+  const answer = reader.answer as Answer;
+  expect(answer.kind).toBe('error');
+  expect(readAnswered(answer)).toMatchObject({
+    outcome: 'threw',
+    error: { name: 'ResultError', message: expect.stringContaining('more than the 16Mi') },
+  });
+});
+
+test('of an error no more is told than the guest itself would say, whoever wrote it', () => {
+  const text = 'x'.repeat(1_000_000);
+  const json = Buffer.from(JSON.stringify({ name: text, message: text, stack: text }));
+  expect(readAnswered({ kind: 'error', json })).toEqual({
+    outcome: 'threw',
+    error: { name: text.slice(0, 200), message: text.slice(0, 16_384), stack: text.slice(0, 16_384) },
+  });
+});
+
+test.each([undefined, 1, {}, [], null, 'x'.repeat(257)])('%j is no name of a function', (name) => {
+  expect(() => checkExportName(name)).toThrow('the name of the function');
+});

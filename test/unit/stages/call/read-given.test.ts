@@ -67,3 +67,10 @@ describe('the output of code that came with its run', () => {
     expect(reader?.end().map(({ data }) => data.length)).toEqual([100_000]);
   });
 });
+
+test('marks are counted apart, and output is not', () => {
+  const reader = readerOf(ID, { code: 1 });
+  reader?.read('stdout', Buffer.from(`a${MARK}b`));
+  reader?.read('stderr', Buffer.from(`${MARK}c`));
+  expect(reader?.markBytes?.()).toBe(2 * MARK.length);
+});

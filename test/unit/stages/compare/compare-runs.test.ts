@@ -252,3 +252,21 @@ test('durations, usage, times, owner and warnings never count; environment is li
     ],
   });
 });
+
+test('of a run that was cut short, the output must have begun the same, where that is known', () => {
+  const [original, replay] = ['aa', 'b'].map((text) => makeRecord(cut('timed-out', { stdout: out(text) })));
+  const reproduced = (stdout: boolean | null): boolean =>
+    compareRuns(original as RunRecord, replay as RunRecord, { stdout, stderr: null }).reproduced;
+  expect([true, null, false].map(reproduced)).toEqual([true, true, false]);
+});
+
+test('a file is compared whatever else is written like its name', () => {
+  const skippedArtifacts = [{ path: 'a\\u001b', reason: 'its name has characters that cannot be shown' }];
+  const [original, replay] = ['one', 'two'].map((text) =>
+    makeRecord({ artifacts: [file('a\\u001b', text)], skippedArtifacts }),
+  );
+  expect(compareRuns(original as RunRecord, replay as RunRecord)).toMatchObject({
+    reproduced: false,
+    differences: [{ field: 'artifacts/a\\u001b' }],
+  });
+});
