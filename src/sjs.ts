@@ -203,7 +203,7 @@ export function createSjs(options: SjsOptions = {}): Sjs {
       }),
     call: (target, name, args = [], given = {}) =>
       startRunning(given, async (output) => {
-        checkOptions('run', given);
+        checkOptions('call', given);
         checkExportName(name);
         const { callFunction, checkArguments, encodeArguments } = await import('./flows/call-function.js');
         const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);
@@ -543,12 +543,12 @@ function publicPool(opened: OpenPool): Pool {
     ...anyPool(opened),
     run: (given = {}) =>
       startRunning(given, async (output) => {
-        checkOptions('run', given);
+        checkOptions('pool.run', given);
         return opened.run(requestOf(given), outputOf({ ...given, ...output }), signalsOf(given));
       }),
     call: (name, args = [], given = {}) =>
       startRunning(given, async (output) => {
-        checkOptions('run', given);
+        checkOptions('pool.call', given);
         checkExportName(name);
         const { checkArguments, encodeArguments } = await import('./flows/call-function.js');
         const bytes = args instanceof Uint8Array ? checkArguments(args) : encodeArguments(args);

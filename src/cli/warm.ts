@@ -62,23 +62,36 @@ function warmRunner(
   const choose = async (target: string | CodeTarget, given: RunOptions) => {
     if (early?.connection) return { found: early, target, given };
     if (typeof target === 'string' && isSealedTarget(target)) return { found: early, target, given };
-    const plain = await findPlain(target, given);
-    if (plain) return plain;
     const { entry, request } = await sjs.findTarget(target, given);
     const { command, inputs, ports, egress, language, ...rest } = given;
     void [command, inputs, ports, egress, language];
-    return { found: await find(entry.tag), target: entry.tag, given: { ...rest, ...request } };
+    const found = await find(entry.tag);
+    return (
+      (found.connection ? null : await findPlain(target, given, entry.tag)) ?? {
+        found,
+        target: entry.tag,
+        given: { ...rest, ...request },
+      }
+    );
   };
-  /** Limits and variables of one run alone would make another seal of a path: a pool of the path without them takes the run, too. */
-  const findPlain = async (target: string | CodeTarget, given: RunOptions) => {
+  const poolOf = async (name: string): Promise<string | null> => {
+    const pools = await listPools(homeOf(context));
+    return pools.find(({ report }) => report && nameOfTag(report.tag) === name)?.report?.tag ?? null;
+  };
+  /** Limits and variables of one run make another seal of a path: a pool of the path without them takes the run, too. */
+  const findPlain = async (target: string | CodeTarget, given: RunOptions, tag: string) => {
     const { env = {}, limits = {}, command, inputs, ports, egress, language, ...rest } = given;
     const isSealing = [command, inputs, ports, egress, language].some(
       (one) => one !== undefined && one.length > 0,
     );
     const isPlain = typeof target !== 'string' || Object.keys({ ...env, ...limits }).length === 0;
-    if (isSealing || isPlain) return null;
+    if (isSealing || isPlain || (await poolOf(nameOfTag(tag))) === null) return null;
     const { entry } = await sjs.findTarget(target, rest);
-    const found = await find(entry.tag);
+    const { resources } = (await sjs.inspectImage(entry.tag)).labels.plan;
+    const isTighter = Object.entries(limits).every(
+      ([name, most]) => most <= resources[name as keyof typeof resources],
+    );
+    const found: FoundPool = isTighter ? await find(entry.tag) : { connection: null, why: null };
     return found.connection ? { found, target: entry.tag, given } : null;
   };
   const sayCold = async (target: string | CodeTarget, why: string | null): Promise<void> => {
@@ -86,13 +99,11 @@ function warmRunner(
     const say = (reason: string): void => output.note(`sjs: started cold: ${reason}`);
     if (why !== null) return say(`the pool of ${tag} cannot be asked: ${why}`);
     const name = tag.includes('/') ? nameOfTag(tag) : tag;
-    const other = (await listPools(homeOf(context))).find(
-      ({ report }) => report && nameOfTag(report.tag) === name,
-    );
+    const other = await poolOf(name);
     say(
-      other?.report
-        ? `the pool of ${name} is of ${other.report.tag}, and another seal is meant; sjs pool start ${tag} makes one of that`
-        : `there is no pool of ${tag}; sjs pool start ${tag} makes one`,
+      other === null
+        ? `there is no pool of ${tag}; sjs pool start ${tag} makes one`
+        : `the pool of ${name} is of ${other}, and another seal is meant; sjs pool start ${tag} makes one of that`,
     );
   };
   return {

@@ -309,7 +309,7 @@ function boundsOf(options: PoolOptions, { resources }: RunPlan, { machine }: Poo
   if (problem !== null) {
     throw new SjsError('POOL_REFUSED', problem, {
       next:
-        size < 1
+        (options.size ?? options.max ?? 1) < 1
           ? 'ask for one at least'
           : 'ask for a smaller pool, raise its ceilings (--memory-ceiling, --cpu-ceiling; memoryBytes, milliCpu in the library), or lower the limits of the sandbox',
     });

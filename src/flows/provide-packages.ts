@@ -97,7 +97,7 @@ export interface LayerTools {
 
 /**
  * The layer's part of a build context, made anew each time it is opened: laid from tarballs, all of which the cache then
- * holds, or as it was laid before. It depends on the list alone.
+ * holds, or as it was laid before. It depends on the list and on the rule of its source alone.
  */
 export async function providePackages(
   chosen: PickedPackages,

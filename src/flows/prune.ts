@@ -24,7 +24,7 @@ export interface PruneResult {
   readonly contents: { readonly count: number; readonly bytes: number };
   /** Tags of sealed images that nothing needs and that are older than retention. */
   readonly images: readonly string[];
-  /** Cached npm packages that no build has asked for since. */
+  /** Cached packages that no build has asked for since. */
   readonly packages: { readonly count: number; readonly bytes: number };
   readonly kept: readonly Kept[];
 }
@@ -53,7 +53,7 @@ const AD_HOC_MS = 24 * 3_600_000;
  * Removes what retention has outlived: the strictest layer's age and size count. Running runs are never touched, nor
  * what is needed: a run with a receipt, with its contents and image; the image of a kept run; the newest image that was
  * built beside a sandbox.lock, as long as that lock is there and names its base; what a kept image was rebased from. Of
- * npm packages age alone counts: they can be had again. Bases are not sjs's to remove. With `dryRun` nothing is
+ * packages age alone counts: they can be had again. Bases are not sjs's to remove. With `dryRun` nothing is
  * removed, and the result says what would be.
  */
 export async function prune(

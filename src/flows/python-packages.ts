@@ -46,10 +46,13 @@ export async function locateWheels(
       };
     },
     findOther: ({ base, packages: locked }: Lock) => {
-      const [name = ''] = Object.keys(base.manifests);
-      const platform = pythonPlatform(platformOf(name), base.version);
       const packages = Object.entries(locked).flatMap(([place, line]) => parseLockLine(place, line) ?? []);
-      return findOtherWheels(packages, requirementsFor(all, file, platform));
+      // Of one platform or all it was made: the one that fits best counts.
+      const others = Object.keys(base.manifests).map((name) => {
+        const platform = pythonPlatform(platformOf(name), base.version);
+        return findOtherWheels(packages, requirementsFor(all, file, platform));
+      });
+      return others.sort((a, b) => a.length - b.length)[0] ?? [];
     },
   };
 }
@@ -85,7 +88,9 @@ const MACHINES: Readonly<Record<string, string>> = { amd64: 'x86_64', arm64: 'aa
 
 /** The Python of a base. @throws SjsError `PACKAGE_UNAVAILABLE` for a base that does not say of which version it is */
 export function pythonPlatform({ architecture }: Platform, version: string | null): PythonPlatform {
-  if (version !== null) return { version, machine: MACHINES[architecture] ?? architecture };
+  // A tag may have more behind it: 3.12.1-slim.
+  const python = /^\d+\.\d+\.\d+/.exec(version ?? '')?.[0];
+  if (python !== undefined) return { version: python, machine: MACHINES[architecture] ?? architecture };
   throw new SjsError(
     'PACKAGE_UNAVAILABLE',
     'the base does not say of which Python it is: no wheel can be chosen',
@@ -111,14 +116,15 @@ async function findWheel(
   const files = await index.list(name, signal);
   const found = chooseWheel(requirement, files, platform);
   const file = files.find(({ url, integrity }) => url === found.url && integrity === found.integrity);
-  if (file) await knownWheels.set(key, file);
+  if (file) await knownWheels.set(key, { ...file, url: null });
   return found;
 }
 
 const isIndexFile = (value: unknown): value is IndexFile =>
   typeof value === 'object' &&
   value !== null &&
-  ['name', 'url', 'integrity'].every((key) => typeof (value as Record<string, unknown>)[key] === 'string');
+  (value as IndexFile).url === null &&
+  ['name', 'integrity'].every((key) => typeof (value as Record<string, unknown>)[key] === 'string');
 
 function wheelSource(
   packages: readonly LockedWheel[],

@@ -104,6 +104,22 @@ async function findRebased(
   return checkSeal(image, await refresh(entry, { base: baseOf(base) }, tools));
 }
 
+/** Wheels are chosen for one Python, and its next version does not find what was compiled for it. */
+function requireSamePython({ entry, labels }: SealedImage, { signedVersion }: VerifiedBase): void {
+  if (labels.plan.language !== 'python' || labels.packages === null) return;
+  const [from, to] = [labels.baseVersion, signedVersion].map(
+    (one) => /^\d+\.\d+/.exec(one ?? '')?.[0] ?? 'unknown',
+  );
+  if (from === to) return;
+  throw new SjsError(
+    'SEAL_REFUSED',
+    `the packages of ${entry.tag} are for Python ${from}, and the base has ${to}`,
+    {
+      next: 'build it again from its source over that base: its packages are chosen anew',
+    },
+  );
+}
+
 /** The Dockerfile and config that a build of the same over that base would have. */
 async function render(
   sealed: SealedImage,
@@ -113,6 +129,7 @@ async function render(
   signal?: AbortSignal,
 ): Promise<RenderedImage> {
   const { labels } = sealed;
+  requireSamePython(sealed, base);
   const [{ template, seccompProfile }, sandbox] = await Promise.all([
     tools.assets(labels.plan.language ?? 'node'),
     readSandbox(sealed, policy, tools, signal),

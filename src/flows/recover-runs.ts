@@ -106,6 +106,7 @@ async function recoverOne(
     for (const piece of reader.read(stream, chunk)) await writers[piece.stream].write(piece.data);
   };
   const streams = {
+    ...(reader?.markBytes && { markBytes: reader.markBytes }),
     onConnection: (connection: ConnectionRecord) => {
       if (connections.length < MOST_CONNECTIONS) connections.push(connection);
     },

@@ -4,7 +4,7 @@ import type { SealedImage } from '../model/sealed-image.js';
 import { findPackagesLayer, readPackages, type PackageTaker } from '../stages/unpack/read-packages.js';
 import type { TargetTools } from './find-target.js';
 
-/** The npm packages of a sealed image, read from the image alone; none without dependencies. Throws `SEAL_REFUSED`. */
+/** The packages of a sealed image, read from the image alone; none without dependencies. Throws `SEAL_REFUSED`. */
 export async function sealedPackages(
   { image, labels }: SealedImage,
   { images }: Pick<TargetTools, 'images'>,

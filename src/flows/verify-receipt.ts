@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { isErrno, SjsError } from '../errors.js';
+import { canonicalJson } from '../model/canonical-json.js';
 import { cleanText } from '../model/clean-text.js';
 import { sha256, type Digest } from '../model/digest.js';
 import type { Policy } from '../model/policy.js';
 import { RECEIPT_TYPE, type Receipt, type ReceiptPredicate } from '../model/receipt.js';
-import type { RunRecord } from '../model/record.js';
+import type { ReplayVerdict, RunRecord } from '../model/record.js';
 import { MAX_SIGNED_STATEMENT, parseSignedStatement } from '../model/signed-statement.js';
 import { sealedRequirement } from '../stages/policy/sealed-requirement.js';
 import { compareReceipt, readReceipt } from '../stages/receipt/read-receipt.js';
@@ -14,6 +15,7 @@ import {
   verifyStatement,
   type VerifiedStatement,
 } from '../stages/verify/verify-statement.js';
+import { possibleVerdicts } from './compare-recorded.js';
 import { findOrNull } from './find-or-null.js';
 import { claimReplay, type ReceiptTools } from './make-receipt.js';
 import { requireCosign, type CosignTools } from './require-cosign.js';
@@ -159,14 +161,16 @@ async function compareWithHome(
 
 /**
  * The claim as this home would make it. Which receipt of the first run was kept, and whether that run was elsewhere, is
- * for the home that signed to say; a verdict only where both know it.
+ * for the home that signed to say; a verdict only where both know it, and of output that is not kept here what is said.
  */
 async function knownReplay({ predicate }: Receipt, record: RunRecord, store: ReceiptTools['store']) {
-  const replay = await claimReplay(record, store);
   const said = predicate.replay;
-  if (replay === null || said === null) return { replay };
-  const verdict = replay.verdict && said.verdict ? replay.verdict : said.verdict;
-  return { replay: { ...said, of: replay.of, verdict } };
+  if (record.replayOf === null || said === null) return { replay: await claimReplay(record, store) };
+  const first = await findOrNull(record.replayOf, store);
+  const possible = first && said.verdict ? await possibleVerdicts(first, record, store) : [];
+  const isSaid = (verdict: ReplayVerdict): boolean => canonicalJson(verdict) === canonicalJson(said.verdict);
+  const verdict = possible.find(isSaid) ?? possible[0] ?? said.verdict;
+  return { replay: { ...said, of: record.replayOf, verdict } };
 }
 
 async function readText(file: string, most: number): Promise<string> {

@@ -154,17 +154,20 @@ export function createWarmPool(bounds: PoolBounds, { start, clock, onFailed }: M
     }
   };
   /** One that ended while it waited would end again: the next ones are tried less and less often. */
+  let isLooking = false;
   const removeUnfit = async (): Promise<void> => {
+    if (isLooking) return;
+    isLooking = true;
     for (const found of [...ready]) {
       const isFit = await found.member.isFit().catch(() => true);
       const at = ready.indexOf(found);
       if (isFit || at === -1) continue;
       ready.splice(at, 1);
-      failure = { error: memberEnded() };
-      onFailed(failure.error);
+      onFailed(memberEnded());
       void retry();
       remove(found.member);
     }
+    isLooking = false;
   };
   /** Looks now and then for what has waited too long. */
   const timer = setInterval(

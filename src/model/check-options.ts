@@ -46,7 +46,7 @@ const STREAM: Check = [
 ];
 
 const OUTPUT = { onStdout: RECEIVER, onStderr: RECEIVER, onStarted: RECEIVER };
-const RUN: Readonly<Record<string, Check>> = {
+const RUN = {
   ...OUTPUT,
   args: [TEXTS[0], (value) => value === null || TEXTS[1](value)],
   env: MAPPING,
@@ -64,7 +64,7 @@ const RUN: Readonly<Record<string, Check>> = {
   language: LANGUAGE,
   signal: SIGNAL,
   signals: OBJECT,
-};
+} satisfies Readonly<Record<string, Check>>;
 const BOUNDS = {
   size: COUNT,
   max: COUNT,
@@ -76,10 +76,22 @@ const BOUNDS = {
   milliCpu: COUNT,
 };
 
+const without = (names: readonly string[]): Readonly<Record<string, Check>> =>
+  Object.fromEntries(Object.entries(RUN).filter(([name]) => !names.includes(name)));
+const CALL = without(['args', 'stdin', 'call', 'onAnswer']);
+const OF_POOL = { ...OUTPUT, env: MAPPING, secrets: MAPPING, limits: LIMIT, signal: SIGNAL, signals: OBJECT };
+
 const SHAPES = {
   run: RUN,
+  call: CALL,
+  'pool.run': { ...OF_POOL, args: RUN.args, stdin: STREAM },
+  'pool.call': OF_POOL,
   runCode: { ...OUTPUT, limits: LIMIT, language: LANGUAGE, data: ANYTHING, signal: SIGNAL, signals: OBJECT },
-  createPool: { ...RUN, ...BOUNDS, target: ANYTHING },
+  createPool: {
+    ...without(['args', 'stdin', 'call', 'onAnswer', 'onArtifact', 'onPorts', ...Object.keys(OUTPUT)]),
+    ...BOUNDS,
+    target: ANYTHING,
+  },
   Sandbox: {
     poolSize: COUNT,
     timeoutMs: COUNT,

@@ -18,7 +18,8 @@ export interface LockedWheel extends ResolvedPackage {
   readonly bundledIn: null;
   /** Optional parts that are asked for: what they need must be there too. */
   readonly extras: readonly string[];
-  readonly url: string;
+  /** Where the index has it; null when it was not asked this time. */
+  readonly url: string | null;
   /** What its own folders begin with: `PyYAML-6.0.1`. */
   readonly stem: string;
 }

@@ -91,7 +91,8 @@ function isSoundWheel({ location, name, version, integrity, bundledIn }: Resolve
     typeof version === 'string' &&
     /^[\w.+!]{1,256}$/.test(version) &&
     bundledIn === null &&
-    isIntegrity(integrity)
+    isIntegrity(integrity) &&
+    integrity.startsWith('sha256-')
   );
 }
 

@@ -61,11 +61,15 @@ export function placeInSite(path: string, info: string): string | null {
 export const signaturesIn = (info: string): readonly string[] =>
   ['RECORD', 'RECORD.jws', 'RECORD.p7s'].map((name) => `${info}/${name}`);
 
+/** A path and a hash have less. */
+const LONGEST_LINE = 8192;
+
 /** The files that a RECORD names, with what they hash to (`sha256=…`; '' for none); null for what cannot be read. */
 export function parseRecord(text: string): ReadonlyMap<string, string> | null {
   const files = new Map<string, string>();
   for (const line of text.split(/\r?\n/)) {
     if (line === '') continue;
+    if (line.length > LONGEST_LINE) return null;
     // CSV: a path with a comma or a quote in it is quoted.
     const found = /^(?:"((?:[^"]|"")*)"|([^",]*)),([^,]*),(\d*)$/.exec(line);
     if (found === null) return null;
@@ -80,9 +84,10 @@ export function parseMetadata(text: string): ReadonlyMap<string, readonly string
   const fields = new Map<string, string[]>();
   for (const line of text.split(/\r?\n/)) {
     if (line === '') break;
-    const [, name, value] = /^([A-Za-z][A-Za-z-]*):\s*(.*)$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) continue;
-    const key = name.toLowerCase();
+    const end = line.indexOf(':');
+    const name = line.slice(0, Math.max(0, end));
+    if (!/^[A-Za-z][A-Za-z-]{0,99}$/.test(name)) continue;
+    const [key, value] = [name.toLowerCase(), line.slice(end + 1).trim()];
     const values = fields.get(key);
     if (values) values.push(value);
     else fields.set(key, [value]);

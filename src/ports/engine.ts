@@ -138,7 +138,7 @@ export interface Engine {
   recover(
     run: AbandonedRun,
     limits: RecoverLimits,
-    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
+    streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'markBytes' | 'onConnection' | 'onEnded'>,
     signal?: AbortSignal,
   ): Promise<RunOutcome | null>;
   /**

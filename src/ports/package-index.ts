@@ -4,7 +4,8 @@ import type { LockedWheel } from '../model/locked-package.js';
 export interface IndexFile {
   /** As `requests-2.31.0-py3-none-any.whl`. */
   readonly name: string;
-  readonly url: string;
+  /** Null when that is not known any more. */
+  readonly url: string | null;
   /** Its SHA-256 as subresource integrity: by what the index says, until it is there. */
   readonly integrity: string;
 }

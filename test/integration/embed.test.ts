@@ -197,7 +197,9 @@ test('data that is no JSON, code that is no text and no language are refused bef
   await expect(sjs.runCode('1', { data: 'x'.repeat(17 * 1024 ** 2) })).rejects.toMatchObject({
     code: 'ARGUMENTS_INVALID',
   });
-  await expect(sjs.createPool({ language: 'perl' as 'node' })).rejects.toMatchObject({ code: 'USAGE' });
+  await expect(sjs.createPool({ language: 'perl' as 'node' })).rejects.toMatchObject({
+    code: 'ARGUMENTS_INVALID',
+  });
   await expect(sjs.createPool({ language: 'node', size: 10_000 })).rejects.toMatchObject({
     code: 'POOL_REFUSED',
   });

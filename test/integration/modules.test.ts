@@ -55,6 +55,15 @@ test('a CommonJS program has what is listed; what is refused says where to list 
   expect(await runSjs(home, ['run', '-q', tag])).toEqual({ code: 0, stdout: SAID, stderr: '' });
 });
 
+test('worker_threads may be listed where no worker may be started', async () => {
+  const { tag } = await seal(
+    'modules-threads',
+    { 'index.js': `console.log(require('worker_threads').isMainThread)` },
+    '  modules: { builtins: [worker_threads] }\n',
+  );
+  expect(await runSjs(home, ['run', '-q', tag])).toEqual({ code: 0, stdout: 'true\n', stderr: '' });
+});
+
 test('an ES module does, and one that imports more does not start', async () => {
   const main = (more: string) => `import { inspect } from 'node:util';\nimport listed from 'listed';\n${more}
 console.log(inspect(listed), await import('fs').catch(({ code }) => code), import.meta.filename);\n`;

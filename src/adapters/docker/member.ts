@@ -70,7 +70,10 @@ export async function startMember(
         // Without its reaper nobody would end it if this process were killed.
         if (!attached.readable || !attached.writable || !reaper.isAlive()) return false;
         if (isUnchanged) return true;
-        return JSON.stringify(await inspect(client, name)) === JSON.stringify(started);
+        const settleAgain = watched.begin();
+        if (JSON.stringify(await inspect(client, name)) !== JSON.stringify(started)) return false;
+        settleAgain();
+        return true;
       },
       async run(given, streams, signals) {
         const ending = watchEnding(client, name, signals, streams.onEnding);

@@ -74,8 +74,7 @@ export function startReaper(
   program: Program,
 ): Reaper {
   const task = taskOf(runId, hasNetwork, timeoutMs, endpoint);
-  const { dismiss, remove } = startShell(WAIT, [secondsOf(timeoutMs)], task, program);
-  return { dismiss, remove };
+  return startShell(WAIT, [secondsOf(timeoutMs)], task, program);
 }
 
 /**

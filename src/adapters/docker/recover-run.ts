@@ -33,7 +33,7 @@ export async function recoverRun(
   client: DockerClient,
   run: AbandonedRun,
   limits: RecoverLimits,
-  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'onConnection' | 'onEnded'>,
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'markBytes' | 'onConnection' | 'onEnded'>,
   signal?: AbortSignal,
 ): Promise<RunOutcome | null> {
   const remains = (await findRemains(client, run.owner.home, signal)).find((one) => isSame(one, run));
@@ -70,7 +70,7 @@ async function finish(
   client: DockerClient,
   run: AbandonedRun,
   limits: RecoverLimits,
-  streams: Pick<RunStreams, 'onStdout' | 'onStderr'>,
+  streams: Pick<RunStreams, 'onStdout' | 'onStderr' | 'markBytes'>,
   signal?: AbortSignal,
 ): Promise<RunOutcome | null> {
   const name = sandboxName(run.runId);

@@ -38,25 +38,38 @@ export function createPackageIndex({ env, home, cacheFolder, onWarning }: PipSet
       },
     );
   };
+  const list = async (project: string, signal?: AbortSignal): Promise<readonly IndexFile[]> => {
+    const index = await load();
+    const address = new URL(`${encodeURIComponent(project)}/`, index.url);
+    try {
+      const answer = await ask(address, index, LIST_MS, signal, {
+        accept:
+          'application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01',
+      });
+      if (answer.status === 404) return [];
+      const chunks: Uint8Array[] = [];
+      await take(answer.body, MOST_LIST_BYTES, (chunk) => void chunks.push(chunk));
+      const text = Buffer.concat(chunks).toString('utf8');
+      const isJson = /\bjson\b/.test(answer.headers.get('content-type') ?? '');
+      return await (isJson ? readJsonList(text, answer.url) : readHtmlList(text, answer.url));
+    } catch (error) {
+      throw describe(error, project, signal);
+    }
+  };
+  /** Where the index has it now: an address of before may be of an index that is not configured any more. */
+  const addressOf = async (
+    { name, version, url, integrity }: LockedWheel,
+    signal?: AbortSignal,
+  ): Promise<URL> => {
+    const found = url ?? (await list(name, signal)).find((file) => file.integrity === integrity)?.url;
+    if (found != null) return new URL(found);
+    throw new SjsError(
+      'PACKAGE_UNAVAILABLE',
+      `${name} ${version} is not in the cache, and the index does not have it any more`,
+    );
+  };
   return {
-    list: async (project, signal) => {
-      const index = await load();
-      const address = new URL(`${encodeURIComponent(project)}/`, index.url);
-      try {
-        const answer = await ask(address, index, LIST_MS, signal, {
-          accept:
-            'application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01',
-        });
-        if (answer.status === 404) return [];
-        const chunks: Uint8Array[] = [];
-        await take(answer.body, MOST_LIST_BYTES, (chunk) => void chunks.push(chunk));
-        const text = Buffer.concat(chunks).toString('utf8');
-        const isJson = /\bjson\b/.test(answer.headers.get('content-type') ?? '');
-        return await (isJson ? readJsonList(text, answer.url) : readHtmlList(text, answer.url));
-      } catch (error) {
-        throw describe(error, project, signal);
-      }
-    },
+    list,
 
     fetch: async (wanted, signal) => {
       const found = await cache.look(wanted.integrity);
@@ -65,7 +78,7 @@ export function createPackageIndex({ env, home, cacheFolder, onWarning }: PipSet
       if (found === 'other') onWarning(`the cached wheel of ${what} was changed: it is fetched again`);
       const index = await load();
       try {
-        const answer = await ask(new URL(wanted.url), index, FETCH_MS, signal);
+        const answer = await ask(await addressOf(wanted, signal), index, FETCH_MS, signal);
         if (answer.status === 404) throw new Error('the index does not have it any more');
         await cache.write(wanted.integrity, (file) =>
           take(answer.body, PACKAGE_LIMITS.tarballBytes, (chunk) => file.take(chunk)),
@@ -106,6 +119,16 @@ async function take(
 
 class TooLarge extends Error {}
 
+const MOST_REDIRECTS = 5;
+
+interface IndexAnswer {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: AsyncIterable<Uint8Array | string> | null;
+  /** Where it came from. */
+  readonly url: string;
+}
+
 /** An answer of success, or 404. npm's own library sends: it knows proxies, redirects and when to try again. */
 async function ask(
   address: URL,
@@ -113,7 +136,8 @@ async function ask(
   timeoutMs: number,
   signal: AbortSignal | undefined,
   headers: Readonly<Record<string, string>> = {},
-) {
+  redirects = MOST_REDIRECTS,
+): Promise<IndexAnswer> {
   const isPlain = address.protocol === 'http:' && isLoopback(address.host) && isLoopback(url.host);
   if (address.protocol !== 'https:' && !isPlain)
     throw new Error(`it is at ${address.origin}, which has no https`);
@@ -124,6 +148,8 @@ async function ask(
       // To the index alone: files may lie elsewhere.
       ...(authorization !== null && address.origin === url.origin && { authorization }),
     },
+    // Followed here, where each step is looked at.
+    redirect: 'manual' as const,
     cache: 'no-store' as const,
     retry: { retries: 2, minTimeout: 500 },
     timeout: timeoutMs,
@@ -131,7 +157,13 @@ async function ask(
     signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
   };
   const answer = await fetch(address.href, options);
-  if (answer.ok || answer.status === 404) return answer;
+  const target = answer.headers.get('location');
+  if (answer.status >= 300 && answer.status < 400 && target !== null) {
+    if (redirects === 0) throw new Error('it is redirected too often');
+    return ask(new URL(target, address), { url, authorization }, timeoutMs, signal, headers, redirects - 1);
+  }
+  if (answer.ok || answer.status === 404)
+    return { status: answer.status, headers: answer.headers, body: answer.body, url: address.href };
   throw new Error(
     answer.status === 401 || answer.status === 403
       ? 'the index wants other credentials'

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, SjsError } from '../../errors.js';
-import { cleanText } from '../../model/clean-text.js';
 import { isLoopback } from '../../model/loopback.js';
 
 /** The package index of the operator's pip configuration. */
@@ -63,7 +62,8 @@ function toIndex(text: string, source: string): PipIndex {
       next: 'configure the address of a simple index (PEP 503), as https://pypi.org/simple',
     });
   const url = parseUrl(text);
-  if (url === null) throw refuse(`is no address: ${cleanText(JSON.stringify(text.slice(0, 200)))}`);
+  // It may have a password in it, so it is not shown.
+  if (url === null) throw refuse('is no address');
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.host))) {
     throw refuse('is not asked: it has no https');
   }
@@ -73,11 +73,20 @@ function toIndex(text: string, source: string): PipIndex {
   url.search = '';
   url.hash = '';
   if (!url.pathname.endsWith('/')) url.pathname += '/';
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const pair = decode(`${username}:${password}`);
+  if (pair === null) throw refuse('has a name or password with a % that stands for nothing');
   return {
     url,
     authorization: username === '' ? null : `Basic ${Buffer.from(pair).toString('base64')}`,
   };
+}
+
+function decode(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }
 
 function parseUrl(text: string): URL | null {

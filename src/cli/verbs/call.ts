@@ -70,14 +70,15 @@ Exit status: 0 with a result; 1 when the function threw, which is told on stderr
     const collected = output.json ? collectOutput() : null;
     const shown = collected ? null : passOutput(output, passOptions(input, context));
     // stdout is the result's alone.
-    const sinks = collected ?? {
+    const { onStdout, onStderr } = collected ?? {
       onStdout: (shown as RunSinks).onStderr,
       onStderr: (shown as RunSinks).onStderr,
     };
     try {
       const result = await runner.call(target, name, args, {
         ...request,
-        ...sinks,
+        onStdout,
+        onStderr,
         ...(onArtifact && { onArtifact }),
         onPorts: (ports) => ports.forEach((port) => output.say(`sjs: ${describePort(port)}`)),
         signals: tap.signals,

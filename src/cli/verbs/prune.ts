@@ -20,7 +20,7 @@ export const pruneVerb: Verb = {
   notes:
     'What is needed stays, however old it is: a run with a receipt, and its image; the image of any run that is kept; the\n' +
     'newest image built beside a sandbox.lock that is still there and names its base; what a kept image was rebased\n' +
-    'from. npm packages that no build has asked for in that time go too: they are fetched again. Images of code without a sandbox.yaml go after a day when no run needs them. Base images are never removed.',
+    'from. Packages of npm and Python that no build has asked for in that time go too: they are fetched again. Images of code without a sandbox.yaml go after a day when no run needs them. Base images are never removed.',
   refuse: (option) =>
     ['f', 'force'].includes(option)
       ? new SjsError('USAGE', `there is no option ${option === 'f' ? '-f' : '--force'}`, {

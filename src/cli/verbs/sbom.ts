@@ -4,7 +4,10 @@ import type { Verb } from '../verb.js';
 /** `sjs sbom`: JSON always. */
 export const sbomVerb: Verb = {
   examples: [
-    ['sjs sbom my-job > bom.json', 'what is in it: Debian packages, Node, npm packages, files'],
+    [
+      'sjs sbom my-job > bom.json',
+      'what is in it: Debian packages, runtimes, packages of npm and Python, files',
+    ],
     ['sjs sbom --format spdx my-job', 'the same in SPDX 2.3'],
     ["sjs sbom my-job | jq -r '.components[].purl // empty'", 'the packages alone'],
   ],

@@ -34,6 +34,7 @@ export async function collectSource(loaded: LoadedSandbox, limits: CollectLimits
     await readIgnoreFile(root),
     exclude,
     dependencies && packagesFolder(language),
+    language === 'python',
   );
   const walk = new Walk(root, rules, limits.maxBytes);
   if (stats.isDirectory()) walk.enter('', (await lstat(root)).dev);

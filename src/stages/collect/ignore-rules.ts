@@ -33,12 +33,14 @@ const SECRET =
  * `!path` without wildcards names a file, and a named file is not withheld.
  * @param packages the folder that packages of a lockfile are laid into: it stays out, and of npm those further down too,
  * unless they are named
+ * @param isPython whether what Python compiled stays out, unless it is named
  * @throws SjsError `SANDBOX_INVALID` for a pattern that cannot be read.
  */
 export function createIgnoreRules(
   ignoreFile: string,
   exclude: readonly string[],
   packages: PackagesFolder | null = null,
+  isPython = false,
 ): IgnoreRules {
   const patterns = [...ignoreFile.split(/\r?\n/), ...exclude].filter(
     (line) => line.trim() !== '' && !line.startsWith('#'),
@@ -84,7 +86,7 @@ export function createIgnoreRules(
       path === '.git' ||
       path.endsWith('/.git') ||
       isPackages(path) ||
-      (isCompiled(path) && !isNamed(path)) ||
+      (isPython && isCompiled(path) && !isNamed(path)) ||
       (matcher.ignores(path) && !named.has(path)),
     withholds: (path) =>
       SECRET.test(path) && !named.has(path) && ![...named].some((name) => name.startsWith(`${path}/`)),

@@ -75,9 +75,10 @@ export function chooseWheel(
   });
 }
 
-export function isSameVersion(one: string, other: string): boolean {
+/** By PEP 440: what is asked for without a local part (`+cpu`) is there with any. */
+export function isSameVersion(found: string, asked: string): boolean {
   try {
-    return eq(one, other);
+    return eq(asked.includes('+') ? found : found.replace(/\+.*$/, ''), asked);
   } catch {
     return false;
   }

@@ -73,7 +73,7 @@ class WheelLayer {
 
   async add(wanted: LockedWheel, wheel: Buffer): Promise<void> {
     try {
-      await this.addWheel(wanted, await fromBufferPromise(wheel));
+      await this.addWheel(wanted, await fromBufferPromise(wheel, { strictFileNames: true }));
     } catch (error) {
       if (error instanceof SjsError) throw error;
       throw refused(
@@ -105,18 +105,17 @@ class WheelLayer {
     for (const [path, entry] of files) {
       const place = placeInSite(path, info);
       if (place === null) continue;
-      const content = await readWhole(await zip.openReadStreamPromise(entry));
-      if (!signaturesIn(info).includes(path)) checkHash(wanted, path, content, record);
-      await this.addFile(wanted, place, entry, content);
+      const stated = signaturesIn(info).includes(path) ? null : statedHash(wanted, path, record);
+      const content = checked(await zip.openReadStreamPromise(entry), stated, wanted, path);
+      const name = `app/${WHEEL_FOLDER}/${place}`;
+      const isThere = stated !== null && this.laid.get(name) === stated.digest;
+      if (stated !== null) this.laid.set(name, stated.digest);
+      if (isThere) for await (const chunk of content) void chunk;
+      else {
+        const isExecutable = (modeOf(entry) & 0o111) !== 0;
+        await this.writer.addStream(name, isExecutable, entry.uncompressedSize, content, wanted);
+      }
     }
-  }
-
-  private async addFile(wanted: LockedWheel, place: string, entry: Entry, content: Buffer): Promise<void> {
-    const name = `app/${WHEEL_FOLDER}/${place}`;
-    const hash = createHash('sha256').update(content).digest('base64');
-    if (this.laid.get(name) === hash) return;
-    this.laid.set(name, hash);
-    await this.writer.addFile(name, (modeOf(entry) & 0o111) !== 0, content, wanted);
   }
 
   /** The files, by their path; nothing is read yet. */
@@ -202,17 +201,36 @@ function checkPath(wanted: LockedWheel, path: string): void {
   if (isWrong) throw refused(wanted, `it has the name ${showName(path)}`);
 }
 
-function checkHash(
-  wanted: LockedWheel,
-  path: string,
-  content: Buffer,
-  record: ReadonlyMap<string, string>,
-): void {
+/** What a RECORD says that a file hashes to. */
+interface StatedHash {
+  readonly algorithm: string;
+  /** In base64url, without its filling. */
+  readonly digest: string;
+}
+
+function statedHash(wanted: LockedWheel, path: string, record: ReadonlyMap<string, string>): StatedHash {
   const stated = record.get(path);
   if (stated === undefined) throw refused(wanted, `${showName(path)} is not in its RECORD`);
-  const [, algorithm = '', digest = ''] = /^(sha(?:256|384|512))=([\w-]+)=*$/.exec(stated) ?? [];
-  if (algorithm !== '' && createHash(algorithm).update(content).digest('base64url') === digest) return;
-  throw refused(wanted, `${showName(path)} is not what its RECORD says`);
+  const [, algorithm, digest] = /^(sha(?:256|384|512))=([\w-]+)=*$/.exec(stated) ?? [];
+  if (algorithm !== undefined && digest !== undefined) return { algorithm, digest };
+  throw refused(wanted, `its RECORD has no hash of ${showName(path)} that counts`);
+}
+
+/** A file as it is unpacked; fails at its end when it is not what the RECORD says. */
+async function* checked(
+  content: AsyncIterable<Uint8Array | string>,
+  stated: StatedHash | null,
+  wanted: LockedWheel,
+  path: string,
+): AsyncGenerator<Uint8Array> {
+  const hash = stated && createHash(stated.algorithm);
+  for await (const chunk of content) {
+    const piece = Buffer.from(chunk as Uint8Array);
+    hash?.update(piece);
+    yield piece;
+  }
+  if (hash?.digest('base64url') !== stated?.digest)
+    throw refused(wanted, `${showName(path)} is not what its RECORD says`);
 }
 
 async function readWhole(content: AsyncIterable<Uint8Array | string>): Promise<Buffer> {

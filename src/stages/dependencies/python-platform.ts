@@ -5,7 +5,7 @@ import {
   type EnvironmentMarkerNode,
 } from 'pip-requirements-js';
 import { SjsError } from '../../errors.js';
-import type { WheelName } from '../../model/wheel.js';
+import { normalizeProject, type WheelName } from '../../model/wheel.js';
 
 /** The Python that packages are for. */
 export interface PythonPlatform {
@@ -61,7 +61,11 @@ export function evaluateMarker(
       next: 'remove what depends on it',
     });
   };
-  return compare(valueOf(marker.left), marker.operator, valueOf(marker.right));
+  const [left, right] = [valueOf(marker.left), valueOf(marker.right)];
+  const isExtra = [marker.left, marker.right].includes(EnvironmentMarkerVariable.Extra);
+  return isExtra
+    ? compare(normalizeProject(left), marker.operator, normalizeProject(right))
+    : compare(left, marker.operator, right);
 }
 
 const isNode = (marker: EnvironmentMarker): marker is EnvironmentMarkerNode =>
@@ -150,7 +154,7 @@ function rankSystem(system: string, machine: string): number | null {
   if (system === 'any') return 0;
   if (!system.endsWith(`_${machine}`)) return null;
   const name = system.slice(0, -machine.length - 1);
-  const old = OLD[name];
+  const old = Object.hasOwn(OLD, name) ? OLD[name] : undefined;
   if (old !== undefined) return old;
   const [, glibc] = /^manylinux_2_(\d{1,3})$/.exec(name) ?? [];
   if (glibc !== undefined) return Number(glibc);

@@ -75,12 +75,18 @@ function* logicalLines(text: string): Generator<{ readonly content: string; read
       joined += `${each.slice(0, -1)} `;
       continue;
     }
-    const content = (joined + (isComment ? '' : each)).replace(/(?:^|\s)#.*$/, '').trim();
+    const content = withoutComment(joined + (isComment ? '' : each)).trim();
     joined = '';
     if (content !== '') yield { content, line: begin };
   }
   const rest = joined.trim();
   if (rest !== '') yield { content: rest, line: begin };
+}
+
+/** By its place: what a pattern would look for to the end of a line could be anywhere in sixteen million letters. */
+function withoutComment(line: string): string {
+  const at = line.search(/(?:^|\s)#/);
+  return at < 0 ? line : line.slice(0, at);
 }
 
 type Refusal = Pick<Problem, 'message' | 'next'>;
@@ -91,7 +97,9 @@ const HASHES_NEXT =
 /** Null for an option that says what sjs does anyway. */
 function readLine(content: string, line: number): Requirement | Refusal | null {
   if (content.startsWith('-')) return readOption(content);
-  const [spec = '', ...options] = content.split(/\s+(?=--)/);
+  const end = content.search(/\s--/);
+  const spec = (end < 0 ? content : content.slice(0, end)).trim();
+  const options = readOptions(end < 0 ? '' : content.slice(end));
   const parsed = parseSpecification(spec);
   if (parsed === null) return { message: `${shorten(spec)} is no requirement`, next: HASHES_NEXT };
   if (parsed.type !== 'ProjectName') {
@@ -124,6 +132,18 @@ function readLine(content: string, line: number): Requirement | Refusal | null {
     hashes,
     line,
   };
+}
+
+/** The options behind a specifier, each with its value: `--hash=…`, or `--hash …`. */
+function readOptions(text: string): readonly string[] {
+  const options: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = options.pop();
+    if (last === undefined || last === '' || word.startsWith('--'))
+      options.push(...(last ? [last] : []), word);
+    else options.push(`${last} ${word}`);
+  }
+  return options.filter((option) => option !== '');
 }
 
 /** Reads a dependency specifier (PyPA); null for what is none. */

@@ -51,6 +51,7 @@ export async function readPackages(
 ): Promise<PackageList> {
   const names: string[] = [];
   const records = new Map<string, WheelRecord>();
+  let recordLetters = 0;
   let list: Buffer | null = null;
   const archive = extract();
   tar.on('error', (error) => archive.destroy(error));
@@ -72,6 +73,7 @@ export async function readPackages(
       if (record !== null) {
         if (records.has(record)) throw refuse(`it says twice who ${record} is`);
         const text = (await readBounded(entry as AsyncIterable<Uint8Array>)).toString('utf8');
+        if ((recordLetters += text.length) > MOST_LIST_BYTES) throw refuse('its RECORDs are too large');
         records.set(record, { folder: name.split('/').at(-2) ?? '', text });
       }
       const gyp = header.type === 'file' ? fileOwner(name, 'binding.gyp') : null;
@@ -162,7 +164,7 @@ async function readBounded(content: AsyncIterable<Uint8Array>): Promise<Buffer> 
   let bytes = 0;
   for await (const chunk of content) {
     bytes += chunk.length;
-    if (bytes > MOST_LIST_BYTES) throw refuse(`${PACKAGE_LIST} is too large`);
+    if (bytes > MOST_LIST_BYTES) throw refuse('a list in it is too large');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -227,7 +227,7 @@ describe('--out', () => {
       inFolder(async (folder) => {
         const { sjs } = fakeRun({}, { out: { [path]: 'x' } });
         await expect(runVerbWith('run', runVerb, ['--out', folder, 'job'], sjs)).rejects.toMatchObject({
-          code: 'ENGINE_FAILED',
+          code: path.includes('\\') ? 'STORE_FAILED' : 'ENGINE_FAILED',
         });
       }),
   );

@@ -240,7 +240,7 @@ test('a pool that rests keeps nothing, ends claims that wait, and begins anew wi
 
 test('a container that ends while it waits is noticed, and one that always ends is tried less and less', async () => {
   const engine = makeEngine();
-  pool = createWarmPool({ ...BOUNDS, size: 1, max: 2, maxAgeMs: 20 * 60_000, idleTimeoutMs: 50 }, engine);
+  pool = createWarmPool({ ...BOUNDS, size: 1, max: 2 }, engine);
   await pool.filled();
   const [first = ''] = engine.started;
   engine.unfit.add(first);

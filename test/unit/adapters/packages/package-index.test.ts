@@ -128,6 +128,37 @@ test('a wheel is fetched once, checked each time, and fetched again when somebod
   expect(server.seen).toHaveLength(before + 2);
 });
 
+test('what is not in the cache any more is asked for where the index has it now', async () => {
+  const { index } = await make();
+  await index.fetch(locked({ url: null }));
+  expect((await buffer(index.open(locked()))).equals(wheel.bytes)).toBe(true);
+  await expect(
+    index.fetch(locked({ url: null, integrity: `sha256-${'A'.repeat(43)}=` })),
+  ).rejects.toMatchObject({
+    code: 'PACKAGE_UNAVAILABLE',
+    message: expect.stringContaining('the index does not have it any more'),
+  });
+});
+
+test.each([
+  ['to another path', (url: URL) => `/moved${url.pathname}`, 2],
+  ['in a circle', (url: URL) => url.href, null],
+  ['to where there is no https', () => 'http://index.example.com/simple/a-b/', null],
+])('a redirect %s', async (_name, target, expected) => {
+  const { index } = await make(server.url.replace('://', '://me:pass@'));
+  const before = server.seen.length;
+  server.answer = (request, response) => {
+    const url = new URL(request.url ?? '', server.url);
+    if (!url.pathname.startsWith('/moved'))
+      return void response.writeHead(302, { location: target(url) }).end();
+    response.setHeader('content-type', 'text/html');
+    response.end('');
+  };
+  const listing = index.list('a-b');
+  if (expected === null) await expect(listing).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
+  else expect([await listing, server.seen.length - before]).toEqual([[], expected]);
+});
+
 test('other bytes than those of the hash are not kept', async () => {
   const { index, cacheFolder } = await make();
   server.answer = (_request, response) => void response.end('evil');
@@ -193,12 +224,18 @@ describe('the configuration of pip', () => {
     expect(await load({ '.config/pip/pip.conf': ini }, { PIP_CONFIG_FILE: '/dev/null' })).toBeNull();
   });
 
-  test.each(['not an address', 'http://index.example.com/simple', 'file:///srv/simple'])(
-    '%s is refused',
-    async (url) => {
-      await expect(load({}, { PIP_INDEX_URL: url })).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
-    },
-  );
+  test.each([
+    'not an address',
+    'http://index.example.com/simple',
+    'file:///srv/simple',
+    'https://ci:pa/ss@index.example.com/simple',
+    'https://ci:100%secret@index.example.com/simple',
+  ])('%s is refused', async (url) => {
+    await expect(load({}, { PIP_INDEX_URL: url })).rejects.toMatchObject({
+      code: 'PACKAGE_UNAVAILABLE',
+      message: expect.not.stringMatching(/ss@|secret/),
+    });
+  });
 });
 
 test('without one nothing can be had, and the way to name one is told', async () => {

@@ -51,8 +51,10 @@ describe('what goes in', () => {
       'lib/__pycache__/a.cpython-311.pyc': '',
       'lib/a.py': '',
     });
-    expect(await paths(folder)).toEqual(['lib', 'lib/a.py', 'main.py']);
-    expect(await paths(folder, { exclude: ['!lib/__pycache__/a.cpython-311.pyc'] })).toEqual([
+    expect(await paths(folder)).toContain('lib/__pycache__/a.cpython-311.pyc');
+    const language = 'python';
+    expect(await paths(folder, { language })).toEqual(['lib', 'lib/a.py', 'main.py']);
+    expect(await paths(folder, { language, exclude: ['!lib/__pycache__/a.cpython-311.pyc'] })).toEqual([
       'lib',
       'lib/__pycache__',
       'lib/__pycache__/a.cpython-311.pyc',

@@ -223,6 +223,8 @@ describe('refuses', () => {
     const wheel = await make({ metadata: ['Requires-Dist: b ; extra == "more"'] });
     await expect(lay([wheel])).resolves.toBeDefined();
     await expect(lay([wheel], ['more'])).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
+    const other = await make({ metadata: ['Requires-Dist: b ; extra == "use_more.of"'] });
+    await expect(lay([other], ['use-more-of'])).rejects.toMatchObject({ code: 'PACKAGE_MISMATCH' });
   });
 });
 

@@ -74,7 +74,7 @@ describe('of wheels', () => {
     ...{ name: 'a', version: '1.0.0', extras: [], marker: null, line: 1 },
     hashes: Array.from({ length: 20 }, (_, index) => `sha256-${index}`),
   };
-  const choose = (...names: string[]): string =>
+  const choose = (...names: string[]): string | null =>
     chooseWheel(
       requirement,
       names.map((name, index) => ({ name, url: name, integrity: `sha256-${index}` })),
@@ -96,6 +96,10 @@ describe('of wheels', () => {
     for (let at = 0; at < order.length; at += 1) {
       expect(choose(...order.slice(at).reverse())).toBe(order[at]);
     }
+  });
+
+  test('a version without a local part has files with any', () => {
+    expect(choose('a-1.0+cpu-py3-none-any.whl')).toBe('a-1.0+cpu-py3-none-any.whl');
   });
 
   test('another project, another version and another form of archive are none', () => {

@@ -84,3 +84,11 @@ describe('refuses', () => {
     expect(requirementsFor(apart, 'requirements.txt', platform)).toMatchObject([{ version: '2' }]);
   });
 });
+
+test.each([
+  ['spaces', `a${' '.repeat(4_000_000)}b`],
+  ['signs of comments', `a ${'# '.repeat(2_000_000)}\u2028x`],
+  ['options', `a==1 ${'--hash '.repeat(500_000)}`],
+])('%s without end take time that is linear', (_name, text) => {
+  expect(refusal(text)).toMatchObject({ code: 'LOCKFILE_INVALID' });
+});
