@@ -172,7 +172,7 @@ function prepareRun(
   stdin.on('error', () => undefined);
   const pass = (type: FrameType) => (chunk: Uint8Array) => room.send(chunk, (piece) => send(type, piece));
   return {
-    async begin({ export: name, hasStdin, ...asked }: PoolAsked, args: Uint8Array): Promise<void> {
+    async begin({ export: name, hasStdin, args = null, ...asked }: PoolAsked, document: Uint8Array): Promise<void> {
       const given = {
         ...asked,
         onStdout: pass('stdout'),
@@ -183,11 +183,11 @@ function prepareRun(
       try {
         const ended =
           name === undefined
-            ? await pool.run({ ...given, stdin: hasStdin ? stdin : null })
-            : await pool.call(name, args, given);
-        const document = Buffer.from(JSON.stringify(ended));
-        if (document.length > MOST_BODY_BYTES) throw new Error(`a result of ${document.length} bytes`);
-        send('done', document);
+            ? await pool.run({ ...given, args, stdin: hasStdin ? stdin : null })
+            : await pool.call(name, document, given);
+        const answer = Buffer.from(JSON.stringify(ended));
+        if (answer.length > MOST_BODY_BYTES) throw new Error(`a result of ${answer.length} bytes`);
+        send('done', answer);
       } catch (error) {
         send('failed', JSON.stringify(errorDocument(toSjsError(error))));
       }

@@ -126,7 +126,9 @@ function warmRunner(
         )) as CallResult;
       }
       await sayCold(target, found?.why ?? null);
-      return sjs.call(target, name, args, given);
+      // A function has its own.
+      const { args: _words, ...ofCall } = given;
+      return sjs.call(target, name, args, ofCall);
     },
   };
 }
