@@ -172,7 +172,10 @@ function prepareRun(
   stdin.on('error', () => undefined);
   const pass = (type: FrameType) => (chunk: Uint8Array) => room.send(chunk, (piece) => send(type, piece));
   return {
-    async begin({ export: name, hasStdin, args = null, ...asked }: PoolAsked, document: Uint8Array): Promise<void> {
+    async begin(
+      { export: name, hasStdin, args = null, ...asked }: PoolAsked,
+      document: Uint8Array,
+    ): Promise<void> {
       const given = {
         ...asked,
         onStdout: pass('stdout'),
