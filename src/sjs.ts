@@ -78,12 +78,13 @@ export function createSjs(options: SjsOptions = {}): Sjs {
     batches.set(batch, shared);
     return shared;
   };
-  const recovered = new WeakMap<Batch, Promise<unknown>>();
+  const recovered = new WeakMap<Batch, Recovering>();
   /** Once a batch: what dead processes left is no more for the second build. */
-  const recoverAll = ({ batch, signal }: BuildOptions): Promise<unknown> => {
-    const recovering =
-      (batch && recovered.get(batch)) ??
-      Promise.all([quietly(recover(signal)), quietly(recoverBuilds(signal))]);
+  const recoverAll = ({ batch, signal }: BuildOptions): Recovering => {
+    const recovering = (batch && recovered.get(batch)) ?? {
+      runs: quietly(recover(signal)),
+      builds: quietly(recoverBuilds(signal)),
+    };
     if (batch) recovered.set(batch, recovering);
     return recovering;
   };
@@ -175,9 +176,14 @@ export function createSjs(options: SjsOptions = {}): Sjs {
         toolsOf(given),
         import('./flows/build-sandbox.js'),
       ]);
-      const recovering = recoverAll(given);
-      const result = await buildSandbox(loaded, lockOptions(given), tools, given.signal);
-      await recovering;
+      const { runs, builds } = recoverAll(given);
+      const result = await buildSandbox(
+        loaded,
+        lockOptions(given),
+        { ...tools, recovered: builds },
+        given.signal,
+      );
+      await Promise.all([runs, builds]);
       return { ...result, ...(await publish(result.tag, given)) };
     },
     async checkLock(path) {
@@ -496,6 +502,12 @@ export function createSjs(options: SjsOptions = {}): Sjs {
 /** `true` signs without a key; null is for what is not signed. */
 const signingKeyOf = (given: string | boolean | undefined): SigningKey | null =>
   given === undefined || given === false ? null : parseSigningKey(given === true ? undefined : given);
+
+/** What other processes left, while it is brought to its end: runs, and images that were never sealed. */
+interface Recovering {
+  readonly runs: Promise<unknown>;
+  readonly builds: Promise<unknown>;
+}
 
 const noSignals: RunSignals = { subscribe: () => () => undefined };
 

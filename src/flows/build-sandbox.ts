@@ -30,6 +30,8 @@ export interface BuildTools extends PrepareTools {
   readonly gatewaySource: () => Promise<GatewaySource>;
   /** What was found in the file systems of bases, by manifest. */
   readonly rootfs: Memory;
+  /** Fulfilled when nothing of dead builds is being removed any more; absent where nothing is. */
+  readonly recovered?: Promise<unknown>;
   /** Layers of packages that were laid before. */
   readonly layers: Memory;
   readonly sjsVersion: string;
@@ -179,6 +181,8 @@ async function buildAndSeal(
     ? withPackages(context, await provideBeside(checking, prepared.packages, tools, signal))
     : context;
   await checking;
+  // What a dead build left may be the same image: removed while this one is made, it would take it along.
+  await tools.recovered;
   const image = await buildImage(parts, invocation.building, environment);
   checkBuiltImage(image, base, rendered.expectedConfig, prepared.packages ? 2 : 1);
   const build = await describeBuild(prepared, invocation, tools, signal);
