@@ -58,15 +58,15 @@ export interface PackageSource {
 
 /** Reads the lockfile of a sandbox; null when it declares no dependencies. */
 export async function locatePackages(
-  { sandbox, ...loaded }: LoadedSandbox,
+  loaded: LoadedSandbox,
   tools: PackageTools,
 ): Promise<LocatedPackages | null> {
-  const { dependencies } = sandbox;
+  const { dependencies, language } = loaded.sandbox;
   if (dependencies === null) return null;
   // Each comes with libraries that the other has no use for.
-  return sandbox.language === 'python'
-    ? (await import('./python-packages.js')).locateWheels({ sandbox, ...loaded }, dependencies, tools)
-    : (await import('./npm-packages.js')).locateNpm({ sandbox, ...loaded }, dependencies, tools);
+  return language === 'python'
+    ? (await import('./python-packages.js')).locateWheels(loaded, dependencies, tools)
+    : (await import('./npm-packages.js')).locateNpm(loaded, dependencies, tools);
 }
 
 /** A platform as a lock names it. */

@@ -1,16 +1,13 @@
 import { posix } from 'node:path';
-import { pack as createPack, type Pack } from 'tar-stream';
 import type { SjsError } from '../../errors.js';
 import { showName } from '../../model/clean-text.js';
-import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS, type LockedPackage } from '../../model/locked-package.js';
 import { formatBytes } from '../../model/quantity.js';
-import { PACKAGE_LIST } from '../../model/own-files.js';
-import { formatPackageList, nameAt } from '../../model/package-list.js';
+import { nameAt } from '../../model/package-list.js';
 import { checkManifest, checkScript } from './check-manifest.js';
 import { installScriptOf } from './install-script.js';
 import { binsOf, findReturn, FIRST_LINE_BYTES, wrongCommand } from './package-bins.js';
-import { LayerWriter } from './layer-writer.js';
+import { writeLayer, type LayerWriter } from './layer-writer.js';
 import { readTarball, type Allowance, type TarballFile } from './read-tarball.js';
 import { refused, tooLarge } from './refused.js';
 
@@ -26,19 +23,11 @@ export type OpenTarball = (wanted: LockedPackage) => AsyncIterable<Uint8Array>;
  * @param packages sorted by location
  * @throws SjsError `PACKAGE_MISMATCH`, `PACKAGE_REFUSED`, `PACKAGE_TOO_LARGE`; what `open` throws
  */
-export async function* layPackages(
+export function layPackages(
   packages: readonly LockedPackage[],
   open: OpenTarball,
 ): AsyncGenerator<Uint8Array> {
-  const pack = createPack();
-  const writing = new Layer(pack, packages, open).write();
-  writing.catch((error: unknown) => pack.destroy(error as Error));
-  try {
-    yield* inPieces(pack as unknown as AsyncIterable<Uint8Array>);
-  } finally {
-    pack.destroy();
-    await writing.catch(() => undefined);
-  }
+  return writeLayer(packages, (writer) => new Layer(writer, packages, open).write());
 }
 
 /** A file of a tarball, as far as laying it in takes. */
@@ -59,7 +48,6 @@ interface Inspected {
 }
 
 class Layer {
-  private readonly pack: Pack;
   private readonly writer: LayerWriter;
   private readonly packages: readonly LockedPackage[];
   private readonly open: OpenTarball;
@@ -69,9 +57,8 @@ class Layer {
   private readonly allowance = allowAll();
   private readonly links = new Set<string>();
 
-  constructor(pack: Pack, packages: readonly LockedPackage[], open: OpenTarball) {
-    this.pack = pack;
-    this.writer = new LayerWriter(pack);
+  constructor(writer: LayerWriter, packages: readonly LockedPackage[], open: OpenTarball) {
+    this.writer = writer;
     this.packages = packages;
     this.open = open;
     this.byLocation = new Map(packages.map((one) => [one.location, one]));
@@ -80,12 +67,9 @@ class Layer {
   }
 
   async write(): Promise<void> {
-    await this.writer.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(this.packages)));
     for (const one of [...this.packages].sort(inOrderOfNpm)) {
       if (one.bundledIn === null) await this.addPackage(one);
     }
-    // No end of the archive: more follows.
-    this.pack.push(null);
   }
 
   private async addPackage(wanted: LockedPackage): Promise<void> {

@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
-import { pack as createPack } from 'tar-stream';
 import { fromBufferPromise, type Entry, type ZipFile } from 'yauzl';
 import { SjsError } from '../../errors.js';
 import { cleanText, showName } from '../../model/clean-text.js';
-import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS, type LockedWheel } from '../../model/locked-package.js';
-import { formatPackageList, WHEEL_FOLDER } from '../../model/package-list.js';
+import { WHEEL_FOLDER } from '../../model/package-list.js';
 import { formatBytes } from '../../model/quantity.js';
-import { PACKAGE_LIST } from '../../model/own-files.js';
 import { hasUnprintable } from '../../model/sandbox.js';
 import { NAME_BYTES, SOURCE_LIMITS } from '../../model/source-tree.js';
 import {
@@ -20,7 +17,7 @@ import {
 } from '../../model/wheel.js';
 import { isWhiteout } from '../../model/whiteout.js';
 import { isInRange, isSameVersion } from './choose-wheels.js';
-import { LayerWriter } from './layer-writer.js';
+import { writeLayer, type LayerWriter } from './layer-writer.js';
 import { evaluateMarker, type PythonPlatform } from './python-platform.js';
 import { parseSpecification } from './read-requirements.js';
 import { refused, tooLarge, unpacksTooMuch } from './refused.js';
@@ -34,27 +31,15 @@ export type OpenWheel = (wanted: LockedWheel) => AsyncIterable<Uint8Array>;
  * @param packages sorted by location
  * @throws SjsError `PACKAGE_MISMATCH`, `PACKAGE_REFUSED`, `PACKAGE_TOO_LARGE`; what `open` throws
  */
-export async function* layWheels(
+export function layWheels(
   packages: readonly LockedWheel[],
   platform: PythonPlatform,
   open: OpenWheel,
 ): AsyncGenerator<Uint8Array> {
-  const pack = createPack();
-  const write = async (): Promise<void> => {
-    const writer = new LayerWriter(pack);
-    await writer.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(packages)));
+  return writeLayer(packages, async (writer) => {
     const layer = new WheelLayer(writer, packages, platform);
     for (const one of packages) await layer.add(one, await readWhole(open(one)));
-    pack.push(null);
-  };
-  const writing = write();
-  writing.catch((error: unknown) => pack.destroy(error as Error));
-  try {
-    yield* inPieces(pack as unknown as AsyncIterable<Uint8Array>);
-  } finally {
-    pack.destroy();
-    await writing.catch(() => undefined);
-  }
+  });
 }
 
 class WheelLayer {

@@ -1,12 +1,39 @@
 import { once } from 'node:events';
-import type { Pack } from 'tar-stream';
+import { pack as createPack, type Pack } from 'tar-stream';
 import { SjsError } from '../../errors.js';
 import { showName } from '../../model/clean-text.js';
+import { inPieces } from '../../model/in-pieces.js';
 import { PACKAGE_LIMITS } from '../../model/locked-package.js';
-import type { ResolvedPackage } from '../../model/package-list.js';
+import { PACKAGE_LIST } from '../../model/own-files.js';
+import { formatPackageList, type PackageList, type ResolvedPackage } from '../../model/package-list.js';
 import { formatBytes } from '../../model/quantity.js';
 import { plainHeader } from '../../model/tar-header.js';
 import { refused, unpacksTooMuch } from './refused.js';
+
+/**
+ * The layer of packages, as `write` makes it behind their list, without an end: the tar of the source follows. What fails
+ * there is what reading it fails with.
+ */
+export async function* writeLayer(
+  packages: PackageList,
+  write: (writer: LayerWriter) => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  const pack = createPack();
+  const writing = (async () => {
+    const writer = new LayerWriter(pack);
+    await writer.addFile(PACKAGE_LIST.slice(1), false, Buffer.from(formatPackageList(packages)));
+    await write(writer);
+    // No end of the archive: more follows.
+    pack.push(null);
+  })();
+  writing.catch((error: unknown) => pack.destroy(error as Error));
+  try {
+    yield* inPieces(pack as unknown as AsyncIterable<Uint8Array>);
+  } finally {
+    pack.destroy();
+    await writing.catch(() => undefined);
+  }
+}
 
 /** Writes the layer of packages: every folder once, no name that means two things, and bounded. */
 export class LayerWriter {
