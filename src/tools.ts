@@ -337,9 +337,11 @@ function lazy<T>(make: () => Promise<T>): () => Promise<T> {
 
 /** The folder of sjs's package.json, from src/ as from dist/. */
 function packageRoot(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
+  const start = import.meta.dirname;
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder;
+    if (folder === dirname(folder)) throw new Error(`${start} is not inside sjs's package: reinstall sjs`);
+  }
 }
 
 /** This sjs's version. */

@@ -17,11 +17,15 @@ const READ_BYTES = 64 * 1024;
 /** So much content waits so long for more before there is a file of it. */
 const HELD_BYTES = 64 * 1024;
 const HELD_MS = 25;
+/** What this process has put there so lately is whole, and young. */
+const RECENT_MS = 60_000;
+const MOST_RECENT = 1000;
 
 /** Contents in `blobs/sha256/<hex>`. */
 export class BlobFiles {
   private readonly home: HomeFolder;
   private readonly clock: Pick<Clock, 'now'>;
+  private readonly recent = new Map<string, { readonly atMs: number; readonly durable: Promise<void> }>();
 
   constructor(home: HomeFolder, clock: Pick<Clock, 'now'>) {
     this.home = home;
@@ -68,11 +72,17 @@ export class BlobFiles {
     };
     /** What no file was made for: at once, in one piece. */
     const put = async (hex: string, when: When): Promise<{ readonly durable: Promise<unknown> }> => {
+      const found = when === 'soon' ? this.findRecent(hex) : null;
+      if (found) return found;
       const content = Buffer.concat(waiting);
+      const atMs = clock.now();
       // A power cut must not take what others refer to already.
-      if (this.isWhole(hex, content) && this.renew(`sha256:${hex}`))
-        return { durable: home.sync(FOLDER, hex, when) };
-      return await home.put(FOLDER, hex, content, when, clock.now());
+      const isThere = this.isWhole(hex, content) && this.renew(`sha256:${hex}`);
+      const { durable } = isThere
+        ? { durable: home.sync(FOLDER, hex, when) }
+        : await home.put(FOLDER, hex, content, when, atMs);
+      this.keepRecent(hex, { atMs, durable });
+      return { durable };
     };
     const keep = async (hex: string): Promise<void> => {
       try {
@@ -123,6 +133,18 @@ export class BlobFiles {
       },
       discard,
     };
+  }
+
+  private findRecent(hex: string): { readonly durable: Promise<void> } | null {
+    const found = this.recent.get(hex);
+    const isRecent = found && Math.abs(this.clock.now() - found.atMs) < RECENT_MS;
+    return isRecent && existsSync(this.home.at(FOLDER, hex)) ? found : null;
+  }
+
+  private keepRecent(hex: string, put: { readonly atMs: number; readonly durable: Promise<void> }): void {
+    if (this.recent.size >= MOST_RECENT) this.recent.clear();
+    this.recent.set(hex, put);
+    put.durable.catch(() => this.recent.delete(hex));
   }
 
   private isWhole(hex: string, content: Buffer): boolean {

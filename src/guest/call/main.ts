@@ -1,7 +1,7 @@
 // Calls one function of the program, or starts it: what stands ahead of stdin says which. Root-owned in the image; Node's
 // builtins only. Nothing here is a boundary: the program can do all that this can, and so answer whatever it likes.
 //
-//   node … -- /.sjs/call.cjs <program> [preload]
+//   node … -- /.sjs/call.cjs <program> [ahead|preload]     started ahead of what it is asked, and with the program loaded
 //   node … -- /.sjs/call.cjs                         runs the code that it is given, and nothing else
 //
 // Request: length as 32 bit big endian, then that much JSON. A call has its arguments, a JSON list, after it; code is in a
@@ -13,18 +13,17 @@ import { prepareCode } from './code.js';
 import { readRequest, type Request } from './request.js';
 import { toJson } from './to-json.js';
 
-const [, , program = '', preload] = process.argv;
+const [, , program = '', early] = process.argv;
 const load = (): Promise<Record<string, unknown>> =>
   import(pathToFileURL(program).href) as Promise<Record<string, unknown>>;
 
 async function main(): Promise<void> {
   if (program === '') return runGivenCode();
   process.argv = [process.argv[0] ?? 'node', program];
-  const loading = preload === 'preload' ? load() : null;
+  const loading = early === 'preload' ? load() : null;
   // What it fails with is the answer to whoever calls.
   await loading?.catch(() => undefined);
-  // Compiled now: it takes its time. Not the console: once made, it lets writes fail that would wait.
-  void [toJson({}), createAnswer('')];
+  if (early !== undefined) await compileAhead();
   const request = readRequest();
   if (request.kind === 'run') {
     process.argv.push(...request.args);
@@ -32,6 +31,17 @@ async function main(): Promise<void> {
     return;
   }
   if (request.kind === 'call') await answerCall(request, loading ?? load());
+}
+
+/**
+ * What takes its time once: Node's loader, and what its console writes with. Not the console itself: once made, it lets
+ * writes fail that would wait.
+ */
+async function compileAhead(): Promise<void> {
+  void [toJson({}), createAnswer('')];
+  if (process.versions['deno'] !== undefined || process.versions['bun'] !== undefined) return;
+  const { Socket } = await import('node:net');
+  new Socket().destroy();
 }
 
 async function runGivenCode(): Promise<void> {

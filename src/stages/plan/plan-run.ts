@@ -91,7 +91,7 @@ export function planMember(
     ...(!takesCode && { call: { export: 'default' } }),
   };
   const plan = planRun(sealed, request, seccompProfile);
-  return { ...plan, secrets: {}, args: preload ? ['preload'] : [] };
+  return { ...plan, secrets: {}, args: takesCode ? [] : [preload ? 'preload' : 'ahead'] };
 }
 
 /** Whether a run can have a container that was started ahead: one that asks for nothing that was given at the start. */

@@ -335,6 +335,22 @@ test('content that cannot be written fails whoever waits for it, and nobody else
   await new Promise((resolve) => setTimeout(resolve, 50));
 });
 
+test('content that this process has put there just now is put there again when it is old, or gone', async () => {
+  const put = async () => {
+    const blob = await store.createBlob();
+    await blob.write(Buffer.from('again'));
+    await blob.finish('soon').kept;
+    return stat(blobPath('again'));
+  };
+  const first = await put();
+  now += 1_000;
+  expect((await put()).mtimeMs).toBe(first.mtimeMs);
+  await rm(blobPath('again'));
+  expect((await put()).mtimeMs).toBe(now);
+  now += 61_000;
+  expect((await put()).mtimeMs).toBe(now);
+});
+
 describe('half-written files', () => {
   const leave = async (name: string, ageMs = 0) => {
     await mkdir(join(home, 'tmp'), { recursive: true });

@@ -212,7 +212,7 @@ describe('a container that is started ahead', () => {
     const member = planMember(sealed({ secrets: ['TOKEN'] }), PROFILE, false, {
       memoryBytes: 64 * 1024 ** 2,
     });
-    expect(member).toMatchObject({ secrets: {}, expectsSecrets: true, args: [] });
+    expect(member).toMatchObject({ secrets: {}, expectsSecrets: true, args: ['ahead'] });
     expect(member.command).toContain('/.sjs/call.cjs');
     expect(member.resources.memoryBytes).toBe(64 * 1024 ** 2);
     expect(planMember(sealed(), PROFILE, true, {}).args).toEqual(['preload']);
