@@ -28,7 +28,7 @@ export async function measure({ add, world }) {
     return result;
   };
 
-  const warm = await sjs.createPool({ target: tag, size: 4 });
+  const warm = await sjs.createPool({ target: tag, size: 4, preload: true });
   const times = [];
   for (let done = 0; done < 200; done += 1) {
     await warm.ready();
@@ -41,7 +41,7 @@ export async function measure({ add, world }) {
   const samples = { sjs: times.map((ms) => round(ms)) };
   const rounds = times.length;
   for (const [name, what, value, atMost] of [
-    ['warm-call', 'a warm call through the library, p50', median(times), 5],
+    ['warm-call', 'a warm call through the library, the program preloaded, p50', median(times), 5],
     ['warm-call-p99', 'the same, p99', percentile(times, 0.99), 25],
   ])
     add(name, what, { atMost }, { value: round(value), unit: 'ms', rounds, samples });
