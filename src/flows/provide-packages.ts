@@ -4,14 +4,16 @@ import type { Platform, VerifiedBase } from '../model/base.js';
 import { canonicalJson } from '../model/canonical-json.js';
 import { isDigest, sha256, type Digest } from '../model/digest.js';
 import type { Lock } from '../model/lock.js';
-import { LAYER_VERSION } from '../model/locked-package.js';
+import { LAYER_VERSION, PACKAGE_LIMITS } from '../model/locked-package.js';
 import { digestOfPackages, type PackageList } from '../model/package-list.js';
+import { formatBytes } from '../model/quantity.js';
 import type { LoadedSandbox } from '../model/sandbox.js';
 import type { Memory } from '../ports/memory.js';
 import type { PackageIndex } from '../ports/package-index.js';
 import type { PackageRegistry } from '../ports/package-registry.js';
 import type { RecordStore } from '../ports/record-store.js';
 import type { Reporter } from '../ports/reporter.js';
+import { tooLarge } from '../stages/dependencies/refused.js';
 
 /** What the packages of a build need of the world. */
 export interface PackageTools {
@@ -47,8 +49,8 @@ export interface PackageSource {
   readonly rule: object;
   /** What each comes in, once. */
   readonly archives: readonly {
-    /** Makes the cache hold it. */
-    fetch(signal?: AbortSignal): Promise<void>;
+    /** Makes the cache hold it; says how many bytes it has. */
+    fetch(signal?: AbortSignal): Promise<number>;
     /** Says that it is in use. */
     touch(): Promise<void>;
   }[];
@@ -197,12 +199,17 @@ const succeeds = (work: Promise<unknown>): Promise<boolean> =>
     () => false,
   );
 
-/** Makes the cache hold every archive. */
+/** Makes the cache hold every archive, if together they are no more than all of them may unpack to. */
 async function fetchPackages({ archives }: PackageSource, signal?: AbortSignal): Promise<void> {
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   try {
-    await eachAtOnce(archives, (one) => one.fetch(both));
+    let room: number = PACKAGE_LIMITS.bytes;
+    await eachAtOnce(archives, async (one) => {
+      const bytes = await one.fetch(both);
+      room -= bytes;
+      if (room < 0) throw tooLarge(`the packages are larger than ${formatBytes(PACKAGE_LIMITS.bytes)}`);
+    });
   } catch (error) {
     stop.abort(new SjsError('ABORTED', 'another package could not be had'));
     throw error;

@@ -56,6 +56,9 @@ const isSigner = (value: unknown): boolean =>
 
 const PLATFORM = /^[a-z0-9]+(?:\/[a-z0-9]+){1,2}$/;
 
+/** An image for more platforms than this has nobody made. */
+const MOST_PLATFORMS = 32;
+
 const isManifests = mapping((key, value) => PLATFORM.test(key) && isDigest(value));
 
 const LOCK: Shape = {
@@ -65,7 +68,10 @@ const LOCK: Shape = {
     image: matching(/^[!-~]{1,512}$/),
     version: (value) => value === null || matching(/^[\w.+-]{1,128}$/)(value),
     digest: isDigest,
-    manifests: (value) => isManifests(value) && Object.keys(value as object).length > 0,
+    manifests: (value) => {
+      const platforms = isManifests(value) ? Object.keys(value as object).length : 0;
+      return platforms > 0 && platforms <= MOST_PLATFORMS;
+    },
     signer: isSigner,
   },
   template: { name: matching(/^[!-~]{1,64}$/), digest: isDigest },

@@ -22,10 +22,10 @@ export interface PackageIndex {
   list(project: string, signal?: AbortSignal): Promise<readonly IndexFile[]>;
   /**
    * Makes the cache hold a wheel, its bytes checked against the integrity; a cached one is checked again, and fetched again
-   * when it is not what it should be.
+   * when it is not what it should be. Returns how many bytes it has.
    * @throws SjsError `PACKAGE_UNAVAILABLE`, `PACKAGE_MISMATCH`, `PACKAGE_TOO_LARGE`
    */
-  fetch(wanted: LockedWheel, signal?: AbortSignal): Promise<void>;
+  fetch(wanted: LockedWheel, signal?: AbortSignal): Promise<number>;
   /** Says that a build goes by a wheel, if the cache holds it. Never fails. */
   touch(wanted: LockedWheel): Promise<void>;
   /** The bytes of a wheel that the cache holds. Fails with `PACKAGE_MISMATCH` at their end when they are others. */

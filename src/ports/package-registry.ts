@@ -12,10 +12,10 @@ export interface PackageRegistry {
   addresses(): Promise<(address: URL, name: string) => boolean>;
   /**
    * Makes the cache hold the tarball of a package, its bytes checked against the integrity; a cached one is checked again,
-   * and fetched again when it is not what it should be.
+   * and fetched again when it is not what it should be. Returns how many bytes it has.
    * @throws SjsError `PACKAGE_UNAVAILABLE`, `PACKAGE_MISMATCH`, `PACKAGE_TOO_LARGE`
    */
-  fetch(wanted: LockedPackage, signal?: AbortSignal): Promise<void>;
+  fetch(wanted: LockedPackage, signal?: AbortSignal): Promise<number>;
   /** Says that a build goes by a package, for {@link prune}, if the cache holds its tarball. Never fails. */
   touch(wanted: LockedPackage): Promise<void>;
   /** The bytes of a tarball that the cache holds. Fails with `PACKAGE_MISMATCH` at their end when they are others. */

@@ -29,6 +29,7 @@ export const pid = () => ({ pid: process.pid, at: Math.random() });
 export const big = (length) => 'x'.repeat(length);
 export const fail = () => { throw new TypeError('not so'); };
 export const wait = () => new Promise((done) => { console.log('waiting'); setTimeout(done, 60_000); });
+export const polite = () => new Promise((done) => { process.on('SIGINT', () => done('late')); console.log('waiting'); setInterval(() => {}, 1000); });
 `;
 const PROGRAM = `const [mode, ...rest] = process.argv.slice(2);
 if (mode === 'wait') { console.log('waiting'); setInterval(() => {}, 1000); }
@@ -415,6 +416,20 @@ describe('signals', () => {
     killed.kill('SIGKILL');
     await until('it is over', async () => (await newest()).state === 'interrupted');
     await until('the pool is whole again', async () => (await status())[0]?.ready === 2);
+  });
+
+  test('end a call, whatever it answers then', async () => {
+    await start(functions, '--size', '1');
+    for (const warm of [['--warm'], []]) {
+      const call = begin('call', ...warm, 'functions', 'polite');
+      await until('it runs', () => Promise.resolve(call.said().includes('waiting')));
+      call.kill('SIGINT');
+      expect(await once(call, 'close')).toEqual([130, null]);
+      expect(await newest()).toMatchObject({
+        state: 'interrupted',
+        member: warm.length ? expect.anything() : null,
+      });
+    }
   });
 
   test('end a pool as pool stop does: calls under way end first', async () => {

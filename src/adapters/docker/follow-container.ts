@@ -117,7 +117,9 @@ async function follow(
       : waitUntilStopped(client, name, ending.failed);
     if (gateway) faults.push(gateway.lost.catch((error: unknown) => unlessEnded(client, name, error)));
     // One that was started ahead is not waited for when it has answered: whatever it still does, it is removed.
-    const answered = run.isStarted && streams.answered?.then(() => null);
+    // What it says when it is told to end, or is at its limit, does not make it one that ended by itself.
+    const answered =
+      run.isStarted && streams.answered?.then(() => (ending.reason === 'answered' ? null : never));
     const end = await Promise.race([stopped, ...faults, ...(answered ? [answered] : [])]);
     const durationMs = Math.max(0, Math.round(systemClock.monotonic() - begin));
     if (end === null) {

@@ -33,7 +33,7 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
     fetch: async (wanted, signal) => {
       const integrity = integrityOf(wanted);
       const found = await cache.look(integrity);
-      if (found === 'held') return cache.touch(integrity);
+      if (typeof found === 'number') return found;
       const { name, version } = wanted;
       if (found === 'other') {
         onWarning(`the cached tarball of ${name}@${version} was changed: it is fetched again`);
@@ -41,7 +41,7 @@ export function createNpmRegistry({ env, home, cacheFolder, onWarning }: NpmSett
       const config = await load();
       if (config.options['offline'] === true) throw unavailable(wanted, 'npm is configured to be offline');
       try {
-        await cache.write(integrity, (file) => download(wanted, config, file, signal));
+        return await cache.write(integrity, (file) => download(wanted, config, file, signal));
       } catch (error) {
         throw describe(error, wanted, signal);
       }

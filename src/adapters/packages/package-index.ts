@@ -11,7 +11,10 @@ import { TarballCache } from './tarball-cache.js';
 const FETCH_MS = 10 * 60_000;
 const LIST_MS = 60_000;
 /** PyPI's longest list has 3 MB. */
-const MOST_LIST_BYTES = 64 * 1024 ** 2;
+const MOST_LIST_BYTES = 16 * 1024 ** 2;
+/** Pages have three. */
+const DEEPEST = 64;
+const MOST_FRAGMENT = 1024;
 
 /** What the adapter is given. */
 export interface PipSettings {
@@ -73,14 +76,14 @@ export function createPackageIndex({ env, home, cacheFolder, onWarning }: PipSet
 
     fetch: async (wanted, signal) => {
       const found = await cache.look(wanted.integrity);
-      if (found === 'held') return cache.touch(wanted.integrity);
+      if (typeof found === 'number') return found;
       const what = `${wanted.name} ${wanted.version}`;
       if (found === 'other') onWarning(`the cached wheel of ${what} was changed: it is fetched again`);
       const index = await load();
       try {
         const answer = await ask(await addressOf(wanted, signal), index, FETCH_MS, signal);
         if (answer.status === 404) throw new Error('the index does not have it any more');
-        await cache.write(wanted.integrity, (file) =>
+        return await cache.write(wanted.integrity, (file) =>
           take(answer.body, PACKAGE_LIMITS.tarballBytes, (chunk) => file.take(chunk)),
         );
       } catch (error) {
@@ -193,8 +196,11 @@ async function readHtmlList(text: string, address: string): Promise<readonly Ind
   const found: IndexFile[] = [];
   let link: string | null = null;
   let name = '';
+  let depth = 0;
   const parser = new Parser({
     onopentag: (tag, attributes) => {
+      depth += 1;
+      if (depth > DEEPEST) throw new Error('its list is no page of an index');
       if (tag !== 'a') return;
       link = attributes['href'] ?? null;
       name = '';
@@ -203,8 +209,11 @@ async function readHtmlList(text: string, address: string): Promise<readonly Ind
       if (link !== null) name += data;
     },
     onclosetag: (tag) => {
+      depth -= 1;
       if (tag !== 'a' || link === null) return;
-      const [, hex] = /#(?:.*&)?sha256=([0-9a-f]{64})\b/i.exec(link) ?? [];
+      const at = link.indexOf('#');
+      const fragment = at < 0 ? '' : link.slice(at + 1, at + 1 + MOST_FRAGMENT);
+      const hex = new URLSearchParams(fragment).get('sha256');
       found.push(...toFile(name.trim(), link, hex, address));
       link = null;
     },

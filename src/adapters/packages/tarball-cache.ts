@@ -26,11 +26,16 @@ export class TarballCache {
     this.folder = folder;
   }
 
-  /** Whether it holds the bytes of the integrity: `other` when what it holds under that name is something else. */
-  async look(integrity: string): Promise<'held' | 'absent' | 'other'> {
+  /**
+   * How many bytes it holds of the integrity: `other` when what it holds under that name is something else. What is held is
+   * in use from now on.
+   */
+  async look(integrity: string): Promise<number | 'absent' | 'other'> {
     try {
-      for await (const chunk of this.read(integrity)) void chunk;
-      return 'held';
+      let bytes = 0;
+      for await (const chunk of this.read(integrity)) bytes += chunk.length;
+      await this.touch(integrity);
+      return bytes;
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return 'absent';
       if (isErrno(error, 'EINTEGRITY', 'EISDIR')) return 'other';
@@ -48,15 +53,18 @@ export class TarballCache {
     checkHash(hash, integrity);
   }
 
-  /** Writes a tarball under its integrity, whole or not at all: with `EINTEGRITY` when the bytes are others. */
-  async write(integrity: string, write: (file: TarballWriter) => Promise<void>): Promise<void> {
+  /**
+   * Writes a tarball under its integrity, whole or not at all: with `EINTEGRITY` when the bytes are others. Returns how many
+   * they are.
+   */
+  async write(integrity: string, write: (file: TarballWriter) => Promise<void>): Promise<number> {
     const path = this.pathOf(integrity);
     const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const handle = await open(temporary, 'wx', 0o600);
+      let bytes = 0;
       try {
-        let bytes = 0;
         let hash = createHash(integrity);
         await write({
           restart: async () => {
@@ -81,6 +89,7 @@ export class TarballCache {
         await rm(path, { recursive: true, force: true });
         await rename(temporary, path);
       });
+      return bytes;
     } catch (error) {
       await rm(temporary, { force: true });
       throw this.describe(error);

@@ -6,7 +6,7 @@ import { wheelLocation, type PackageList } from '../../model/package-list.js';
 import { parseWheelName } from '../../model/wheel.js';
 import type { IndexFile } from '../../ports/package-index.js';
 import { compareRanks, evaluateMarker, rankWheel, type PythonPlatform } from './python-platform.js';
-import type { Requirement } from './read-requirements.js';
+import { MOST_HASHES, type Requirement } from './read-requirements.js';
 
 /**
  * The requirements whose markers ask for this Python.
@@ -43,7 +43,7 @@ export function chooseWheel(
   files: readonly IndexFile[],
   platform: PythonPlatform,
 ): LockedWheel {
-  const listed = files.filter(({ integrity }) => hashes.includes(integrity));
+  const listed = files.filter(({ integrity }) => hashes.includes(integrity)).slice(0, MOST_HASHES);
   const wheels = listed.flatMap((file) => {
     const wheel = parseWheelName(file.name);
     const isOther = wheel?.project !== name || !isSameVersion(wheel.version, version);

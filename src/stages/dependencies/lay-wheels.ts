@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { fromBufferPromise, type Entry, type ZipFile } from 'yauzl';
 import { SjsError } from '../../errors.js';
 import { cleanText, showName } from '../../model/clean-text.js';
@@ -18,9 +20,13 @@ import {
 import { isWhiteout } from '../../model/whiteout.js';
 import { isInRange, isSameVersion } from './choose-wheels.js';
 import { writeLayer, type LayerWriter } from './layer-writer.js';
-import { evaluateMarker, type PythonPlatform } from './python-platform.js';
+import { asksForExtra, evaluateMarker, type PythonPlatform } from './python-platform.js';
 import { parseSpecification } from './read-requirements.js';
 import { refused, tooLarge, unpacksTooMuch } from './refused.js';
+
+/** What the reading of a dependency takes at least, in letters of one. */
+const NEED_BYTES = 100;
+const NEEDS_AT_ONCE = 100;
 
 /** What is asked of a cache of wheels. */
 export type OpenWheel = (wanted: LockedWheel) => AsyncIterable<Uint8Array>;
@@ -47,6 +53,7 @@ class WheelLayer {
   private readonly byName: ReadonlyMap<string, LockedWheel>;
   private readonly platform: PythonPlatform;
   private bytes: number = PACKAGE_LIMITS.bytes;
+  private needBytes: number = PACKAGE_LIMITS.manifestBytes;
   /** What each file hashes to, by its place: parts of one namespace come with the same file each. */
   private readonly laid = new Map<string, string>();
 
@@ -84,14 +91,14 @@ class WheelLayer {
     };
     const [format = ''] = parseMetadata(await readText('WHEEL')).get('wheel-version') ?? [];
     if (!/^1\.\d+$/.test(format)) throw refused(wanted, 'it is of no version of the format that is known');
-    this.checkMetadata(wanted, parseMetadata(await readText('METADATA')));
+    await this.checkMetadata(wanted, parseMetadata(await readText('METADATA')));
     const record = parseRecord(await readText('RECORD'));
     if (record === null) throw refused(wanted, 'its RECORD cannot be read');
     for (const [path, entry] of files) {
       const place = placeInSite(path, info);
       if (place === null) continue;
       const stated = signaturesIn(info).includes(path) ? null : statedHash(wanted, path, record);
-      const content = checked(await zip.openReadStreamPromise(entry), stated, wanted, path);
+      const content = checked(() => zip.openReadStreamPromise(entry), stated, wanted, path);
       const name = `app/${WHEEL_FOLDER}/${place}`;
       const isThere = stated !== null && this.laid.get(name) === stated.digest;
       if (stated !== null) this.laid.set(name, stated.digest);
@@ -112,7 +119,10 @@ class WheelLayer {
       checkPath(wanted, path);
       if ((modeOf(entry) & 0o170000) === 0o120000) throw refused(wanted, `${showName(path)} is a link`);
       if (files.has(path)) throw refused(wanted, `it has ${showName(path)} twice`);
-      const [, folder] = /^([^/]+\.(?:dist-info|data))\//.exec(placeInSite(path, info) ?? '') ?? [];
+      const { fileName } = await zip.readLocalFileHeaderPromise(entry);
+      if (!fileName.equals(entry.fileNameRaw) || entry.extraFields.some(({ id }) => id === UNICODE_PATH))
+        throw refused(wanted, `${showName(path)} has two names`);
+      const [, folder] = OTHER_PROJECT.exec(placeInSite(path, info) ?? '') ?? [];
       if (folder !== undefined && folder !== info)
         throw refused(wanted, `it says with ${showName(folder)} that it is another`);
       if ((this.bytes -= entry.uncompressedSize) < 0)
@@ -124,7 +134,10 @@ class WheelLayer {
   }
 
   /** It is what requirements.txt says, it is for this Python, and all that it needs is there. */
-  private checkMetadata(wanted: LockedWheel, metadata: ReadonlyMap<string, readonly string[]>): void {
+  private async checkMetadata(
+    wanted: LockedWheel,
+    metadata: ReadonlyMap<string, readonly string[]>,
+  ): Promise<void> {
     const [name = '', version = '', python = ''] = ['name', 'version', 'requires-python'].map(
       (field) => metadata.get(field)?.[0],
     );
@@ -143,7 +156,11 @@ class WheelLayer {
         'take a version of it for this Python, or another base',
       );
     }
-    for (const line of metadata.get('requires-dist') ?? []) this.checkNeed(wanted, line);
+    for (const [at, line] of (metadata.get('requires-dist') ?? []).entries()) {
+      // To read many takes its time, and whoever waits may give up.
+      if (at % NEEDS_AT_ONCE === 0) await setImmediate();
+      this.checkNeed(wanted, line);
+    }
   }
 
   private checkNeed(wanted: LockedWheel, line: string): void {
@@ -151,7 +168,9 @@ class WheelLayer {
     const need = parseSpecification(line);
     if (need === null || !('name' in need)) throw refused(wanted, `what it needs cannot be read: ${shown}`);
     const marker = need.environmentMarkerTree ?? null;
-    const extras = marker === null ? [''] : ['', ...wanted.extras];
+    const extras = asksForExtra(marker) ? ['', ...wanted.extras] : [''];
+    this.needBytes -= (line.length + NEED_BYTES) * extras.length;
+    if (this.needBytes < 0) throw tooLarge(`${wanted.name} ${wanted.version} says too much of what it needs`);
     if (!extras.some((extra) => evaluateMarker(marker, this.platform, extra))) return;
     const found = this.byName.get(normalizeProject(need.name));
     const range =
@@ -168,6 +187,12 @@ class WheelLayer {
     );
   }
 }
+
+/** What Python's own tools, and others that look through an image, take for a project. */
+const OTHER_PROJECT = /^([^/]+\.(?:dist-info|data|egg-info|egg-link))(?:\/|$)/i;
+
+/** The extra field of a zip by which a file has another name for some who read it. */
+const UNICODE_PATH = 0x7075;
 
 const modeOf = ({ externalFileAttributes, versionMadeBy }: Entry): number =>
   // Only of archives made on Unix the upper half is a mode.
@@ -203,24 +228,24 @@ function statedHash(wanted: LockedWheel, path: string, record: ReadonlyMap<strin
 
 /** A file as it is unpacked; fails at its end when it is not what the RECORD says. */
 async function* checked(
-  content: AsyncIterable<Uint8Array | string>,
+  open: () => Promise<Readable>,
   stated: StatedHash | null,
   wanted: LockedWheel,
   path: string,
 ): AsyncGenerator<Uint8Array> {
   const hash = stated && createHash(stated.algorithm);
-  for await (const chunk of content) {
-    const piece = Buffer.from(chunk as Uint8Array);
-    hash?.update(piece);
-    yield piece;
+  // Opened when it is read: what fails before would fail with nobody listening.
+  for await (const chunk of (await open()) as AsyncIterable<Buffer>) {
+    hash?.update(chunk);
+    yield chunk;
   }
   if (hash?.digest('base64url') !== stated?.digest)
     throw refused(wanted, `${showName(path)} is not what its RECORD says`);
 }
 
 async function readWhole(content: AsyncIterable<Uint8Array | string>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of content) chunks.push(Buffer.from(chunk as Uint8Array));
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks);
 }
 

@@ -62,10 +62,16 @@ export function evaluateMarker(
     });
   };
   const [left, right] = [valueOf(marker.left), valueOf(marker.right)];
-  const isExtra = [marker.left, marker.right].includes(EnvironmentMarkerVariable.Extra);
-  return isExtra
+  return asksForExtra(marker)
     ? compare(normalizeProject(left), marker.operator, normalizeProject(right))
     : compare(left, marker.operator, right);
+}
+
+/** Whether a marker is one thing for an extra and another without. */
+export function asksForExtra(marker: EnvironmentMarker | null): boolean {
+  if (marker === null) return false;
+  if (isNode(marker)) return asksForExtra(marker.left) || asksForExtra(marker.right);
+  return [marker.left, marker.right].includes(EnvironmentMarkerVariable.Extra);
 }
 
 const isNode = (marker: EnvironmentMarker): marker is EnvironmentMarkerNode =>
@@ -101,11 +107,15 @@ function minorOf(version: string): readonly [major: number, minor: number] {
   return [major, minor];
 }
 
+/** Of one wheel; those of PyPI have a dozen. */
+const MOST_TAGS = 1000;
+
 /**
  * How well a wheel suits, best first in order; null for one that is for others. As pip has it, but for glibc: how old the
  * one of a base is nobody says, so of two the wheel is better that is content with the older one.
  */
 export function rankWheel(wheel: WheelName, platform: PythonPlatform): readonly number[] | null {
+  if (wheel.pythons.length * wheel.abis.length * wheel.platforms.length > MOST_TAGS) return null;
   const [major, minor] = minorOf(platform.version);
   const ranks = wheel.pythons.flatMap((python) =>
     wheel.abis.flatMap((abi) =>

@@ -8,6 +8,7 @@ import {
 import { SjsError, type Problem } from '../../errors.js';
 import { cleanText } from '../../model/clean-text.js';
 import { PACKAGE_LIMITS } from '../../model/locked-package.js';
+import { formatBytes } from '../../model/quantity.js';
 import { normalizeProject } from '../../model/wheel.js';
 
 /** One line of a requirements.txt: a project, of one version, and the files of it that may be used. */
@@ -27,8 +28,12 @@ export interface Requirement {
 
 /** Longer than what anybody writes of one package, without its hashes. */
 const LONGEST = 4096;
+/** All of a file but its hashes: to read it takes its time, and each platform of a lock asks for it. */
+const MOST_SPECIFIERS = 1024 ** 2;
+const MOST_PROBLEMS = 100;
+const MOST_EXTRAS = 50;
 /** Wheels of one version, for all platforms and Pythons. */
-const MOST_HASHES = 1000;
+export const MOST_HASHES = 1000;
 
 /**
  * Reads a requirements.txt as a lockfile: every line names one version and the hashes of its files, as `pip-compile
@@ -38,7 +43,11 @@ const MOST_HASHES = 1000;
 export function readRequirements(text: string, file: string): readonly Requirement[] {
   const problems: Problem[] = [];
   const requirements: Requirement[] = [];
+  let room = MOST_SPECIFIERS;
   for (const { content, line } of logicalLines(text)) {
+    room -= (content.search(/\s--/) + 1 || content.length) + 1;
+    if (room < 0 || requirements.length > PACKAGE_LIMITS.packages) throw tooMany(file);
+    if (problems.length >= MOST_PROBLEMS) break;
     const found = readLine(content, line);
     if (found === null) continue;
     if ('name' in found) requirements.push(found);
@@ -48,19 +57,22 @@ export function readRequirements(text: string, file: string): readonly Requireme
   if (first) {
     throw new SjsError(
       'LOCKFILE_INVALID',
-      problems.length === 1 ? first.message : `${file} has ${problems.length} lines that sjs does not take`,
+      problems.length === 1
+        ? first.message
+        : `${file} has ${problems.length} lines${problems.length < MOST_PROBLEMS ? '' : ', and perhaps more,'} that sjs does not take`,
       { problems, ...(first.next !== undefined && { next: first.next }) },
     );
   }
-  if (requirements.length > PACKAGE_LIMITS.packages) {
-    throw new SjsError(
-      'LOCKFILE_INVALID',
-      `${file} has ${requirements.length} packages; ${PACKAGE_LIMITS.packages} are allowed`,
-      { location: { file }, next: 'split what the sandbox needs from the rest' },
-    );
-  }
+  if (requirements.length > PACKAGE_LIMITS.packages) throw tooMany(file);
   return requirements;
 }
+
+const tooMany = (file: string): SjsError =>
+  new SjsError(
+    'LOCKFILE_INVALID',
+    `${file} has more than ${PACKAGE_LIMITS.packages} packages, or more than ${formatBytes(MOST_SPECIFIERS)} beside their hashes`,
+    { location: { file }, next: 'split what the sandbox needs from the rest' },
+  );
 
 /** Lines as pip joins them: a backslash at the end goes on in the next; a comment begins with # behind a space. */
 function* logicalLines(text: string): Generator<{ readonly content: string; readonly line: number }> {
@@ -123,11 +135,13 @@ function readLine(content: string, line: number): Requirement | Refusal | null {
   }
   if (hashes.length === 0)
     return { message: `${parsed.name} ${version} has no --hash=sha256:…`, next: HASHES_NEXT };
+  const extras = [...new Set((parsed.extras ?? []).map(normalizeProject))];
+  if (extras.length > MOST_EXTRAS) return { message: `${parsed.name} has more than ${MOST_EXTRAS} extras` };
   if (hashes.length > MOST_HASHES) return { message: `${parsed.name} has more than ${MOST_HASHES} hashes` };
   return {
     name: normalizeProject(parsed.name),
     version,
-    extras: (parsed.extras ?? []).map(normalizeProject),
+    extras,
     marker: parsed.environmentMarkerTree ?? null,
     hashes,
     line,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -28,7 +29,7 @@ async function makeTools(manifest: object = {}) {
   const layers = new Map<string, unknown>();
   const registry: PackageRegistry = {
     addresses: () => Promise.resolve(() => true),
-    fetch: ({ name }) => Promise.resolve(void asked?.push(name)),
+    fetch: ({ name }) => Promise.resolve((asked?.push(name), tarball.length)),
     touch: ({ location }) => Promise.resolve(void touched.push(location)),
     open: () => Readable.from([tarball]),
     prune: () => Promise.resolve({ count: 0, bytes: 0 }),
@@ -126,7 +127,7 @@ test('packages are fetched while the base is checked, and one that is refused en
   const checking = new Promise<void>((_done, fail) => (refuse = fail));
   let stopped: unknown;
   // Never comes: only the signal ends it.
-  const fetch = (_wanted: LockedPackage, signal?: AbortSignal): Promise<void> => {
+  const fetch = (_wanted: LockedPackage, signal?: AbortSignal): Promise<number> => {
     refuse(refused);
     return new Promise((_done, fail) =>
       signal?.addEventListener('abort', () => fail((stopped = signal.reason) as Error)),
@@ -135,6 +136,23 @@ test('packages are fetched while the base is checked, and one that is refused en
   const source = npmSource([one], { ...registry, fetch });
   await expect(provideBeside(checking, { packages: [one], omitted: 0, source }, tools)).rejects.toBe(refused);
   expect(stopped).toMatchObject({ code: 'ABORTED' });
+});
+
+test('packages that come to more than they may unpack to are not fetched to the end', async () => {
+  const { tools, registry, one } = await makeTools();
+  const fetched: string[] = [];
+  const fetch = ({ name }: LockedPackage): Promise<number> =>
+    Promise.resolve((fetched.push(name), 256 * 1024 ** 2));
+  const packages = Array.from({ length: 100 }, (_, at) => {
+    const integrity = `sha512-${createHash('sha512').update(String(at)).digest('base64')}`;
+    return { ...one, name: `p${at}`, location: `node_modules/p${at}`, integrity };
+  });
+  const source = npmSource(packages, { ...registry, fetch });
+  await expect(providePackages({ packages, omitted: 0, source }, tools)).rejects.toMatchObject({
+    code: 'PACKAGE_TOO_LARGE',
+    message: 'the packages are larger than 1Gi',
+  });
+  expect(fetched.length).toBeLessThan(20);
 });
 
 test('of a base and packages that both fail, the base is what is told', async () => {

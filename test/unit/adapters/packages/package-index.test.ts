@@ -97,6 +97,19 @@ describe('the list of a project', () => {
   });
 });
 
+test.each([
+  ['one link that has a million hashes', `<a href="${'#'.repeat(1024 ** 2)}">x</a>`, []],
+  ['a page that goes deeper and deeper', '<b>'.repeat(1024 ** 2), null],
+])('a list takes no longer than its length asks for: %s', async (_name, page, found) => {
+  server.answer = (_request, response) => {
+    response.setHeader('content-type', 'text/html');
+    response.end(page);
+  };
+  const listing = (await make()).index.list('a-b');
+  if (found) expect(await listing).toEqual(found);
+  else await expect(listing).rejects.toMatchObject({ code: 'PACKAGE_UNAVAILABLE' });
+});
+
 test('name and password go to the index alone', async () => {
   const other = await startIndex();
   try {

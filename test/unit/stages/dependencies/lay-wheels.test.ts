@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from '@jest/globals';
 import { extract } from 'tar-stream';
@@ -177,6 +178,18 @@ describe('refuses', () => {
       'PACKAGE_REFUSED',
       /says with "b-1\.0\.dist-info"/,
     ],
+    [
+      'the folder of another, in other letters',
+      () => make({}, { 'b-1.0.DIST-INFO/METADATA': 'x' }),
+      'PACKAGE_REFUSED',
+      /says with "b-1\.0\.DIST-INFO"/,
+    ],
+    [
+      'the file of another, of before wheels',
+      () => make({}, { 'b-1.0.egg-info': 'Name: b' }),
+      'PACKAGE_REFUSED',
+      /says with "b-1\.0\.egg-info"/,
+    ],
     ['a link', () => make({ modes: { 'a.py': 0o120777 } }), 'PACKAGE_REFUSED', /"a\.py" is a link/],
     ['a whiteout', () => make({}, { '.wh.evil': '' }), 'PACKAGE_REFUSED', /it has the name "\.wh\.evil"/],
     [
@@ -217,6 +230,37 @@ describe('refuses', () => {
     await expect(lay([{ file: 'a-1.0-py3-none-any.whl', bytes }])).rejects.toMatchObject({
       code: 'PACKAGE_TOO_LARGE',
     });
+  });
+
+  test('a file that has another name for others who read it', async () => {
+    const wheel = await make({}, { 'a.py': '', 'b.py': '' });
+    const bytes = Buffer.from(wheel.bytes);
+    // The first is of the file itself, the last of the directory.
+    bytes.write('c.py', bytes.indexOf('b.py'));
+    await expect(lay([{ ...wheel, bytes }])).rejects.toMatchObject({
+      code: 'PACKAGE_REFUSED',
+      message: expect.stringContaining('"b.py" has two names'),
+    });
+  });
+
+  test('a file that cannot be unpacked, whose name is refused before', async () => {
+    const wheel = await make({}, { 'A.py': '', 'a.py': 'x'.repeat(1000) });
+    const bytes = Buffer.from(wheel.bytes);
+    const at = bytes.indexOf('a.py') + 4;
+    bytes.fill(0xff, at, at + 8);
+    // An error that nobody hears would end this process.
+    await expect(lay([{ ...wheel, bytes }])).rejects.toMatchObject({ code: 'PACKAGE_REFUSED' });
+    await setImmediate();
+  });
+
+  test('more needs than are read', async () => {
+    const wheel = await make({ metadata: Array<string>(1500).fill('Requires-Dist: b ; extra == "x"') });
+    const extras = Array.from({ length: 50 }, (_, at) => `e${at}`);
+    await expect(lay([wheel], extras)).rejects.toMatchObject({
+      code: 'PACKAGE_TOO_LARGE',
+      message: 'a 1.0 says too much of what it needs',
+    });
+    await expect(lay([wheel])).resolves.toBeDefined();
   });
 
   test('what an extra needs, where it is asked for', async () => {

@@ -92,3 +92,14 @@ test.each([
 ])('%s without end take time that is linear', (_name, text) => {
   expect(refusal(text)).toMatchObject({ code: 'LOCKFILE_INVALID' });
 });
+
+test('ends early with a file that is nothing but mistakes, or too much of it', () => {
+  const wrong = refusal('a\n'.repeat(1000));
+  expect(wrong.problems).toHaveLength(100);
+  expect(wrong.message).toBe('requirements.txt has 100 lines, and perhaps more, that sjs does not take');
+  const long = `${'a'.repeat(11_000)}\n`.repeat(99);
+  expect(refusal(long).message).toContain('or more than 1Mi beside their hashes');
+  const extras = Array.from({ length: 51 }, (_, at) => `e${at}`).join(',');
+  expect(refusal(`a[${extras}]==1 ${HASH}`).message).toBe('a has more than 50 extras');
+  expect(read(`a[b,B,b]==1 ${HASH}`)[0]?.extras).toEqual(['b']);
+});

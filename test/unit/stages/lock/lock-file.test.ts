@@ -118,6 +118,16 @@ describe('a hostile lock', () => {
       JSON.stringify({ ...lock, base: { ...base, manifests: { constructor: base.digest } } }),
       'base.manifests',
     ],
+    'more platforms than there are': [
+      JSON.stringify({
+        ...lock,
+        base: {
+          ...base,
+          manifests: Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`linux/a${at}`, base.digest])),
+        },
+      }),
+      'base.manifests',
+    ],
     'no platform': [JSON.stringify({ ...lock, base: { ...base, manifests: {} } }), 'base.manifests'],
     'no digest': [JSON.stringify({ ...lock, base: { ...base, digest: 'sha256:00' } }), 'base.digest'],
     'controls in a name': [
