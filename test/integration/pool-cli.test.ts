@@ -425,10 +425,8 @@ describe('signals', () => {
       await until('it runs', () => Promise.resolve(call.said().includes('waiting')));
       call.kill('SIGINT');
       expect(await once(call, 'close')).toEqual([130, null]);
-      expect(await newest()).toMatchObject({
-        state: 'interrupted',
-        member: warm.length ? expect.anything() : null,
-      });
+      const { state, member } = await newest();
+      expect([state, member !== undefined]).toEqual(['interrupted', warm.length > 0]);
     }
   });
 
